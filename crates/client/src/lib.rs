@@ -1,0 +1,1 @@
+//! Typed client of the pool's API.

@@ -1,0 +1,179 @@
+//! What can be asked of the pool, and what it answers.
+//!
+//! Every command is applied by the one writer, in order, at a time that is an argument.
+//!
+//! Invariant: a command carries no connection, no secret in clear, and nothing that must be
+//! looked up elsewhere to be applied.
+
+use crate::ids::{AttemptRef, NodeId, TaskId, UserId};
+use crate::resources::Resources;
+use crate::rows::{Report, RequestKey, RequestRow, Role};
+use crate::spec::TaskSpec;
+use crate::units::{Cpt, Timestamp};
+use std::sync::Arc;
+
+/// A client-made id, with what the store already knows of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Once {
+    /// The id and whose it is.
+    pub key: RequestKey,
+    /// SHA-256 of the request without the id.
+    pub body: [u8; 32],
+    /// The row the store has for it, if any. The engine itself remembers the newest ones, so a
+    /// row that is not durable yet is not missed.
+    pub stored: Option<RequestRow>,
+}
+
+/// What a machine says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeOffer {
+    /// Unique in the pool.
+    pub name: String,
+    /// What it offers.
+    pub capacity: Resources,
+    /// The graphics processor, for people.
+    pub gpu_info: String,
+}
+
+/// A request to the one writer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// A new user. The name is free and the texts are within bounds, or it is refused.
+    Register {
+        /// 3 to 32 of `a-z A-Z 0-9 . _ -`, starting with a letter or digit; unique without regard to case.
+        username: String,
+        /// An address; only its form is checked.
+        email: String,
+        /// PHC form.
+        password_hash: String,
+        /// What they may do.
+        role: Role,
+    },
+    /// Money from one user to another.
+    Transfer {
+        /// Who pays.
+        from: UserId,
+        /// Who gets it.
+        to_username: String,
+        /// Above zero, at most what is available.
+        amount: Cpt,
+        /// Makes a retry harmless.
+        once: Option<Once>,
+    },
+    /// A new task; takes the hold.
+    Submit {
+        /// Who pays.
+        user: UserId,
+        /// What to do.
+        spec: Arc<TaskSpec>,
+        /// Makes a retry harmless.
+        once: Option<Once>,
+    },
+    /// Ends a task that has not ended; a running attempt is stopped and paid up to there.
+    Cancel {
+        /// Whose it must be.
+        user: UserId,
+        /// Which.
+        task: TaskId,
+    },
+    /// Enrols a machine, or changes what an enrolled machine of the same owner offers.
+    Enroll {
+        /// Who earns.
+        owner: UserId,
+        /// What the machine says of itself.
+        offer: NodeOffer,
+        /// The join token that allows it, used up by this; `None` for an owner who is logged in.
+        token: Option<JoinUse>,
+    },
+    /// A node's link is up; the attempts it still has, running or ended and unacknowledged.
+    Connected {
+        /// Which.
+        node: NodeId,
+        /// Numbers the links of a node; grows.
+        session: u64,
+        /// What it offers now.
+        offer: NodeOffer,
+        /// What it has.
+        holds: Vec<AttemptRef>,
+    },
+    /// A node's link is down; nothing is placed there, and its attempts keep their lease.
+    Disconnected {
+        /// Which.
+        node: NodeId,
+        /// Of that link; an older one changes nothing.
+        session: u64,
+    },
+    /// A node was silent for too long: its attempts go elsewhere.
+    Lost {
+        /// Which.
+        node: NodeId,
+    },
+    /// A node wants no more work (its owner stops it); live attempts go on.
+    Drain {
+        /// Which.
+        node: NodeId,
+        /// Of that link.
+        session: u64,
+    },
+    /// An attempt's command runs.
+    Started {
+        /// By whom.
+        node: NodeId,
+        /// Which.
+        attempt: AttemptRef,
+    },
+    /// An attempt is over.
+    Finished {
+        /// By whom.
+        node: NodeId,
+        /// Which.
+        attempt: AttemptRef,
+        /// How.
+        report: Report,
+    },
+    /// Time passed: due retries become placeable, overdue attempts and old tokens go.
+    Tick,
+}
+
+/// The use of a one-time join token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinUse {
+    /// The token's own id.
+    pub id: String,
+    /// When the token expires.
+    pub expires_at: Timestamp,
+}
+
+/// What a command answers when it is not refused.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// To [`Command::Register`].
+    Registered {
+        /// The new user.
+        user: UserId,
+    },
+    /// To [`Command::Transfer`].
+    Transferred {
+        /// What the sender has available now.
+        balance: Cpt,
+    },
+    /// To [`Command::Submit`].
+    Submitted {
+        /// The new task.
+        task: TaskId,
+        /// The hold: the most it can cost.
+        cap: Cpt,
+    },
+    /// To [`Command::Enroll`].
+    Enrolled {
+        /// The node.
+        node: NodeId,
+    },
+    /// To [`Command::Connected`]: which of the attempts it holds are no longer its own.
+    Connected {
+        /// To be stopped and forgotten.
+        stale: Vec<AttemptRef>,
+    },
+    /// To everything else.
+    Done,
+}

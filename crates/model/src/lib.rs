@@ -1,0 +1,27 @@
+//! The words of HiveMind: ids, units, task specifications, states, commands, changes and effects.
+//!
+//! Every other crate speaks in these types. Start at [`command`] for what can be asked of the
+//! pool, at [`rows`] for what it remembers, at [`effect`] for what it tells the outside.
+//!
+//! Invariant: no clock, no randomness, no I/O, no async, no hash-ordered collections.
+
+pub mod command;
+pub mod effect;
+pub mod ids;
+pub mod policy;
+pub mod rejection;
+pub mod resources;
+pub mod rows;
+pub mod spec;
+pub mod state;
+pub mod units;
+
+pub use command::{Command, Reply};
+pub use effect::Effect;
+pub use ids::{AttemptRef, ElementRef, NodeId, TaskId, UserId};
+pub use policy::Policy;
+pub use rejection::{Code, Rejection};
+pub use resources::Resources;
+pub use spec::TaskSpec;
+pub use state::{Metering, Outcome, TaskState};
+pub use units::{Bytes, Cpt, Millis, MilliCores, Timestamp};

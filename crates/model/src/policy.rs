@@ -1,0 +1,175 @@
+//! What the pool's operator decides: prices, defaults, bounds, times.
+//!
+//! Invariant: the only place where such a number has its default.
+
+use crate::resources::Resources;
+use crate::units::{Bytes, Cpt, Millis, MilliCores};
+use serde::{Deserialize, Serialize};
+
+/// Prices of resources, charged for the time they are reserved and used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Prices {
+    /// One core for one hour.
+    pub core_hour: Cpt,
+    /// One GiB of memory for one hour.
+    pub gib_hour: Cpt,
+    /// One GPU for one hour.
+    pub gpu_hour: Cpt,
+    /// The least that a paid attempt costs.
+    pub minimum: Cpt,
+}
+
+impl Default for Prices {
+    fn default() -> Self {
+        Self {
+            core_hour: Cpt::from_micro(2_000_000),
+            gib_hour: Cpt::from_micro(500_000),
+            gpu_hour: Cpt::from_micro(20_000_000),
+            minimum: Cpt::from_micro(1),
+        }
+    }
+}
+
+impl Prices {
+    /// The price of `resources` for `time`, rounded up to a micro-CPT, at least `minimum`.
+    ///
+    /// (cores x core_hour + GiB x gib_hour + GPUs x gpu_hour) x hours, in exact integers. It grows
+    /// with `time`, so the price of a part is never above the price of the whole. `None` where
+    /// it does not fit in 64 bits.
+    #[must_use]
+    pub fn price(&self, resources: &Resources, time: Millis) -> Option<Cpt> {
+        const MILLIS_PER_HOUR: i128 = 3_600_000;
+        const GIB: i128 = 1 << 30;
+        // Numerators over the common denominator 1000 x GIB.
+        let core = i128::from(resources.cpu.0) * i128::from(self.core_hour.micro()) * GIB;
+        let memory = i128::from(resources.memory.0).checked_mul(i128::from(self.gib_hour.micro()))?.checked_mul(1000)?;
+        let gpu = i128::from(resources.gpus) * i128::from(self.gpu_hour.micro()) * 1000 * GIB;
+        let per_hour = core.checked_add(memory)?.checked_add(gpu)?;
+        let exact = per_hour.checked_mul(i128::from(time.0))?;
+        let divisor = MILLIS_PER_HOUR * 1000 * GIB;
+        let rounded_up = exact.checked_add(divisor - 1)? / divisor;
+        let micro = i64::try_from(rounded_up).ok()?;
+        Some(Cpt::from_micro(micro.max(self.minimum.micro())))
+    }
+}
+
+/// Bounds on what one submission may ask for, and what it gets where it does not say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// `max_runtime` where none was given.
+    pub default_runtime: Millis,
+    /// Memory where none was given.
+    pub default_memory: Bytes,
+    /// Disk where none was given.
+    pub default_disk: Bytes,
+    /// Longest `max_runtime`.
+    pub max_runtime: Millis,
+    /// Least memory; below it no container starts.
+    pub min_memory: Bytes,
+    /// Least disk; below it no file system can be made.
+    pub min_disk: Bytes,
+    /// Most of everything.
+    pub max_resources: Resources,
+    /// All input files of one task together.
+    pub max_input_bytes: Bytes,
+    /// Open tasks of one user; more are refused as busy.
+    pub max_open_tasks_per_user: u32,
+    /// Nodes of one owner.
+    pub max_nodes_per_owner: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            default_runtime: Millis::from_secs(3600),
+            default_memory: Bytes::from_mib(512),
+            default_disk: Bytes::from_gib(1),
+            max_runtime: Millis::from_secs(30 * 24 * 3600),
+            min_memory: Bytes::from_mib(6),
+            min_disk: Bytes::from_mib(4),
+            max_resources: Resources {
+                cpu: MilliCores::from_cores(1024),
+                memory: Bytes::from_gib(16 << 10),
+                disk: Bytes::from_gib(16 << 10),
+                gpus: 64,
+            },
+            max_input_bytes: Bytes::from_gib(64),
+            max_open_tasks_per_user: 1_000_000,
+            max_nodes_per_owner: 100_000,
+        }
+    }
+}
+
+/// Everything the engine lets itself be told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// Prices.
+    pub prices: Prices,
+    /// Bounds and defaults of submissions.
+    pub limits: Limits,
+    /// Given to every new user.
+    pub signup_grant: Cpt,
+    /// Silence after which a node is lost and its attempts go elsewhere.
+    pub lost_after: Millis,
+    /// How often a worker sends a heartbeat.
+    pub heartbeat_every: Millis,
+    /// How often an element may fail through no fault of its own before the task is failed.
+    pub max_infrastructure_failures: u32,
+    /// Wait before the first new try after such a failure reported by a node; doubles each time.
+    pub retry_delay: Millis,
+    /// Longest such wait.
+    pub max_retry_delay: Millis,
+    /// A live node that has not ended an attempt this long after `max_runtime` has lost it.
+    pub overdue_after: Millis,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            prices: Prices::default(),
+            limits: Limits::default(),
+            signup_grant: Cpt::from_micro(150_000_000),
+            lost_after: Millis::from_secs(10),
+            heartbeat_every: Millis::from_secs(1),
+            max_infrastructure_failures: 10,
+            retry_delay: Millis(500),
+            max_retry_delay: Millis::from_secs(60),
+            overdue_after: Millis::from_secs(600),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn need(cores: u32, mib: u64, gpus: u32) -> Resources {
+        Resources { cpu: MilliCores::from_cores(cores), memory: Bytes::from_mib(mib), disk: Bytes(0), gpus }
+    }
+
+    #[test]
+    fn prices_follow_the_documented_rates() {
+        let hour = Millis::from_secs(3600);
+        for (resources, time, micro) in [
+            (need(1, 0, 0), hour, 2_000_000),
+            (need(0, 1024, 0), hour, 500_000),
+            (need(0, 0, 1), hour, 20_000_000),
+            (need(1, 512, 0), hour, 2_250_000),
+            (need(1, 512, 0), Millis::from_secs(1), 625),
+            (need(1, 512, 0), Millis(0), 1),
+            (need(1, 512, 0), Millis(1), 1),
+            (need(1, 512, 0), Millis(2), 2),
+        ] {
+            assert_eq!(Prices::default().price(&resources, time), Some(Cpt::from_micro(micro)), "{resources} for {time:?}");
+        }
+    }
+
+    #[test]
+    fn a_price_that_does_not_fit_is_none() {
+        let huge = Resources { memory: Bytes(u64::MAX), ..need(u32::MAX, 0, u32::MAX) };
+        assert_eq!(Prices::default().price(&huge, Millis(u64::MAX)), None);
+    }
+}

@@ -1,0 +1,285 @@
+//! What the pool remembers: one type per table, and the batch of them that one commit writes.
+//!
+//! The journal and the accounts have their rows in the ledger.
+//!
+//! Invariant: a row holds facts; what can be derived from other rows is not in it.
+
+use crate::ids::{AttemptRef, NodeId, TaskId, UserId};
+use crate::rejection::Rejection;
+use crate::resources::Resources;
+use crate::spec::{BlobRef, TaskSpec};
+use crate::state::{Metering, Outcome, TaskState};
+use crate::units::{Bytes, Cpt, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What a user may do beyond their own things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Submits tasks and shares machines.
+    Member,
+    /// Runs the pool: sees every node and the books.
+    Operator,
+}
+
+/// A person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserRow {
+    /// Given at registration.
+    pub id: UserId,
+    /// Unique in the pool; as it was given.
+    pub username: String,
+    /// As it was given; not verified.
+    pub email: String,
+    /// Argon2id in PHC form. Never leaves the pool.
+    pub password_hash: String,
+    /// What they may do.
+    pub role: Role,
+    /// When they registered.
+    pub registered_at: Timestamp,
+}
+
+/// A machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRow {
+    /// Given at enrolment.
+    pub id: NodeId,
+    /// Unique in the pool; chosen by the owner (the API's `node_id`).
+    pub name: String,
+    /// Who earns.
+    pub owner: UserId,
+    /// What it offers.
+    pub capacity: Resources,
+    /// The graphics processor, for people; empty where there is none.
+    pub gpu_info: String,
+    /// When it was first enrolled.
+    pub enrolled_at: Timestamp,
+    /// When it last connected or was last lost.
+    pub seen_at: Timestamp,
+}
+
+/// Where one element stands between its attempts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum ElementPhase {
+    /// May be placed from this moment on.
+    Waiting {
+        /// Zero where at once.
+        not_before: Timestamp,
+    },
+    /// The attempt with the highest number is live.
+    Live,
+    /// Over.
+    Ended {
+        /// How.
+        outcome: Outcome,
+    },
+}
+
+/// The compact state of one element.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Element {
+    /// Attempts made so far; also the number of the newest.
+    pub attempts: u32,
+    /// How many of them failed through no fault of the task.
+    pub faults: u32,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub phase: ElementPhase,
+}
+
+/// The part of a task that changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskProgress {
+    /// Which task.
+    pub id: TaskId,
+    /// Where it stands.
+    pub state: TaskState,
+    /// When it reached its terminal state.
+    pub ended_at: Option<Timestamp>,
+    /// What has been paid for it.
+    pub cost: Cpt,
+    /// One per element, by index; of a plain task exactly one.
+    pub elements: Vec<Element>,
+}
+
+/// What was submitted, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskRow {
+    /// Who pays.
+    pub user: UserId,
+    /// What they asked for; never changes.
+    pub spec: Arc<TaskSpec>,
+    /// When it was accepted.
+    pub submitted_at: Timestamp,
+    /// The hold taken at submission: the most it can cost.
+    pub cap: Cpt,
+    /// The part that changes.
+    pub progress: TaskProgress,
+}
+
+/// Bytes of output that an attempt wrote and the pool keeps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLengths {
+    /// Standard output.
+    pub stdout: Bytes,
+    /// Standard error.
+    pub stderr: Bytes,
+    /// True where the attempt wrote more than is kept.
+    pub cut: bool,
+}
+
+/// What a node reports at the end of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What it used.
+    pub metering: Metering,
+    /// What it wrote to its streams.
+    pub logs: LogLengths,
+    /// The content-addressed id of the image that ran; empty where none did.
+    pub image_id: String,
+    /// A tar archive of the files it left under `/task/output`; `None` where it left none.
+    pub output: Option<BlobRef>,
+}
+
+/// Life of one attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum AttemptPhase {
+    /// Handed out.
+    Assigned,
+    /// Its command runs.
+    Running {
+        /// When the pool heard so.
+        started_at: Timestamp,
+    },
+    /// Over.
+    Ended {
+        /// When the pool accepted the end.
+        ended_at: Timestamp,
+        /// What was reported, or what the pool concluded.
+        report: Report,
+        /// What the owner was paid.
+        cost: Cpt,
+    },
+}
+
+/// One try on one node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptRow {
+    /// Which.
+    pub attempt: AttemptRef,
+    /// Where.
+    pub node: NodeId,
+    /// When it was handed out.
+    pub assigned_at: Timestamp,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub phase: AttemptPhase,
+}
+
+/// A client-made id, whom it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RequestKey {
+    /// Whose.
+    pub user: UserId,
+    /// As the client made it; at most 128 bytes.
+    pub id: String,
+}
+
+/// What became of a request with a client-made id. The same id always gives the same answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestRow {
+    /// The id.
+    pub key: RequestKey,
+    /// SHA-256 of the request without the id: the same id with another body is refused.
+    pub body: [u8; 32],
+    /// What was answered.
+    pub answer: Answer,
+}
+
+/// The remembered answer to a request with a client-made id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Answer {
+    /// A task was accepted.
+    Submitted {
+        /// Its id.
+        task: TaskId,
+        /// Its hold.
+        cap: Cpt,
+    },
+    /// A transfer was made.
+    Transferred {
+        /// What the sender had available afterwards.
+        balance: Cpt,
+    },
+    /// It was refused; an id that failed stays failed.
+    Refused {
+        /// Why.
+        rejection: Rejection,
+    },
+}
+
+/// The next ids to give; one row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Next user id.
+    pub user: u64,
+    /// Next node id.
+    pub node: u64,
+    /// Next task id.
+    pub task: u64,
+}
+
+/// A join token that was used, kept until it would have expired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedToken {
+    /// The token's own id.
+    pub id: String,
+    /// When it can be forgotten.
+    pub expires_at: Timestamp,
+}
+
+/// The row changes of one batch, at most one per row.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RowChanges {
+    /// New or changed.
+    pub users: Vec<UserRow>,
+    /// New or changed.
+    pub nodes: Vec<NodeRow>,
+    /// New, as they stand at the end of the batch.
+    pub new_tasks: Vec<TaskRow>,
+    /// Changes to tasks that were there before the batch.
+    pub tasks: Vec<TaskProgress>,
+    /// New or changed.
+    pub attempts: Vec<AttemptRow>,
+    /// New.
+    pub requests: Vec<RequestRow>,
+    /// New.
+    pub used_tokens: Vec<UsedToken>,
+    /// Forgotten.
+    pub expired_tokens: Vec<String>,
+    /// Where an id was given.
+    pub counters: Option<Counters>,
+}
+
+/// What must be in memory for the engine to go on: everything but what has ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recovered {
+    /// All.
+    pub users: Vec<UserRow>,
+    /// All.
+    pub nodes: Vec<NodeRow>,
+    /// Those not in a terminal state.
+    pub tasks: Vec<TaskRow>,
+    /// Those not ended.
+    pub attempts: Vec<AttemptRow>,
+    /// All.
+    pub used_tokens: Vec<UsedToken>,
+    /// The next ids.
+    pub counters: Counters,
+}

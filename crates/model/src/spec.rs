@@ -1,0 +1,258 @@
+//! What a requester asks for, and the check at the door.
+//!
+//! [`TaskSpec::check`] is the only place where a specification is judged; every face (gRPC, REST,
+//! command line) converts its own form to a `TaskSpec` and calls it.
+//!
+//! Invariant: no I/O; contents of files are known here only by their digest.
+
+use crate::policy::Policy;
+use crate::rejection::{Code, Rejection};
+use crate::resources::Resources;
+use crate::units::{Bytes, Millis};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// SHA-256 of a blob's content.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sha256:")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A text that is not `sha256:` and 64 lower-case hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a digest is `sha256:` and 64 lower-case hexadecimal digits")]
+pub struct BadDigest;
+
+impl FromStr for Digest {
+    type Err = BadDigest;
+
+    fn from_str(text: &str) -> Result<Self, BadDigest> {
+        let hex = text.strip_prefix("sha256:").ok_or(BadDigest)?.as_bytes();
+        let nibble = |c: u8| match c {
+            b'0'..=b'9' => Ok(c - b'0'),
+            b'a'..=b'f' => Ok(c - b'a' + 10),
+            _ => Err(BadDigest),
+        };
+        if hex.len() != 64 {
+            return Err(BadDigest);
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
+            *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Content that lies in the blob store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobRef {
+    /// Of the whole content.
+    pub digest: Digest,
+    /// Of the whole content.
+    pub size: Bytes,
+}
+
+/// One input file of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputFile {
+    /// Where it appears under `/task`; relative, `/`-separated.
+    pub path: String,
+    /// Its content.
+    pub blob: BlobRef,
+}
+
+/// A task as the pool accepted it, with every default filled in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskSpec {
+    /// For people; need not be unique.
+    pub name: String,
+    /// `name[:tag][@sha256:...]`.
+    pub image: String,
+    /// Program and arguments; empty means the image's own command.
+    pub command: Vec<String>,
+    /// Files under `/task`.
+    pub files: Vec<InputFile>,
+    /// 1 to 10, 10 most urgent.
+    pub priority: u8,
+    /// The command is killed after this long.
+    pub max_runtime: Millis,
+    /// What it may use.
+    pub resources: Resources,
+}
+
+/// Longest task name, in bytes.
+pub const MAX_NAME_BYTES: usize = 200;
+/// Longest image reference, in bytes.
+pub const MAX_IMAGE_BYTES: usize = 512;
+/// Most bytes of all words of a command together.
+pub const MAX_COMMAND_BYTES: usize = 64 << 10;
+/// Most input files of one task.
+pub const MAX_FILES: usize = 1000;
+/// Longest path of an input file, in bytes.
+pub const MAX_PATH_BYTES: usize = 512;
+
+impl TaskSpec {
+    /// Checks every field against the bounds of `policy`.
+    ///
+    /// # Errors
+    /// The first field that is out of bounds, by the name it has in the API.
+    pub fn check(&self, policy: &Policy) -> Result<(), Rejection> {
+        check_text("task_name", &self.name, MAX_NAME_BYTES)?;
+        check_image(&self.image)?;
+        self.check_command()?;
+        if !(1..=10).contains(&self.priority) {
+            return Err(Rejection::invalid("priority", format!("{} is outside 1 to 10 (10 is the most urgent)", self.priority)));
+        }
+        self.check_amounts(policy)?;
+        self.check_files(policy)
+    }
+
+    fn check_command(&self) -> Result<(), Rejection> {
+        let bytes: usize = self.command.iter().map(|word| word.len() + 1).sum();
+        if bytes > MAX_COMMAND_BYTES {
+            return Err(Rejection::field(Code::TooLarge, "command", format!("{bytes} bytes; at most {MAX_COMMAND_BYTES} are taken; put long input into a file")));
+        }
+        if self.command.iter().any(|word| word.contains('\0')) {
+            return Err(Rejection::invalid("command", "contains a NUL character"));
+        }
+        if self.command.first().is_some_and(String::is_empty) {
+            return Err(Rejection::invalid("command", "its first word, the program, is empty"));
+        }
+        Ok(())
+    }
+
+    fn check_amounts(&self, policy: &Policy) -> Result<(), Rejection> {
+        let limits = &policy.limits;
+        within("max_runtime", self.max_runtime.0, 1000, limits.max_runtime.0, "ms")?;
+        let (need, most) = (&self.resources, &limits.max_resources);
+        within("required_cpu_cores", need.cpu.0.into(), 1, most.cpu.0.into(), "thousandths of a core")?;
+        within("required_memory", need.memory.0, limits.min_memory.0, most.memory.0, "bytes")?;
+        within("required_disk_mb", need.disk.0, limits.min_disk.0, most.disk.0, "bytes")?;
+        within("required_gpus", need.gpus.into(), 0, most.gpus.into(), "GPUs")
+    }
+
+    fn check_files(&self, policy: &Policy) -> Result<(), Rejection> {
+        if self.files.len() > MAX_FILES {
+            return Err(Rejection::field(Code::TooLarge, "files", format!("{} files; at most {MAX_FILES} are taken; pack them into an archive", self.files.len())));
+        }
+        let mut paths: Vec<&str> = self.files.iter().map(|file| file.path.as_str()).collect();
+        for path in &paths {
+            check_path("files", path)?;
+        }
+        paths.sort_unstable();
+        for pair in paths.windows(2) {
+            let nested = pair[1].strip_prefix(pair[0]).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            if nested {
+                return Err(Rejection::invalid("files", format!("`{}` and `{}` cannot both be files", pair[0], pair[1])));
+            }
+        }
+        let total = self.files.iter().try_fold(0u64, |sum, file| sum.checked_add(file.blob.size.0));
+        let most = policy.limits.max_input_bytes.0.min(self.resources.disk.0);
+        match total {
+            Some(bytes) if bytes <= most => Ok(()),
+            _ => Err(Rejection::field(Code::TooLarge, "files", format!("together more than {}, which is what this task's disk and the pool allow", Bytes(most)))),
+        }
+    }
+}
+
+/// Checks a relative, `/`-separated path without `.`, `..`, empty parts or control characters.
+///
+/// # Errors
+/// [`Code::Invalid`] that names `field` and what is wrong with the path.
+pub fn check_path(field: &str, path: &str) -> Result<(), Rejection> {
+    let shown: String = path.chars().take(80).map(|c| if c.is_control() { '?' } else { c }).collect();
+    let bad = |why: &str| Err(Rejection::invalid(field, format!("path `{shown}` {why}")));
+    if path.is_empty() {
+        return bad("is empty");
+    }
+    if path.len() > MAX_PATH_BYTES {
+        return bad("is longer than 512 bytes");
+    }
+    if path.starts_with('/') {
+        return bad("is absolute; give it relative to /task");
+    }
+    if path.contains('\\') || path.chars().any(char::is_control) {
+        return bad("contains a backslash or a control character");
+    }
+    for part in path.split('/') {
+        match part {
+            "" | "." => return bad("has an empty part or `.`"),
+            ".." => return bad("leaves /task through `..`"),
+            long if long.len() > 255 => return bad("has a part longer than 255 bytes"),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Checks `name[:tag][@sha256:...]` as container registries write it.
+///
+/// # Errors
+/// [`Code::Invalid`] of `docker_image`.
+pub fn check_image(image: &str) -> Result<(), Rejection> {
+    let bad = |why: &str| Err(Rejection::invalid("docker_image", why));
+    if image.is_empty() {
+        return bad("is empty; name an image such as `python:3.12`");
+    }
+    if image.len() > MAX_IMAGE_BYTES {
+        return bad("is longer than 512 bytes");
+    }
+    let (name, digest) = match image.split_once('@') {
+        Some((name, digest)) => (name, Some(digest)),
+        None => (image, None),
+    };
+    if digest.is_some_and(|text| text.parse::<Digest>().is_err()) {
+        return bad("what follows `@` is not `sha256:` and 64 hexadecimal digits");
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:".contains(c);
+    let ends_well = |s: &str| s.starts_with(|c: char| c.is_ascii_alphanumeric()) && s.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    if !name.chars().all(allowed) || !ends_well(name) || name.contains("//") || name.contains("::") {
+        return bad("is not of the form `name[:tag][@sha256:...]`");
+    }
+    Ok(())
+}
+
+fn check_text(field: &str, text: &str, most: usize) -> Result<(), Rejection> {
+    if text.len() > most {
+        return Err(Rejection::field(Code::TooLarge, field, format!("{} bytes; at most {most}", text.len())));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Rejection::invalid(field, "contains a control character"));
+    }
+    Ok(())
+}
+
+fn within(field: &str, value: u64, least: u64, most: u64, unit: &str) -> Result<(), Rejection> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(Rejection::invalid(field, format!("{value} is outside {least} to {most} {unit}, the pool's bounds")))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Chooses nodes for waiting work, with reasons.

@@ -1,0 +1,1 @@
+//! Node pool server: commit loop, services, worker links, liveness, blobs.

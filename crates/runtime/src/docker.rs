@@ -1,0 +1,1 @@
+//! Real containers through the Docker API.

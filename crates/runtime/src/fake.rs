@@ -1,0 +1,1 @@
+//! A runtime without containers, for tests and benchmarks.

@@ -1,0 +1,1 @@
+//! Agent that runs tasks on one machine.
