@@ -4,7 +4,7 @@
 
 use crate::failure::{Done, Failure};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal, Read};
+use std::io::{self, BufRead, BufReader, IsTerminal};
 use std::path::Path;
 
 /// Longest secret that is read, in bytes; the pool takes passwords up to 1024.
