@@ -70,8 +70,7 @@ fn helper(data: &Path) -> Done<Reaper> {
 
 async fn dismiss(reaper: Option<Reaper>) {
     let Some(reaper) = reaper else { return };
-    let gone = tokio::task::spawn_blocking(move || reaper.dismiss()).await;
-    if let Ok(Err(error)) = gone {
+    if let Err(error) = reaper.dismiss().await {
         tracing::warn!("the clean-up helper did not end well: {error}");
     }
 }
