@@ -34,8 +34,8 @@ build: ## Build the command hivemind (unoptimised)
 
 bench: ## Measure beside the peers; ONLY=name measures one figure
 	@scripts/setup.sh build docker
-	@scripts/bench.sh $(ONLY)
+	cargo run --release --locked --bin hivemind-bench -- $(if $(ONLY),--only $(ONLY))
 
-sim: ## Run the simulator; SEEDS=from..to chooses its runs
+sim: ## Run the simulator over many seeds; ARGS=... goes to it
 	@scripts/setup.sh build
-	@scripts/sim.sh $(SEEDS)
+	cargo run --release --locked --bin hivemind-sim -- $(ARGS)

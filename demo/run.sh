@@ -65,7 +65,7 @@ as() {
 balance() {
     local json
     json=$(as "$1" --json wallet balance)
-    [[ $json =~ \"balance_micro\":\ *(-?[0-9]+) ]] || die "no balance in: $json"
+    [[ $json =~ \"available\":\ *\{[^}]*\"micro\":\ *(-?[0-9]+) ]] || die "no balance in: $json"
     printf '%s\n' "${BASH_REMATCH[1]}"
 }
 
@@ -84,7 +84,7 @@ rustc -O --edition 2024 -C target-feature=+crt-static -o "$renderer" demo/mandel
 chmod 755 "$work/image" "$renderer"
 
 step "packing the renderer, one static file, into the image $IMAGE"
-tar -C "$work/image" --owner=0 --group=0 -cf - mandelbrot | docker import - "$IMAGE"
+tar -C "$work/image" --owner=0 --group=0 -cf - mandelbrot | docker import - "$IMAGE" >/dev/null
 
 step "starting a pool and two workers"
 serve pool pool --listen 127.0.0.1:0
@@ -109,8 +109,7 @@ as alice wait --timeout "$RENDER_TIMEOUT" "${tasks[@]}"
 
 step "the tiles come back and become one picture"
 for task in "${tasks[@]}"; do
-    as alice --quiet fetch "$task" --to "$work/out/$task"
-    mv "$work/out/$task"/tile-*.ppm "$work/tiles/"
+    as alice --quiet fetch "$task" --to "$work/tiles" >/dev/null
 done
 rm -f "$PICTURE"
 "$renderer" join "$work/tiles" "$PICTURE"
