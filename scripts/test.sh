@@ -11,7 +11,8 @@ profile=default
 failed=0
 
 echo "== build"
-cargo build --workspace --locked </dev/null || exit 1
+# The command with the features that the tests have, so that no dependency is built twice.
+cargo build --workspace --bins --tests --locked </dev/null || exit 1
 
 echo "== client generated from the .proto files, in Python"
 clients/python/run-tests.sh "$CARGO_TARGET_DIR/debug/hivemind" </dev/null || failed=1

@@ -92,7 +92,9 @@ pub(crate) fn check(table: &Table, graph: &[Node]) -> Vec<Finding> {
     }
     for node in graph {
         match table.crates.get(&node.name) {
-            None => texts.push(format!("does not name {}: say on which floor it stands and what it may use", node.name)),
+            None => {
+                texts.push(format!("does not name {}: say on which floor it stands and what it may use", node.name))
+            }
             Some(entry) => texts.extend(check_node(table, entry, node)),
         }
     }
@@ -109,9 +111,13 @@ fn check_table(table: &Table) -> Vec<String> {
                 continue;
             };
             if other.floor > entry.floor {
-                texts.push(format!("lets {name} (floor {}) use {used} (floor {}): arrows go down", entry.floor, other.floor));
+                texts.push(format!(
+                    "lets {name} (floor {}) use {used} (floor {}): arrows go down",
+                    entry.floor, other.floor
+                ));
             } else if other.floor == DEVELOPMENT && name != "bench" {
-                texts.push(format!("lets {name} use {used}: nothing depends on floor {DEVELOPMENT} but the benchmarks"));
+                texts
+                    .push(format!("lets {name} use {used}: nothing depends on floor {DEVELOPMENT} but the benchmarks"));
             }
         }
     }

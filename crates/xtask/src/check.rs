@@ -33,5 +33,6 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<Report> {
 }
 
 fn read(root: &Path, path: &str) -> anyhow::Result<String> {
-    std::fs::read_to_string(root.join(path)).with_context(|| format!("cannot read {path}; run this at the repository's root"))
+    std::fs::read_to_string(root.join(path))
+        .with_context(|| format!("cannot read {path}; run this at the repository's root"))
 }

@@ -46,7 +46,8 @@ mod tests {
 
     fn places(files: &[(&str, &str)]) -> Vec<String> {
         let table = toml::from_str(TABLE).unwrap();
-        let files: Vec<_> = files.iter().map(|(path, text)| TextFile { path: (*path).into(), text: (*text).into() }).collect();
+        let files: Vec<_> =
+            files.iter().map(|(path, text)| TextFile { path: (*path).into(), text: (*text).into() }).collect();
         check(&table, &files).into_iter().map(|finding| finding.place).collect()
     }
 

@@ -11,12 +11,19 @@ pub(crate) const MAP: &str = "docs/ARCHITECTURE.md";
 /// A crate has its paragraph under a heading of the form ``### `crates/name` ``.
 pub(crate) fn check(map: &str, crates: &[&str]) -> Vec<Finding> {
     let there: BTreeSet<&str> = crates.iter().copied().collect();
-    let described: BTreeSet<&str> =
-        map.lines().filter_map(|line| line.strip_prefix("### `crates/")?.split_once('`').map(|(name, _)| name)).collect();
-    let mentioned: BTreeSet<&str> = map.split("crates/").skip(1).map(first_word).filter(|name| !name.is_empty()).collect();
+    let described: BTreeSet<&str> = map
+        .lines()
+        .filter_map(|line| line.strip_prefix("### `crates/")?.split_once('`').map(|(name, _)| name))
+        .collect();
+    let mentioned: BTreeSet<&str> =
+        map.split("crates/").skip(1).map(first_word).filter(|name| !name.is_empty()).collect();
 
-    let undescribed = there.difference(&described).map(|name| format!("has no heading \"### `crates/{name}`\": describe it"));
-    let gone = mentioned.union(&described).filter(|name| !there.contains(*name)).map(|name| format!("names crates/{name}, which does not exist"));
+    let undescribed =
+        there.difference(&described).map(|name| format!("has no heading \"### `crates/{name}`\": describe it"));
+    let gone = mentioned
+        .union(&described)
+        .filter(|name| !there.contains(*name))
+        .map(|name| format!("names crates/{name}, which does not exist"));
     undescribed.chain(gone).map(|text| Finding::new(MAP, text)).collect()
 }
 
@@ -35,12 +42,18 @@ mod tests {
 
     #[test]
     fn a_whole_map_is_fine() {
-        assert_eq!(texts("### `crates/model`\nWords.\n### `crates/pool`: the server\nSee crates/model/src.\n"), [""; 0]);
+        assert_eq!(
+            texts("### `crates/model`\nWords.\n### `crates/pool`: the server\nSee crates/model/src.\n"),
+            [""; 0]
+        );
     }
 
     #[test]
     fn a_crate_without_a_paragraph_is_found() {
-        assert_eq!(texts("### `crates/model`\nsee crates/pool\n"), ["has no heading \"### `crates/pool`\": describe it"]);
+        assert_eq!(
+            texts("### `crates/model`\nsee crates/pool\n"),
+            ["has no heading \"### `crates/pool`\": describe it"]
+        );
     }
 
     #[test]

@@ -8,7 +8,8 @@ const MOST_LINES: usize = 500;
 
 /// Beginnings of paths that mean something on one machine only. Put together here, so that this
 /// file is not a finding itself.
-const MACHINE_PATHS: [&str; 4] = [concat!("/ho", "me/"), concat!("/Us", "ers/"), concat!("/wo", "rk/"), concat!("/ro", "ot/")];
+const MACHINE_PATHS: [&str; 4] =
+    [concat!("/ho", "me/"), concat!("/Us", "ers/"), concat!("/wo", "rk/"), concat!("/ro", "ot/")];
 
 /// Checks every file by itself.
 pub(crate) fn check(files: &[TextFile]) -> Vec<Finding> {
@@ -19,7 +20,8 @@ fn check_file(file: &TextFile) -> Vec<Finding> {
     let mut findings = Vec::new();
     let lines = file.text.lines().count();
     if file.path.ends_with(".rs") && lines >= MOST_LINES {
-        findings.push(Finding::new(&file.path, format!("{lines} lines; split it, at most {} are allowed", MOST_LINES - 1)));
+        findings
+            .push(Finding::new(&file.path, format!("{lines} lines; split it, at most {} are allowed", MOST_LINES - 1)));
     }
     if file.path.ends_with(".lock") {
         return findings;

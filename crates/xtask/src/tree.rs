@@ -35,7 +35,10 @@ pub(crate) fn read(root: &Path) -> anyhow::Result<Vec<TextFile>> {
                 if !hidden && !MADE.contains(&name.as_str()) {
                     waiting.push(path);
                 }
-            } else if kind.is_file() && name != ".git" && let Ok(text) = String::from_utf8(std::fs::read(entry.path())?) {
+            } else if kind.is_file()
+                && name != ".git"
+                && let Ok(text) = String::from_utf8(std::fs::read(entry.path())?)
+            {
                 files.push(TextFile { path, text });
             }
         }
