@@ -64,7 +64,9 @@ start_dockerd() {
 }
 
 need_docker() {
-    have docker && have dockerd || docker_answers || packages "the Docker engine" docker.io
+    have docker && have dockerd || docker_answers || packages "the Docker engine" docker.io ca-certificates
+    # Newer releases have the command in a package of its own.
+    have docker || packages "the command docker" docker-cli
     have mkfs.ext4 || packages "mkfs.ext4, which limits the disk of a task," e2fsprogs
     docker_answers && return
     [ "$(id -u)" = 0 ] ||
@@ -72,6 +74,11 @@ need_docker() {
     if [ -d /run/systemd/system ] && have systemctl; then
         say "starting the Docker engine: systemctl start docker"
         systemctl start docker </dev/null && wait_for_docker "" && return
+    fi
+    # Without systemd nobody may have mounted the control groups.
+    if ! grep -q cgroup /proc/self/mounts && apt-cache show cgroupfs-mount >/dev/null 2>&1; then
+        packages "control groups" cgroupfs-mount
+        cgroupfs-mount >&2 || true
     fi
     start_dockerd && return
     # In a container or without netfilter there may be no right to set up a bridge. Tasks have no network anyway.

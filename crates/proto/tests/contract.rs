@@ -58,7 +58,7 @@ const CALLS: &[(&str, &str, &str, &str)] = &[
 ];
 
 fn files() -> FileDescriptorSet {
-    let mut set = FileDescriptorSet::decode(DESCRIPTOR_SET).unwrap();
+    let mut set = FileDescriptorSet::decode(DESCRIPTOR_SET).expect("the set that the build made");
     set.file.retain(|file| file.package() == "hivemind.v1");
     set
 }
@@ -103,7 +103,7 @@ fn every_service_keeps_its_calls() {
 
 #[test]
 fn no_number_is_given_twice_and_no_file_lacks_its_package() {
-    let set = FileDescriptorSet::decode(DESCRIPTOR_SET).unwrap();
+    let set = FileDescriptorSet::decode(DESCRIPTOR_SET).expect("the set that the build made");
     for file in &set.file {
         assert!(file.package().starts_with("hivemind."), "{}", file.name());
         for message in &file.message_type {
