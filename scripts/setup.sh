@@ -64,7 +64,7 @@ start_dockerd() {
 }
 
 need_docker() {
-    have docker && have dockerd || docker_answers || packages "the Docker engine" docker.io ca-certificates
+    have docker && have dockerd || docker_answers || packages "the Docker engine" docker.io apparmor ca-certificates
     # Newer releases have the command in a package of its own.
     have docker || packages "the command docker" docker-cli
     have mkfs.ext4 || packages "mkfs.ext4, which limits the disk of a task," e2fsprogs
@@ -76,7 +76,7 @@ need_docker() {
         systemctl start docker </dev/null && wait_for_docker "" && return
     fi
     # Without systemd nobody may have mounted the control groups.
-    if ! grep -q cgroup /proc/self/mounts && apt-cache show cgroupfs-mount >/dev/null 2>&1; then
+    if ! grep -qE "^[^ ]+ [^ ]+ cgroup2? " /proc/self/mounts && apt-cache show cgroupfs-mount >/dev/null 2>&1; then
         packages "control groups" cgroupfs-mount
         cgroupfs-mount >&2 || true
     fi
