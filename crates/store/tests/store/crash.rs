@@ -57,7 +57,8 @@ async fn a_killed_process_loses_nothing_that_was_acknowledged() {
         let (_folder, path) = place();
         let mut child = start(&path, "");
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut acknowledged = lines.by_ref().filter_map(|line| number(&line.unwrap())).find(|batch| *batch == kill_after).unwrap();
+        let mut acknowledged =
+            lines.by_ref().filter_map(|line| number(&line.unwrap())).find(|batch| *batch == kill_after).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
         for line in lines {

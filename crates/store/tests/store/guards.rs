@@ -53,10 +53,26 @@ async fn rows_that_contradict_others_are_refused() {
     let overdrawn = (Account::Available(UserId(2)), Cpt::from_micro(-1));
     let books = |balances| LedgerChanges { balances, ..LedgerChanges::default() };
     for (what, rows, ledger) in [
-        ("a task id twice", RowChanges { new_tasks: vec![task(1, 2, Pending)], ..RowChanges::default() }, books(vec![])),
-        ("a task of nobody", RowChanges { new_tasks: vec![task(2, 9, Pending)], ..RowChanges::default() }, books(vec![])),
-        ("an attempt at no task", RowChanges { attempts: vec![attempt(2, 1, 1, ended(0))], ..RowChanges::default() }, books(vec![])),
-        ("an attempt on no node", RowChanges { attempts: vec![attempt(1, 1, 9, ended(0))], ..RowChanges::default() }, books(vec![])),
+        (
+            "a task id twice",
+            RowChanges { new_tasks: vec![task(1, 2, Pending)], ..RowChanges::default() },
+            books(vec![]),
+        ),
+        (
+            "a task of nobody",
+            RowChanges { new_tasks: vec![task(2, 9, Pending)], ..RowChanges::default() },
+            books(vec![]),
+        ),
+        (
+            "an attempt at no task",
+            RowChanges { attempts: vec![attempt(2, 1, 1, ended(0))], ..RowChanges::default() },
+            books(vec![]),
+        ),
+        (
+            "an attempt on no node",
+            RowChanges { attempts: vec![attempt(1, 1, 9, ended(0))], ..RowChanges::default() },
+            books(vec![]),
+        ),
         ("a node of nobody", RowChanges { nodes: vec![node(2, 9)], ..RowChanges::default() }, books(vec![])),
         ("a name twice", RowChanges { users: vec![user(3, "aNNa")], ..RowChanges::default() }, books(vec![])),
         ("a token twice", RowChanges { used_tokens: vec![token(), token()], ..RowChanges::default() }, books(vec![])),
@@ -122,8 +138,13 @@ async fn a_damaged_row_is_told_with_its_table_and_key() {
         ("attempts", "number", "-1", "task 1"),
         ("journal", "reason", "'{\"kind\":\"theft\"}'", "seq 3"),
     ] {
-        let good: String = sqlx::query_scalar(AssertSqlSafe(format!("SELECT quote({column}) FROM {table} ORDER BY 1 LIMIT 1"))).fetch_one(&mut conn).await.unwrap();
-        let (mut damage, mut repair) = (format!("UPDATE {table} SET {column} = {value}"), format!("UPDATE {table} SET {column} = {good}"));
+        let good: String =
+            sqlx::query_scalar(AssertSqlSafe(format!("SELECT quote({column}) FROM {table} ORDER BY 1 LIMIT 1")))
+                .fetch_one(&mut conn)
+                .await
+                .unwrap();
+        let (mut damage, mut repair) =
+            (format!("UPDATE {table} SET {column} = {value}"), format!("UPDATE {table} SET {column} = {good}"));
         if table == "journal" {
             damage += " WHERE seq = 3";
             repair += " WHERE seq = 3";
@@ -209,8 +230,13 @@ async fn a_commit_that_is_dropped_half_way_is_whole_or_nothing() {
         let touch = RowChanges { users: vec![user(2, "Anna")], ..RowChanges::default() };
         store.commit(&touch, &LedgerChanges::default()).await.unwrap();
         let entries = store.ledger().await.unwrap().last_seq + 1 - seq;
-        let (head, tail) = (store.task(TaskId(first)).await.unwrap(), store.task(TaskId(first + TASKS - 1)).await.unwrap());
-        assert_eq!((head.is_some(), tail.is_some(), entries), (tail.is_some(), tail.is_some(), u64::from(tail.is_some())), "after {polls} polls");
+        let (head, tail) =
+            (store.task(TaskId(first)).await.unwrap(), store.task(TaskId(first + TASKS - 1)).await.unwrap());
+        assert_eq!(
+            (head.is_some(), tail.is_some(), entries),
+            (tail.is_some(), tail.is_some(), u64::from(tail.is_some())),
+            "after {polls} polls"
+        );
         seq += entries;
     }
 }
