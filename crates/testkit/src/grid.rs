@@ -10,6 +10,7 @@ use hivemind_runtime::{Offer, Runtime};
 use hivemind_worker::{WorkerConfig, WorkerHandle};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// The password of every user that a fixture registers.
@@ -60,7 +61,7 @@ impl Grid {
         // Known already: then the login decides.
         let _ = client.register(name, PASSWORD, &format!("{name}@example.org")).await;
         let session = client.login(name, PASSWORD).await?;
-        Ok(client.with_token(session.token))
+        Ok(client.with_token(&session.token)?)
     }
 
     /// Adds a worker with the fake runtime and `cores` cores, owned by the bearer of `owner`.
@@ -75,10 +76,10 @@ impl Grid {
             gpus: 0,
         };
         let runtime = Arc::new(FakeRuntime::new(FakeConfig::default()));
-        let token = owner.create_join_token(0).await?;
+        let token = owner.create_join_token(Duration::ZERO).await?;
         let worker = hivemind_worker::start(WorkerConfig {
             data: self.dir.path().join(name),
-            join: Some(token.join_token),
+            join: Some(token.token),
             server: None,
             name: Some(name.to_owned()),
             offer: Offer { capacity, gpu_info: String::new() },

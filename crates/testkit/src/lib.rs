@@ -6,6 +6,7 @@
 //! Invariant: nothing here sleeps for a fixed time in place of a condition, and every port is 0.
 
 pub mod grid;
+pub mod image;
 pub mod process;
 pub mod scene;
 pub mod wait;

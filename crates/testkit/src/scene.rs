@@ -5,8 +5,9 @@ use crate::process::Process;
 use anyhow::Context;
 use hivemind_client::{Client, Target};
 use hivemind_pki::Trust;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// How the workers of a scene run tasks.
@@ -82,7 +83,7 @@ impl Scene {
     /// Where it does not get ready.
     pub async fn start_worker(&mut self, owner: &Client, name: &str) -> anyhow::Result<()> {
         let data = self.data(name);
-        let token = owner.create_join_token(None).await?.join_token;
+        let token = owner.create_join_token(Duration::ZERO).await?.token;
         let mut args = vec!["--data", &data, "worker", "--join", &token, "--name", name];
         args.extend(["--cpus", "2", "--memory", "2g", "--disk", "4g"]);
         if self.runtime == Runtime::Fake {
@@ -101,6 +102,14 @@ impl Scene {
     pub fn kill_worker(&mut self, name: &str) -> anyhow::Result<()> {
         self.workers.remove(name).context("no such worker runs")?.kill()?;
         Ok(())
+    }
+
+    /// The labels that the containers of the running workers carry as `hivemind.instance`.
+    #[must_use]
+    pub fn instances(&self) -> BTreeSet<String> {
+        let file = |name: &String| self.dir.path().join(name).join("docker/instance");
+        let labels = self.workers.keys().filter_map(|name| std::fs::read_to_string(file(name)).ok());
+        labels.map(|label| label.trim().to_owned()).collect()
     }
 
     /// How to reach the pool.
@@ -134,6 +143,6 @@ impl Scene {
     async fn login(&self, name: &str, password: &str) -> anyhow::Result<Client> {
         let client = Client::connect(&self.target()?, None).await?;
         let session = client.login(name, password).await?;
-        Ok(client.with_token(session.token))
+        Ok(client.with_token(&session.token)?)
     }
 }

@@ -1,6 +1,7 @@
 //! The pool is killed.
 
 use crate::work::Stage;
+use hivemind_proto::v1::{ListTasksRequest, SubmitTaskRequest};
 use hivemind_testkit::scene::Runtime;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,7 +24,7 @@ async fn killed_under_submissions() -> anyhow::Result<()> {
     let submitting = tokio::spawn(async move {
         let mut tasks = Vec::new();
         for number in 0..300 {
-            let request = hivemind_proto::v1::SubmitTaskRequest {
+            let request = SubmitTaskRequest {
                 task_name: format!("fault {number}"),
                 docker_image: "none:1".into(),
                 argv: vec!["true".into()],
@@ -40,7 +41,7 @@ async fn killed_under_submissions() -> anyhow::Result<()> {
     let tasks = submitting.await??;
     stage.settled(&tasks, "completed").await?;
     // A retry must not have made a second task: exactly those that were acknowledged exist.
-    let listed = stage.requester.list_all(&[]).await?;
-    assert_eq!(listed.len(), tasks.len());
+    let listed = stage.requester.list(ListTasksRequest { page_size: 1000, ..ListTasksRequest::default() }).await?;
+    assert_eq!(listed.tasks.len(), tasks.len());
     Ok(())
 }

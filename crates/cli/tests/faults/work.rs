@@ -1,6 +1,7 @@
 //! What every fault is tried on, and what must be true afterwards.
 
 use hivemind_client::Client;
+use hivemind_model::{Cpt, TaskId};
 use hivemind_proto::v1::{SubmitTaskRequest, TaskStatusResponse};
 use hivemind_testkit::scene::{Runtime, Scene};
 use hivemind_testkit::wait;
@@ -29,24 +30,24 @@ impl Stage {
     }
 
     /// Submits one task of one core and returns its id.
-    pub(crate) async fn submit(&self, image: &str, argv: &[&str]) -> anyhow::Result<String> {
+    pub(crate) async fn submit(&self, image: &str, argv: &[&str]) -> anyhow::Result<TaskId> {
         Ok(self.requester.submit(request(image, argv)).await?.task)
     }
 
     /// Submits `count` equal tasks and returns their ids.
-    pub(crate) async fn submit_many(&self, count: usize, argv: &[&str]) -> anyhow::Result<Vec<String>> {
+    pub(crate) async fn submit_many(&self, count: usize, argv: &[&str]) -> anyhow::Result<Vec<TaskId>> {
         let requests = (0..count).map(|_| request("none:1", argv)).collect();
-        let answers = self.requester.submit_many(requests).await?;
+        let answers = self.requester.submit_many(requests).await;
         answers.into_iter().map(|answer| Ok(answer?.task)).collect()
     }
 
     /// Waits until so many of the tasks are `state`.
-    pub(crate) async fn until(&self, tasks: &[String], state: &str, count: usize) {
+    pub(crate) async fn until(&self, tasks: &[TaskId], state: &str, count: usize) {
         wait::until(&format!("{count} tasks are {state}"), || async {
             let mut found = 0;
             for task in tasks {
                 // The pool may be away for a moment; then it is asked again.
-                let status = self.requester.status(task).await.ok()?;
+                let status = self.requester.status(*task).await.ok()?;
                 found += usize::from(status.status == state);
             }
             (found >= count).then_some(())
@@ -55,12 +56,12 @@ impl Stage {
     }
 
     /// Every task has ended as `state`; what was paid is what was earned, once; the books balance.
-    pub(crate) async fn settled(&self, tasks: &[String], state: &str) -> anyhow::Result<Vec<TaskStatusResponse>> {
+    pub(crate) async fn settled(&self, tasks: &[TaskId], state: &str) -> anyhow::Result<Vec<TaskStatusResponse>> {
         self.until(tasks, state, tasks.len()).await;
         let mut cost = 0;
         let mut all = Vec::new();
         for task in tasks {
-            let status = self.requester.status(task).await?;
+            let status = self.requester.status(*task).await?;
             let summary = status.task.clone().unwrap_or_default();
             let paid: Vec<i64> = status.attempts.iter().map(|attempt| attempt.cost_micro).filter(|paid| *paid > 0).collect();
             assert!(paid.len() <= 1, "{task} was paid {} times: {:?}", paid.len(), status.attempts);
@@ -70,9 +71,9 @@ impl Stage {
             all.push(status);
         }
         let (spent, earned) = (self.requester.balance().await?, self.owner.balance().await?);
-        assert_eq!(spent.held_micro, 0, "everything has ended, so nothing is held");
-        assert_eq!(GRANT_MICRO - spent.balance_micro, cost);
-        assert_eq!(earned.balance_micro - GRANT_MICRO, cost);
+        assert_eq!(spent.held, Cpt::ZERO, "everything has ended, so nothing is held");
+        assert_eq!(GRANT_MICRO - spent.available.micro(), cost);
+        assert_eq!(earned.available.micro() - GRANT_MICRO, cost);
         let audit = self.scene.operator().await?.audit().await?;
         assert!(audit.balanced, "{}", audit.finding);
         Ok(all)
