@@ -22,7 +22,7 @@ use std::time::Duration;
 const MAX_TRIES: u32 = 5;
 
 /// Wait before the second try; doubles each time.
-const FIRST_WAIT: Duration = Duration::from_millis(200);
+pub(crate) const FIRST_WAIT: Duration = Duration::from_millis(200);
 
 /// Why a source did not give a content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +64,7 @@ struct State {
 pub(crate) struct InputCache {
     dir: PathBuf,
     limit: u64,
+    first_wait: Duration,
     state: Mutex<State>,
 }
 
@@ -98,10 +99,11 @@ impl Drop for Held {
 
 impl InputCache {
     /// The cache in `dir`, with what an earlier process verified; at most `limit` together.
+    /// After a failed fetch it waits `first_wait`, and twice as long each time.
     ///
     /// # Errors
     /// What the disk says.
-    pub(crate) fn open(dir: &Path, limit: Bytes) -> io::Result<Self> {
+    pub(crate) fn open(dir: &Path, limit: Bytes, first_wait: Duration) -> io::Result<Self> {
         let mut state = State::default();
         for found in fs::read_dir(dir)? {
             let found = found?;
@@ -117,7 +119,7 @@ impl InputCache {
                 None => {}
             }
         }
-        Ok(Self { dir: dir.to_owned(), limit: limit.0, state: Mutex::new(state) })
+        Ok(Self { dir: dir.to_owned(), limit: limit.0, first_wait, state: Mutex::new(state) })
     }
 
     /// The content of `blob` on this disk, fetched from `source` where it is not there yet.
@@ -134,7 +136,7 @@ impl InputCache {
         if self.is_ready(blob, held.path()) {
             return Ok(held);
         }
-        let mut wait = FIRST_WAIT;
+        let mut wait = self.first_wait;
         for attempt_left in (0..MAX_TRIES).rev() {
             match self.fetch(attempt, blob, source, held.path()).await {
                 Ok(()) => break,

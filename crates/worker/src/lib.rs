@@ -98,7 +98,7 @@ pub async fn start(config: WorkerConfig) -> anyhow::Result<WorkerHandle> {
     if !captures.is_empty() {
         tracing::info!("{} results of an earlier worker wait for the pool", captures.len());
     }
-    let cache = cache::InputCache::open(&folders.cache, config.offer.capacity.disk).context("cannot read the cache of inputs")?;
+    let cache = cache::InputCache::open(&folders.cache, config.offer.capacity.disk, cache::FIRST_WAIT).context("cannot read the cache of inputs")?;
     let tools = job::Tools {
         runtime: Arc::clone(&config.runtime),
         cache: Arc::new(cache),

@@ -115,3 +115,6 @@ fn is_over(shell: &mut Shell, stop_at: Instant) -> bool {
     }
     late
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,6 +98,9 @@ impl Agent {
     pub(super) fn on_uploaded(&mut self, attempt: AttemptRef, result: Upload, now: Instant) -> Vec<Action> {
         let Some(entry) = self.attempts.get_mut(&attempt) else { return Vec::new() };
         let Phase::Delivering { output, .. } = &mut entry.phase else { return Vec::new() };
+        if *output != Output::Moving {
+            return Vec::new();
+        }
         match result {
             Upload::Stored => {
                 *output = Output::Done;

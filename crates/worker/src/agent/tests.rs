@@ -285,11 +285,11 @@ fn what_an_upload_says_in_every_phase() {
     let attempt = att(1);
     let uploaded = |result| Event::Uploaded { attempt, result };
     let why = || "why".to_owned();
-    // Where none is under way, as after a refusal that came with the link's loss, it is a late echo.
-    mostly_nothing(&uploaded(Upload::Stored), &[("deliver-output", "delivering: tell-finished"), ("deliver-retry", "delivering: tell-finished")]);
-    mostly_nothing(&uploaded(Upload::Later { reason: why() }), &[("deliver-output", "deliver-retry: warn"), ("deliver-retry", "deliver-retry: warn")]);
-    mostly_nothing(&uploaded(Upload::Unwanted), &[("deliver-output", "none: forget"), ("deliver-retry", "none: forget")]);
-    mostly_nothing(&uploaded(Upload::Refused { reason: why() }), &[("deliver-output", "spooling: spool"), ("deliver-retry", "spooling: spool")]);
+    // Where none is under way it is a late echo.
+    mostly_nothing(&uploaded(Upload::Stored), &[("deliver-output", "delivering: tell-finished")]);
+    mostly_nothing(&uploaded(Upload::Later { reason: why() }), &[("deliver-output", "deliver-retry: warn")]);
+    mostly_nothing(&uploaded(Upload::Unwanted), &[("deliver-output", "none: forget")]);
+    mostly_nothing(&uploaded(Upload::Refused { reason: why() }), &[("deliver-output", "spooling: spool")]);
 }
 
 #[test]
@@ -480,7 +480,7 @@ fn a_failed_upload_is_tried_again_with_growing_waits() {
     assert_eq!(words(&bench.pass(1)), "store");
     bench.on(Event::Uploaded { attempt: att(1), result: Upload::Later { reason: "x".into() } });
     assert_eq!(words(&bench.pass(399)), "");
-    assert_eq!(words(&bench.pass(1)), "beat store");
+    assert_eq!(words(&bench.pass(1)), "store");
 }
 
 #[test]

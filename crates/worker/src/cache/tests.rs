@@ -39,7 +39,7 @@ fn attempt() -> AttemptRef {
 }
 
 fn cache(dir: &Path, limit: u64) -> Arc<InputCache> {
-    Arc::new(InputCache::open(dir, Bytes(limit)).unwrap())
+    Arc::new(InputCache::open(dir, Bytes(limit), Duration::from_micros(1)).unwrap())
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn many_want_one_and_it_is_fetched_once() {
     assert_eq!(shop.sold.load(Ordering::Relaxed), 2);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn what_is_not_what_was_asked_for_is_refused_and_leaves_nothing() {
     for (sent, why) in [(&b"hello wOrld"[..], "has the digest"), (b"hello world!", "more than the 11 bytes"), (b"hello", "only 5 of 11 bytes")] {
         let dir = tempfile::tempdir().unwrap();
@@ -74,7 +74,7 @@ async fn what_is_not_what_was_asked_for_is_refused_and_leaves_nothing() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_cut_line_is_tried_again_but_not_for_ever() {
     let dir = tempfile::tempdir().unwrap();
     let cache = cache(dir.path(), 100);
