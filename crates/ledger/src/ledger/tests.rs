@@ -189,6 +189,7 @@ proptest! {
             prop_assert_eq!(ledger.check(), Ok(()));
             entries.extend(ledger.take_changes().entries);
         }
+        entries.extend(ledger.take_changes().entries);
         let books = replay(&entries).expect("the journal is true");
         let image = ledger.image();
         prop_assert_eq!(books.balances.into_iter().collect::<Vec<_>>(), image.balances);
