@@ -154,7 +154,7 @@ struct Link {
 }
 
 impl Link {
-    async fn welcome(&self, hello: &Hello, reply: Result<Reply, Refused>, out: &Out) -> Result<(), Status> {
+    async fn welcome(&mut self, hello: &Hello, reply: Result<Reply, Refused>, out: &Out) -> Result<(), Status> {
         let stale = match reply.map_err(|refused| status::refused(&refused))? {
             Reply::Connected { stale } => stale,
             other => {
@@ -280,7 +280,7 @@ impl Link {
     }
 
     /// Appends pieces of output, in order.
-    async fn append(&self, pieces: Vec<LogData>) -> Result<(), Status> {
+    async fn append(&mut self, pieces: Vec<LogData>) -> Result<(), Status> {
         if pieces.is_empty() {
             return Ok(());
         }

@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use hivemind_engine::Engine;
 use hivemind_ledger::LedgerChanges;
 use hivemind_model::rows::RowChanges;
-use hivemind_model::{Command, Effect, Rejection, Reply, TaskId};
+use hivemind_model::{Command, Effect, Reply, TaskId};
 use hivemind_store::{Store, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -116,15 +116,22 @@ impl Loop {
                 return Ok(());
             }
             let room = MAX_BATCH.saturating_sub(self.answers.len());
-            tokio::select! {
+            let sleep = if self.committing.is_none() && open { self.until_due() } else { None };
+            let next = tokio::select! {
                 biased;
-                () = stop.cancelled(), if open && !self.requests.is_closed() => self.requests.close(),
-                done = finished(&mut self.committing) => self.deliver(done)?,
-                count = self.requests.recv_many(&mut taken, room.max(1)), if open && room > 0 => {
+                () = stop.cancelled(), if open && !self.requests.is_closed() => Next::Close,
+                done = finished(&mut self.committing) => Next::Committed(done),
+                count = self.requests.recv_many(&mut taken, room.max(1)), if open && room > 0 => Next::Taken(count),
+                () = sleep_for(sleep) => Next::Due,
+            };
+            match next {
+                Next::Close => self.requests.close(),
+                Next::Committed(done) => self.deliver(done)?,
+                Next::Taken(count) => {
                     open = count > 0;
                     taken.drain(..).for_each(|request| self.take(request));
                 }
-                () = self.until_due(), if self.committing.is_none() && open => self.dirty = true,
+                Next::Due => self.dirty = true,
             }
         }
     }
@@ -197,11 +204,26 @@ impl Loop {
         }
     }
 
-    async fn until_due(&self) {
-        let Some(due) = self.engine.next_due() else { return std::future::pending().await };
+    /// How long to sleep until something is due; `None` where nothing is.
+    fn until_due(&self) -> Option<Duration> {
+        let due = self.engine.next_due()?;
         let least = if self.idle_tick { IDLE_TICK_MS } else { 1 };
-        let wait = due.since(self.clock.now()).0.clamp(least, LONGEST_SLEEP_MS);
-        tokio::time::sleep(Duration::from_millis(wait)).await;
+        Some(Duration::from_millis(due.since(self.clock.now()).0.clamp(least, LONGEST_SLEEP_MS)))
+    }
+}
+
+/// What the writer does next.
+enum Next {
+    Close,
+    Committed(Committed),
+    Taken(usize),
+    Due,
+}
+
+async fn sleep_for(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
     }
 }
 
