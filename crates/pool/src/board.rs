@@ -77,7 +77,9 @@ impl Board {
         for task in &rows.tasks {
             inner.put_task(task.progress.id, OpenTask { user: task.user, state: task.progress.state, spec: task.spec.clone() });
         }
-        rows.attempts.iter().for_each(|row| drop(inner.put_attempt(row)));
+        for row in &rows.attempts {
+            inner.put_attempt(row);
+        }
         Self { inner: RwLock::new(inner) }
     }
 

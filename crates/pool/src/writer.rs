@@ -38,7 +38,7 @@ const LONGEST_SLEEP_MS: u64 = 60_000;
 const IDLE_TICK_MS: u64 = 100;
 /// A lookup of a client-made id is trusted while fewer than this many such ids were applied
 /// since; the engine remembers more than that by itself.
-const LOOKUP_HORIZON: u64 = 4_000;
+const LOOKUP_HORIZON: u64 = 32_768;
 
 /// Where a durable batch goes: live tables, worker links, watchers.
 pub(crate) trait Outlet: Send + Sync + 'static {
