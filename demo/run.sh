@@ -54,11 +54,11 @@ serve() {
     done
 }
 
-# Runs a command as a user, each with a remembered login of their own: as NAME ARGS...
+# Runs a command as a user, each with a data folder that remembers their login: as NAME ARGS...
 as() {
     local user=$1
     shift
-    HIVEMIND_CONFIG_HOME=$work/home-$user "$HIVEMIND" --data "$work/pool" --server "$server" --ca "$work/pool/ca.pem" "$@" </dev/null
+    "$HIVEMIND" --data "$work/home-$user" --server "$server" --ca "$work/pool/ca.pem" "$@" </dev/null
 }
 
 # What a user has available, in micro-CPT.
