@@ -45,6 +45,7 @@ trap 'exit 130' INT TERM
 serve() {
     local name=$1 deadline=$((SECONDS + READY_SECONDS))
     shift
+    : >"$work/$name.out"
     "$HIVEMIND" --data "$work/$name" "$@" >"$work/$name.out" 2>"$work/$name.log" </dev/null &
     pids+=($!)
     until grep -q '^ready' "$work/$name.out"; do
@@ -139,7 +140,7 @@ done_well=yes
 
 step "done: $PICTURE"
 cat <<EOF
-Next, your own pool and worker:   $HIVEMIND up
-and, in another terminal:         $HIVEMIND register YOUR-NAME
-                                  $HIVEMIND run busybox echo hello
+Next, a pool and a worker of your own:   $HIVEMIND up
+and, in another terminal:                $HIVEMIND register YOUR-NAME
+                                         $HIVEMIND run --output tiles $IMAGE /mandelbrot tile 5
 EOF
