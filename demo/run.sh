@@ -45,6 +45,7 @@ trap 'exit 130' INT TERM
 serve() {
     local name=$1 deadline=$((SECONDS + READY_SECONDS))
     shift
+    : >"$work/$name.out"
     "$HIVEMIND" --data "$work/$name" "$@" >"$work/$name.out" 2>"$work/$name.log" </dev/null &
     pids+=($!)
     until grep -q '^ready' "$work/$name.out"; do
@@ -54,11 +55,11 @@ serve() {
     done
 }
 
-# Runs a command as a user, each with a remembered login of their own: as NAME ARGS...
+# Runs a command as a user, each with a data folder that remembers their login: as NAME ARGS...
 as() {
     local user=$1
     shift
-    HIVEMIND_CONFIG_HOME=$work/home-$user "$HIVEMIND" --data "$work/pool" --server "$server" --ca "$work/pool/ca.pem" "$@" </dev/null
+    "$HIVEMIND" --data "$work/home-$user" --server "$server" --ca "$work/pool/ca.pem" "$@" </dev/null
 }
 
 # What a user has available, in micro-CPT.
@@ -139,7 +140,7 @@ done_well=yes
 
 step "done: $PICTURE"
 cat <<EOF
-Next, your own pool and worker:   $HIVEMIND up
-and, in another terminal:         $HIVEMIND register YOUR-NAME
-                                  $HIVEMIND run busybox echo hello
+Next, a pool and a worker of your own:   $HIVEMIND up
+and, in another terminal:                $HIVEMIND register YOUR-NAME
+                                         $HIVEMIND run --output tiles $IMAGE /mandelbrot tile 5
 EOF

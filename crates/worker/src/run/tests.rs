@@ -13,7 +13,7 @@ use crate::spool::Spool;
 use crate::status::Status;
 use crate::transfer::Transfer;
 use crate::usage::Monitor;
-use hivemind_model::{AttemptRef, Bytes, ElementRef, MilliCores, NodeId, Resources, TaskId, TaskSpec, Timestamp};
+use hivemind_model::{AttemptRef, Bytes, ElementRef, MilliCores, NodeId, Resources, TaskId, TaskSpec};
 use hivemind_pki::{Authority, NodeIdentity, NodeKey};
 use hivemind_proto::worker::pool_event::Event as Say;
 use hivemind_proto::worker::worker_event::Event as Heard;
@@ -33,7 +33,7 @@ fn att(task: u64) -> AttemptRef {
 
 /// A membership of no pool; nothing here connects.
 fn membership(folders: &Folders) -> Arc<Membership> {
-    let authority = Authority::open(&folders.scratch, Timestamp(0)).unwrap();
+    let authority = Authority::open(&folders.scratch, crate::enroll::now()).unwrap();
     let key = NodeKey::generate().unwrap();
     let chain_pem = authority.sign_node(&key.csr_pem().unwrap(), NodeId(1), crate::enroll::now()).unwrap();
     let pool = PoolFile { server: "https://127.0.0.1:1".into(), node_id: NodeId(1), name: "n".into(), ca_hash: String::new() };
