@@ -1,29 +1,89 @@
 //! The pool as one deterministic state machine.
 //!
-//! `apply(command, now) -> changes + effects + reply`. Start at [`Engine::apply`].
+//! `apply(command, now) -> changes + effects + reply`. Start at [`Engine::apply`]; what happens to
+//! an element is decided in `life`; what a batch must do to stored rows is written down in
+//! [`tables`].
 //!
-//! Invariant: no clock, no randomness, no I/O, no async; equal commands give equal states.
+//! The caller applies a few commands, calls [`Engine::schedule`] once, writes what
+//! [`Engine::take_batch`] gives in one transaction, and only then sends replies and effects.
+//! Where that write fails it throws the engine away and starts again from [`Engine::restore`].
+//!
+//! Invariant: no clock, no randomness, no I/O, no async; equal commands give equal states. A
+//! broken invariant is a bug and panics with the invariant's name, also in release builds, before
+//! anything of it can be stored.
 
-use hivemind_ledger::{LedgerChanges, LedgerImage};
-use hivemind_model::rows::{Recovered, RowChanges};
-use hivemind_model::{Command, Effect, Policy, Rejection, Reply, Timestamp};
+mod accounts;
+mod attempts;
+mod batch;
+mod check;
+mod life;
+mod nodes;
+mod once;
+mod queue;
+mod restore;
+mod schedule;
+mod state;
+pub mod tables;
+mod tasks;
+mod tick;
+mod view;
 
-/// Everything one batch changed, to be written in one transaction.
-#[derive(Debug, Default, PartialEq)]
-pub struct Batch {
-    /// Rows.
-    pub rows: RowChanges,
-    /// Books.
-    pub ledger: LedgerChanges,
-    /// To be sent once the rest is durable, in order.
-    pub effects: Vec<Effect>,
-}
+pub use batch::Batch;
+pub use view::{Counts, LinkState, NodeStatus};
+
+use accounts::{Registration, Transfer};
+use batch::Pending;
+use hivemind_ledger::Ledger;
+use hivemind_model::rows::Counters;
+use hivemind_model::{Command, ElementRef, NodeId, Policy, Rejection, Reply, TaskId, Timestamp, UserId};
+use hivemind_placement::Rank;
+use once::OnceWindow;
+use queue::Queue;
+use state::{Live, Node, Recent, Task, User};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The state of a pool.
-pub struct Engine {}
+#[derive(Debug)]
+pub struct Engine {
+    policy: Policy,
+    ledger: Ledger,
+    counters: Counters,
+    users: BTreeMap<UserId, User>,
+    /// Folded names.
+    usernames: BTreeMap<String, UserId>,
+    nodes: BTreeMap<NodeId, Node>,
+    /// Folded names.
+    node_names: BTreeMap<String, NodeId>,
+    /// Linked nodes with something free.
+    placeable: BTreeSet<NodeId>,
+    /// Tasks that have not ended.
+    tasks: BTreeMap<TaskId, Task>,
+    /// How many of them run.
+    running_tasks: usize,
+    /// Tasks that ended lately, for those who ask late.
+    recent: Recent,
+    /// The current attempt of every element that has one.
+    live: BTreeMap<ElementRef, Live>,
+    /// Elements that may be placed now.
+    queue: Queue,
+    /// Elements that may be placed later, with the nodes where they failed.
+    delayed: BTreeMap<(Timestamp, ElementRef), Vec<NodeId>>,
+    /// When live attempts are overdue.
+    deadlines: BTreeSet<(Timestamp, ElementRef)>,
+    used_tokens: BTreeMap<String, Timestamp>,
+    token_expiry: BTreeSet<(Timestamp, String)>,
+    once: OnceWindow,
+    /// True where a pass could place something that the one before could not.
+    stirred: bool,
+    /// Where the pass before stopped looking.
+    resume: Option<Rank>,
+    /// Passes made; the seed of the next.
+    passes: u64,
+    pending: Pending,
+}
 
-/// The stored state cannot be true.
-#[derive(Debug, thiserror::Error)]
+/// The state cannot be true.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the stored state breaks {invariant}: {detail}")]
 pub struct Violation {
     /// Which invariant, `L1` to `T8`.
@@ -34,28 +94,73 @@ pub struct Violation {
 
 impl Engine {
     /// Founds a pool: the whole supply in the treasury.
-    pub fn found(policy: Policy, now: Timestamp) -> Self { let _ = (policy, now); Self {} }
-    /// Goes on from what was stored. Every node is offline until it connects.
-    ///
-    /// # Errors
-    /// The first invariant that the stored state breaks.
-    pub fn restore(policy: Policy, rows: Recovered, books: LedgerImage) -> Result<Self, Violation> { let _ = (policy, rows, books); Ok(Self {}) }
-    /// Applies one command.
+    #[must_use]
+    pub fn found(policy: Policy, now: Timestamp) -> Self {
+        let mut engine = Self::empty(policy, Ledger::found(now), Counters { user: 1, node: 1, task: 1 });
+        engine.pending.counters_moved = true;
+        engine
+    }
+
+    /// Applies one command at `now`, the pool's clock.
     ///
     /// # Errors
     /// The refusal; nothing has changed (but a remembered client-made id).
-    pub fn apply(&mut self, command: Command, now: Timestamp) -> Result<Reply, Rejection> { let _ = (command, now); Ok(Reply::Done) }
-    /// Places what waits, once per batch, after its commands.
-    pub fn schedule(&mut self, now: Timestamp) { let _ = now; }
-    /// What has changed since the last call, one row per key.
-    pub fn take_batch(&mut self) -> Batch { Batch::default() }
-    /// Checks every invariant from scratch; for tests and the simulator.
-    ///
-    /// # Errors
-    /// The first one that is broken.
-    pub fn check(&self) -> Result<(), Violation> { Ok(()) }
-    /// When a [`Command::Tick`] next has something to do; `None` where nothing is due.
-    pub fn next_due(&self) -> Option<Timestamp> { None }
-    /// Why the task waits, in one sentence; `None` where it does not.
-    pub fn waiting_reason(&self, task: hivemind_model::TaskId) -> Option<String> { let _ = task; None }
+    pub fn apply(&mut self, command: Command, now: Timestamp) -> Result<Reply, Rejection> {
+        match command {
+            Command::Register { username, email, password_hash, role } => self.register(Registration { username, email, password_hash, role }, now),
+            Command::Transfer { from, to_username, amount, once } => self.transfer(Transfer { from, to_username, amount }, once, now),
+            Command::Submit { user, spec, once } => self.submit(user, spec, once, now),
+            Command::Cancel { user, task } => self.cancel(user, task, now),
+            Command::Enroll { owner, offer, token } => self.enroll(owner, offer, token, now),
+            Command::Connected { node, session, offer, holds } => self.connected(node, session, offer, &holds, now),
+            Command::Disconnected { node, session } => self.disconnected(node, session),
+            Command::Lost { node } => self.lost(node, now),
+            Command::Drain { node, session } => self.drain(node, session),
+            Command::Started { node, attempt } => self.started(node, attempt, now),
+            Command::Finished { node, attempt, report } => self.finished(node, attempt, report, now),
+            Command::Tick => self.tick(now),
+        }
+    }
+
+    /// What the operator decided.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The books.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    fn empty(policy: Policy, ledger: Ledger, counters: Counters) -> Self {
+        Self {
+            policy,
+            ledger,
+            counters,
+            users: BTreeMap::new(),
+            usernames: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            node_names: BTreeMap::new(),
+            placeable: BTreeSet::new(),
+            tasks: BTreeMap::new(),
+            running_tasks: 0,
+            recent: Recent::default(),
+            live: BTreeMap::new(),
+            queue: Queue::default(),
+            delayed: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            used_tokens: BTreeMap::new(),
+            token_expiry: BTreeSet::new(),
+            once: OnceWindow::default(),
+            stirred: false,
+            resume: None,
+            passes: 0,
+            pending: Pending::default(),
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+//! Attempts: handed out, running, over.
+//!
+//! Start at [`Engine::finished`]. [`Engine::end_attempt`] is the only place where an attempt ends and its
+//! reservation is given back; [`Engine::retry`] the only one where an element gets another try.
+//!
+//! Invariant: a report of an attempt that is not the current one on that node changes nothing.
+
+use crate::Engine;
+use crate::life::{Event, Standing, Step, step, verdict};
+use crate::state::{Live, Stage};
+use crate::tasks::{Payment, bare_report};
+use hivemind_model::rows::{AttemptPhase, AttemptRow, ElementPhase, Report};
+use hivemind_model::state::Outcome;
+use hivemind_model::{AttemptRef, Code, Cpt, Effect, ElementRef, Millis, NodeId, Rejection, Reply, Timestamp};
+
+/// Longest text from a node that is kept, in bytes.
+const MAX_TEXT_BYTES: usize = 2048;
+
+/// When an element that failed gets its next try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pause {
+    None,
+    Growing,
+}
+
+impl Live {
+    pub(crate) fn standing(&self) -> Standing {
+        match self.stage {
+            Stage::Assigned => Standing::Assigned,
+            Stage::Running { .. } => Standing::Running,
+        }
+    }
+}
+
+impl Engine {
+    /// Notes that an attempt's command runs.
+    pub(crate) fn started(&mut self, node: NodeId, attempt: AttemptRef, now: Timestamp) -> Result<Reply, Rejection> {
+        let element = attempt.element;
+        let standing = self.standing(node, attempt);
+        match step(standing, Event::Started) {
+            Step::Run => {
+                if let Some(live) = self.live.get_mut(&element) {
+                    live.stage = Stage::Running { started_at: now };
+                }
+                if let Some(task) = self.tasks.get_mut(&element.task) {
+                    task.running += 1;
+                }
+                self.touch_live(element);
+                self.restate(element.task, now);
+                Ok(Reply::Done)
+            }
+            Step::Nothing => Ok(Reply::Done),
+            Step::Stale => Err(stale(attempt)),
+            other => unreachable!("T3: {attempt} started at {standing:?} gives {other:?}"),
+        }
+    }
+
+    /// Takes the end of an attempt as its node reports it.
+    pub(crate) fn finished(&mut self, node: NodeId, attempt: AttemptRef, report: Report, now: Timestamp) -> Result<Reply, Rejection> {
+        let element = attempt.element;
+        let standing = self.standing(node, attempt);
+        match step(standing, Event::Reported(verdict(&report.outcome))) {
+            Step::EndPaid => {
+                let report = self.bounded(element, report, now);
+                let payment = self.price(element.task, node, attempt.number, report.metering.wall);
+                let outcome = report.outcome.clone();
+                self.end_attempt(element, report, payment, now);
+                self.end_element(element, outcome, payment, now);
+            }
+            Step::EndUnpaid => {
+                let report = self.bounded(element, report, now);
+                let outcome = report.outcome.clone();
+                self.end_attempt(element, report, Payment::Nothing, now);
+                self.end_element(element, outcome, Payment::Nothing, now);
+            }
+            Step::RetryLater => {
+                let mut report = self.bounded(element, report, now);
+                if report.outcome == Outcome::Cancelled {
+                    report.outcome = Outcome::Infrastructure { reason: "the owner of the node stopped it".into() };
+                }
+                self.retry(element, report, Pause::Growing, now);
+            }
+            Step::Stale => return Err(stale(attempt)),
+            other => unreachable!("T3: {attempt} ended at {standing:?} gives {other:?}"),
+        }
+        self.restate(element.task, now);
+        Ok(Reply::Done)
+    }
+
+    /// Gives up a live attempt through no fault of the task; the element is tried again at once.
+    pub(crate) fn give_up(&mut self, element: ElementRef, reason: &str, now: Timestamp) {
+        let standing = self.live.get(&element).map_or(Standing::Past, Live::standing);
+        match step(standing, Event::GivenUp) {
+            Step::RetryNow => self.retry(element, bare_report(Outcome::Infrastructure { reason: reason.into() }), Pause::None, now),
+            other => unreachable!("T3: giving up {element} at {standing:?} gives {other:?}"),
+        }
+        self.restate(element.task, now);
+    }
+
+    /// Ends an attempt unpaid and queues its element again, unless it has failed too often.
+    fn retry(&mut self, at: ElementRef, report: Report, pause: Pause, now: Timestamp) {
+        let outcome = report.outcome.clone();
+        let live = self.end_attempt(at, report, Payment::Nothing, now);
+        let policy = (self.policy.max_infrastructure_failures, self.policy.retry_delay, self.policy.max_retry_delay);
+        let (most, delay, max_delay) = policy;
+        let Some(task) = self.tasks.get_mut(&at.task) else { panic!("T2: {at} is retried after its task") };
+        let (rank, need) = (task.rank(at), task.row.spec.resources);
+        let Some(element) = task.element_mut(at.index) else { panic!("T2: {at} is retried, but its task has no such element") };
+        element.faults += 1;
+        let faults = element.faults;
+        if faults >= most {
+            let last = match &outcome {
+                Outcome::Infrastructure { reason } => reason.as_str(),
+                _ => "unknown",
+            };
+            let reason = format!("failed {faults} times through no fault of the task, and is not tried again; the last time: {last}");
+            self.end_element(at, Outcome::Infrastructure { reason }, Payment::Nothing, now);
+            return;
+        }
+        let mut failed_on = live.failed_on;
+        failed_on.push(live.node);
+        match pause {
+            Pause::None => {
+                element.phase = ElementPhase::Waiting { not_before: Timestamp(0) };
+                self.queue.push(rank, need, failed_on);
+                self.stirred = true;
+            }
+            Pause::Growing => {
+                let not_before = now.after(back_off(delay, max_delay, faults));
+                element.phase = ElementPhase::Waiting { not_before };
+                self.delayed.insert((not_before, at), failed_on);
+            }
+        }
+        self.touch_task(at.task);
+    }
+
+    /// Ends the live attempt of an element: its row is final and its reservation is free.
+    pub(crate) fn end_attempt(&mut self, element: ElementRef, report: Report, payment: Payment, now: Timestamp) -> Live {
+        let Some(live) = self.live.remove(&element) else { panic!("T3: {element} has no live attempt to end") };
+        if let Some(deadline) = live.deadline {
+            self.deadlines.remove(&(deadline, element));
+        }
+        let mut need = None;
+        if let Some(task) = self.tasks.get_mut(&element.task) {
+            task.running -= usize::from(live.standing() == Standing::Running);
+            need = Some(task.row.spec.resources);
+        }
+        if let (Some(node), Some(need)) = (self.nodes.get_mut(&live.node), need) {
+            node.live.remove(&element);
+            node.reserved = node.reserved.checked_sub(&need).unwrap_or_else(|| panic!("T5: {} has less reserved than {element} took", node.row.name));
+            node.refresh_ceiling();
+        }
+        self.refresh_placeable(live.node);
+        let cost = match payment {
+            Payment::Nothing => Cpt::ZERO,
+            Payment::Price { amount, .. } => amount,
+        };
+        let phase = AttemptPhase::Ended { ended_at: now, report, cost };
+        self.pending.ended_attempts.push(AttemptRow { attempt: element.attempt(live.number), node: live.node, assigned_at: live.assigned_at, phase });
+        live
+    }
+
+    /// Tells a linked node to stop an attempt; one that is not linked learns it when it is back.
+    pub(crate) fn tell_stop(&mut self, node: NodeId, attempt: AttemptRef) {
+        if let Some(session) = self.nodes.get(&node).and_then(|node| node.linked_session()) {
+            self.pending.effects.push(Effect::Stop { node, session, attempt });
+        }
+    }
+
+    fn standing(&self, node: NodeId, attempt: AttemptRef) -> Standing {
+        match self.live.get(&attempt.element) {
+            Some(live) if live.number == attempt.number && live.node == node => live.standing(),
+            Some(_) | None => Standing::Past,
+        }
+    }
+
+    /// A report as far as it is believed: no more time than the pool's own clock saw since it
+    /// handed the attempt out, nor than the task may run; texts of bounded length.
+    fn bounded(&self, element: ElementRef, mut report: Report, now: Timestamp) -> Report {
+        let seen = self.live.get(&element).map(|live| now.since(live.assigned_at)).unwrap_or_default();
+        report.metering.wall = report.metering.wall.min(seen).min(self.max_runtime(element.task));
+        cut(&mut report.image_id);
+        match &mut report.outcome {
+            Outcome::CannotStart { reason } | Outcome::BadImage { reason } | Outcome::Infrastructure { reason } => cut(reason),
+            Outcome::Exited { .. } | Outcome::OutOfMemory | Outcome::TimedOut | Outcome::Cancelled => {}
+        }
+        report
+    }
+}
+
+fn stale(attempt: AttemptRef) -> Rejection {
+    Rejection::new(Code::Stale, format!("{attempt} is not, or no longer, the current attempt on this node; stop it and forget it"))
+}
+
+fn cut(text: &mut String) {
+    if text.len() > MAX_TEXT_BYTES {
+        let end = text.floor_char_boundary(MAX_TEXT_BYTES);
+        text.truncate(end);
+    }
+}
+
+/// `delay` after the first failure, doubled with each further one, at most `max_delay`.
+fn back_off(delay: Millis, max_delay: Millis, faults: u32) -> Millis {
+    let factor = 1u64.checked_shl(faults.saturating_sub(1)).unwrap_or(u64::MAX);
+    Millis(delay.0.saturating_mul(factor)).min(max_delay)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_bound() {
+        let pauses = [1, 2, 3, 8, 9, 64, 65, u32::MAX].map(|faults| back_off(Millis(500), Millis(60_000), faults).0);
+        assert_eq!(pauses, [500, 1000, 2000, 60_000, 60_000, 60_000, 60_000, 60_000]);
+    }
+}

@@ -1,0 +1,124 @@
+//! What changed since the last batch, one row per key.
+//!
+//! Start at [`Engine::take_batch`].
+//!
+//! Invariant: a row leaves as it stands at the end of the batch; what came and went within the
+//! batch leaves once.
+
+use crate::Engine;
+use crate::state::Task;
+use hivemind_ledger::LedgerChanges;
+use hivemind_model::rows::{AttemptRow, RequestRow, RowChanges, UsedToken, UserRow};
+use hivemind_model::{Effect, ElementRef, NodeId, TaskId};
+
+/// Everything one batch changed, to be written in one transaction.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Batch {
+    /// Rows.
+    pub rows: RowChanges,
+    /// Books.
+    pub ledger: LedgerChanges,
+    /// To be sent once the rest is durable, in order.
+    pub effects: Vec<Effect>,
+}
+
+impl Batch {
+    /// True where there is nothing to write and nothing to send.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows == RowChanges::default() && self.ledger.is_empty() && self.effects.is_empty()
+    }
+}
+
+/// Changes that have not left yet. Keys of things that are still in memory; whole rows of those
+/// that are not.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    pub(crate) users: Vec<UserRow>,
+    pub(crate) nodes: Vec<NodeId>,
+    pub(crate) tasks: Vec<TaskId>,
+    pub(crate) ended_tasks: Vec<Task>,
+    pub(crate) live: Vec<ElementRef>,
+    pub(crate) ended_attempts: Vec<AttemptRow>,
+    pub(crate) requests: Vec<RequestRow>,
+    pub(crate) used_tokens: Vec<UsedToken>,
+    pub(crate) expired_tokens: Vec<String>,
+    pub(crate) counters_moved: bool,
+    pub(crate) effects: Vec<Effect>,
+}
+
+impl Engine {
+    /// What has changed since the last call, one row per key, in the order of the keys.
+    #[must_use]
+    pub fn take_batch(&mut self) -> Batch {
+        let pending = std::mem::take(&mut self.pending);
+        let mut rows = RowChanges {
+            users: pending.users,
+            attempts: pending.ended_attempts,
+            requests: pending.requests,
+            used_tokens: pending.used_tokens,
+            expired_tokens: pending.expired_tokens,
+            counters: pending.counters_moved.then_some(self.counters),
+            ..RowChanges::default()
+        };
+        for id in pending.nodes {
+            if let Some(node) = self.nodes.get_mut(&id).filter(|node| node.dirty) {
+                node.dirty = false;
+                rows.nodes.push(node.row.clone());
+            }
+        }
+        for element in pending.live {
+            if let Some(live) = self.live.get_mut(&element).filter(|live| live.dirty) {
+                live.dirty = false;
+                rows.attempts.push(live.row(element));
+            }
+        }
+        for task in pending.ended_tasks {
+            match task.stored {
+                true => rows.tasks.push(task.row.progress),
+                false => rows.new_tasks.push(task.row),
+            }
+        }
+        for id in pending.tasks {
+            if let Some(task) = self.tasks.get_mut(&id).filter(|task| task.dirty) {
+                task.dirty = false;
+                match std::mem::replace(&mut task.stored, true) {
+                    true => rows.tasks.push(task.row.progress.clone()),
+                    false => rows.new_tasks.push(task.row.clone()),
+                }
+            }
+        }
+        rows.nodes.sort_unstable_by_key(|row| row.id);
+        rows.attempts.sort_unstable_by_key(|row| row.attempt);
+        rows.new_tasks.sort_unstable_by_key(|row| row.progress.id);
+        rows.tasks.sort_unstable_by_key(|row| row.id);
+        Batch { rows, ledger: self.ledger.take_changes(), effects: pending.effects }
+    }
+
+    /// Marks a task's row as changed.
+    pub(crate) fn touch_task(&mut self, id: TaskId) {
+        if let Some(task) = self.tasks.get_mut(&id)
+            && !std::mem::replace(&mut task.dirty, true)
+        {
+            self.pending.tasks.push(id);
+        }
+    }
+
+    /// Marks a live attempt's row as changed.
+    pub(crate) fn touch_live(&mut self, element: ElementRef) {
+        if let Some(live) = self.live.get_mut(&element)
+            && !std::mem::replace(&mut live.dirty, true)
+        {
+            self.pending.live.push(element);
+        }
+    }
+
+    /// Marks a node's row as changed.
+    pub(crate) fn touch_node(&mut self, id: NodeId) {
+        if let Some(node) = self.nodes.get_mut(&id)
+            && !std::mem::replace(&mut node.dirty, true)
+        {
+            self.pending.nodes.push(id);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Every invariant, from scratch.
+//!
+//! Start at [`Engine::check`]. It believes no counter and no index: each is computed again from
+//! the rows. L6 and L7 and T1 are about what is stored and sent; the simulator checks those.
+//!
+//! Invariant: nothing here changes anything.
+
+use crate::state::{Node, Stage, Task};
+use crate::{Engine, Violation};
+use hivemind_ledger::Broken;
+use hivemind_model::rows::ElementPhase;
+use hivemind_model::{ElementRef, Resources, Timestamp, UserId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+impl From<Broken> for Violation {
+    fn from(broken: Broken) -> Self {
+        Self { invariant: broken.invariant, detail: broken.detail }
+    }
+}
+
+/// Refuses unless `holds`.
+pub(crate) fn ensure(holds: bool, invariant: &'static str, detail: impl fmt::Display) -> Result<(), Violation> {
+    if holds { Ok(()) } else { Err(Violation { invariant, detail: detail.to_string() }) }
+}
+
+impl Engine {
+    /// Checks every invariant from scratch; for tests, the simulator and the start.
+    ///
+    /// # Errors
+    /// The first one that is broken.
+    pub fn check(&self) -> Result<(), Violation> {
+        self.ledger.check()?;
+        self.check_holds()?;
+        for task in self.tasks.values() {
+            self.check_task(task)?;
+        }
+        for node in self.nodes.values() {
+            self.check_node(node)?;
+        }
+        self.check_indexes()?;
+        self.check_queue()
+    }
+
+    /// L3: every open task has one hold, and every hold an open task. L4: paid and held are within the cap.
+    fn check_holds(&self) -> Result<(), Violation> {
+        for hold in self.ledger.holds() {
+            ensure(self.tasks.contains_key(&hold.task), "L3", format_args!("{} has a hold, but is not open", hold.task))?;
+        }
+        for (id, task) in &self.tasks {
+            let Some(hold) = self.ledger.hold(*id) else {
+                return ensure(false, "L3", format_args!("{id} is open, but has no hold"));
+            };
+            ensure(hold.user == task.row.user, "L3", format_args!("the hold of {id} is of {}", hold.user))?;
+            let together = hold.left.checked_add(task.row.progress.cost);
+            ensure(together == Some(task.row.cap), "L4", format_args!("{id}: {} paid and {} left are not the cap of {}", task.row.progress.cost, hold.left, task.row.cap))?;
+        }
+        Ok(())
+    }
+
+    fn check_task(&self, task: &Task) -> Result<(), Violation> {
+        let progress = &task.row.progress;
+        let id = progress.id;
+        ensure(!progress.elements.is_empty(), "T2", format_args!("{id} has no elements"))?;
+        ensure(!progress.state.is_terminal() && progress.ended_at.is_none(), "T2", format_args!("{id} has ended, but is open"))?;
+        let (mut running, mut ended) = (0, 0);
+        for (index, element) in (0u32..).zip(&progress.elements) {
+            let at = ElementRef { task: id, index };
+            let live = self.live.get(&at);
+            match (&element.phase, live) {
+                (ElementPhase::Live, Some(live)) => {
+                    ensure(live.number == element.attempts, "T4", format_args!("{at} made {} attempts, but number {} is live", element.attempts, live.number))?;
+                    running += usize::from(matches!(live.stage, Stage::Running { .. }));
+                }
+                (ElementPhase::Live, None) => return ensure(false, "T3", format_args!("{at} is live without an attempt")),
+                (ElementPhase::Waiting { .. } | ElementPhase::Ended { .. }, Some(_)) => return ensure(false, "T3", format_args!("{at} is not live, but has an attempt")),
+                (ElementPhase::Ended { .. }, None) => ended += 1,
+                (ElementPhase::Waiting { .. }, None) => {}
+            }
+            ensure(element.faults <= element.attempts, "T4", format_args!("{at} failed more often than it was tried"))?;
+        }
+        ensure((running, ended) == (task.running, task.ended), "T2", format_args!("{id} counts {} running and {} ended, but has {running} and {ended}", task.running, task.ended))?;
+        ensure(progress.state == task.derived_state(), "T2", format_args!("{id} is {}, but its elements say {}", progress.state, task.derived_state()))
+    }
+
+    fn check_node(&self, node: &Node) -> Result<(), Violation> {
+        let id = node.row.id;
+        let mut reserved = Some(Resources::default());
+        for at in &node.live {
+            let on_it = self.live.get(at).is_some_and(|live| live.node == id);
+            ensure(on_it, "T3", format_args!("{id} counts {at} as its own, which is not live there"))?;
+            let need = self.tasks.get(&at.task).map(|task| task.row.spec.resources).unwrap_or_default();
+            reserved = reserved.and_then(|sum| sum.checked_add(&need));
+        }
+        ensure(reserved == Some(node.reserved), "T5", format_args!("{id} has {} reserved, but its attempts take {reserved:?}", node.reserved))?;
+        ensure(node.ceiling.covers(&node.reserved), "T5", format_args!("{id} has {} reserved of {}", node.reserved, node.ceiling))?;
+        let placeable = matches!(node.link, crate::state::Link::Up { .. }) && node.free().cpu.0 > 0 && node.free().memory.0 > 0;
+        ensure(self.placeable.contains(&id) == placeable, "T7", format_args!("{id} takes work: {placeable}, but placement thinks otherwise"))
+    }
+
+    fn check_indexes(&self) -> Result<(), Violation> {
+        let mut open: BTreeMap<UserId, u32> = BTreeMap::new();
+        let mut owned: BTreeMap<UserId, u32> = BTreeMap::new();
+        self.tasks.values().for_each(|task| *open.entry(task.row.user).or_default() += 1);
+        self.nodes.values().for_each(|node| *owned.entry(node.row.owner).or_default() += 1);
+        for (id, user) in &self.users {
+            let counted = (open.remove(id).unwrap_or_default(), owned.remove(id).unwrap_or_default());
+            ensure(counted == (user.open_tasks, user.nodes), "T2", format_args!("{id} has (tasks, nodes) {counted:?}, but counts {:?}", (user.open_tasks, user.nodes)))?;
+            ensure(self.usernames.get(&user.username.to_ascii_lowercase()) == Some(id), "T2", format_args!("{id} is not found by its name"))?;
+        }
+        ensure(open.is_empty() && owned.is_empty(), "T2", "a task or a node belongs to nobody")?;
+        let running = self.tasks.values().filter(|task| task.running > 0).count();
+        ensure(running == self.running_tasks, "T2", format_args!("{running} tasks run, but {} are counted", self.running_tasks))?;
+        let on_nodes: usize = self.nodes.values().map(|node| node.live.len()).sum();
+        ensure(on_nodes == self.live.len(), "T3", format_args!("{} attempts are live, {on_nodes} on nodes", self.live.len()))?;
+        let deadlines: BTreeSet<(Timestamp, ElementRef)> = self.live.iter().filter_map(|(at, live)| Some((live.deadline?, *at))).collect();
+        ensure(deadlines == self.deadlines, "T7", "the deadlines are not those of the live attempts")?;
+        let next = (self.users.last_key_value().map(|(id, _)| id.0), self.nodes.last_key_value().map(|(id, _)| id.0), self.tasks.last_key_value().map(|(id, _)| id.0));
+        let fresh = next.0 < Some(self.counters.user) && next.1 < Some(self.counters.node) && next.2 < Some(self.counters.task);
+        ensure(fresh, "T4", "an id that was given would be given again")
+    }
+
+    /// T7: every waiting element is where it will be found, with the need it has.
+    fn check_queue(&self) -> Result<(), Violation> {
+        let mut waiting = 0;
+        for task in self.tasks.values() {
+            let phases = task.row.progress.elements.iter();
+            waiting += phases.filter(|element| matches!(element.phase, ElementPhase::Waiting { .. })).count();
+        }
+        for (at, need) in self.queue.elements() {
+            let task = self.tasks.get(&at.task).filter(|task| task.row.spec.resources == need);
+            let phase = task.and_then(|task| task.element(at.index)).map(|element| &element.phase);
+            ensure(matches!(phase, Some(ElementPhase::Waiting { .. })), "T3", format_args!("{at} is queued, but does not wait"))?;
+        }
+        for (due, at) in self.delayed.keys() {
+            let phase = self.tasks.get(&at.task).and_then(|task| task.element(at.index)).map(|element| &element.phase);
+            ensure(phase == Some(&ElementPhase::Waiting { not_before: *due }), "T3", format_args!("{at} is to be retried, but does not wait for that"))?;
+        }
+        let queued = self.queue.len() + self.delayed.len();
+        ensure(queued == waiting, "T7", format_args!("{waiting} elements wait, {queued} are queued"))
+    }
+}

@@ -1,0 +1,136 @@
+//! The life of an element as a table: what each event does in each standing.
+//!
+//! Start at [`step`]; nothing else decides what an event means.
+//!
+//! Invariant: no data here, only the decision; no standing and no event is left out.
+
+use hivemind_model::state::Outcome;
+
+/// Where an element stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It waits for a node, or for its next try to be due.
+    Waiting,
+    /// The attempt in question is the current one and was handed out.
+    Assigned,
+    /// The attempt in question is the current one and its command runs.
+    Running,
+    /// The attempt in question is not, or is no longer, the current one on that node.
+    Past,
+}
+
+/// What happens to an element, or to an attempt of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// A plan puts it on a node.
+    Placed,
+    /// A node says that the command runs.
+    Started,
+    /// A node says that it is over.
+    Reported(Verdict),
+    /// The pool gives the attempt up: node lost, attempt unknown there, or overdue.
+    GivenUp,
+    /// The requester cancels.
+    Cancelled,
+}
+
+/// What an outcome means for money and for the element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The task's own doing: final and paid.
+    Paid,
+    /// Final, and nobody is paid.
+    Unpaid,
+    /// No fault of the task: unpaid, tried again.
+    Fault,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Reserve the node and make the next attempt.
+    Assign,
+    /// Note that the command runs.
+    Run,
+    /// End the element: pay for metered time.
+    EndPaid,
+    /// End the element without payment.
+    EndUnpaid,
+    /// End the attempt without payment and try again after a pause.
+    RetryLater,
+    /// End the attempt without payment and try again at once.
+    RetryNow,
+    /// End the element: pay for the time since the command ran, by the pool's clock.
+    StopPaid,
+    /// End the element: nothing ran.
+    StopUnpaid,
+    /// It is known already.
+    Nothing,
+    /// Refuse: the attempt is not the current one.
+    Stale,
+    /// The engine itself never does this: a bug.
+    Impossible,
+}
+
+/// Decides what `event` does to an element that stands at `standing`.
+pub(crate) const fn step(standing: Standing, event: Event) -> Step {
+    match (standing, event) {
+        (Standing::Waiting, Event::Placed) => Step::Assign,
+        (Standing::Assigned | Standing::Running | Standing::Past, Event::Placed) => Step::Impossible,
+
+        (Standing::Assigned, Event::Started) => Step::Run,
+        (Standing::Running, Event::Started) => Step::Nothing,
+        (Standing::Waiting | Standing::Past, Event::Started) => Step::Stale,
+
+        // A command may be over before the word that it runs has come.
+        (Standing::Assigned | Standing::Running, Event::Reported(Verdict::Paid)) => Step::EndPaid,
+        (Standing::Assigned | Standing::Running, Event::Reported(Verdict::Unpaid)) => Step::EndUnpaid,
+        (Standing::Assigned | Standing::Running, Event::Reported(Verdict::Fault)) => Step::RetryLater,
+        (Standing::Waiting | Standing::Past, Event::Reported(Verdict::Paid | Verdict::Unpaid | Verdict::Fault)) => Step::Stale,
+
+        (Standing::Assigned | Standing::Running, Event::GivenUp) => Step::RetryNow,
+        (Standing::Waiting | Standing::Past, Event::GivenUp) => Step::Impossible,
+
+        (Standing::Waiting | Standing::Assigned, Event::Cancelled) => Step::StopUnpaid,
+        (Standing::Running, Event::Cancelled) => Step::StopPaid,
+        (Standing::Past, Event::Cancelled) => Step::Nothing,
+    }
+}
+
+/// What an outcome that a node reports means.
+///
+/// A node never ends an attempt as cancelled by itself: the pool had ended it before. So that is
+/// its owner stopping the work, a fault of the infrastructure.
+pub(crate) const fn verdict(outcome: &Outcome) -> Verdict {
+    match outcome {
+        Outcome::Exited { .. } | Outcome::OutOfMemory | Outcome::TimedOut | Outcome::CannotStart { .. } => Verdict::Paid,
+        Outcome::BadImage { .. } => Verdict::Unpaid,
+        Outcome::Cancelled | Outcome::Infrastructure { .. } => Verdict::Fault,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write as _;
+
+    #[test]
+    fn every_pair() {
+        let standings = [Standing::Waiting, Standing::Assigned, Standing::Running, Standing::Past];
+        let events = [
+            Event::Placed,
+            Event::Started,
+            Event::Reported(Verdict::Paid),
+            Event::Reported(Verdict::Unpaid),
+            Event::Reported(Verdict::Fault),
+            Event::GivenUp,
+            Event::Cancelled,
+        ];
+        let mut table = String::new();
+        for event in events {
+            let steps: Vec<String> = standings.map(|standing| format!("{standing:?} {:?}", step(standing, event))).into();
+            let _ = writeln!(table, "{event:?}: {}", steps.join(", "));
+        }
+        insta::assert_snapshot!(table, @"");
+    }
+}

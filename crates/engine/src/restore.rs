@@ -1,0 +1,111 @@
+//! The way back from stored rows.
+//!
+//! Start at [`Engine::restore`]. Counters and indexes are built again; what may be forgotten (where
+//! an element failed, which tasks ended lately) is.
+//!
+//! Invariant: rows that cannot be true are refused, never mended.
+
+use crate::check::ensure;
+use crate::state::{Live, Node, Stage, Task, User};
+use crate::{Engine, Violation};
+use hivemind_ledger::{Ledger, LedgerImage};
+use hivemind_model::rows::{AttemptPhase, AttemptRow, ElementPhase, NodeRow, Recovered, TaskRow, UserRow};
+use hivemind_model::{ElementRef, Policy, TaskState, Timestamp};
+
+impl Engine {
+    /// Goes on from what was stored. Every node is offline until it connects; live attempts stay
+    /// with their nodes until those are back or are declared [lost](hivemind_model::Command::Lost).
+    ///
+    /// # Errors
+    /// The first invariant that the stored state breaks.
+    pub fn restore(policy: Policy, rows: Recovered, books: LedgerImage) -> Result<Self, Violation> {
+        let mut engine = Self::empty(policy, Ledger::restore(books)?, rows.counters);
+        for user in rows.users {
+            engine.restore_user(user)?;
+        }
+        for node in rows.nodes {
+            engine.restore_node(node)?;
+        }
+        for task in rows.tasks {
+            engine.restore_task(task)?;
+        }
+        for attempt in rows.attempts {
+            engine.restore_attempt(attempt)?;
+        }
+        for token in rows.used_tokens {
+            engine.token_expiry.insert((token.expires_at, token.id.clone()));
+            engine.used_tokens.insert(token.id, token.expires_at);
+        }
+        for node in engine.nodes.values_mut() {
+            node.refresh_ceiling();
+        }
+        engine.running_tasks = engine.tasks.values().filter(|task| task.row.progress.state == TaskState::Running).count();
+        engine.stirred = engine.queue.len() > 0;
+        engine.check()?;
+        Ok(engine)
+    }
+
+    fn restore_user(&mut self, row: UserRow) -> Result<(), Violation> {
+        let twice = self.usernames.insert(row.username.to_ascii_lowercase(), row.id).is_some();
+        ensure(!twice, "T2", format_args!("two users are called `{}`", row.username))?;
+        let twice = self.users.insert(row.id, User::new(row.username)).is_some();
+        ensure(!twice, "T2", format_args!("{} is stored twice", row.id))
+    }
+
+    fn restore_node(&mut self, row: NodeRow) -> Result<(), Violation> {
+        let id = row.id;
+        let twice = self.node_names.insert(row.name.to_ascii_lowercase(), id).is_some();
+        ensure(!twice, "T2", format_args!("two nodes are called `{}`", row.name))?;
+        match self.users.get_mut(&row.owner) {
+            Some(owner) => owner.nodes += 1,
+            None => ensure(false, "T2", format_args!("{id} belongs to {}, who is nobody", row.owner))?,
+        }
+        let twice = self.nodes.insert(id, Node::new(row)).is_some();
+        ensure(!twice, "T2", format_args!("{id} is stored twice"))
+    }
+
+    fn restore_task(&mut self, row: TaskRow) -> Result<(), Violation> {
+        let id = row.progress.id;
+        match self.users.get_mut(&row.user) {
+            Some(user) => user.open_tasks += 1,
+            None => ensure(false, "T2", format_args!("{id} belongs to {}, who is nobody", row.user))?,
+        }
+        let ended = row.progress.elements.iter().filter(|element| matches!(element.phase, ElementPhase::Ended { .. })).count();
+        let task = Task { row, running: 0, ended, stored: true, dirty: false };
+        for (index, element) in (0u32..).zip(&task.row.progress.elements) {
+            let at = ElementRef { task: id, index };
+            match element.phase {
+                ElementPhase::Waiting { not_before: Timestamp(0) } => self.queue.push(task.rank(at), task.row.spec.resources, Vec::new()),
+                ElementPhase::Waiting { not_before } => drop(self.delayed.insert((not_before, at), Vec::new())),
+                ElementPhase::Live | ElementPhase::Ended { .. } => {}
+            }
+        }
+        let twice = self.tasks.insert(id, task).is_some();
+        ensure(!twice, "T2", format_args!("{id} is stored twice"))
+    }
+
+    fn restore_attempt(&mut self, row: AttemptRow) -> Result<(), Violation> {
+        let (attempt, at) = (row.attempt, row.attempt.element);
+        let stage = match row.phase {
+            AttemptPhase::Assigned => Stage::Assigned,
+            AttemptPhase::Running { started_at } => Stage::Running { started_at },
+            AttemptPhase::Ended { .. } => return ensure(false, "T3", format_args!("{attempt} has ended, but is to be live")),
+        };
+        let Some(task) = self.tasks.get_mut(&at.task) else {
+            return ensure(false, "T3", format_args!("{attempt} is live, but its task is not open"));
+        };
+        let need = task.row.spec.resources;
+        task.running += usize::from(matches!(stage, Stage::Running { .. }));
+        let Some(node) = self.nodes.get_mut(&row.node) else {
+            return ensure(false, "T3", format_args!("{attempt} is live on {}, which is not enrolled", row.node));
+        };
+        node.live.insert(at);
+        match node.reserved.checked_add(&need) {
+            Some(reserved) => node.reserved = reserved,
+            None => ensure(false, "T5", format_args!("what is reserved on {} overflows", row.node))?,
+        }
+        let live = Live { number: attempt.number, node: row.node, assigned_at: row.assigned_at, stage, deadline: None, failed_on: Vec::new(), dirty: false };
+        let twice = self.live.insert(at, live).is_some();
+        ensure(!twice, "T3", format_args!("{at} has two live attempts"))
+    }
+}

@@ -1,0 +1,69 @@
+//! From plan to fact.
+//!
+//! Start at [`Engine::schedule`].
+//!
+//! Invariant: a placement becomes an attempt only if the node still has room (T5), and the
+//! attempt's row is in the same batch as the effect that hands it out (T4).
+
+use crate::Engine;
+use crate::life::{Event, Standing, Step, step};
+use crate::state::{Link, Live, Stage};
+use hivemind_model::rows::ElementPhase;
+use hivemind_model::{Effect, Timestamp};
+use hivemind_placement::{Bounds, Placement, Snapshot, plan};
+
+impl Engine {
+    /// Places what waits, once per batch, after its commands. Costs nothing where nothing that
+    /// bears on placement has changed.
+    pub fn schedule(&mut self, now: Timestamp) {
+        if !self.stirred {
+            return;
+        }
+        if self.placeable.is_empty() || self.queue.len() == 0 {
+            self.stirred = false;
+            self.resume = None;
+            return;
+        }
+        let nodes = self.placeable.iter().filter_map(|id| self.nodes.get(id)).map(|node| node.view()).collect();
+        let snapshot = Snapshot { nodes, queue: &self.queue, resume: self.resume };
+        let plan = plan(&snapshot, Bounds::default(), self.passes);
+        self.passes += 1;
+        self.resume = plan.resume;
+        for placement in plan.placements {
+            self.assign(placement, now);
+        }
+        // Freed room stirs; room that was taken does not.
+        self.stirred = plan.resume.is_some();
+    }
+
+    /// Makes the next attempt of a waiting element on a node, unless its room has gone.
+    fn assign(&mut self, placement: Placement, now: Timestamp) {
+        let (at, id) = (placement.element, placement.node);
+        let (Some(task), Some(node)) = (self.tasks.get_mut(&at.task), self.nodes.get_mut(&id)) else { return };
+        let need = task.row.spec.resources;
+        let Link::Up { session } = node.link else { return };
+        if !node.free().covers(&need) {
+            return;
+        }
+        let rank = task.rank(at);
+        let Some(failed_on) = self.queue.remove(rank, need) else { return };
+        assert!(step(Standing::Waiting, Event::Placed) == Step::Assign, "T3: a waiting element cannot be assigned");
+        let spec = task.row.spec.clone();
+        let Some(element) = task.element_mut(at.index) else { panic!("T3: {at} is placed, but its task has no such element") };
+        assert!(matches!(element.phase, ElementPhase::Waiting { .. }), "T3: {at} is placed while it does not wait");
+        let Some(number) = element.attempts.checked_add(1) else { panic!("T4: {at} has used up its attempt numbers") };
+        element.attempts = number;
+        element.phase = ElementPhase::Live;
+        let reserved = node.reserved.checked_add(&need);
+        node.reserved = reserved.filter(|reserved| node.row.capacity.covers(reserved)).unwrap_or_else(|| panic!("T5: {at} does not fit on {id}"));
+        node.live.insert(at);
+        let deadline = now.after(spec.max_runtime).after(self.policy.overdue_after);
+        self.deadlines.insert((deadline, at));
+        let live = Live { number, node: id, assigned_at: now, stage: Stage::Assigned, deadline: Some(deadline), failed_on, dirty: false };
+        assert!(self.live.insert(at, live).is_none(), "T3: {at} has two live attempts");
+        self.touch_live(at);
+        self.touch_task(at.task);
+        self.refresh_placeable(id);
+        self.pending.effects.push(Effect::Assign { node: id, session, attempt: at.attempt(number), spec });
+    }
+}

@@ -1,0 +1,118 @@
+//! What a store must do with a batch, written down as code over maps.
+//!
+//! Start at [`Tables::apply`]. The durable store does the same in SQL; the simulator and the tests
+//! use this one. It refuses batches that break a promise about stored rows, which makes it a
+//! check of the engine as well.
+//!
+//! Invariant: no rule of scheduling or money, only what is written where.
+
+use crate::check::ensure;
+use crate::{Batch, Violation};
+use hivemind_ledger::{Account, Entry, Hold, LedgerChanges, LedgerImage};
+use hivemind_model::rows::{AttemptPhase, AttemptRow, Counters, NodeRow, Recovered, RequestKey, RequestRow, RowChanges, TaskRow, UserRow};
+use hivemind_model::{AttemptRef, Cpt, NodeId, TaskId, Timestamp, UserId};
+use std::collections::BTreeMap;
+
+/// All tables of a pool in memory.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Tables {
+    /// Users.
+    pub users: BTreeMap<UserId, UserRow>,
+    /// Nodes.
+    pub nodes: BTreeMap<NodeId, NodeRow>,
+    /// Tasks, ended ones too.
+    pub tasks: BTreeMap<TaskId, TaskRow>,
+    /// Attempts, ended ones too.
+    pub attempts: BTreeMap<AttemptRef, AttemptRow>,
+    /// Answers to requests with a client-made id.
+    pub requests: BTreeMap<RequestKey, RequestRow>,
+    /// Used join tokens.
+    pub used_tokens: BTreeMap<String, Timestamp>,
+    /// The next ids; `None` before the first batch.
+    pub counters: Option<Counters>,
+    /// The journal.
+    pub journal: Vec<Entry>,
+    /// Balances.
+    pub balances: BTreeMap<Account, Cpt>,
+    /// Open holds.
+    pub holds: BTreeMap<TaskId, Hold>,
+}
+
+impl Tables {
+    /// Writes one batch.
+    ///
+    /// # Errors
+    /// The promise that the batch breaks; the tables must not be used any further.
+    pub fn apply(&mut self, batch: &Batch) -> Result<(), Violation> {
+        self.apply_rows(&batch.rows)?;
+        self.apply_ledger(&batch.ledger)
+    }
+
+    /// What an engine needs to go on from here; `None` before the first batch.
+    #[must_use]
+    pub fn recover(&self) -> Option<(Recovered, LedgerImage)> {
+        let newest = self.journal.last()?;
+        let rows = Recovered {
+            users: self.users.values().cloned().collect(),
+            nodes: self.nodes.values().cloned().collect(),
+            tasks: self.tasks.values().filter(|task| !task.progress.state.is_terminal()).cloned().collect(),
+            attempts: self.attempts.values().filter(|attempt| !matches!(attempt.phase, AttemptPhase::Ended { .. })).cloned().collect(),
+            used_tokens: self.used_tokens.iter().map(|(id, at)| hivemind_model::rows::UsedToken { id: id.clone(), expires_at: *at }).collect(),
+            counters: self.counters?,
+        };
+        let books = LedgerImage {
+            balances: self.balances.iter().map(|(account, balance)| (*account, *balance)).collect(),
+            holds: self.holds.values().copied().collect(),
+            last_seq: newest.seq,
+            last_hash: newest.hash,
+        };
+        Some((rows, books))
+    }
+
+    fn apply_rows(&mut self, rows: &RowChanges) -> Result<(), Violation> {
+        self.users.extend(rows.users.iter().map(|row| (row.id, row.clone())));
+        self.nodes.extend(rows.nodes.iter().map(|row| (row.id, row.clone())));
+        for row in &rows.new_tasks {
+            let id = row.progress.id;
+            ensure(self.tasks.insert(id, row.clone()).is_none(), "T1", format_args!("{id} is new, but was stored before"))?;
+        }
+        for progress in &rows.tasks {
+            let Some(row) = self.tasks.get_mut(&progress.id) else {
+                return ensure(false, "T1", format_args!("{} changed, but was never stored", progress.id));
+            };
+            ensure(!row.progress.state.is_terminal(), "T2", format_args!("{} changed after it had ended", progress.id))?;
+            row.progress = progress.clone();
+        }
+        for row in &rows.attempts {
+            let before = self.attempts.insert(row.attempt, row.clone());
+            let ended = matches!(before.map(|row| row.phase), Some(AttemptPhase::Ended { .. }));
+            ensure(!ended, "T3", format_args!("{} changed after it had ended", row.attempt))?;
+        }
+        for row in &rows.requests {
+            let twice = self.requests.insert(row.key.clone(), row.clone()).is_some();
+            ensure(!twice, "L6", format_args!("request `{}` was answered twice", row.key.id))?;
+        }
+        self.used_tokens.extend(rows.used_tokens.iter().map(|token| (token.id.clone(), token.expires_at)));
+        for id in &rows.expired_tokens {
+            self.used_tokens.remove(id);
+        }
+        self.counters = rows.counters.or(self.counters);
+        Ok(())
+    }
+
+    fn apply_ledger(&mut self, ledger: &LedgerChanges) -> Result<(), Violation> {
+        for entry in &ledger.entries {
+            let next = self.journal.last().map_or(1, |newest| newest.seq + 1);
+            ensure(entry.seq == next, "L7", format_args!("journal entry {} comes where {next} is due", entry.seq))?;
+            self.journal.push(entry.clone());
+        }
+        self.balances.extend(ledger.balances.iter().copied());
+        for hold in &ledger.holds {
+            self.holds.insert(hold.task, *hold);
+        }
+        for task in &ledger.ended_holds {
+            ensure(self.holds.remove(task).is_some(), "L3", format_args!("the hold of {task} ended, but was not stored"))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,43 @@
+//! What happens because time passed.
+//!
+//! Start at [`Engine::tick`]; [`Engine::next_due`] says when it next has something to do.
+//!
+//! Invariant: a tick with nothing due changes nothing.
+
+use crate::Engine;
+use hivemind_model::{Rejection, Reply, Timestamp};
+
+impl Engine {
+    /// When a [`Tick`](hivemind_model::Command::Tick) next has something to do; `None` where nothing is due ever.
+    ///
+    /// A moment in the past where the last pass was cut short: then the next batch, even of a
+    /// tick alone, goes on with it.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        let cut_short = self.stirred.then_some(Timestamp(0));
+        let retry = self.delayed.keys().next().map(|(at, _)| *at);
+        let overdue = self.deadlines.first().map(|(at, _)| *at);
+        let token = self.token_expiry.first().map(|(at, _)| *at);
+        [cut_short, retry, overdue, token].into_iter().flatten().min()
+    }
+
+    pub(crate) fn tick(&mut self, now: Timestamp) -> Result<Reply, Rejection> {
+        while let Some(due) = self.delayed.first_entry().filter(|due| due.key().0 <= now) {
+            let ((_, at), failed_on) = due.remove_entry();
+            let Some(task) = self.tasks.get(&at.task) else { panic!("T2: {at} waits after its task has ended") };
+            self.queue.push(task.rank(at), task.row.spec.resources, failed_on);
+            self.stirred = true;
+        }
+        while let Some(&(at, element)) = self.deadlines.first().filter(|(at, _)| *at <= now) {
+            let Some(live) = self.live.get(&element) else { panic!("T3: {element} was due at {at:?}, but has no live attempt") };
+            self.tell_stop(live.node, element.attempt(live.number));
+            self.give_up(element, "the node did not end it long after max_runtime", now);
+        }
+        while let Some((_, id)) = self.token_expiry.first().filter(|(at, _)| *at <= now).cloned() {
+            self.token_expiry.pop_first();
+            self.used_tokens.remove(&id);
+            self.pending.expired_tokens.push(id);
+        }
+        Ok(Reply::Done)
+    }
+}

@@ -1,0 +1,139 @@
+//! What the shell may know of the engine's state beside replies and rows.
+//!
+//! Invariant: nothing here changes anything.
+
+use crate::Engine;
+use crate::state::Link;
+use hivemind_model::rows::ElementPhase;
+use hivemind_model::{AttemptRef, ElementRef, NodeId, Resources, TaskId, TaskSpec, UserId};
+use hivemind_placement::explain;
+use std::sync::Arc;
+
+/// Sizes, for people and for metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Tasks that wait or are being prepared.
+    pub pending: usize,
+    /// Tasks of which something runs.
+    pub running: usize,
+    /// Elements that wait for a node.
+    pub waiting: usize,
+    /// Attempts that are handed out or run.
+    pub live: usize,
+    /// Nodes that are linked.
+    pub online_nodes: usize,
+    /// Nodes that are enrolled.
+    pub nodes: usize,
+}
+
+/// How a node's link is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkState {
+    /// Not seen since the pool started, or lost.
+    Offline,
+    /// The link broke a moment ago.
+    Away,
+    /// Takes work.
+    Online,
+    /// Linked, but takes no more work.
+    Draining,
+}
+
+/// A node as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeStatus {
+    /// Which.
+    pub id: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Who earns.
+    pub owner: UserId,
+    /// How its link is.
+    pub link: LinkState,
+    /// What it offers.
+    pub capacity: Resources,
+    /// What is promised to attempts.
+    pub reserved: Resources,
+    /// What nobody has reserved.
+    pub free: Resources,
+    /// Attempts that are handed out to it or run there.
+    pub attempts: usize,
+}
+
+impl Engine {
+    /// Sizes.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            pending: self.tasks.len() - self.running_tasks,
+            running: self.running_tasks,
+            waiting: self.queue.len() + self.delayed.len(),
+            live: self.live.len(),
+            online_nodes: self.node_sessions().count(),
+            nodes: self.nodes.len(),
+        }
+    }
+
+    /// Every linked node with the number of its link, by node.
+    pub fn node_sessions(&self) -> impl Iterator<Item = (NodeId, u64)> {
+        self.nodes.iter().filter_map(|(id, node)| Some((*id, node.linked_session()?)))
+    }
+
+    /// True where the node's link is up, draining or not.
+    #[must_use]
+    pub fn is_linked(&self, node: NodeId) -> bool {
+        self.nodes.get(&node).is_some_and(|node| node.linked_session().is_some())
+    }
+
+    /// Every node, by id.
+    pub fn nodes_view(&self) -> impl Iterator<Item = NodeStatus> {
+        self.nodes.values().map(|node| NodeStatus {
+            id: node.row.id,
+            name: node.row.name.clone(),
+            owner: node.row.owner,
+            link: match node.link {
+                Link::Offline => LinkState::Offline,
+                Link::Away => LinkState::Away,
+                Link::Up { .. } => LinkState::Online,
+                Link::Draining { .. } => LinkState::Draining,
+            },
+            capacity: node.row.capacity,
+            reserved: node.reserved,
+            free: node.free(),
+            attempts: node.live.len(),
+        })
+    }
+
+    /// Nodes that have attempts, by id. After a start none of them is linked: whoever has not
+    /// come back when [`lost_after`](hivemind_model::Policy::lost_after) has passed is lost.
+    pub fn nodes_with_attempts(&self) -> impl Iterator<Item = NodeId> {
+        self.nodes.values().filter(|node| !node.live.is_empty()).map(|node| node.row.id)
+    }
+
+    /// What an attempt is to do, where it is the current one on that node; the test for
+    /// everything a node asks about an attempt.
+    #[must_use]
+    pub fn current(&self, node: NodeId, attempt: AttemptRef) -> Option<&Arc<TaskSpec>> {
+        self.nodes.get(&node).filter(|node| node.has(&self.live, attempt))?;
+        self.tasks.get(&attempt.element.task).map(|task| &task.row.spec)
+    }
+
+    /// Why the task waits, in one sentence; `None` where it does not: it has ended, or every
+    /// element is handed out. Looks at every linked node.
+    #[must_use]
+    pub fn waiting_reason(&self, task: TaskId) -> Option<String> {
+        let open = self.tasks.get(&task)?;
+        let elements = (0u32..).zip(&open.row.progress.elements);
+        let mut waiting = elements.filter_map(|(index, element)| match element.phase {
+            ElementPhase::Waiting { not_before } => Some((ElementRef { task, index }, not_before, element.faults)),
+            ElementPhase::Live | ElementPhase::Ended { .. } => None,
+        });
+        let (at, not_before, faults) = waiting.next()?;
+        if self.delayed.contains_key(&(not_before, at)) {
+            let most = self.policy.max_infrastructure_failures;
+            return Some(format!("it failed {faults} of {most} times through no fault of its own, and is tried again shortly"));
+        }
+        let linked = self.nodes.values().filter(|node| matches!(node.link, Link::Up { .. })).map(|node| node.view());
+        Some(explain(linked, &open.row.spec.resources).to_string())
+    }
+}
