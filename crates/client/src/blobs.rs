@@ -138,7 +138,7 @@ impl Client {
     async fn download_from(&self, task: TaskId, transfer: &mut Transfer, to: &mut (impl AsyncWrite + Unpin + Send), progress: &mut (impl FnMut(u64, u64) + Send)) -> Result<(), ClientError> {
         let offset = i64::try_from(transfer.done).unwrap_or(i64::MAX);
         let request = DownloadOutputRequest { token: String::new(), task_id: task.to_string(), offset };
-        let mut chunks = self.answer(DOWNLOAD, self.tasks().download_output(self.stream_request(request)).await)?;
+        let mut chunks = self.opened(DOWNLOAD, self.tasks().download_output(self.stream_request(request))).await?;
         let mut first = true;
         while let Some(chunk) = chunks.message().await.map_err(|status| self.fault(DOWNLOAD, &status))? {
             if std::mem::take(&mut first) {

@@ -144,6 +144,14 @@ impl Client {
         answer.map(Response::into_inner).map_err(|status| self.fault(what, &status))
     }
 
+    /// Waits, within the bound of one call, for a stream to begin.
+    pub(crate) async fn opened<T>(&self, what: &str, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, ClientError> {
+        match tokio::time::timeout(CALL_TIMEOUT, call).await {
+            Ok(answer) => self.answer(what, answer),
+            Err(_) => Err(ClientError::unreachable(&self.server, format!("no answer within {} s", CALL_TIMEOUT.as_secs()))),
+        }
+    }
+
     pub(crate) fn fault(&self, what: &str, status: &Status) -> ClientError {
         ClientError::from_status(&self.server, what, status)
     }

@@ -121,9 +121,11 @@ impl Connector {
 
     /// Tells a server that is not trusted from one that is lost.
     fn judge(&self, error: std::io::Error) -> ClientError {
+        if let Some(why) = hivemind_pki::refusal_of(&error) {
+            return ClientError::Untrusted { server: self.server.to_string(), why };
+        }
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         match tls {
-            Some(rustls::Error::InvalidCertificate(why)) => ClientError::Untrusted { server: self.server.to_string(), why: why.to_string() },
             Some(rustls::Error::InvalidMessage(_)) => ClientError::unreachable(&self.server, "what answers there does not speak TLS"),
             _ => ClientError::unreachable(&self.server, error.to_string()),
         }

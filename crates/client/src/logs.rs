@@ -198,7 +198,7 @@ impl Follower {
             stdout_offset: i64::try_from(self.place.stdout).unwrap_or(i64::MAX),
             stderr_offset: i64::try_from(self.place.stderr).unwrap_or(i64::MAX),
         };
-        let chunks = self.client.answer(WHAT, self.client.tasks().follow_logs(self.client.stream_request(request)).await)?;
+        let chunks = self.client.opened(WHAT, self.client.tasks().follow_logs(self.client.stream_request(request))).await?;
         Ok(Reading { chunks, unsure: !self.place.is_start() })
     }
 

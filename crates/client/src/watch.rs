@@ -24,7 +24,7 @@ impl Client {
     pub async fn watch(&self, tasks: &[TaskId]) -> Result<Events<TaskEvent>, ClientError> {
         let what = "WatchTasks";
         let request = WatchTasksRequest { token: String::new(), task_ids: tasks.iter().map(TaskId::to_string).collect() };
-        let events = self.answer(what, self.tasks().watch_tasks(self.stream_request(request)).await)?;
+        let events = self.opened(what, self.tasks().watch_tasks(self.stream_request(request))).await?;
         let this = self.clone();
         Ok(events.map(move |event| event.map_err(|status| this.fault(what, &status))).boxed())
     }

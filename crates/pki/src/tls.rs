@@ -15,7 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{CertificateError, ClientConfig, RootCertStore, ServerConfig};
 use std::fmt;
 use std::sync::Arc;
 
@@ -112,6 +112,19 @@ pub fn client_config(trust: &Trust, identity: Option<&NodeIdentity>) -> Result<A
     config.alpn_protocols = vec![b"h2".to_vec()];
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
+}
+
+/// Why the peer's certificate was refused, for people; `None` where the error is of another kind.
+#[must_use]
+pub fn refusal_of(error: &std::io::Error) -> Option<String> {
+    let tls = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    let rustls::Error::InvalidCertificate(why) = tls else { return None };
+    Some(match why {
+        CertificateError::Other(own) => own.to_string(),
+        CertificateError::UnknownIssuer => "its certificate was signed by another certificate authority than the one that is trusted".to_owned(),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => "its certificate was made for another purpose".to_owned(),
+        other => other.to_string(),
+    })
 }
 
 fn root_store(authorities: &[CertificateDer<'static>]) -> Result<RootCertStore, PkiError> {
