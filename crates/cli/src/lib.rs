@@ -1,1 +1,182 @@
-//! The hivemind command.
+//! The `hivemind` command: the servers, and every verb of a user.
+//!
+//! Start at [`main`]: the arguments are judged ([`args`], [`refused`]) before anything else is
+//! started; then a server ([`serve`]) or a verb ([`verbs`]) runs and prints through [`face`].
+//! What goes wrong is a [`failure::Failure`], whose number is in [`exit`].
+//!
+//! Invariant: no rule of the pool is decided here; this crate asks, shows, and tells what to do.
+
+pub mod args;
+pub mod connect;
+pub mod exit;
+pub mod face;
+pub mod failure;
+pub mod input;
+pub mod log;
+pub mod machine;
+pub mod place;
+pub mod progress;
+pub mod quantity;
+pub mod refused;
+pub mod secret;
+pub mod serve;
+pub mod show;
+pub mod signals;
+pub mod verbs;
+
+use args::server::LogFormat;
+use args::{Cli, Global, LedgerVerb, NodesVerb, Verb, WalletVerb};
+use clap::{CommandFactory, FromArgMatches};
+use exit::Exit;
+use face::{Channel, Face, Mode};
+use failure::{Done, Failure};
+use log::Speaker;
+use std::ffi::OsString;
+use std::process::ExitCode;
+use verbs::Context;
+
+/// Does what the arguments say. The first is the program's own name.
+#[must_use]
+pub fn main(argv: &[OsString]) -> ExitCode {
+    let cli = match parse(argv) {
+        Ok(cli) => cli,
+        Err(Refused::Clap(error)) => {
+            // Help and version are refusals to clap, with the exit code 0.
+            let code = u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.number());
+            return if error.print().is_ok() { ExitCode::from(code) } else { ExitCode::FAILURE };
+        }
+        Err(Refused::Here(failure)) => {
+            let mode = if argv.iter().any(|word| word == "--json") { Mode::Json } else { Mode::Human };
+            Face::of_process(mode).fail(&failure);
+            return ExitCode::from(failure.exit.number());
+        }
+    };
+    let mut face = Face::of_process(mode(&cli.global));
+    let ended = perform(cli, &mut face);
+    let exit = ended.unwrap_or_else(|failure| {
+        face.fail(&failure);
+        failure.exit
+    });
+    ExitCode::from(exit.number())
+}
+
+/// Why the arguments were not taken.
+#[derive(Debug)]
+pub enum Refused {
+    /// The parser's own refusal, or help.
+    Clap(clap::Error),
+    /// An option that has no place here.
+    Here(Failure),
+}
+
+/// Judges the arguments, and nothing else.
+///
+/// # Errors
+/// They ask for help, are not understood, or ask for what is not lent.
+pub fn parse(argv: &[OsString]) -> Result<Cli, Refused> {
+    let mut command = Cli::command();
+    command.build();
+    refused::check(argv, &command).map_err(Refused::Here)?;
+    let matches = command.try_get_matches_from_mut(argv).map_err(Refused::Clap)?;
+    Cli::from_arg_matches(&matches).map_err(|error| Refused::Clap(error.format(&mut command)))
+}
+
+const fn mode(global: &Global) -> Mode {
+    if global.json {
+        Mode::Json
+    } else if global.quiet {
+        Mode::Quiet
+    } else {
+        Mode::Human
+    }
+}
+
+fn perform(cli: Cli, face: &mut Face) -> Done {
+    let Cli { global, verb } = cli;
+    match verb {
+        Verb::Version => version(face),
+        Verb::Completion(args) => completion(face, args.shell),
+        Verb::WorkerReaper(args) => {
+            log::start(Speaker::Server, LogFormat::Human, global.verbose);
+            block_on(Some(1), serve::reap(&args.instance))
+        }
+        Verb::Up(args) => {
+            log::start(Speaker::Server, args.log.log_format, global.verbose);
+            block_on(None, serve::up(&global, face, &args))
+        }
+        Verb::Pool(args) => {
+            log::start(Speaker::Server, args.log.log_format, global.verbose);
+            block_on(None, serve::pool(&global, face, &args))
+        }
+        Verb::Worker(args) => {
+            log::start(Speaker::Server, args.log.log_format, global.verbose);
+            block_on(None, serve::worker(&global, face, &args))
+        }
+        verb => {
+            log::start(Speaker::Client, LogFormat::Human, global.verbose);
+            // Printing may block this thread; one more keeps the connection alive meanwhile.
+            let mut ctx = Context { global, face: Face::of_process(face.mode) };
+            block_on(Some(1), ask(&mut ctx, verb))
+        }
+    }
+}
+
+async fn ask(ctx: &mut Context, verb: Verb) -> Done {
+    match verb {
+        Verb::Register(args) => verbs::account::register(ctx, &args).await,
+        Verb::Login(args) => verbs::account::login(ctx, &args).await,
+        Verb::Logout => verbs::account::logout(ctx),
+        Verb::Whoami => verbs::account::whoami(ctx).await,
+        Verb::Run(args) => verbs::run::run(ctx, &args).await,
+        Verb::Submit(args) => verbs::tasks::submit(ctx, &args).await,
+        Verb::Wait(args) => verbs::tasks::wait(ctx, &args).await,
+        Verb::Status(args) => verbs::tasks::status(ctx, &args.task).await,
+        Verb::Ps(args) => verbs::tasks::ps(ctx, &args).await,
+        Verb::Logs(args) => verbs::tasks::logs(ctx, &args).await,
+        Verb::Fetch(args) => verbs::fetch::fetch(ctx, &args).await,
+        Verb::Cancel(args) => verbs::tasks::cancel(ctx, &args.tasks).await,
+        Verb::Nodes(args) => match args.verb {
+            None => verbs::nodes::list(ctx, args.all).await,
+            Some(NodesVerb::JoinToken { valid }) => verbs::nodes::join_token(ctx, valid).await,
+        },
+        Verb::Wallet(WalletVerb::Balance) => verbs::wallet::balance(ctx).await,
+        Verb::Wallet(WalletVerb::Transfer { username, amount, id }) => verbs::wallet::transfer(ctx, &username, &amount, id.as_deref()).await,
+        Verb::Ledger(LedgerVerb::Audit) => verbs::wallet::audit(ctx).await,
+        Verb::Doctor => verbs::doctor::doctor(ctx).await,
+        Verb::Up(_) | Verb::Pool(_) | Verb::Worker(_) | Verb::WorkerReaper(_) | Verb::Completion(_) | Verb::Version => {
+            Err(Failure::new(Exit::Failure, "E_BUG", "this command asks no pool"))
+        }
+    }
+}
+
+/// Runs `work` on threads of its own number, or as many as there are cores.
+fn block_on(threads: Option<usize>, work: impl Future<Output = Done>) -> Done {
+    hivemind_pki::install_provider();
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = threads {
+        builder.worker_threads(threads);
+    }
+    let runtime = builder.enable_all().build().map_err(|error| Failure::io("no threads could be started", &error))?;
+    let done = runtime.block_on(work);
+    // A thread that waits for standard input must not keep the process.
+    runtime.shutdown_background();
+    done
+}
+
+fn version(face: &mut Face) -> Done {
+    let version = env!("CARGO_PKG_VERSION");
+    let text = match face.mode {
+        Mode::Json => serde_json::json!({"schema": "hivemind.version/1", "version": version}).to_string(),
+        Mode::Quiet => version.to_owned(),
+        Mode::Human => format!("hivemind {version}"),
+    };
+    face.bytes(format!("{text}\n").as_bytes(), Channel::Out)?;
+    Ok(Exit::Ok)
+}
+
+fn completion(face: &mut Face, shell: clap_complete::Shell) -> Done {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "hivemind", &mut script);
+    face.bytes(&script, Channel::Out)?;
+    Ok(Exit::Ok)
+}

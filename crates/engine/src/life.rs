@@ -131,6 +131,14 @@ mod tests {
             let steps: Vec<String> = standings.map(|standing| format!("{standing:?} {:?}", step(standing, event))).into();
             let _ = writeln!(table, "{event:?}: {}", steps.join(", "));
         }
-        insta::assert_snapshot!(table, @"");
+        insta::assert_snapshot!(table, @r"
+        Placed: Waiting Assign, Assigned Impossible, Running Impossible, Past Impossible
+        Started: Waiting Stale, Assigned Run, Running Nothing, Past Stale
+        Reported(Paid): Waiting Stale, Assigned EndPaid, Running EndPaid, Past Stale
+        Reported(Unpaid): Waiting Stale, Assigned EndUnpaid, Running EndUnpaid, Past Stale
+        Reported(Fault): Waiting Stale, Assigned RetryLater, Running RetryLater, Past Stale
+        GivenUp: Waiting Impossible, Assigned RetryNow, Running RetryNow, Past Impossible
+        Cancelled: Waiting StopUnpaid, Assigned StopUnpaid, Running StopPaid, Past Nothing
+        ");
     }
 }

@@ -242,6 +242,11 @@ mod tests {
             let after: Vec<String> = links.map(|link| format!("{:?}", link.after(event))).into();
             let _ = writeln!(table, "{event:?}: {}", after.join(", "));
         }
-        insta::assert_snapshot!(table, @"");
+        insta::assert_snapshot!(table, @r"
+        Connected { session: 2 }: Up { session: 2 }, Up { session: 2 }, Up { session: 2 }, Up { session: 2 }
+        Disconnected: Offline, Away, Away, Away
+        Lost: Offline, Offline, Offline, Offline
+        Drain: Offline, Away, Draining { session: 1 }, Draining { session: 1 }
+        ");
     }
 }

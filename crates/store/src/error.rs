@@ -25,7 +25,9 @@ pub enum StoreError {
         detail: String,
     },
     /// The batch contradicts what is stored.
-    #[error("the batch does not fit what is stored in {table}: {detail}; nothing of it was written, start the pool again from its database")]
+    #[error(
+        "the batch does not fit what is stored in {table}: {detail}; nothing of it was written, start the pool again from its database"
+    )]
     Conflict {
         /// Which table.
         table: &'static str,

@@ -119,7 +119,10 @@ impl SqliteStore {
     }
 
     /// Reads with `work`, which is one statement.
-    async fn read<T>(&self, work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, Fault>) -> Result<T, StoreError> {
+    async fn read<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
         let outcome = async {
             let mut conn = self.readers.acquire().await?;
             work(&mut conn).await
@@ -128,7 +131,10 @@ impl SqliteStore {
     }
 
     /// Reads with `work`, which is several statements, all from one state of the database.
-    async fn read_at_once<T>(&self, work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, Fault>) -> Result<T, StoreError> {
+    async fn read_at_once<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
         let work = async |conn: &mut SqliteConnection| {
             let mut transaction = conn.begin().await?;
             let found = work(&mut transaction).await?;

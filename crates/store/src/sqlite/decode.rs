@@ -6,7 +6,9 @@
 
 use crate::StoreError;
 use hivemind_ledger::{Account, Entry, Hold};
-use hivemind_model::rows::{AttemptPhase, AttemptRow, NodeRow, RequestKey, RequestRow, Role, TaskProgress, TaskRow, UsedToken, UserRow};
+use hivemind_model::rows::{
+    AttemptPhase, AttemptRow, NodeRow, RequestKey, RequestRow, Role, TaskProgress, TaskRow, UsedToken, UserRow,
+};
 use hivemind_model::state::TaskState;
 use hivemind_model::{Cpt, ElementRef, NodeId, TaskId, Timestamp, UserId};
 use serde::Deserialize;

@@ -56,9 +56,15 @@ fn advice(error: &sqlx::Error) -> &'static str {
         Some(FULL) => "the disk is full; free some space on it and start the pool again",
         Some(IOERR) => "the disk did not read or write; check its space and health and start the pool again",
         Some(BUSY) => "another program holds a lock on the file; close that program and start the pool again",
-        Some(READONLY | CANTOPEN) => "the file may not be written; check the rights of its folder and start the pool again",
-        Some(CORRUPT | NOTADB) => "the file is damaged, or is no database; restore the last backup and start the pool again",
-        Some(CONSTRAINT) => "a row contradicts what is stored; nothing was written, start the pool again and report this",
+        Some(READONLY | CANTOPEN) => {
+            "the file may not be written; check the rights of its folder and start the pool again"
+        }
+        Some(CORRUPT | NOTADB) => {
+            "the file is damaged, or is no database; restore the last backup and start the pool again"
+        }
+        Some(CONSTRAINT) => {
+            "a row contradicts what is stored; nothing was written, start the pool again and report this"
+        }
         _ => "see the cause; nothing was written",
     }
 }

@@ -19,11 +19,21 @@ use std::collections::BTreeSet;
 type Query = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>;
 
 macro_rules! columns {
-    (users) => { "id, username, email, password_hash, role, registered_at" };
-    (nodes) => { "id, name, owner, enrolled_at, seen_at, gpu_info, capacity" };
-    (tasks) => { "id, user_id, state, submitted_at, ended_at, cap, cost, elements, spec" };
-    (attempts) => { "task, element, number, node, assigned_at, started_at, ended_at, cost, report" };
-    (journal) => { "seq, at, reason, postings, hash" };
+    (users) => {
+        "id, username, email, password_hash, role, registered_at"
+    };
+    (nodes) => {
+        "id, name, owner, enrolled_at, seen_at, gpu_info, capacity"
+    };
+    (tasks) => {
+        "id, user_id, state, submitted_at, ended_at, cap, cost, elements, spec"
+    };
+    (attempts) => {
+        "task, element, number, node, assigned_at, started_at, ended_at, cost, report"
+    };
+    (journal) => {
+        "seq, at, reason, postings, hash"
+    };
 }
 
 macro_rules! select {
@@ -87,7 +97,8 @@ async fn counters(conn: &mut SqliteConnection) -> Result<Counters, Fault> {
 
 /// The accounts, the holds and the end of the journal. To be called in a transaction.
 pub(super) async fn ledger(conn: &mut SqliteConnection) -> Result<LedgerImage, Fault> {
-    let mut balances: Vec<(Account, Cpt)> = all(conn, sqlx::query("SELECT kind, user_id, balance FROM accounts")).await?;
+    let mut balances: Vec<(Account, Cpt)> =
+        all(conn, sqlx::query("SELECT kind, user_id, balance FROM accounts")).await?;
     balances.sort_unstable();
     let holds: Vec<Hold> = all(conn, sqlx::query("SELECT task, user_id, amount FROM holds ORDER BY task")).await?;
     let last: Option<Entry> = one(conn, sqlx::query(select!(journal, "ORDER BY seq DESC LIMIT 1"))).await?;
@@ -132,10 +143,18 @@ pub(super) async fn task(conn: &mut SqliteConnection, id: TaskId) -> Result<Opti
     one(conn, sqlx::query(select!(tasks, "WHERE id = ?")).bind(key(id.0))).await
 }
 
-pub(super) async fn tasks(conn: &mut SqliteConnection, user: UserId, filter: &TaskFilter) -> Result<Vec<TaskRow>, Fault> {
+pub(super) async fn tasks(
+    conn: &mut SqliteConnection,
+    user: UserId,
+    filter: &TaskFilter,
+) -> Result<Vec<TaskRow>, Fault> {
     let wanted: BTreeSet<TaskState> = filter.states.iter().copied().collect();
     let wanted = if wanted.is_empty() { TaskState::ALL.into_iter().collect() } else { wanted };
-    let sql = format!("SELECT {} FROM tasks {} AND user_id = ? AND id < ? ORDER BY id DESC LIMIT ?", columns!(tasks), states(&wanted));
+    let sql = format!(
+        "SELECT {} FROM tasks {} AND user_id = ? AND id < ? ORDER BY id DESC LIMIT ?",
+        columns!(tasks),
+        states(&wanted)
+    );
     let before = filter.before.map_or(i64::MAX, |task| key(task.0));
     all(conn, sqlx::query(AssertSqlSafe(sql)).bind(key(user.0)).bind(before).bind(filter.limit)).await
 }
@@ -153,7 +172,11 @@ fn states(wanted: &BTreeSet<TaskState>) -> String {
         "INDEXED BY tasks_by_user WHERE true"
     };
     let words: Vec<String> = wanted.iter().map(|state| format!("'{state}'")).collect();
-    if words.len() == TaskState::ALL.len() { index.to_owned() } else { format!("{index} AND state IN ({})", words.join(", ")) }
+    if words.len() == TaskState::ALL.len() {
+        index.to_owned()
+    } else {
+        format!("{index} AND state IN ({})", words.join(", "))
+    }
 }
 
 pub(super) async fn attempts(conn: &mut SqliteConnection, task: TaskId) -> Result<Vec<AttemptRow>, Fault> {
@@ -173,7 +196,8 @@ pub(super) async fn newest_attempts(conn: &mut SqliteConnection, tasks: &[TaskId
 }
 
 pub(super) async fn requests(conn: &mut SqliteConnection, keys: &[RequestKey]) -> Result<Vec<RequestRow>, Fault> {
-    let find = "SELECT user_id, id, body, answer FROM (SELECT value ->> 0 AS whose, value ->> 1 AS made FROM json_each(?))
+    let find =
+        "SELECT user_id, id, body, answer FROM (SELECT value ->> 0 AS whose, value ->> 1 AS made FROM json_each(?))
                 CROSS JOIN requests ON user_id = whose AND id = made";
     let wanted: BTreeSet<(i64, &str)> = keys.iter().map(|wanted| (key(wanted.user.0), wanted.id.as_str())).collect();
     all(conn, sqlx::query(find).bind(json(&wanted)?)).await

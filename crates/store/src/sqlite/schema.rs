@@ -38,8 +38,11 @@ async fn version(conn: &mut SqliteConnection, path: &Path) -> Result<i64, Fault>
     let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut *conn).await?;
     match (id, tables) {
         (0, 0) => {
-            sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}"))).execute(&mut *conn).await?;
-            let create = "CREATE TABLE schema_version (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT";
+            sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}")))
+                .execute(&mut *conn)
+                .await?;
+            let create =
+                "CREATE TABLE schema_version (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT";
             sqlx::raw_sql(create).execute(conn).await?;
             Ok(0)
         }

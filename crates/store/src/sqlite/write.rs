@@ -8,7 +8,10 @@ use super::bulk::{Bulk, Values};
 use super::fault::Fault;
 use crate::StoreError;
 use hivemind_ledger::{Account, Entry, Hold, LedgerChanges};
-use hivemind_model::rows::{AttemptPhase, AttemptRow, Counters, NodeRow, RequestRow, Role, RowChanges, TaskProgress, TaskRow, UsedToken, UserRow};
+use hivemind_model::rows::{
+    AttemptPhase, AttemptRow, Counters, NodeRow, RequestRow, Role, RowChanges, TaskProgress, TaskRow, UsedToken,
+    UserRow,
+};
 use hivemind_model::{Cpt, TaskId, Timestamp};
 use sqlx::SqliteConnection;
 
@@ -96,7 +99,7 @@ pub(super) async fn write(conn: &mut SqliteConnection, rows: &RowChanges, ledger
     REQUESTS.run(conn, &rows.requests, request).await?;
     USED_TOKENS.run(conn, &rows.used_tokens, used_token).await?;
     // A token that is forgotten already is as forgotten as it can be.
-    EXPIRED_TOKENS.run_any(conn, &rows.expired_tokens, expired_token).await?;
+    EXPIRED_TOKENS.run_any(conn, &rows.expired_tokens, |values, id| expired_token(values, id)).await?;
     COUNTERS.run(conn, rows.counters.as_slice(), counters).await?;
     check_journal(conn, &ledger.entries).await?;
     JOURNAL.run(conn, &ledger.entries, entry).await?;
@@ -179,16 +182,19 @@ fn attempt(values: &mut Values, row: &AttemptRow) -> Result<(), Fault> {
     match &row.phase {
         AttemptPhase::Assigned => phase(values, None, None)?.put(None::<&str>)?,
         AttemptPhase::Running { started_at } => phase(values, Some(*started_at), None)?.put(None::<&str>)?,
-        AttemptPhase::Ended { ended_at, report, cost } => phase(values, None, Some((*ended_at, *cost)))?.json(report)?,
+        AttemptPhase::Ended { ended_at, report, cost } => {
+            phase(values, None, Some((*ended_at, *cost)))?.json(report)?
+        }
     };
     Ok(())
 }
 
-fn phase(values: &mut Values, started: Option<Timestamp>, ended: Option<(Timestamp, Cpt)>) -> Result<&mut Values, Fault> {
-    values
-        .put(started.map(|at| at.0))?
-        .put(ended.map(|(at, _)| at.0))?
-        .put(ended.map(|(_, cost)| cost.micro()))
+fn phase(
+    values: &mut Values,
+    started: Option<Timestamp>,
+    ended: Option<(Timestamp, Cpt)>,
+) -> Result<&mut Values, Fault> {
+    values.put(started.map(|at| at.0))?.put(ended.map(|(at, _)| at.0))?.put(ended.map(|(_, cost)| cost.micro()))
 }
 
 fn request(values: &mut Values, row: &RequestRow) -> Result<(), Fault> {
@@ -201,8 +207,8 @@ fn used_token(values: &mut Values, row: &UsedToken) -> Result<(), Fault> {
     Ok(())
 }
 
-fn expired_token(values: &mut Values, id: &String) -> Result<(), Fault> {
-    values.put(id.as_str())?;
+fn expired_token(values: &mut Values, id: &str) -> Result<(), Fault> {
+    values.put(id)?;
     Ok(())
 }
 
@@ -212,12 +218,7 @@ fn counters(values: &mut Values, row: &Counters) -> Result<(), Fault> {
 }
 
 fn entry(values: &mut Values, row: &Entry) -> Result<(), Fault> {
-    values
-        .number(row.seq)?
-        .put(row.at.0)?
-        .json(&row.reason)?
-        .json(&row.postings)?
-        .put(row.hash.as_slice())?;
+    values.number(row.seq)?.put(row.at.0)?.json(&row.reason)?.json(&row.postings)?.put(row.hash.as_slice())?;
     Ok(())
 }
 

@@ -53,17 +53,12 @@ async fn check(path: &Path, acknowledged: u64) -> (Recovered, LedgerImage) {
 
 #[tokio::test]
 async fn a_killed_process_loses_nothing_that_was_acknowledged() {
-    for kill_after in [0, 1, 7] {
+    for kill_after in [1, 2, 7] {
         let (_folder, path) = place();
         let mut child = start(&path, "");
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut acknowledged = 0;
-        if kill_after > 0 {
-            acknowledged = lines.by_ref().find_map(|line| number(&line.unwrap()).filter(|batch| *batch == kill_after)).unwrap();
-        } else {
-            // The founding is through once the first batch is being written; wait for its log.
-            acknowledged += lines.by_ref().find_map(|line| number(&line.unwrap())).unwrap();
-        }
+        let mut acknowledged =
+            lines.by_ref().filter_map(|line| number(&line.unwrap())).find(|batch| *batch == kill_after).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
         for line in lines {

@@ -8,6 +8,8 @@ use hivemind_model::{Cpt, TaskId, Timestamp, UserId};
 use hivemind_store::{SqliteOptions, SqliteStore, Store, StoreError};
 use sqlx::AssertSqlSafe;
 use std::error::Error;
+use std::future::poll_fn;
+use std::task::Poll;
 
 /// Commits `rows` and `ledger` after a founding and one submission; it must be refused.
 async fn refused(rows: RowChanges, ledger: LedgerChanges) -> StoreError {
@@ -51,10 +53,26 @@ async fn rows_that_contradict_others_are_refused() {
     let overdrawn = (Account::Available(UserId(2)), Cpt::from_micro(-1));
     let books = |balances| LedgerChanges { balances, ..LedgerChanges::default() };
     for (what, rows, ledger) in [
-        ("a task id twice", RowChanges { new_tasks: vec![task(1, 2, Pending)], ..RowChanges::default() }, books(vec![])),
-        ("a task of nobody", RowChanges { new_tasks: vec![task(2, 9, Pending)], ..RowChanges::default() }, books(vec![])),
-        ("an attempt at no task", RowChanges { attempts: vec![attempt(2, 1, 1, ended(0))], ..RowChanges::default() }, books(vec![])),
-        ("an attempt on no node", RowChanges { attempts: vec![attempt(1, 1, 9, ended(0))], ..RowChanges::default() }, books(vec![])),
+        (
+            "a task id twice",
+            RowChanges { new_tasks: vec![task(1, 2, Pending)], ..RowChanges::default() },
+            books(vec![]),
+        ),
+        (
+            "a task of nobody",
+            RowChanges { new_tasks: vec![task(2, 9, Pending)], ..RowChanges::default() },
+            books(vec![]),
+        ),
+        (
+            "an attempt at no task",
+            RowChanges { attempts: vec![attempt(2, 1, 1, ended(0))], ..RowChanges::default() },
+            books(vec![]),
+        ),
+        (
+            "an attempt on no node",
+            RowChanges { attempts: vec![attempt(1, 1, 9, ended(0))], ..RowChanges::default() },
+            books(vec![]),
+        ),
         ("a node of nobody", RowChanges { nodes: vec![node(2, 9)], ..RowChanges::default() }, books(vec![])),
         ("a name twice", RowChanges { users: vec![user(3, "aNNa")], ..RowChanges::default() }, books(vec![])),
         ("a token twice", RowChanges { used_tokens: vec![token(), token()], ..RowChanges::default() }, books(vec![])),
@@ -120,8 +138,13 @@ async fn a_damaged_row_is_told_with_its_table_and_key() {
         ("attempts", "number", "-1", "task 1"),
         ("journal", "reason", "'{\"kind\":\"theft\"}'", "seq 3"),
     ] {
-        let good: String = sqlx::query_scalar(AssertSqlSafe(format!("SELECT quote({column}) FROM {table} ORDER BY 1 LIMIT 1"))).fetch_one(&mut conn).await.unwrap();
-        let (mut damage, mut repair) = (format!("UPDATE {table} SET {column} = {value}"), format!("UPDATE {table} SET {column} = {good}"));
+        let good: String =
+            sqlx::query_scalar(AssertSqlSafe(format!("SELECT quote({column}) FROM {table} ORDER BY 1 LIMIT 1")))
+                .fetch_one(&mut conn)
+                .await
+                .unwrap();
+        let (mut damage, mut repair) =
+            (format!("UPDATE {table} SET {column} = {value}"), format!("UPDATE {table} SET {column} = {good}"));
         if table == "journal" {
             damage += " WHERE seq = 3";
             repair += " WHERE seq = 3";
@@ -181,31 +204,39 @@ async fn a_full_disk_changes_nothing_and_says_what_to_do() {
 
 #[tokio::test]
 async fn a_commit_that_is_dropped_half_way_is_whole_or_nothing() {
+    const TASKS: u64 = 300;
     let (_folder, path) = place();
     let store = open(&path).await;
     let (rows, ledger) = founding();
     store.commit(&rows, &ledger).await.unwrap();
     let mut seq = 3;
-    // Dropped after so many polls: in the middle of statements, of BEGIN and of COMMIT.
-    for polls in 0..40 {
-        let (mut rows, ledger) = submission(1_000 * (polls + 1), seq);
-        rows.new_tasks.extend((1..700).map(|id| task(1_000 * (polls + 1) + id, 2, Pending)));
+    // Dropped after so many polls: in BEGIN, in the middle of statements, in COMMIT.
+    for polls in 0..24 {
+        let first = 1 + polls * TASKS;
+        let (mut rows, ledger) = submission(first, seq);
+        rows.new_tasks.extend((1..TASKS).map(|place| task(first + place, 2, Pending)));
         let mut left = polls;
         let mut commit = store.commit(&rows, &ledger);
-        std::future::poll_fn(|context| {
-            if left == 0 {
-                return std::task::Poll::Ready(());
+        poll_fn(|context| match left {
+            0 => Poll::Ready(()),
+            _ => {
+                left -= 1;
+                commit.as_mut().poll(context).map(Result::unwrap)
             }
-            left -= 1;
-            commit.as_mut().poll(context).map(|outcome| outcome.unwrap())
         })
         .await;
         drop(commit);
         // Waits for what the dropped one left running, as a pool that starts again would.
-        store.commit(&RowChanges { users: vec![user(2, "Anna")], ..RowChanges::default() }, &LedgerChanges::default()).await.unwrap();
-        let (recovered, books) = store.recover().await.unwrap().unwrap();
-        let tasks = recovered.tasks.iter().filter(|row| row.progress.id.0 / 1_000 == polls + 1).count();
-        assert_eq!((tasks, books.last_seq + 1 - seq), if tasks == 0 { (0, 0) } else { (700, 1) }, "dropped after {polls} polls");
-        seq = books.last_seq + 1;
+        let touch = RowChanges { users: vec![user(2, "Anna")], ..RowChanges::default() };
+        store.commit(&touch, &LedgerChanges::default()).await.unwrap();
+        let entries = store.ledger().await.unwrap().last_seq + 1 - seq;
+        let (head, tail) =
+            (store.task(TaskId(first)).await.unwrap(), store.task(TaskId(first + TASKS - 1)).await.unwrap());
+        assert_eq!(
+            (head.is_some(), tail.is_some(), entries),
+            (tail.is_some(), tail.is_some(), u64::from(tail.is_some())),
+            "after {polls} polls"
+        );
+        seq += entries;
     }
 }

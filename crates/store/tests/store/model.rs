@@ -4,8 +4,8 @@ use crate::samples;
 use hivemind_ledger::{Account, Entry, Hold, LedgerChanges, LedgerImage, Posting, Reason};
 use hivemind_model::rejection::{Code, Rejection};
 use hivemind_model::rows::{
-    Answer, AttemptPhase, AttemptRow, Counters, Element, ElementPhase, LogLengths, NodeRow, Recovered, Report, RequestKey, RequestRow, RowChanges,
-    TaskProgress, TaskRow, UsedToken, UserRow,
+    Answer, AttemptPhase, AttemptRow, Counters, Element, ElementPhase, LogLengths, NodeRow, Recovered, Report,
+    RequestKey, RequestRow, RowChanges, TaskProgress, TaskRow, UsedToken, UserRow,
 };
 use hivemind_model::spec::{BlobRef, Digest};
 use hivemind_model::state::{Metering, Outcome, TaskState};
@@ -56,7 +56,12 @@ impl Model {
             users: self.users.values().cloned().collect(),
             nodes: self.nodes.values().cloned().collect(),
             tasks: self.tasks.values().filter(|row| !row.progress.state.is_terminal()).cloned().collect(),
-            attempts: self.attempts.values().filter(|row| !matches!(row.phase, AttemptPhase::Ended { .. })).cloned().collect(),
+            attempts: self
+                .attempts
+                .values()
+                .filter(|row| !matches!(row.phase, AttemptPhase::Ended { .. }))
+                .cloned()
+                .collect(),
             used_tokens: self.tokens.values().cloned().collect(),
             counters: self.counters.unwrap(),
         };
@@ -116,29 +121,38 @@ fn element() -> impl Strategy<Value = Element> {
 }
 
 fn report() -> impl Strategy<Value = Report> {
-    let blob = (any::<[u8; 32]>(), any::<u64>()).prop_map(|(digest, size)| BlobRef { digest: Digest(digest), size: Bytes(size) });
-    (outcome(), any::<[u64; 5]>(), any::<bool>(), text(), option::of(blob)).prop_map(|(outcome, n, cut, image_id, output)| Report {
-        outcome,
-        metering: Metering { wall: Millis(n[0]), cpu: Millis(n[1]), peak_memory: Bytes(n[2]) },
-        logs: LogLengths { stdout: Bytes(n[3]), stderr: Bytes(n[4]), cut },
-        image_id,
-        output,
-    })
+    let blob = (any::<[u8; 32]>(), any::<u64>())
+        .prop_map(|(digest, size)| BlobRef { digest: Digest(digest), size: Bytes(size) });
+    (outcome(), any::<[u64; 5]>(), any::<bool>(), text(), option::of(blob)).prop_map(
+        |(outcome, n, cut, image_id, output)| Report {
+            outcome,
+            metering: Metering { wall: Millis(n[0]), cpu: Millis(n[1]), peak_memory: Bytes(n[2]) },
+            logs: LogLengths { stdout: Bytes(n[3]), stderr: Bytes(n[4]), cut },
+            image_id,
+            output,
+        },
+    )
 }
 
 fn phase() -> impl Strategy<Value = AttemptPhase> {
     prop_oneof![
         Just(AttemptPhase::Assigned),
         time().prop_map(|started_at| AttemptPhase::Running { started_at }),
-        (time(), report(), any::<i64>()).prop_map(|(ended_at, report, cost)| AttemptPhase::Ended { ended_at, report, cost: Cpt::from_micro(cost) }),
+        (time(), report(), any::<i64>()).prop_map(|(ended_at, report, cost)| AttemptPhase::Ended {
+            ended_at,
+            report,
+            cost: Cpt::from_micro(cost)
+        }),
     ]
 }
 
 fn answer() -> impl Strategy<Value = Answer> {
     prop_oneof![
-        (any::<u64>(), any::<i64>()).prop_map(|(task, cap)| Answer::Submitted { task: TaskId(task), cap: Cpt::from_micro(cap) }),
+        (any::<u64>(), any::<i64>())
+            .prop_map(|(task, cap)| Answer::Submitted { task: TaskId(task), cap: Cpt::from_micro(cap) }),
         any::<i64>().prop_map(|balance| Answer::Transferred { balance: Cpt::from_micro(balance) }),
-        (select(Code::ALL), text()).prop_map(|(code, why)| Answer::Refused { rejection: Rejection::field(code, "amount", why) }),
+        (select(Code::ALL), text())
+            .prop_map(|(code, why)| Answer::Refused { rejection: Rejection::field(code, "amount", why) }),
     ]
 }
 
@@ -147,14 +161,19 @@ fn entry() -> impl Strategy<Value = (Reason, Vec<Posting>, [u8; 32])> {
         Just(Reason::Genesis),
         any::<u64>().prop_map(|user| Reason::SignUp { user: UserId(user) }),
         any::<(u64, u64)>().prop_map(|(from, to)| Reason::Transfer { from: UserId(from), to: UserId(to) }),
-        any::<(u64, u32, u32)>().prop_map(|(task, index, attempt)| Reason::Settlement { task: TaskId(task), index, attempt }),
+        any::<(u64, u32, u32)>().prop_map(|(task, index, attempt)| Reason::Settlement {
+            task: TaskId(task),
+            index,
+            attempt
+        }),
     ];
     let account = prop_oneof![
         Just(Account::Treasury),
         any::<u64>().prop_map(|user| Account::Available(UserId(user))),
         any::<u64>().prop_map(|user| Account::Held(UserId(user))),
     ];
-    let posting = (account, any::<i64>()).prop_map(|(account, amount)| Posting { account, amount: Cpt::from_micro(amount) });
+    let posting =
+        (account, any::<i64>()).prop_map(|(account, amount)| Posting { account, amount: Cpt::from_micro(amount) });
     (reason, vec(posting, 0..4), any::<[u8; 32]>())
 }
 
@@ -166,20 +185,27 @@ fn draft() -> impl Strategy<Value = Draft> {
     let moved = vec((index(), state(), vec(element(), 1..3), any::<i64>()), 0..20);
     let attempts = vec((index(), 0u32..3, 1u32..4, index(), phase()), 0..40);
     let kept = (vec((index(), text(), answer()), 0..5), vec(text(), 0..5), vec(index(), 0..3));
-    let books = (vec(entry(), 0..20), vec((index(), any::<bool>(), 0i64..), 0..9), vec((index(), 0i64..), 0..9), vec(index(), 0..5));
-    (people, new_tasks, moved, attempts, kept, books).prop_map(|(people, new_tasks, moved, attempts, kept, books)| Draft {
-        users: people.0,
-        nodes: people.1,
-        new_tasks,
-        moved,
-        attempts,
-        requests: kept.0,
-        tokens: kept.1,
-        forgotten: kept.2,
-        entries: books.0,
-        balances: books.1,
-        held: books.2,
-        ended: books.3,
+    let books = (
+        vec(entry(), 0..20),
+        vec((index(), any::<bool>(), 0i64..), 0..9),
+        vec((index(), 0i64..), 0..9),
+        vec(index(), 0..5),
+    );
+    (people, new_tasks, moved, attempts, kept, books).prop_map(|(people, new_tasks, moved, attempts, kept, books)| {
+        Draft {
+            users: people.0,
+            nodes: people.1,
+            new_tasks,
+            moved,
+            attempts,
+            requests: kept.0,
+            tokens: kept.1,
+            forgotten: kept.2,
+            entries: books.0,
+            balances: books.1,
+            held: books.2,
+            ended: books.3,
+        }
     })
 }
 
@@ -209,27 +235,48 @@ fn rows(model: &Model, draft: &Draft) -> RowChanges {
     }
     let tasks: Vec<TaskId> = model.tasks.keys().copied().collect();
     if !tasks.is_empty() {
-        let moved: BTreeMap<TaskId, TaskProgress> = draft.moved.iter().map(|(task, state, elements, cost)| {
-            let id = *task.get(&tasks);
-            (id, TaskProgress { elements: elements.clone(), cost: Cpt::from_micro(*cost), ..samples::progress(id.0, *state) })
-        }).collect();
+        let moved: BTreeMap<TaskId, TaskProgress> = draft
+            .moved
+            .iter()
+            .map(|(task, state, elements, cost)| {
+                let id = *task.get(&tasks);
+                (
+                    id,
+                    TaskProgress {
+                        elements: elements.clone(),
+                        cost: Cpt::from_micro(*cost),
+                        ..samples::progress(id.0, *state)
+                    },
+                )
+            })
+            .collect();
         made.tasks = moved.into_values().collect();
-        let attempts: BTreeMap<AttemptRef, AttemptRow> = draft.attempts.iter().map(|(task, index, number, node, phase)| {
-            let attempt = ElementRef { task: *task.get(&tasks), index: *index }.attempt(*number);
-            let node = NodeId(node.index(model.nodes.len()) as u64 + 1);
-            (attempt, AttemptRow { attempt, node, assigned_at: Timestamp(1), phase: phase.clone() })
-        }).collect();
+        let attempts: BTreeMap<AttemptRef, AttemptRow> = draft
+            .attempts
+            .iter()
+            .map(|(task, index, number, node, phase)| {
+                let attempt = ElementRef { task: *task.get(&tasks), index: *index }.attempt(*number);
+                let node = NodeId(node.index(model.nodes.len()) as u64 + 1);
+                (attempt, AttemptRow { attempt, node, assigned_at: Timestamp(1), phase: phase.clone() })
+            })
+            .collect();
         made.attempts = attempts.into_values().collect();
     }
-    let requests: BTreeMap<RequestKey, RequestRow> = draft.requests.iter().map(|(user, id, answer)| {
-        let key = RequestKey { user: UserId(user.index(model.users.len()) as u64 + 1), id: id.clone() };
-        (key.clone(), RequestRow { key, body: [3; 32], answer: answer.clone() })
-    }).collect();
+    let requests: BTreeMap<RequestKey, RequestRow> = draft
+        .requests
+        .iter()
+        .map(|(user, id, answer)| {
+            let key = RequestKey { user: UserId(user.index(model.users.len()) as u64 + 1), id: id.clone() };
+            (key.clone(), RequestRow { key, body: [3; 32], answer: answer.clone() })
+        })
+        .collect();
     made.requests = requests.into_values().filter(|row| !model.requests.contains_key(&row.key)).collect();
-    let tokens: BTreeMap<&String, UsedToken> = draft.tokens.iter().map(|id| (id, UsedToken { id: id.clone(), expires_at: Timestamp(-1) })).collect();
+    let tokens: BTreeMap<&String, UsedToken> =
+        draft.tokens.iter().map(|id| (id, UsedToken { id: id.clone(), expires_at: Timestamp(-1) })).collect();
     made.used_tokens = tokens.into_values().filter(|row| !model.tokens.contains_key(&row.id)).collect();
     let known: Vec<&String> = model.tokens.keys().collect();
-    made.expired_tokens = draft.forgotten.iter().filter(|_| !known.is_empty()).map(|place| (*place.get(&known)).clone()).collect();
+    made.expired_tokens =
+        draft.forgotten.iter().filter(|_| !known.is_empty()).map(|place| (*place.get(&known)).clone()).collect();
     made.counters = Some(counters);
     made
 }
@@ -237,12 +284,22 @@ fn rows(model: &Model, draft: &Draft) -> RowChanges {
 fn books(model: &Model, draft: &Draft) -> LedgerChanges {
     let mut made = LedgerChanges::default();
     for (seq, (reason, postings, hash)) in (model.journal.len() as u64 + 1..).zip(&draft.entries) {
-        made.entries.push(Entry { seq, at: Timestamp(7), reason: reason.clone(), postings: postings.clone(), hash: *hash });
+        made.entries.push(Entry {
+            seq,
+            at: Timestamp(7),
+            reason: reason.clone(),
+            postings: postings.clone(),
+            hash: *hash,
+        });
     }
     let user = |place: &Index| UserId(place.index(model.users.len()) as u64 + 1);
-    let balances: BTreeMap<Account, Cpt> = draft.balances.iter().map(|(who, held, balance)| {
-        (if *held { Account::Held(user(who)) } else { Account::Available(user(who)) }, Cpt::from_micro(*balance))
-    }).collect();
+    let balances: BTreeMap<Account, Cpt> = draft
+        .balances
+        .iter()
+        .map(|(who, held, balance)| {
+            (if *held { Account::Held(user(who)) } else { Account::Available(user(who)) }, Cpt::from_micro(*balance))
+        })
+        .collect();
     made.balances = balances.into_iter().collect();
     let open: Vec<TaskId> = model.holds.keys().copied().collect();
     if !open.is_empty() {
@@ -251,10 +308,15 @@ fn books(model: &Model, draft: &Draft) -> LedgerChanges {
         made.ended_holds.dedup();
     }
     let tasks: Vec<TaskId> = model.tasks.keys().copied().collect();
-    let held: BTreeMap<TaskId, Hold> = draft.held.iter().filter(|_| !tasks.is_empty()).map(|(place, left)| {
-        let task = *place.get(&tasks);
-        (task, Hold { task, user: user(place), left: Cpt::from_micro(*left) })
-    }).collect();
+    let held: BTreeMap<TaskId, Hold> = draft
+        .held
+        .iter()
+        .filter(|_| !tasks.is_empty())
+        .map(|(place, left)| {
+            let task = *place.get(&tasks);
+            (task, Hold { task, user: user(place), left: Cpt::from_micro(*left) })
+        })
+        .collect();
     made.holds = held.into_values().filter(|hold| !made.ended_holds.contains(&hold.task)).collect();
     made
 }
@@ -276,7 +338,8 @@ async fn compare(model: &Model, store: &impl Store) {
         assert_eq!(store.funds(*user).await.unwrap(), funds);
     }
     for task in model.tasks.keys() {
-        let own: Vec<AttemptRow> = model.attempts.values().filter(|row| row.attempt.element.task == *task).cloned().collect();
+        let own: Vec<AttemptRow> =
+            model.attempts.values().filter(|row| row.attempt.element.task == *task).cloned().collect();
         assert_eq!(store.attempts(*task).await.unwrap(), own);
     }
 }

@@ -53,7 +53,14 @@ async fn pages_of_tasks_go_backwards_and_keep_to_their_filter() {
     store.commit(&rows, &ledger).await.unwrap();
 
     let sets: [&[TaskState]; 8] = [
-        &[], &[Pending], &[Pending, Running], &[Failed], &[Failed, Cancelled], &[Completed], &[Running, Failed, Running], &TaskState::ALL,
+        &[],
+        &[Pending],
+        &[Pending, Running],
+        &[Failed],
+        &[Failed, Cancelled],
+        &[Completed],
+        &[Running, Failed, Running],
+        &TaskState::ALL,
     ];
     for states in sets {
         for before in [None, Some(TaskId(0)), Some(TaskId(31)), Some(TaskId(u64::MAX))] {
@@ -61,7 +68,9 @@ async fn pages_of_tasks_go_backwards_and_keep_to_their_filter() {
                 let filter = TaskFilter { states: states.to_vec(), before, limit };
                 let wanted = all.iter().rev().filter(|row| {
                     let progress = &row.progress;
-                    row.user == UserId(2) && (states.is_empty() || states.contains(&progress.state)) && before.is_none_or(|id| progress.id < id)
+                    row.user == UserId(2)
+                        && (states.is_empty() || states.contains(&progress.state))
+                        && before.is_none_or(|id| progress.id < id)
                 });
                 let wanted: Vec<_> = wanted.take(limit as usize).cloned().collect();
                 assert_eq!(store.tasks(UserId(2), &filter).await.unwrap(), wanted, "{filter:?}");
@@ -102,7 +111,11 @@ async fn requests_are_told_by_user_and_id_exactly() {
     let key = |user, id: &str| RequestKey { user: UserId(user), id: id.to_owned() };
     let rejection = Rejection::invalid("amount", "is \"nothing\"");
     let made = [
-        RequestRow { key: key(1, "a\"'\u{1F41D}"), body: [1; 32], answer: Answer::Submitted { task: TaskId(1), cap: Cpt::from_micro(3) } },
+        RequestRow {
+            key: key(1, "a\"'\u{1F41D}"),
+            body: [1; 32],
+            answer: Answer::Submitted { task: TaskId(1), cap: Cpt::from_micro(3) },
+        },
         RequestRow { key: key(2, "7"), body: [2; 32], answer: Answer::Refused { rejection } },
     ];
     let (mut rows, ledger) = founding();

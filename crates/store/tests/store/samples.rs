@@ -3,11 +3,12 @@
 use hivemind_ledger::{Account, Entry, Hold, LedgerChanges, Posting, Reason};
 use hivemind_model::resources::Resources;
 use hivemind_model::rows::{
-    AttemptPhase, AttemptRow, Counters, Element, ElementPhase, LogLengths, NodeRow, Report, Role, RowChanges, TaskProgress, TaskRow, UserRow,
+    AttemptPhase, AttemptRow, Counters, Element, ElementPhase, LogLengths, NodeRow, Report, Role, RowChanges,
+    TaskProgress, TaskRow, UserRow,
 };
 use hivemind_model::spec::{BlobRef, Digest, InputFile, TaskSpec};
 use hivemind_model::state::{Metering, Outcome, TaskState};
-use hivemind_model::{Bytes, Cpt, ElementRef, Millis, MilliCores, NodeId, TaskId, Timestamp, UserId};
+use hivemind_model::{Bytes, Cpt, ElementRef, MilliCores, Millis, NodeId, TaskId, Timestamp, UserId};
 use hivemind_store::{SqliteOptions, SqliteStore};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, SqliteConnection};
@@ -55,7 +56,8 @@ pub(crate) fn node(id: u64, owner: u64) -> NodeRow {
 }
 
 pub(crate) fn task(id: u64, user: u64, state: TaskState) -> TaskRow {
-    let file = InputFile { path: "in/a 'b'.txt".to_owned(), blob: BlobRef { digest: Digest([id as u8; 32]), size: Bytes(7) } };
+    let file =
+        InputFile { path: "in/a 'b'.txt".to_owned(), blob: BlobRef { digest: Digest([id as u8; 32]), size: Bytes(7) } };
     let spec = TaskSpec {
         name: "näme \" ' \\ \u{1F41D}".to_owned(),
         image: "busybox:1".to_owned(),
@@ -79,7 +81,9 @@ pub(crate) fn progress(id: u64, state: TaskState) -> TaskProgress {
         TaskState::Pending => ElementPhase::Waiting { not_before: Timestamp(3) },
         TaskState::Running => ElementPhase::Live,
         TaskState::Completed => ElementPhase::Ended { outcome: Outcome::Exited { code: 0 } },
-        TaskState::Failed => ElementPhase::Ended { outcome: Outcome::BadImage { reason: "no \"such\" image".to_owned() } },
+        TaskState::Failed => {
+            ElementPhase::Ended { outcome: Outcome::BadImage { reason: "no \"such\" image".to_owned() } }
+        }
         TaskState::Cancelled => ElementPhase::Ended { outcome: Outcome::Cancelled },
     };
     let ended = state.is_terminal();
@@ -93,7 +97,12 @@ pub(crate) fn progress(id: u64, state: TaskState) -> TaskProgress {
 }
 
 pub(crate) fn attempt(task: u64, number: u32, node: u64, phase: AttemptPhase) -> AttemptRow {
-    AttemptRow { attempt: ElementRef::only(TaskId(task)).attempt(number), node: NodeId(node), assigned_at: Timestamp(150), phase }
+    AttemptRow {
+        attempt: ElementRef::only(TaskId(task)).attempt(number),
+        node: NodeId(node),
+        assigned_at: Timestamp(150),
+        phase,
+    }
 }
 
 pub(crate) fn ended(code: i32) -> AttemptPhase {
@@ -108,7 +117,10 @@ pub(crate) fn ended(code: i32) -> AttemptPhase {
 }
 
 pub(crate) fn entry(seq: u64, reason: Reason, postings: &[(Account, i64)]) -> Entry {
-    let postings = postings.iter().map(|(account, micro)| Posting { account: *account, amount: Cpt::from_micro(*micro) }).collect();
+    let postings = postings
+        .iter()
+        .map(|(account, micro)| Posting { account: *account, amount: Cpt::from_micro(*micro) })
+        .collect();
     Entry { seq, at: Timestamp(seq as i64), reason, postings, hash: [seq as u8; 32] }
 }
 
@@ -124,7 +136,11 @@ pub(crate) fn founding() -> (RowChanges, LedgerChanges) {
     let ledger = LedgerChanges {
         entries: vec![
             entry(1, Reason::Genesis, &[(Account::Treasury, supply)]),
-            entry(2, Reason::SignUp { user: UserId(2) }, &[(Account::Treasury, -150), (Account::Available(UserId(2)), 150)]),
+            entry(
+                2,
+                Reason::SignUp { user: UserId(2) },
+                &[(Account::Treasury, -150), (Account::Available(UserId(2)), 150)],
+            ),
         ],
         balances: vec![
             (Account::Treasury, Cpt::from_micro(supply - 150)),
@@ -143,7 +159,11 @@ pub(crate) fn submission(id: u64, seq: u64) -> (RowChanges, LedgerChanges) {
         ..RowChanges::default()
     };
     let ledger = LedgerChanges {
-        entries: vec![entry(seq, Reason::Hold { task: TaskId(id) }, &[(Account::Available(UserId(2)), -1), (Account::Held(UserId(2)), 1)])],
+        entries: vec![entry(
+            seq,
+            Reason::Hold { task: TaskId(id) },
+            &[(Account::Available(UserId(2)), -1), (Account::Held(UserId(2)), 1)],
+        )],
         holds: vec![Hold { task: TaskId(id), user: UserId(2), left: Cpt::from_micro(1) }],
         ..LedgerChanges::default()
     };

@@ -1,0 +1,268 @@
+//! The command line as types: what can be said, and its help.
+//!
+//! Start at [`Cli`]. The options of a task lie in [`task`], those of the servers in [`server`].
+//!
+//! Invariant: nothing here touches the network, the disk or an async runtime, so `--help` is quick.
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+pub mod server;
+pub mod task;
+
+pub use server::{PoolArgs, UpArgs, WorkerArgs};
+pub use task::{RunArgs, SubmitArgs, TaskOptions};
+
+/// Where clients look for a pool when nothing else is said.
+pub const DEFAULT_SERVER: &str = "https://127.0.0.1:50051";
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 login needed, 5 forbidden, 6 not enough CPT,
+7 conflict, 8 timed out, 9 pool unreachable; `run`: 125 platform failure, else the task's own; 130 on Ctrl-C.";
+
+/// Runs containers on other people's machines, pays for them in CPT, and earns with your own.
+#[derive(Debug, Parser)]
+#[command(name = "hivemind", version, after_help = EXIT_CODES, max_term_width = 100, propagate_version = false)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Options of every command; they may stand before or after it.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub struct Global {
+    /// Folder that holds everything kept on this machine [default: `hivemind` in the user's data folder]
+    #[arg(long, global = true, env = "HIVEMIND_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Address of the pool [default: the one of the last login, else https://127.0.0.1:50051]
+    #[arg(long, global = true, env = "HIVEMIND_SERVER", value_name = "URL")]
+    pub server: Option<String>,
+    /// Certificate of the pool's authority [default: DATA/ca.pem, else the one of the last login]
+    #[arg(long, global = true, env = "HIVEMIND_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// File that holds a login token, for scripts [default: the last login]
+    #[arg(long, global = true, env = "HIVEMIND_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// One JSON document on standard output; errors as JSON on standard error
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Only the bare result on standard output, no talk on standard error
+    #[arg(short, long, global = true, conflicts_with = "json")]
+    pub quiet: bool,
+    /// Tell more of what is done (twice: everything)
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Start a pool and a worker here, with no configuration
+    Up(UpArgs),
+    /// Start a pool
+    Pool(PoolArgs),
+    /// Run tasks on this machine, for a pool
+    Worker(WorkerArgs),
+    /// Remove containers once the worker that made them is gone
+    #[command(hide = true, name = "worker-reaper")]
+    WorkerReaper(ReaperArgs),
+    /// Make an account and log in
+    Register(RegisterArgs),
+    /// Log in, and remember the pool
+    Login(LoginArgs),
+    /// Forget the login
+    Logout,
+    /// Tell who is logged in
+    Whoami,
+    /// Run a command in an image, stream its output, exit with its code
+    Run(RunArgs),
+    /// Hand in a task and print its id
+    Submit(SubmitArgs),
+    /// Wait until tasks have ended
+    Wait(WaitArgs),
+    /// Tell everything about a task
+    Status(TaskArg),
+    /// List tasks
+    Ps(PsArgs),
+    /// Print what a task wrote
+    Logs(LogsArgs),
+    /// Get the files a task left under /task/output
+    Fetch(FetchArgs),
+    /// End tasks that have not ended
+    Cancel(TasksArg),
+    /// List nodes, or let a machine join
+    Nodes(NodesArgs),
+    /// Show or move CPT
+    #[command(subcommand)]
+    Wallet(WalletVerb),
+    /// Check the books of the pool (operators)
+    #[command(subcommand)]
+    Ledger(LedgerVerb),
+    /// Check this machine, the pool and the login, with a fix for each fault
+    Doctor,
+    /// Print a completion script for a shell
+    Completion(CompletionArgs),
+    /// Print the version
+    Version,
+}
+
+/// How a password is given: never as a value, which other users could see.
+#[derive(Debug, Clone, Args)]
+pub struct PasswordArgs {
+    /// File whose first line is the password; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+}
+
+/// Options of `register`.
+#[derive(Debug, Args)]
+pub struct RegisterArgs {
+    /// 3 to 32 letters, digits, `.`, `_`, `-`
+    pub username: String,
+    /// An address for the operator's news
+    #[arg(long, default_value = "")]
+    pub email: String,
+    /// The password.
+    #[command(flatten)]
+    pub password: PasswordArgs,
+    /// Make the account, but do not log in
+    #[arg(long)]
+    pub no_login: bool,
+}
+
+/// Options of `login`.
+#[derive(Debug, Args)]
+pub struct LoginArgs {
+    /// The name of the account
+    pub username: String,
+    /// The password.
+    #[command(flatten)]
+    pub password: PasswordArgs,
+}
+
+/// One task.
+#[derive(Debug, Args)]
+pub struct TaskArg {
+    /// Id of the task, such as task_42
+    pub task: String,
+}
+
+/// Some tasks.
+#[derive(Debug, Args)]
+pub struct TasksArg {
+    /// Ids of the tasks, such as task_42
+    #[arg(required = true, value_name = "TASK")]
+    pub tasks: Vec<String>,
+}
+
+/// Options of `wait`.
+#[derive(Debug, Args)]
+pub struct WaitArgs {
+    /// The tasks.
+    #[command(flatten)]
+    pub tasks: TasksArg,
+    /// Give up after this long, such as 90s or 2h (exit code 8); the tasks go on
+    #[arg(long, value_name = "TIME", value_parser = crate::quantity::parse_span)]
+    pub timeout: Option<std::time::Duration>,
+}
+
+/// Options of `ps`.
+#[derive(Debug, Args)]
+pub struct PsArgs {
+    /// Every task, not only open ones and the 20 newest that ended
+    #[arg(short, long)]
+    pub all: bool,
+    /// Only tasks in this state (may be repeated)
+    #[arg(long, value_name = "STATE", value_parser = ["pending", "running", "completed", "failed", "cancelled"])]
+    pub state: Vec<String>,
+}
+
+/// Options of `logs`.
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// Id of the task, such as task_42
+    pub task: String,
+    /// Go on until the task has ended
+    #[arg(short, long)]
+    pub follow: bool,
+}
+
+/// Options of `fetch`.
+#[derive(Debug, Args)]
+pub struct FetchArgs {
+    /// Id of the task, such as task_42
+    pub task: String,
+    /// Folder to put the files into [default: a new folder with the task's id]
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+}
+
+/// Options of `nodes`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct NodesArgs {
+    /// What to do; nothing: list.
+    #[command(subcommand)]
+    pub verb: Option<NodesVerb>,
+    /// Every node of the pool, not only your own (operators)
+    #[arg(short, long)]
+    pub all: bool,
+}
+
+/// What can be done with nodes.
+#[derive(Debug, Subcommand)]
+pub enum NodesVerb {
+    /// Print a one-time token with which a machine joins as yours
+    JoinToken {
+        /// How long it can be used, at most 15m
+        #[arg(long, value_name = "TIME", default_value = "15m", value_parser = crate::quantity::parse_span)]
+        valid: std::time::Duration,
+    },
+}
+
+/// What can be done with money.
+#[derive(Debug, Subcommand)]
+pub enum WalletVerb {
+    /// Show what you have
+    Balance,
+    /// Give CPT to another user
+    Transfer {
+        /// Name of who gets it
+        username: String,
+        /// Amount in CPT, such as 12 or 0.25
+        amount: String,
+        /// Makes a retry harmless: the same id moves the money once [default: a new one]
+        #[arg(long, value_name = "ID")]
+        id: Option<String>,
+    },
+}
+
+/// What can be done with the books.
+#[derive(Debug, Subcommand)]
+pub enum LedgerVerb {
+    /// Replay every entry and compare with the balances; exit code 1 where something is wrong
+    Audit,
+}
+
+/// Options of `completion`.
+#[derive(Debug, Args)]
+pub struct CompletionArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// Options of the hidden helper of the worker.
+#[derive(Debug, Args)]
+pub struct ReaperArgs {
+    /// The label of what that worker makes
+    pub instance: String,
+}
+
+#[cfg(test)]
+mod tests;

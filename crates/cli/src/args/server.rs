@@ -1,0 +1,116 @@
+//! The options of the servers.
+//!
+//! Invariant: every server takes port 0 and works without any option.
+
+use crate::quantity::{parse_cores, parse_size};
+use clap::{Args, ValueEnum};
+use hivemind_model::Bytes;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// How the log on standard error looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The way tasks are run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum RuntimeKind {
+    /// Real containers.
+    #[default]
+    Docker,
+    /// Nothing isolated, nothing real: for tests and benchmarks only.
+    Fake,
+}
+
+/// The log.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LogArgs {
+    /// How the log on standard error looks; HIVEMIND_LOG filters it, such as `debug`
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+}
+
+/// How the pool is reached.
+#[derive(Debug, Clone, Args)]
+pub struct ListenArgs {
+    /// Address to serve on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:50051")]
+    pub listen: SocketAddr,
+    /// Address that other machines use, such as https://pool.example:50051; goes into join tokens
+    #[arg(long, value_name = "URL")]
+    pub advertise: Option<String>,
+    /// Further name or IP address of this pool, for its certificate (may be repeated)
+    #[arg(long, value_name = "NAME")]
+    pub cert_name: Vec<String>,
+    /// TOML file with prices and bounds; what it leaves out keeps its default
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Offer gRPC reflection to other machines too
+    #[arg(long)]
+    pub reflection: bool,
+}
+
+/// What this machine offers.
+#[derive(Debug, Clone, Default, Args)]
+pub struct OfferArgs {
+    /// Whole cores to offer [default: all]
+    #[arg(long, value_name = "N", value_parser = parse_cores)]
+    pub cpus: Option<u32>,
+    /// Memory to offer, such as 8g [default: 80 % of it]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub memory: Option<Bytes>,
+    /// Disk space to offer, such as 50g [default: 80 % of what is free]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub disk: Option<Bytes>,
+    /// Name of this node, unique in the pool [default: the host's name]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// The way tasks are run; `fake` runs nothing real and is for tests and benchmarks
+    #[arg(long, value_enum, default_value_t, hide = true)]
+    pub runtime: RuntimeKind,
+}
+
+/// Options of `up`.
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// The pool.
+    #[command(flatten)]
+    pub listen: ListenArgs,
+    /// The worker.
+    #[command(flatten)]
+    pub offer: OfferArgs,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Options of `pool`.
+#[derive(Debug, Args)]
+pub struct PoolArgs {
+    /// The pool.
+    #[command(flatten)]
+    pub listen: ListenArgs,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Options of `worker`.
+#[derive(Debug, Args)]
+pub struct WorkerArgs {
+    /// Token from `hivemind nodes join-token`, `-` for standard input; needed the first time only
+    #[arg(long, value_name = "TOKEN", env = "HIVEMIND_JOIN", hide_env_values = true)]
+    pub join: Option<String>,
+    /// The worker.
+    #[command(flatten)]
+    pub offer: OfferArgs,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}

@@ -1,0 +1,90 @@
+use super::*;
+use crate::{Refused, parse};
+use clap::CommandFactory;
+use std::ffi::OsString;
+
+fn judge(line: &str) -> Result<Cli, String> {
+    let argv: Vec<OsString> = shell_words::split(line).unwrap().into_iter().map(OsString::from).collect();
+    parse(&argv).map_err(|refused| match refused {
+        Refused::Clap(error) => error.to_string(),
+        Refused::Here(failure) => failure.human(),
+    })
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn everything_after_the_image_is_the_tasks() {
+    let cli = judge("hivemind run --cpus 2 --memory 512m --timeout 90s bb:1 sh -c 'echo $1' --json -q --help").unwrap();
+    let Verb::Run(run) = cli.verb else { panic!("not run") };
+    assert_eq!(run.program.image, "bb:1");
+    assert_eq!(run.program.command, ["sh", "-c", "echo $1", "--json", "-q", "--help"]);
+    assert!(!cli.global.json && !cli.global.quiet);
+    assert_eq!((run.options.cpus, run.options.memory.map(|size| size.mib())), (Some(2), Some(512)));
+}
+
+#[test]
+fn global_options_may_stand_on_both_sides() {
+    for line in ["hivemind --json --data /d ps", "hivemind ps --json --data /d"] {
+        let cli = judge(line).unwrap();
+        assert!(cli.global.json, "{line}");
+        assert_eq!(cli.global.data, Some("/d".into()), "{line}");
+    }
+}
+
+#[test]
+fn what_is_understood() {
+    for line in [
+        "hivemind up",
+        "hivemind up --listen 127.0.0.1:0 --runtime fake --cpus 2 --memory 1g --disk 5g",
+        "hivemind pool --listen 0.0.0.0:50051 --advertise https://pool.example:50051 --log-format json",
+        "hivemind worker --join - --name lab-1",
+        "hivemind register ann --password-file -",
+        "hivemind submit --priority 10 --gpus 1 --input data:in --input x bb:1",
+        "hivemind run -d bb:1",
+        "hivemind run --output out bb:1 true",
+        "hivemind wait task_1 task_2 --timeout 1h30m",
+        "hivemind ps -a --state failed --state running",
+        "hivemind logs -f task_1",
+        "hivemind fetch task_1 --to dir",
+        "hivemind cancel task_1 task_2",
+        "hivemind nodes",
+        "hivemind nodes --all",
+        "hivemind nodes join-token --valid 5m",
+        "hivemind wallet transfer bob 0.25 --id x",
+        "hivemind ledger audit",
+        "hivemind completion bash",
+        "hivemind -vv doctor",
+    ] {
+        assert!(judge(line).is_ok(), "{line}: {:?}", judge(line).err());
+    }
+}
+
+#[test]
+fn what_is_refused_and_how() {
+    for (line, part) in [
+        ("hivemind", "Usage"),
+        ("hivemind rnu bb:1", "similar subcommand exists: 'run'"),
+        ("hivemind run", "<IMAGE>"),
+        ("hivemind run --cpus 1.5 bb:1", "parts of a core are not lent"),
+        ("hivemind run --memory 512 bb:1", "unit is missing"),
+        ("hivemind run --timeout 90 bb:1", "unit is missing"),
+        ("hivemind run --priority 11 bb:1", "11 is not in 1..=10"),
+        ("hivemind run --gpus all bb:1", "invalid digit"),
+        ("hivemind run --detach --output o bb:1", "cannot be used with"),
+        ("hivemind run --privileged bb:1", "--privileged is not supported"),
+        ("hivemind run -v /:/host bb:1", "send files with --input"),
+        ("hivemind run -e A=b bb:1", "environment variables"),
+        ("hivemind login ann --password x", "unexpected argument '--password'"),
+        ("hivemind cancel", "<TASK>"),
+        ("hivemind ps --state done", "[possible values: pending"),
+        ("hivemind -q --json ps", "cannot be used with"),
+        ("hivemind up --listen localhost", "invalid socket address"),
+    ] {
+        let refusal = judge(line).expect_err(line);
+        assert!(refusal.contains(part), "{line}: {refusal}");
+    }
+}

@@ -1,0 +1,23 @@
+use super::*;
+
+#[test]
+fn a_refusal_tells_what_fix_and_code() {
+    let error = ClientError::Rejected { code: "E_INSUFFICIENT_CPT".into(), field: String::new(), message: "the task may cost 200.00 CPT, and 150.00 CPT are there".into() };
+    insta::assert_snapshot!(Failure::from(error).human(), @"
+    error: the task may cost 200.00 CPT, and 150.00 CPT are there
+      fix: ask for less (--timeout, --cpus, --memory, --gpus set the price cap), or earn with `hivemind worker`
+      code: E_INSUFFICIENT_CPT (exit 6)
+    ");
+}
+
+#[test]
+fn programs_get_the_same_as_json() {
+    let error = ClientError::Rejected { code: "E_INVALID".into(), field: "priority".into(), message: "priority: 11 is outside 1 to 10".into() };
+    insta::assert_snapshot!(Failure::from(error).json().to_string(), @r#"{"code":"E_INVALID","exit_code":2,"field":"priority","fix":"","message":"priority: 11 is outside 1 to 10","schema":"hivemind.error/1"}"#);
+}
+
+#[test]
+fn control_characters_do_not_reach_the_terminal() {
+    let failure = Failure::new(Exit::Failure, "E_X", "a\u{1b}[2Jb");
+    assert_eq!(failure.human(), "error: a?[2Jb\n  code: E_X (exit 1)\n");
+}

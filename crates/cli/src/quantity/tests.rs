@@ -1,0 +1,72 @@
+use super::*;
+
+#[test]
+fn sizes_are_read_or_refused() {
+    for (text, bytes) in [("512m", 512 << 20), ("2g", 2 << 30), ("2GiB", 2 << 30), ("64kb", 64 << 10), ("100b", 100), ("1T", 1 << 40)] {
+        assert_eq!(parse_size(text), Ok(Bytes(bytes)), "{text}");
+    }
+    for (text, part) in [
+        ("512", "unit is missing"),
+        ("1.5g", "parts of a unit"),
+        ("m", "whole number and a unit"),
+        ("-1g", "whole number and a unit"),
+        ("0g", "zero"),
+        ("5x", "`x` is no unit"),
+        ("99999999999999t", "more than any machine"),
+        ("", "whole number and a unit"),
+    ] {
+        let refusal = parse_size(text).expect_err(text);
+        assert!(refusal.contains(part), "{text}: {refusal}");
+    }
+}
+
+#[test]
+fn spans_are_read_or_refused() {
+    for (text, millis) in [("90s", 90_000), ("2h", 7_200_000), ("1h30m", 5_400_000), ("3d", 259_200_000), ("500ms", 500), ("1m1ms", 60_001)] {
+        assert_eq!(parse_span(text), Ok(Duration::from_millis(millis)), "{text}");
+    }
+    for (text, part) in [
+        ("90", "unit is missing"),
+        ("30m1h", "large to small"),
+        ("1h1h", "large to small"),
+        ("0s", "give numbers"),
+        ("", "give numbers"),
+        ("-5s", "give numbers"),
+        ("1.5h", "give numbers"),
+        ("5 m", "give numbers"),
+        ("5y", "`y` is no unit"),
+        ("99999999999999999d", "too long"),
+    ] {
+        let refusal = parse_span(text).expect_err(text);
+        assert!(refusal.contains(part), "{text}: {refusal}");
+    }
+}
+
+#[test]
+fn parts_of_a_core_are_refused() {
+    assert_eq!(parse_cores("2"), Ok(2));
+    assert_eq!(parse_cores("2.0"), Ok(2));
+    for (text, part) in [("1.5", "parts of a core"), ("0", "at least 1"), ("0.5", "parts of a core"), ("-1", "whole number"), ("1.x", "whole number"), ("", "whole number")] {
+        let refusal = parse_cores(text).expect_err(text);
+        assert!(refusal.contains(part), "{text}: {refusal}");
+    }
+}
+
+#[test]
+fn money_is_read_exactly_or_refused() {
+    for (text, micro) in [("12", 12_000_000), ("0.25", 250_000), ("0.000001", 1), ("7.10", 7_100_000)] {
+        assert_eq!(parse_cpt(text), Ok(Cpt::from_micro(micro)), "{text}");
+    }
+    for text in ["0", "-1", "1e3", "0.0000001", "", ".", "1.", ".5", "1 000", "99999999999999999999", "9999999999999", "+1"] {
+        assert!(parse_cpt(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn spans_and_ages_print_for_people() {
+    for (millis, text) in [(0, "0s"), (420, "0.42s"), (12_000, "12s"), (12_300, "12s"), (200_000, "3m 20s"), (7_500_000, "2h 5m"), (7_200_000, "2h"), (273_600_000, "3d 4h")] {
+        assert_eq!(show_span(Millis(millis)), text);
+    }
+    assert_eq!(show_age(Timestamp(0), Timestamp(7_500_000)), "2h");
+    assert_eq!(show_age(Timestamp(9), Timestamp(0)), "0s");
+}

@@ -1,0 +1,238 @@
+//! `up`, `pool` and `worker`: the servers.
+//!
+//! Start at [`up`]. Each prints one ready line on standard output once it serves, and ends
+//! gracefully on Ctrl-C or SIGTERM.
+//!
+//! Invariant: standard output carries the ready line and nothing else.
+
+use crate::args::server::ListenArgs;
+use crate::args::{Global, PoolArgs, UpArgs, WorkerArgs};
+use crate::exit::Exit;
+use crate::face::{Channel, Face, Mode};
+use crate::failure::{Done, Failure};
+use crate::signals::Interrupts;
+use crate::{machine, place, secret};
+use hivemind_model::Policy;
+use hivemind_pool::{PoolConfig, PoolHandle};
+use hivemind_worker::WorkerHandle;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+mod agent;
+
+use agent::Agent;
+pub use agent::reap;
+
+/// How long `up` waits for its own worker before it says that it serves without.
+const LINK_WAIT: Duration = Duration::from_secs(30);
+
+/// A pool and a worker in one process.
+///
+/// # Errors
+/// The data folder cannot be used, the address is taken, or one of the two fails.
+pub async fn up(global: &Global, face: &mut Face, args: &UpArgs) -> Done {
+    let mut interrupts = Interrupts::listen()?;
+    let data = data_folder(global)?;
+    let mut pool = start_pool(&data, &args.listen).await?;
+    let result = match own_worker(&data, args, &pool, face, &mut interrupts).await {
+        Ok(Started::Worker(mut agent)) => {
+            let ended = serve_both(&data, &mut pool, &mut agent.worker, face, &mut interrupts).await;
+            // What the worker reports at its end must still reach the pool.
+            let stopped = agent.stop().await;
+            ended.and(stopped)
+        }
+        Ok(Started::None) => serve_pool(&data, &mut pool, face, &mut interrupts, Next::User).await,
+        Ok(Started::Interrupted) => Ok(()),
+        Err(failure) => Err(failure),
+    };
+    let stopped = pool.shutdown().await.map_err(|error| failed("the pool did not stop cleanly", &error));
+    result.and(stopped).map(|()| Exit::Ok)
+}
+
+enum Started {
+    Worker(Box<Agent>),
+    None,
+    Interrupted,
+}
+
+/// Starts the worker of `up`, where this machine can run tasks.
+async fn own_worker(data: &Path, args: &UpArgs, pool: &PoolHandle, face: &mut Face, interrupts: &mut Interrupts) -> Done<Started> {
+    let runtime = match machine::runtime(args.offer.runtime, data).await {
+        Ok(runtime) => runtime,
+        Err(failure) => {
+            face.warn(&format!("the pool runs, but this machine takes no tasks: {}. {}", failure.what, failure.fix));
+            return Ok(Started::None);
+        }
+    };
+    let token = pool.operator_join_token().await.map_err(|error| failed("the pool gave its own worker no join token", &anyhow::Error::from(error)))?;
+    let server = format!("https://{}", reachable(pool));
+    let agent = Agent::start(data, &args.offer, Some(token), Some(server), runtime).await?;
+    tokio::select! {
+        () = agent.worker.linked() => {}
+        () = tokio::time::sleep(LINK_WAIT) => face.warn("the worker has not linked to the pool yet; it goes on trying, and tasks wait until then"),
+        () = interrupts.next() => {
+            agent.stop().await?;
+            return Ok(Started::Interrupted);
+        }
+    }
+    Ok(Started::Worker(Box::new(agent)))
+}
+
+async fn serve_both(data: &Path, pool: &mut PoolHandle, worker: &mut WorkerHandle, face: &mut Face, interrupts: &mut Interrupts) -> Done<()> {
+    ready(face, &pool_line(pool), &json!({"grpc": pool_url(pool), "node": worker.name()}))?;
+    next_steps(data, pool, face, Next::User);
+    tokio::select! {
+        ended = pool.stopped() => Err(ended.map_or_else(|error| failed("the pool failed", &error), |()| ended_early("pool"))),
+        ended = worker.stopped() => Err(ended.map_or_else(|error| failed("the worker failed", &error), |()| ended_early("worker"))),
+        () = interrupts.next() => Ok(()),
+    }
+}
+
+/// A pool alone.
+///
+/// # Errors
+/// The data folder cannot be used, the address is taken, or the pool fails.
+pub async fn pool(global: &Global, face: &mut Face, args: &PoolArgs) -> Done {
+    let mut interrupts = Interrupts::listen()?;
+    let data = data_folder(global)?;
+    let mut pool = start_pool(&data, &args.listen).await?;
+    let served = serve_pool(&data, &mut pool, face, &mut interrupts, Next::Worker).await;
+    let stopped = pool.shutdown().await.map_err(|error| failed("the pool did not stop cleanly", &error));
+    served.and(stopped).map(|()| Exit::Ok)
+}
+
+async fn serve_pool(data: &Path, pool: &mut PoolHandle, face: &mut Face, interrupts: &mut Interrupts, next: Next) -> Done<()> {
+    ready(face, &pool_line(pool), &json!({"grpc": pool_url(pool)}))?;
+    next_steps(data, pool, face, next);
+    tokio::select! {
+        ended = pool.stopped() => Err(ended.map_or_else(|error| failed("the pool failed", &error), |()| ended_early("pool"))),
+        () = interrupts.next() => Ok(()),
+    }
+}
+
+/// A worker alone.
+///
+/// # Errors
+/// This machine cannot run tasks, the join token is not taken, or the worker fails.
+pub async fn worker(global: &Global, face: &mut Face, args: &WorkerArgs) -> Done {
+    let mut interrupts = Interrupts::listen()?;
+    let data = data_folder(global)?;
+    let join = match args.join.as_deref() {
+        Some("-") => Some(secret::line_of_stdin()?),
+        other => other.map(str::to_owned),
+    };
+    let named = match &join {
+        Some(token) => hivemind_client::join_token_peek(token).map(|claims| claims.server).ok(),
+        None => None,
+    };
+    let runtime = machine::runtime(args.offer.runtime, &data).await?;
+    let mut agent = Agent::start(&data, &args.offer, join, global.server.clone(), runtime).await?;
+    let server = global.server.clone().or(named);
+    let served = serve_worker(&mut agent.worker, server, face, &mut interrupts).await;
+    let stopped = agent.stop().await;
+    served.and(stopped).map(|()| Exit::Ok)
+}
+
+async fn serve_worker(worker: &mut WorkerHandle, server: Option<String>, face: &mut Face, interrupts: &mut Interrupts) -> Done<()> {
+    tokio::select! {
+        () = worker.linked() => {}
+        () = interrupts.next() => return Ok(()),
+    }
+    let name = worker.name().to_owned();
+    let at = server.as_ref().map(|server| format!(" server={server}")).unwrap_or_default();
+    ready(face, &format!("ready node={name}{at}"), &json!({"node": name, "server": server}))?;
+    face.say("tasks run here now; Ctrl-C stops");
+    tokio::select! {
+        ended = worker.stopped() => Err(ended.map_or_else(|error| failed("the worker failed", &error), |()| ended_early("worker"))),
+        () = interrupts.next() => Ok(()),
+    }
+}
+
+fn data_folder(global: &Global) -> Done<PathBuf> {
+    let data = place::data(global)?;
+    std::fs::create_dir_all(&data).map_err(|error| Failure::io(format!("the data folder {} cannot be made", data.display()), &error).fix("name another with --data DIR"))?;
+    Ok(data)
+}
+
+async fn start_pool(data: &Path, args: &ListenArgs) -> Done<PoolHandle> {
+    let config = PoolConfig {
+        data: data.to_owned(),
+        listen: args.listen,
+        advertise: args.advertise.clone(),
+        names: args.cert_name.clone(),
+        policy: args.policy.as_deref().map_or_else(|| Ok(Policy::default()), read_policy)?,
+        // On loopback everybody who can ask is on this machine.
+        reflection: args.reflection || args.listen.ip().is_loopback(),
+    };
+    hivemind_pool::start(config).await.map_err(|error| failed("the pool cannot start", &error))
+}
+
+fn read_policy(path: &Path) -> Done<Policy> {
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::io(format!("--policy: {} cannot be read", path.display()), &error))?;
+    toml::from_str(&text).map_err(|error| Failure::usage(format!("--policy: {}: {error}", path.display())))
+}
+
+/// Where this machine itself reaches the pool.
+fn reachable(pool: &PoolHandle) -> std::net::SocketAddr {
+    let mut addr = pool.grpc_addr();
+    if addr.ip().is_unspecified() {
+        addr.set_ip(match addr {
+            std::net::SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    addr
+}
+
+fn pool_url(pool: &PoolHandle) -> String {
+    format!("https://{}", reachable(pool))
+}
+
+fn pool_line(pool: &PoolHandle) -> String {
+    format!("ready grpc={}", pool_url(pool))
+}
+
+/// The one line that scripts wait for.
+fn ready(face: &mut Face, line: &str, facts: &serde_json::Value) -> Done<()> {
+    let text = match face.mode {
+        Mode::Json => {
+            let mut whole = json!({"schema": "hivemind.ready/1"});
+            if let (Some(whole), Some(facts)) = (whole.as_object_mut(), facts.as_object()) {
+                whole.extend(facts.clone());
+            }
+            whole.to_string()
+        }
+        Mode::Human | Mode::Quiet => line.to_owned(),
+    };
+    face.bytes(format!("{text}\n").as_bytes(), Channel::Out)
+}
+
+/// Who is expected to come next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    User,
+    Worker,
+}
+
+fn next_steps(data: &Path, pool: &PoolHandle, face: &mut Face, next: Next) {
+    let url = pool_url(pool);
+    let server = if url == crate::args::DEFAULT_SERVER { String::new() } else { format!(" --server {url}") };
+    let own = shell_words::quote(&data.display().to_string()).into_owned();
+    let usual = place::data(&Global::default()).is_ok_and(|usual| usual == data);
+    let hivemind = if usual { "hivemind".to_owned() } else { format!("hivemind --data {own}") };
+    match next {
+        Next::User => face.say(&format!("next, in another terminal:\n  {hivemind}{server} register NAME\n  {hivemind} run IMAGE CMD...")),
+        Next::Worker => face.say(&format!(
+            "to add a worker:\n  {hivemind}{server} login operator --password-file {own}/operator.password\n  {hivemind} nodes join-token\nand on its machine:\n  hivemind worker --join TOKEN"
+        )),
+    }
+}
+
+fn failed(what: &str, error: &anyhow::Error) -> Failure {
+    Failure::new(Exit::Failure, "E_SERVER", format!("{what}: {error:#}"))
+}
+
+fn ended_early(what: &str) -> Failure {
+    Failure::new(Exit::Failure, "E_SERVER", format!("the {what} ended by itself"))
+}

@@ -1,0 +1,203 @@
+//! One task with everything that is known of it.
+//!
+//! Invariant: the advice is about what the requester can change; it never blames a node.
+
+use super::tasks::Task;
+use super::{Amount, moment};
+use crate::face::table::{Align, Rows, pairs};
+use crate::face::{Document, Look};
+use crate::quantity::show_span;
+use hivemind_model::{Bytes, Cpt, MilliCores, Millis};
+use hivemind_proto::v1::{AttemptSummary, TaskStatusResponse};
+use serde::Serialize;
+
+/// Everything about a task.
+#[derive(Debug, Clone, Serialize)]
+pub struct TaskDetail {
+    /// What a list tells too.
+    #[serde(flatten)]
+    pub task: Task,
+    /// 0 to 100.
+    pub progress_percent: i32,
+    /// Oldest first.
+    pub attempts_detail: Vec<Attempt>,
+    /// What to do where it waits or failed.
+    pub fix: Option<String>,
+}
+
+/// One try on one node.
+#[derive(Debug, Clone, Serialize)]
+pub struct Attempt {
+    /// Its id.
+    pub attempt: String,
+    /// The node's name.
+    pub node: String,
+    /// assigned, running, ended.
+    pub state: String,
+    /// RFC 3339.
+    pub assigned_at: Option<String>,
+    /// RFC 3339.
+    pub started_at: Option<String>,
+    /// RFC 3339.
+    pub ended_at: Option<String>,
+    /// `E_CODE: sentence`, where it was no success.
+    pub outcome: Option<String>,
+    /// The exit code of the command.
+    pub exit_code: Option<i32>,
+    /// What was paid for it.
+    pub cost: Amount,
+    /// From start to end, in milliseconds.
+    pub wall_ms: i64,
+    /// Processor time, in milliseconds.
+    pub cpu_ms: i64,
+    /// Highest memory use.
+    pub peak_memory_bytes: i64,
+    /// Content-addressed id of the image.
+    pub image_id: String,
+    /// Bytes written to standard output.
+    pub stdout_bytes: i64,
+    /// Bytes written to standard error.
+    pub stderr_bytes: i64,
+    /// More was written than is kept.
+    pub logs_cut: bool,
+}
+
+impl From<AttemptSummary> for Attempt {
+    fn from(attempt: AttemptSummary) -> Self {
+        Self {
+            attempt: attempt.attempt_id,
+            node: attempt.node,
+            state: attempt.state,
+            assigned_at: moment(attempt.assigned_at_unix_ms),
+            started_at: moment(attempt.started_at_unix_ms),
+            ended_at: moment(attempt.ended_at_unix_ms),
+            outcome: (!attempt.outcome.is_empty()).then_some(attempt.outcome),
+            exit_code: attempt.exit_code,
+            cost: Amount::of(attempt.cost_micro),
+            wall_ms: attempt.wall_ms,
+            cpu_ms: attempt.cpu_ms,
+            peak_memory_bytes: attempt.peak_memory_bytes,
+            image_id: attempt.image_id,
+            stdout_bytes: attempt.stdout_bytes,
+            stderr_bytes: attempt.stderr_bytes,
+            logs_cut: attempt.logs_cut,
+        }
+    }
+}
+
+impl TaskDetail {
+    /// The document of an answer; `None` where the answer has no task in it.
+    #[must_use]
+    pub fn of(answer: TaskStatusResponse) -> Option<Self> {
+        let task = Task::from(answer.task?);
+        let fix = advice(&task);
+        Some(Self { fix, task, progress_percent: answer.progress, attempts_detail: answer.attempts.into_iter().map(Attempt::from).collect() })
+    }
+}
+
+/// What the requester can do about a task that did not succeed.
+#[must_use]
+pub fn advice(task: &Task) -> Option<String> {
+    let (code, _) = task.error.as_deref()?.split_once(':')?;
+    let text = match code {
+        "E_OUT_OF_MEMORY" => format!("submit it again with --memory {}m", task.memory_mib.saturating_mul(2)),
+        "E_TIMED_OUT" => format!("submit it again with --timeout {}s, or split it", task.max_runtime_s.saturating_mul(2)),
+        "E_BAD_IMAGE" => "check the image's name and tag; a private image cannot be pulled by other people's machines".into(),
+        "E_CANNOT_START" => "check that the program is in the image and may be executed; words after the image are the command".into(),
+        "E_EXIT" => format!("`hivemind logs {}` shows what it wrote", task.task),
+        "E_INFRASTRUCTURE" => "nothing was paid; submit it again".into(),
+        _ => return None,
+    };
+    Some(text)
+}
+
+fn bytes(count: i64) -> String {
+    Bytes(u64::try_from(count).unwrap_or(0)).to_string()
+}
+
+fn span(millis: i64) -> String {
+    match u64::try_from(millis) {
+        Ok(0) | Err(_) => "-".into(),
+        Ok(millis) => show_span(Millis(millis)),
+    }
+}
+
+impl TaskDetail {
+    fn head(&self, look: &Look) -> String {
+        let task = &self.task;
+        let needs = format!(
+            "{}, {} memory, {} disk, at most {}",
+            MilliCores(u32::try_from(task.cpu_millicores).unwrap_or(0)),
+            bytes(task.memory_mib.saturating_mul(1 << 20)),
+            bytes(task.disk_mib.saturating_mul(1 << 20)),
+            span(task.max_runtime_s.saturating_mul(1000)),
+        );
+        let open = task.ended_at.is_none();
+        let progress = if open && self.progress_percent > 0 { format!(" ({} %)", self.progress_percent) } else { String::new() };
+        pairs(&[
+            ("task", task.task.clone()),
+            ("name", task.name.clone()),
+            ("state", format!("{}{progress}", task.state)),
+            ("waits", task.waiting_reason.clone().unwrap_or_default()),
+            ("error", task.error.clone().unwrap_or_default()),
+            ("fix", self.fix.clone().unwrap_or_default()),
+            ("exit code", task.exit_code.map(|code| code.to_string()).unwrap_or_default()),
+            ("image", task.image.clone()),
+            ("command", task.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")),
+            ("needs", needs),
+            ("priority", task.priority.to_string()),
+            ("node", task.node.clone().unwrap_or_default()),
+            ("submitted", look.moment(task.submitted_at_unix_ms)),
+            ("ended", if open { String::new() } else { look.moment(task.ended_at_unix_ms) }),
+            ("cost", if open { String::new() } else { Cpt::from_micro(task.cost.micro).to_string() }),
+            ("price cap", Cpt::from_micro(task.price_cap.micro).to_string()),
+            ("output", if task.has_output { format!("hivemind fetch {}", task.task) } else { String::new() }),
+        ])
+    }
+
+    fn attempts(&self, look: &Look) -> String {
+        const COLUMNS: [(&str, Align); 8] = [
+            ("ATTEMPT", Align::Left),
+            ("NODE", Align::Left),
+            ("STATE", Align::Left),
+            ("TIME", Align::Right),
+            ("CPU", Align::Right),
+            ("MEMORY", Align::Right),
+            ("COST", Align::Right),
+            ("OUTCOME", Align::Left),
+        ];
+        let mut rows = Rows::new(look, &COLUMNS);
+        for attempt in &self.attempts_detail {
+            let ended = attempt.ended_at.is_some();
+            let outcome = match (&attempt.outcome, attempt.exit_code) {
+                (Some(outcome), _) => outcome.clone(),
+                (None, Some(code)) => format!("exit code {code}"),
+                (None, None) => "-".into(),
+            };
+            let cost = if ended { Cpt::from_micro(attempt.cost.micro).to_string() } else { "-".into() };
+            let memory = if attempt.peak_memory_bytes > 0 { bytes(attempt.peak_memory_bytes) } else { "-".into() };
+            rows.add(&[attempt.attempt.clone(), attempt.node.clone(), attempt.state.clone(), span(attempt.wall_ms), span(attempt.cpu_ms), memory, cost, outcome]);
+        }
+        rows.finish()
+    }
+}
+
+/// A word as one would type it in a shell.
+fn quoted(word: &str) -> String {
+    shell_words::quote(word).into_owned()
+}
+
+impl Document for TaskDetail {
+    const SCHEMA: &'static str = "hivemind.task/1";
+
+    fn human(&self, look: &Look) -> String {
+        match self.attempts_detail.is_empty() {
+            true => self.head(look),
+            false => format!("{}\n\n{}", self.head(look), self.attempts(look)),
+        }
+    }
+
+    fn quiet(&self) -> String {
+        self.task.state.clone()
+    }
+}

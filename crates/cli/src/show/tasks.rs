@@ -1,0 +1,157 @@
+//! Lists of tasks.
+//!
+//! Invariant: one line a task, however it is called.
+
+use super::{Amount, moment};
+use crate::face::table::{Align, Rows};
+use crate::face::{Document, Look};
+use crate::quantity::show_span;
+use hivemind_model::{Cpt, Millis};
+use hivemind_proto::v1::TaskSummary;
+use serde::Serialize;
+
+/// Some tasks, newest first.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Tasks {
+    /// One entry a task.
+    pub tasks: Vec<Task>,
+    /// How many older ones were left out is not known; this tells that there may be some.
+    pub more: bool,
+}
+
+/// One task in a list, and the head of its own document.
+#[derive(Debug, Clone, Serialize)]
+pub struct Task {
+    /// Its id.
+    pub task: String,
+    /// Its name for people.
+    pub name: String,
+    /// pending, running, completed, failed, cancelled.
+    pub state: String,
+    /// The image it runs.
+    pub image: String,
+    /// Its words.
+    pub command: Vec<String>,
+    /// 1 to 10.
+    pub priority: i32,
+    /// The node of its newest attempt.
+    pub node: Option<String>,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// RFC 3339.
+    pub submitted_at: Option<String>,
+    /// RFC 3339.
+    pub ended_at: Option<String>,
+    /// Run time of the newest ended attempt, in milliseconds.
+    pub wall_ms: i64,
+    /// What it has cost.
+    pub cost: Amount,
+    /// What it can cost at most.
+    pub price_cap: Amount,
+    /// The exit code of its command, where it had one.
+    pub exit_code: Option<i32>,
+    /// `E_CODE: sentence` of a failed one.
+    pub error: Option<String>,
+    /// Why it waits.
+    pub waiting_reason: Option<String>,
+    /// Whether it left files.
+    pub has_output: bool,
+    /// Longest run time, in seconds.
+    pub max_runtime_s: i64,
+    /// Memory, in MiB.
+    pub memory_mib: i64,
+    /// Thousandths of a core.
+    pub cpu_millicores: i32,
+    /// Disk space, in MiB.
+    pub disk_mib: i64,
+    /// For ages.
+    #[serde(skip)]
+    pub submitted_at_unix_ms: i64,
+    /// For moments.
+    #[serde(skip)]
+    pub ended_at_unix_ms: i64,
+}
+
+impl From<TaskSummary> for Task {
+    fn from(task: TaskSummary) -> Self {
+        let some = |text: String| (!text.is_empty()).then_some(text);
+        Self {
+            task: task.task_id,
+            name: task.task_name,
+            state: task.status,
+            image: task.docker_image,
+            command: task.argv,
+            priority: task.priority,
+            node: some(task.node),
+            attempts: task.attempts,
+            submitted_at: moment(task.submitted_at_unix_ms),
+            ended_at: moment(task.ended_at_unix_ms),
+            wall_ms: task.wall_ms,
+            cost: Amount::of(task.cost_micro),
+            price_cap: Amount::of(task.price_cap_micro),
+            exit_code: task.exit_code,
+            error: some(task.error_message),
+            waiting_reason: some(task.waiting_reason),
+            has_output: task.has_output,
+            max_runtime_s: task.max_runtime_seconds,
+            memory_mib: task.required_memory_mb,
+            cpu_millicores: task.required_cpu_millicores,
+            disk_mib: task.required_disk_mb,
+            submitted_at_unix_ms: task.submitted_at_unix_ms,
+            ended_at_unix_ms: task.ended_at_unix_ms,
+        }
+    }
+}
+
+impl Task {
+    /// What it cost of what it can cost at most; the cap alone while it is open.
+    fn money(&self) -> String {
+        let cap = Cpt::from_micro(self.price_cap.micro);
+        match self.ended_at {
+            Some(_) => format!("{} / {}", self.cost.cpt, cap),
+            None => format!("- / {cap}"),
+        }
+    }
+
+    fn time(&self) -> String {
+        match u64::try_from(self.wall_ms) {
+            Ok(millis) if millis > 0 => show_span(Millis(millis)),
+            _ => "-".into(),
+        }
+    }
+}
+
+impl Document for Tasks {
+    const SCHEMA: &'static str = "hivemind.tasks/1";
+
+    fn human(&self, look: &Look) -> String {
+        const COLUMNS: [(&str, Align); 7] = [
+            ("TASK", Align::Left),
+            ("NAME", Align::Left),
+            ("STATE", Align::Left),
+            ("NODE", Align::Left),
+            ("TIME", Align::Right),
+            ("COST/CAP", Align::Right),
+            ("AGE", Align::Right),
+        ];
+        let mut rows = Rows::new(look, &COLUMNS);
+        for task in &self.tasks {
+            let node = task.node.clone().unwrap_or_else(|| "-".into());
+            let name = if task.name.is_empty() { "-".to_owned() } else { shortened(&task.name, 40) };
+            rows.add(&[task.task.clone(), name, task.state.clone(), node, task.time(), task.money(), look.age(task.submitted_at_unix_ms)]);
+        }
+        rows.finish()
+    }
+
+    fn quiet(&self) -> String {
+        self.tasks.iter().map(|task| task.task.as_str()).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// At most `most` characters, the last of them `…` where some were left out.
+fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most - 1).chain(['…']).collect()
+}

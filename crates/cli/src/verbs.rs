@@ -1,0 +1,73 @@
+//! What each client command does.
+//!
+//! Start at [`run`] for the way of a task through this program. Each verb asks the pool through
+//! [`Context`], makes a document, and shows it.
+//!
+//! Invariant: no verb prints by itself, and none decides an exit code by a code's name.
+
+pub mod account;
+pub mod doctor;
+pub mod fetch;
+pub mod nodes;
+pub mod output;
+pub mod request;
+pub mod run;
+pub mod tasks;
+pub mod wallet;
+
+use crate::args::Global;
+use crate::connect::Route;
+use crate::face::Face;
+use crate::failure::{Done, Failure};
+use hivemind_client::Client;
+use hivemind_model::TaskId;
+use hivemind_model::ids::BadId;
+
+/// What every verb gets.
+pub struct Context {
+    /// The options of every command.
+    pub global: Global,
+    /// Where to print.
+    pub face: Face,
+}
+
+impl Context {
+    /// The way to the pool.
+    ///
+    /// # Errors
+    /// No certificate of it is known, or a file cannot be read.
+    pub fn route(&self) -> Done<Route> {
+        Route::find(&self.global)
+    }
+
+    /// A connection with the login.
+    ///
+    /// # Errors
+    /// The pool does not answer, or nobody is logged in.
+    pub async fn user(&self) -> Done<Client> {
+        self.route()?.user().await
+    }
+}
+
+/// Reads a task's id.
+///
+/// # Errors
+/// The text is none.
+pub fn task_id(text: &str) -> Done<TaskId> {
+    text.parse().map_err(|bad: BadId| Failure::usage(bad).fix("`hivemind ps` lists the ids of your tasks"))
+}
+
+/// Reads the ids of some tasks; each counts once.
+///
+/// # Errors
+/// One of the texts is none.
+pub fn task_ids(texts: &[String]) -> Done<Vec<TaskId>> {
+    let mut ids = Vec::with_capacity(texts.len());
+    for text in texts {
+        let id = task_id(text)?;
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    Ok(ids)
+}

@@ -1,0 +1,198 @@
+//! A pool over tables in memory that is restored and compared after every command.
+
+use crate::tables::Tables;
+use crate::{Engine, Node};
+use hivemind_model::command::{NodeOffer, Once};
+use hivemind_model::rows::{AttemptPhase, Report, RequestKey, Role, TaskProgress};
+use hivemind_model::state::{Metering, Outcome};
+use hivemind_model::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub(super) struct Pool {
+    pub(super) engine: Engine,
+    pub(super) tables: Tables,
+    pub(super) now: Timestamp,
+    pub(super) effects: Vec<Effect>,
+    pub(super) sessions: u64,
+}
+
+impl Pool {
+    pub(super) fn new(policy: Policy) -> Self {
+        let now = Timestamp(1_000_000);
+        let mut pool = Self { engine: Engine::found(policy, now), tables: Tables::default(), now, effects: Vec::new(), sessions: 0 };
+        pool.settle();
+        pool
+    }
+
+    /// A pool with the users `anna` and `bert`, and a node `box` of bert's with two cores.
+    pub(super) fn ready() -> Self {
+        let mut pool = Self::new(Policy::default());
+        pool.register("anna");
+        pool.register("bert");
+        pool.enroll("bert", "box", 2);
+        pool.connect("box", &[]).expect("it is enrolled");
+        pool
+    }
+
+    /// Applies one command, schedules, stores, checks everything, and compares with a restart.
+    pub(super) fn run(&mut self, command: Command) -> Result<Reply, Rejection> {
+        let reply = self.engine.apply(command, self.now);
+        self.engine.schedule(self.now);
+        self.settle();
+        reply
+    }
+
+    pub(super) fn settle(&mut self) {
+        let batch = self.engine.take_batch();
+        self.tables.apply(&batch).expect("the batch keeps every promise");
+        self.effects.extend(batch.effects);
+        assert!(self.engine.take_batch().is_empty(), "a batch leaves once");
+        assert_eq!(self.engine.check(), Ok(()));
+        let (rows, books) = self.tables.recover().expect("founded");
+        let restored = Engine::restore(self.engine.policy().clone(), rows, books).expect("what was stored is true");
+        assert_eq!(durable(&self.engine), durable(&restored));
+    }
+
+    pub(super) fn restart(&mut self) {
+        let (rows, books) = self.tables.recover().expect("founded");
+        self.engine = Engine::restore(self.engine.policy().clone(), rows, books).expect("what was stored is true");
+    }
+
+    pub(super) fn pass(&mut self, millis: u64) {
+        self.now = self.now.after(Millis(millis));
+        self.run(Command::Tick).expect("a tick is never refused");
+    }
+
+    pub(super) fn user(&self, name: &str) -> UserId {
+        self.tables.users.values().find(|user| user.username == name).expect("registered").id
+    }
+
+    pub(super) fn node(&self, name: &str) -> NodeId {
+        self.tables.nodes.values().find(|node| node.name == name).expect("enrolled").id
+    }
+
+    pub(super) fn register(&mut self, name: &str) -> UserId {
+        let command = Command::Register { username: name.into(), email: format!("{name}@example.org"), password_hash: "$argon2id$".into(), role: Role::Member };
+        match self.run(command) {
+            Ok(Reply::Registered { user }) => user,
+            other => panic!("{name} is not registered: {other:?}"),
+        }
+    }
+
+    pub(super) fn enroll(&mut self, owner: &str, name: &str, cores: u32) -> NodeId {
+        match self.run(Command::Enroll { owner: self.user(owner), offer: offer(name, cores), token: None }) {
+            Ok(Reply::Enrolled { node }) => node,
+            other => panic!("{name} is not enrolled: {other:?}"),
+        }
+    }
+
+    pub(super) fn connect(&mut self, name: &str, holds: &[AttemptRef]) -> Result<Reply, Rejection> {
+        self.sessions += 1;
+        let node = self.node(name);
+        let capacity = self.tables.nodes[&node].capacity;
+        let offer = NodeOffer { capacity, ..offer(name, 1) };
+        self.run(Command::Connected { node, session: self.sessions, offer, holds: holds.to_vec() })
+    }
+
+    pub(super) fn submit(&mut self, user: &str, cores: u32) -> TaskId {
+        match self.run(Command::Submit { user: self.user(user), spec: spec(cores), once: None }) {
+            Ok(Reply::Submitted { task, .. }) => task,
+            other => panic!("the task is not accepted: {other:?}"),
+        }
+    }
+
+    pub(super) fn start(&mut self, name: &str, attempt: AttemptRef) -> Result<Reply, Rejection> {
+        self.run(Command::Started { node: self.node(name), attempt })
+    }
+
+    pub(super) fn finish(&mut self, name: &str, attempt: AttemptRef, outcome: Outcome, wall: u64) -> Result<Reply, Rejection> {
+        self.run(Command::Finished { node: self.node(name), attempt, report: report(outcome, wall) })
+    }
+
+    pub(super) fn progress(&self, task: TaskId) -> &TaskProgress {
+        &self.tables.tasks[&task].progress
+    }
+
+    /// Everything that was sent since the last call, one line each.
+    pub(super) fn sent(&mut self) -> String {
+        let lines = std::mem::take(&mut self.effects).into_iter().map(|effect| match effect {
+            Effect::Assign { node, session, attempt, .. } => format!("{node}/{session}: run {attempt}"),
+            Effect::Stop { node, session, attempt } => format!("{node}/{session}: stop {attempt}"),
+            Effect::TaskMoved { task, state, .. } => format!("{task} {state}"),
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    pub(super) fn money(&self, name: &str) -> String {
+        let user = self.user(name);
+        format!("{} + {}", self.engine.ledger().available(user), self.engine.ledger().held(user))
+    }
+}
+
+pub(super) fn first(task: TaskId, number: u32) -> AttemptRef {
+    ElementRef::only(task).attempt(number)
+}
+
+pub(super) fn offer(name: &str, cores: u32) -> NodeOffer {
+    let capacity = Resources { cpu: MilliCores::from_cores(cores), memory: Bytes::from_gib(8), disk: Bytes::from_gib(100), gpus: 0 };
+    NodeOffer { name: name.into(), capacity, gpu_info: String::new() }
+}
+
+/// One hour at most; with one core and 512 MiB it costs 2.25 CPT at most.
+pub(super) fn spec(cores: u32) -> Arc<TaskSpec> {
+    Arc::new(TaskSpec {
+        name: "test".into(),
+        image: "busybox".into(),
+        command: vec!["true".into()],
+        files: Vec::new(),
+        priority: 5,
+        max_runtime: Millis::from_secs(3600),
+        resources: Resources { cpu: MilliCores::from_cores(cores), memory: Bytes::from_mib(512), disk: Bytes::from_mib(64), gpus: 0 },
+    })
+}
+
+pub(super) fn report(outcome: Outcome, wall: u64) -> Report {
+    let metering = Metering { wall: Millis(wall), ..Metering::default() };
+    Report { outcome, metering, logs: Default::default(), image_id: "sha256:1".into(), output: None }
+}
+
+pub(super) fn once(user: UserId, id: &str, body: u8) -> Option<Once> {
+    Some(Once { key: RequestKey { user, id: id.into() }, body: [body; 32], stored: None })
+}
+
+/// All of an engine's state that must survive a restart, as text.
+fn durable(engine: &Engine) -> BTreeMap<String, String> {
+    let mut state = BTreeMap::new();
+    for (id, task) in &engine.tasks {
+        state.insert(id.to_string(), format!("{:?} {} {}", task.row, task.running, task.ended));
+    }
+    for (at, live) in &engine.live {
+        state.insert(format!("live {at}"), format!("{:?}", live.row(*at)));
+    }
+    for (id, node) in &engine.nodes {
+        let Node { row, reserved, live, .. } = node;
+        state.insert(id.to_string(), format!("{row:?} {reserved:?} {live:?}"));
+    }
+    for (id, user) in &engine.users {
+        state.insert(id.to_string(), format!("{user:?}"));
+    }
+    // Whether a due retry has been seen by a tick yet is forgotten.
+    let mut waiting: Vec<ElementRef> = engine.queue.elements().map(|(at, _)| at).chain(engine.delayed.keys().map(|(_, at)| *at)).collect();
+    waiting.sort_unstable();
+    state.insert("waiting".into(), format!("{waiting:?}"));
+    state.insert("books".into(), format!("{:?}", engine.ledger.image()));
+    state.insert("rest".into(), format!("{:?} {:?} {}", engine.counters, engine.used_tokens, engine.running_tasks));
+    state
+}
+
+/// Every element is paid for at most once (T3, L4).
+pub(super) fn paid_once(tables: &Tables) {
+    let mut paid: BTreeMap<ElementRef, u32> = BTreeMap::new();
+    for row in tables.attempts.values() {
+        if let AttemptPhase::Ended { cost, .. } = &row.phase {
+            *paid.entry(row.attempt.element).or_default() += u32::from(cost.is_positive());
+        }
+    }
+    assert!(paid.values().all(|times| *times <= 1), "T3: paid twice: {paid:?}");
+}

@@ -1,0 +1,146 @@
+//! Random commands: every invariant after each, and a restart gives the same state.
+
+use super::fixture::*;
+use hivemind_model::command::JoinUse;
+use hivemind_model::rows::AttemptPhase;
+use hivemind_model::state::Outcome;
+use hivemind_model::*;
+use proptest::prelude::*;
+
+#[derive(Debug, Clone)]
+enum Act {
+    Transfer { from: u64, to: u64, micro: i64, id: u8 },
+    Submit { user: u64, cores: u32, id: u8 },
+    Cancel { user: u64, task: u64 },
+    Enroll { owner: u64, name: u8, cores: u32, token: u8 },
+    Connect { node: u64, cores: u32, drop: u8 },
+    Disconnect { node: u64 },
+    Lose { node: u64 },
+    Drain { node: u64 },
+    Start { pick: usize, wrong: u8 },
+    Finish { pick: usize, wrong: u8, outcome: u8, wall: u64 },
+    Pass { millis: u64 },
+    Restart,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        1 => (1u64..4, 1u64..4, -1i64..200_000_000, 0u8..6).prop_map(|(from, to, micro, id)| Act::Transfer { from, to, micro, id }),
+        6 => (1u64..4, 1u32..4, 0u8..20).prop_map(|(user, cores, id)| Act::Submit { user, cores, id }),
+        1 => (1u64..4, 1u64..20).prop_map(|(user, task)| Act::Cancel { user, task }),
+        1 => (1u64..4, 0u8..3, 0u32..4, 0u8..6).prop_map(|(owner, name, cores, token)| Act::Enroll { owner, name, cores, token }),
+        3 => (1u64..4, 1u32..5, 0u8..4).prop_map(|(node, cores, drop)| Act::Connect { node, cores, drop }),
+        1 => (1u64..4).prop_map(|node| Act::Disconnect { node }),
+        1 => (1u64..4).prop_map(|node| Act::Lose { node }),
+        1 => (1u64..4).prop_map(|node| Act::Drain { node }),
+        5 => (0usize..20, 0u8..8).prop_map(|(pick, wrong)| Act::Start { pick, wrong }),
+        7 => (0usize..20, 0u8..8, 0u8..8, 0u64..10_000_000).prop_map(|(pick, wrong, outcome, wall)| Act::Finish { pick, wrong, outcome, wall }),
+        3 => prop_oneof![0u64..2_000, Just(5_000_000)].prop_map(|millis| Act::Pass { millis }),
+        1 => Just(Act::Restart),
+    ]
+}
+
+fn outcome(kind: u8) -> Outcome {
+    let reason = "x".repeat(3000);
+    match kind {
+        0 => Outcome::Exited { code: 1 },
+        1 => Outcome::OutOfMemory,
+        2 => Outcome::TimedOut,
+        3 => Outcome::CannotStart { reason },
+        4 => Outcome::BadImage { reason },
+        5 => Outcome::Infrastructure { reason },
+        6 => Outcome::Cancelled,
+        _ => Outcome::Exited { code: 0 },
+    }
+}
+
+/// A live attempt with its node, or one that is a little wrong.
+fn pick(pool: &Pool, pick: usize, wrong: u8) -> (NodeId, AttemptRef) {
+    let live: Vec<_> = pool.tables.attempts.values().filter(|row| !matches!(row.phase, AttemptPhase::Ended { .. })).collect();
+    let Some(row) = live.get(pick % live.len().max(1)) else { return (NodeId(1), first(TaskId(1), 1)) };
+    let element = row.attempt.element;
+    match wrong {
+        0 => (NodeId(row.node.0 % 3 + 1), row.attempt),
+        1 => (row.node, element.attempt(row.attempt.number.wrapping_sub(1))),
+        2 => (row.node, element.attempt(row.attempt.number + 1)),
+        3 => (row.node, ElementRef { index: 1, ..element }.attempt(1)),
+        _ => (row.node, row.attempt),
+    }
+}
+
+fn once_of(pool: &Pool, user: UserId, id: u8, body: u8) -> Option<command::Once> {
+    let mut once = once(user, &format!("id{id}"), body)?;
+    once.stored = pool.tables.requests.get(&once.key).cloned();
+    (id > 0).then_some(once)
+}
+
+fn command(pool: &mut Pool, act: Act) -> Option<Command> {
+    Some(match act {
+        Act::Transfer { from, to, micro, id } => {
+            let once = once_of(pool, UserId(from), id, u8::try_from(micro & 1).unwrap_or(0));
+            let name = ["", "anna", "bert", "carl"][usize::try_from(to).unwrap_or(0)];
+            Command::Transfer { from: UserId(from), to_username: name.into(), amount: Cpt::from_micro(micro), once }
+        }
+        Act::Submit { user, cores, id } => Command::Submit { user: UserId(user), spec: spec(cores), once: once_of(pool, UserId(user), id, 9) },
+        Act::Cancel { user, task } => Command::Cancel { user: UserId(user), task: TaskId(task) },
+        Act::Enroll { owner, name, cores, token } => {
+            let token = (token > 0).then(|| JoinUse { id: format!("t{token}"), expires_at: pool.now.after(Millis(1000)) });
+            Command::Enroll { owner: UserId(owner), offer: offer(["one", "two", "three"][usize::from(name)], cores), token }
+        }
+        Act::Connect { node, cores, drop } => {
+            pool.sessions += 1;
+            let name = pool.tables.nodes.get(&NodeId(node)).map(|row| row.name.clone()).unwrap_or_default();
+            let held = pool.tables.attempts.values().filter(|row| row.node == NodeId(node) || drop == 1);
+            let holds = held.filter(|row| drop > 0 || row.attempt.element.task.0 % 2 == 0).map(|row| row.attempt).collect();
+            Command::Connected { node: NodeId(node), session: pool.sessions, offer: offer(&name, cores), holds }
+        }
+        Act::Disconnect { node } => Command::Disconnected { node: NodeId(node), session: pool.sessions },
+        Act::Lose { node } => Command::Lost { node: NodeId(node) },
+        Act::Drain { node } => Command::Drain { node: NodeId(node), session: pool.sessions },
+        Act::Start { pick: which, wrong } => {
+            let (node, attempt) = pick(pool, which, wrong);
+            Command::Started { node, attempt }
+        }
+        Act::Finish { pick: which, wrong, outcome: kind, wall } => {
+            let (node, attempt) = pick(pool, which, wrong);
+            Command::Finished { node, attempt, report: report(outcome(kind), wall) }
+        }
+        Act::Pass { millis } => {
+            pool.now = pool.now.after(Millis(millis));
+            Command::Tick
+        }
+        Act::Restart => {
+            pool.restart();
+            return None;
+        }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #[test]
+    fn whatever_is_asked_every_invariant_holds(acts in proptest::collection::vec(act(), 1..120)) {
+        let mut policy = Policy { max_infrastructure_failures: 3, ..Policy::default() };
+        policy.limits.max_open_tasks_per_user = 8;
+        let mut pool = Pool::new(policy);
+        for name in ["anna", "bert", "carl"] {
+            pool.register(name);
+        }
+        for (owner, node) in [("anna", "one"), ("bert", "two")] {
+            pool.enroll(owner, node, 3);
+            pool.connect(node, &[]).expect("enrolled");
+        }
+        for act in acts {
+            if let Some(command) = command(&mut pool, act) {
+                let before = pool.engine.ledger().clone();
+                if let Err(rejection) = pool.run(command) {
+                    prop_assert_eq!(pool.engine.ledger(), &before, "{} moved money", rejection);
+                }
+            }
+        }
+        paid_once(&pool.tables);
+        let books = hivemind_ledger::replay(&pool.tables.journal).expect("the journal is true");
+        prop_assert_eq!(&books.balances, &pool.tables.balances);
+        prop_assert_eq!(&books.holds, &pool.tables.holds);
+    }
+}
