@@ -133,6 +133,8 @@ audit=$(as operator ledger audit)
 printf '%s\n' "$audit"
 
 [ "$(head -c 8 "$PICTURE" | od -An -tx1 | tr -d ' \n')" = 89504e470d0a1a0a ] || die "$PICTURE is not a PNG"
+nodes=$(as alice --json ps --all | grep -oE '"node": *"node-[ab]"' | sort -u | wc -l)
+[ "$nodes" = 2 ] || die "only $nodes of the two workers took part"
 [ "$paid" -gt 0 ] || die "alice paid nothing"
 [ "$paid" = "$earned" ] || die "alice paid $paid micro-CPT but olga earned $earned"
 grep -q 'ledger: balanced' <<<"$audit" || die "the ledger is not balanced"

@@ -107,7 +107,7 @@ fn look_through(archive: impl Read, limits: UnpackLimits) -> Result<()> {
     let mut seen = BTreeSet::new();
     while let Some(entry) = entries.next()? {
         count += 1;
-        bytes = bytes.checked_add(entry.size).unwrap_or(u64::MAX);
+        bytes = bytes.saturating_add(entry.size);
         if count > limits.entries || bytes > limits.bytes {
             return Err(bad(&format!("it holds more than {} files or {} bytes, which is the limit", limits.entries, limits.bytes)));
         }

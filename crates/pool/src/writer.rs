@@ -62,6 +62,8 @@ pub(crate) enum WriterFailure {
 
 type Answer = (oneshot::Sender<Result<Reply, Refused>>, Result<Reply, Refused>);
 
+// Nearly every request is the large one: a box would cost an allocation each.
+#[allow(clippy::large_enum_variant)]
 enum Request {
     Apply { command: Command, looked_up_at: u64, reply: oneshot::Sender<Result<Reply, Refused>> },
     WhyWaiting { tasks: Vec<TaskId>, reply: oneshot::Sender<Vec<Option<String>>> },
@@ -212,7 +214,8 @@ impl Loop {
     }
 }
 
-/// What the writer does next.
+/// What the writer does next; one at a time, so its size does not matter.
+#[allow(clippy::large_enum_variant)]
 enum Next {
     Close,
     Committed(Committed),

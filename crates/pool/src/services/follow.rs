@@ -76,11 +76,13 @@ impl Follower {
                     self.offsets = [0, 0];
                 }
                 told = Some(row.attempt);
-                // A row that is not ended is read again afterwards: the store may be a moment
-                // ahead of the board, and the end of the output must not be missed.
                 told_end = matches!(row.phase, AttemptPhase::Ended { .. });
                 self.attempt(&row).await?;
-                continue;
+                if told_end {
+                    continue;
+                }
+                // A row that was not ended is read again once something has happened: the store
+                // may be a moment ahead of the board, and the rest must not be missed.
             }
             if over {
                 return Ok(());

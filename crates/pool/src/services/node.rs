@@ -67,11 +67,16 @@ impl NodeService for NodeCalls {
         let mut owners: HashMap<UserId, String> = HashMap::from([(caller.id, caller.name.clone())]);
         let mut nodes = Vec::with_capacity(rows.len());
         for row in rows {
-            if !owners.contains_key(&row.owner) {
-                let user = self.0.store.user(row.owner).await.map_err(|error| status::store(&error))?;
-                owners.insert(row.owner, user.map_or_else(|| row.owner.to_string(), |user| user.username));
-            }
-            nodes.push(self.summary(&row, owners.get(&row.owner).cloned().unwrap_or_default()));
+            let owner = match owners.get(&row.owner) {
+                Some(name) => name.clone(),
+                None => {
+                    let user = self.0.store.user(row.owner).await.map_err(|error| status::store(&error))?;
+                    let name = user.map_or_else(|| row.owner.to_string(), |user| user.username);
+                    owners.insert(row.owner, name.clone());
+                    name
+                }
+            };
+            nodes.push(self.summary(&row, owner));
         }
         Ok(Response::new(ListNodesResponse { nodes }))
     }

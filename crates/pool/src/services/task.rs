@@ -37,6 +37,9 @@ const DEFAULT_PAGE: u32 = 50;
 /// A page ends early above this: clients take 4 MiB in one message.
 const PAGE_BYTES: usize = 2 << 20;
 
+/// Pending tasks of one page whose reason is asked for: each costs the writer a look at the nodes.
+const MAX_REASONS: usize = 20;
+
 /// The service.
 pub(crate) struct TaskCalls(pub(crate) Arc<Shared>);
 
@@ -200,7 +203,7 @@ impl TaskCalls {
     }
 
     async fn waiting_reasons(&self, rows: &[TaskRow]) -> HashMap<TaskId, String> {
-        let pending: Vec<TaskId> = rows.iter().filter(|row| row.progress.state == TaskState::Pending).map(|row| row.progress.id).collect();
+        let pending: Vec<TaskId> = rows.iter().filter(|row| row.progress.state == TaskState::Pending).map(|row| row.progress.id).take(MAX_REASONS).collect();
         if pending.is_empty() {
             return HashMap::new();
         }
