@@ -59,9 +59,9 @@ mod tests {
 
     #[test]
     fn the_owner_keeps_a_tenth_at_least_a_gibibyte_at_most_half() {
-        for (memory, offered) in [(64, 57_6), (8, 7_0), (2, 1_0), (1, 0_5)] {
+        for (memory, offered) in [(64, 58_982), (8, 7168), (2, 1024), (1, 512)] {
             let offer = offer(4, Bytes::from_gib(memory), Bytes::from_gib(100));
-            assert_eq!(offer.capacity.memory.0 * 10 >> 30, offered, "of {memory} GiB");
+            assert_eq!(offer.capacity.memory.mib(), offered, "of {memory} GiB");
             assert_eq!(offer.capacity.disk, Bytes::from_gib(90));
             assert_eq!(offer.capacity.cpu, MilliCores(4000));
         }

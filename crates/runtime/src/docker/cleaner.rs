@@ -92,10 +92,10 @@ impl Cleaner {
     }
 }
 
-async fn remove_with_retries(docker: &Docker, leftovers: Leftovers) {
+async fn remove_with_retries(docker: &Docker, mut leftovers: Leftovers) {
     let mut wait = FIRST_WAIT;
     for attempt in 1..=TRIES {
-        match remove_once(docker, &leftovers).await {
+        match remove_once(docker, &mut leftovers).await {
             Ok(()) => break,
             Err(error) if attempt == TRIES => {
                 tracing::error!(volume = leftovers.volume.source.name, %error, "a container or its disk could not be removed; it is swept at the agent's next start");
@@ -111,7 +111,7 @@ async fn remove_with_retries(docker: &Docker, leftovers: Leftovers) {
     drop(leftovers.live);
 }
 
-async fn remove_once(docker: &Docker, leftovers: &Leftovers) -> Result<(), String> {
+async fn remove_once(docker: &Docker, leftovers: &mut Leftovers) -> Result<(), String> {
     if let Some(container) = &leftovers.container {
         sweep::remove_container(docker, container).await?;
         sweep::remove_volume(docker, &leftovers.volume.source.name).await?;

@@ -32,6 +32,8 @@ pub(super) struct Cgroup {
     cpu: PathBuf,
     /// The highest use where the kernel keeps it, else the present one.
     memory: PathBuf,
+    /// Counts what was killed for its memory.
+    ooms: PathBuf,
     processes: PathBuf,
     /// Kills all at once; only in the second generation.
     kill: Option<PathBuf>,
@@ -48,23 +50,38 @@ impl Cgroup {
         for group in [format!("docker/{id}"), format!("system.slice/docker-{id}.scope")] {
             let (memory, cpu) = (root.join("memory").join(&group), root.join("cpuacct").join(&group));
             if memory.join("cgroup.procs").exists() {
-                return Some(Self { cpu: cpu.join("cpuacct.usage"), memory: memory.join("memory.max_usage_in_bytes"), processes: memory.join("cgroup.procs"), kill: None });
+                return Some(Self {
+                    cpu: cpu.join("cpuacct.usage"),
+                    ooms: memory.join("memory.oom_control"),
+                    processes: memory.join("cgroup.procs"),
+                    memory: memory.join("memory.max_usage_in_bytes"),
+                    kill: None,
+                });
             }
             let unified = root.join(&group);
             if unified.join("cgroup.procs").exists() {
                 let peak = unified.join("memory.peak");
                 let memory = if peak.exists() { peak } else { unified.join("memory.current") };
-                return Some(Self { cpu: unified.join("cpu.stat"), memory, processes: unified.join("cgroup.procs"), kill: Some(unified.join("cgroup.kill")) });
+                return Some(Self {
+                    cpu: unified.join("cpu.stat"),
+                    memory,
+                    ooms: unified.join("memory.events"),
+                    processes: unified.join("cgroup.procs"),
+                    kill: Some(unified.join("cgroup.kill")),
+                });
             }
         }
         None
     }
 
-    /// Nanoseconds of processor time and bytes of memory, as far as they can still be read.
-    fn read(&self) -> (Option<u64>, Option<u64>) {
-        let cpu = std::fs::read_to_string(&self.cpu).ok().and_then(|text| nanoseconds(&text));
-        let memory = std::fs::read_to_string(&self.memory).ok().and_then(|text| text.trim().parse().ok());
-        (cpu, memory)
+    /// The counters, as far as they can still be read.
+    fn read(&self) -> Sample {
+        let text = |path: &Path| std::fs::read_to_string(path).ok();
+        Sample {
+            cpu_nanos: text(&self.cpu).and_then(|text| nanoseconds(&text)),
+            memory_bytes: text(&self.memory).and_then(|text| text.trim().parse().ok()),
+            ooms: text(&self.ooms).and_then(|text| value_of(&text, "oom_kill")),
+        }
     }
 
     /// Kills every process without the daemon. True where none is left.
@@ -91,10 +108,23 @@ impl Cgroup {
     }
 }
 
+/// What was read at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Sample {
+    cpu_nanos: Option<u64>,
+    memory_bytes: Option<u64>,
+    ooms: Option<u64>,
+}
+
+/// The number after `word` at the beginning of a line.
+fn value_of(text: &str, word: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
 /// Reads both `123` (nanoseconds) and the lines of `cpu.stat` (microseconds).
 fn nanoseconds(text: &str) -> Option<u64> {
-    match text.lines().find_map(|line| line.strip_prefix("usage_usec ")) {
-        Some(micros) => micros.trim().parse::<u64>().ok()?.checked_mul(1000),
+    match value_of(text, "usage_usec") {
+        Some(micros) => micros.checked_mul(1000),
         None => text.trim().parse().ok(),
     }
 }
@@ -108,6 +138,7 @@ pub(super) struct Meter<'a> {
     interval: Duration,
     cpu_nanos: u64,
     peak_bytes: u64,
+    ooms: u64,
 }
 
 impl<'a> Meter<'a> {
@@ -115,7 +146,7 @@ impl<'a> Meter<'a> {
     pub(super) fn new(docker: &'a Docker, id: &'a str) -> Self {
         let cgroup = Cgroup::locate(id);
         let interval = if cgroup.is_some() { SOONEST } else { LATEST };
-        Self { docker, id, cgroup, interval, cpu_nanos: 0, peak_bytes: 0 }
+        Self { docker, id, cgroup, interval, cpu_nanos: 0, peak_bytes: 0, ooms: 0 }
     }
 
     /// Waits until the next sample is due. Each interval is a quarter longer than the last, so
@@ -127,43 +158,50 @@ impl<'a> Meter<'a> {
     /// Takes a sample after [`Meter::due`].
     pub(super) async fn sample(&mut self) {
         self.interval = (self.interval * 5 / 4).min(LATEST);
-        let (cpu, memory) = match &self.cgroup {
+        let sample = match &self.cgroup {
             Some(cgroup) => cgroup.read(),
             None => self.ask().await,
         };
-        self.keep(cpu, memory);
+        self.keep(sample);
     }
 
     /// Takes a last sample; only where that is cheap.
     pub(super) fn last_sample(&mut self) {
         if let Some(cgroup) = &self.cgroup {
-            let (cpu, memory) = cgroup.read();
-            self.keep(cpu, memory);
+            let sample = cgroup.read();
+            self.keep(sample);
         }
     }
 
-    fn keep(&mut self, cpu: Option<u64>, memory: Option<u64>) {
-        self.cpu_nanos = self.cpu_nanos.max(cpu.unwrap_or(0));
-        self.peak_bytes = self.peak_bytes.max(memory.unwrap_or(0));
+    fn keep(&mut self, sample: Sample) {
+        self.cpu_nanos = self.cpu_nanos.max(sample.cpu_nanos.unwrap_or(0));
+        self.peak_bytes = self.peak_bytes.max(sample.memory_bytes.unwrap_or(0));
+        self.ooms = self.ooms.max(sample.ooms.unwrap_or(0));
     }
 
-    async fn ask(&self) -> (Option<u64>, Option<u64>) {
+    async fn ask(&self) -> Sample {
         let options = StatsOptionsBuilder::default().stream(false).one_shot(true).build();
         let mut answers = std::pin::pin!(self.docker.stats(self.id, Some(options)));
         match tokio::time::timeout(ANSWER, answers.next()).await {
             Ok(Some(Ok(stats))) => {
-                let cpu = stats.cpu_stats.and_then(|cpu| cpu.cpu_usage?.total_usage);
-                let memory = stats.memory_stats.and_then(|memory| memory.max_usage.or(memory.usage));
-                (cpu, memory)
+                let cpu_nanos = stats.cpu_stats.and_then(|cpu| cpu.cpu_usage?.total_usage);
+                let memory_bytes = stats.memory_stats.and_then(|memory| memory.max_usage.or(memory.usage));
+                Sample { cpu_nanos, memory_bytes, ooms: None }
             }
             // A sample less: the command may have ended meanwhile.
-            _ => (None, None),
+            _ => Sample::default(),
         }
     }
 
     /// Kills the container's processes without the daemon. True where none is left for sure.
     pub(super) fn kill_directly(&self) -> bool {
         self.cgroup.as_ref().is_some_and(Cgroup::kill)
+    }
+
+    /// True where the kernel was seen to kill something for its memory. The daemon's own word
+    /// may come too late: it hears of it on another way than of the end.
+    pub(super) fn saw_oom(&self) -> bool {
+        self.ooms > 0
     }
 
     /// The highest processor time and memory seen.
@@ -189,17 +227,20 @@ mod tests {
             write(root.path(), &format!("memory/{group}/cgroup.procs"), "");
             write(root.path(), &format!("memory/{group}/memory.max_usage_in_bytes"), "4096\n");
             write(root.path(), &format!("cpuacct/{group}/cpuacct.usage"), "7000000\n");
+            write(root.path(), &format!("memory/{group}/memory.oom_control"), "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
             let cgroup = Cgroup::locate_under(root.path(), "ID").expect("found");
-            assert_eq!(cgroup.read(), (Some(7_000_000), Some(4096)));
+            assert_eq!(cgroup.read(), Sample { cpu_nanos: Some(7_000_000), memory_bytes: Some(4096), ooms: Some(2) });
             assert!(cgroup.kill());
 
             let root = tempfile::tempdir().expect("a folder");
             write(root.path(), &format!("{group}/cgroup.procs"), "");
             write(root.path(), &format!("{group}/memory.current"), "1\n");
             write(root.path(), &format!("{group}/cpu.stat"), "usage_usec 7000\nuser_usec 1\n");
-            assert_eq!(Cgroup::locate_under(root.path(), "ID").expect("found").read(), (Some(7_000_000), Some(1)));
+            write(root.path(), &format!("{group}/memory.events"), "oom 3\noom_kill 1\noom_group_kill 0\n");
+            let sample = Cgroup::locate_under(root.path(), "ID").expect("found").read();
+            assert_eq!(sample, Sample { cpu_nanos: Some(7_000_000), memory_bytes: Some(1), ooms: Some(1) });
             write(root.path(), &format!("{group}/memory.peak"), "9\n");
-            assert_eq!(Cgroup::locate_under(root.path(), "ID").expect("found").read().1, Some(9));
+            assert_eq!(Cgroup::locate_under(root.path(), "ID").expect("found").read().memory_bytes, Some(9));
         }
     }
 

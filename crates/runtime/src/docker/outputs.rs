@@ -27,7 +27,7 @@ const MOST_ENTRIES: usize = 100_000;
 const WAITING_PIECES: usize = 8;
 
 /// What came of it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Collected {
     /// The archive; `None` where there was nothing.
     pub(super) archive: Option<NamedTempFile>,
@@ -43,8 +43,8 @@ pub(super) async fn collect(docker: &Docker, name: &str, limit: u64, scratch: &P
     let options = DownloadFromContainerOptionsBuilder::default().path(FOLDER).build();
     let mut stream = docker.download_from_container(name, Some(options));
     let first = match stream.next().await {
-        None => return Ok(Collected { archive: None, remark: None }),
-        Some(Err(error)) if daemon::is_absent(&error) => return Ok(Collected { archive: None, remark: None }),
+        None => return Ok(Collected::default()),
+        Some(Err(error)) if daemon::is_absent(&error) => return Ok(Collected::default()),
         Some(Err(error)) => return Err(daemon::fault("the outputs could not be read", &error)),
         Some(Ok(first)) => first,
     };

@@ -10,6 +10,7 @@
 use super::cleaner::Leftovers;
 use super::image::Image;
 use super::meter::Meter;
+use super::volume::Volume;
 use super::{Inner, create, daemon, inputs, outputs, streams};
 use crate::{Finished, Job, Sink, Stop, Stream};
 use bollard::container::AttachContainerResults;
@@ -92,15 +93,15 @@ pub(super) async fn attempt(inner: Arc<Inner>, job: Job, sink: Arc<dyn Sink>, st
     };
     let name = create::name_of(&inner.instance, job.attempt);
     let this = Attempt { inner: inner.clone(), job, sink, stop, scratch, name: name.clone() };
-    let ran = this.contained(image.clone(), &volume.source).await;
+    let ran = this.contained(image.clone(), &volume).await;
     inner.cleaner.remove(Leftovers { container: Some(name), volume, live }).await;
     finished(ran, image.id)
 }
 
 impl Attempt {
     /// From the container to what it left.
-    async fn contained(&self, image: Image, volume: &create::TaskVolume) -> Ran {
-        let (id, attached) = match self.prepare(image, volume).await {
+    async fn contained(&self, image: Image, volume: &Volume) -> Ran {
+        let (id, attached) = match self.prepare(image, &volume.source).await {
             Ok(prepared) => prepared,
             Err(outcome) => return Ran::not_at_all(outcome),
         };
@@ -120,7 +121,7 @@ impl Attempt {
         let started = Instant::now();
         let mut meter = Meter::new(&self.inner.docker, &id);
         let end = self.follow(attached, &mut meter, started).await;
-        self.judge(end, &meter, asked, started).await
+        self.judge(end, volume, &meter, (asked, started)).await
     }
 
     /// Makes the container, listens to it, and puts the input files into it.
@@ -242,7 +243,7 @@ impl Attempt {
     }
 
     /// Puts together what is known of a command that has ended.
-    async fn judge(&self, end: Result<End, Outcome>, meter: &Meter<'_>, asked: Instant, started: Instant) -> Ran {
+    async fn judge(&self, end: Result<End, Outcome>, volume: &Volume, meter: &Meter<'_>, (asked, started): (Instant, Instant)) -> Ran {
         let ended = Instant::now();
         let (cpu, peak_memory) = meter.seen();
         let metering = |wall: Duration| Metering { wall: millis(wall), cpu, peak_memory };
@@ -254,7 +255,8 @@ impl Attempt {
         // A cancelled attempt's outputs are wanted by nobody.
         let collecting = async {
             match end {
-                End::Stopped => Ok(outputs::Collected { archive: None, remark: None }),
+                End::Stopped => Ok(outputs::Collected::default()),
+                End::Own | End::OutOfTime if volume.lacks("output") => Ok(outputs::Collected::default()),
                 End::Own | End::OutOfTime => self.collect().await,
             }
         };
@@ -270,7 +272,7 @@ impl Attempt {
             let reason = "the container could not be stopped in time; its removal goes on".into();
             return Ran { outcome: Outcome::Infrastructure { reason }, metering, output: None };
         }
-        let outcome = self.outcome(end, &state).await;
+        let outcome = self.outcome(end, &state, meter.saw_oom()).await;
         match collected {
             Ok(collected) => {
                 self.remark(collected.remark.as_deref());
@@ -296,39 +298,56 @@ impl Attempt {
         }
     }
 
-    async fn outcome(&self, end: End, state: &ContainerState) -> Outcome {
+    async fn outcome(&self, end: End, state: &ContainerState, saw_oom: bool) -> Outcome {
         match end {
             End::Stopped => return Outcome::Cancelled,
             End::OutOfTime => return Outcome::TimedOut,
             End::Own => {}
         }
-        match state.exit_code {
-            Some(KILLED) if state.oom_killed == Some(true) => Outcome::OutOfMemory,
-            Some(KILLED | TERMINATED) if self.killed_from_outside().await => {
-                Outcome::Infrastructure { reason: "somebody on the node's machine stopped the container".into() }
-            }
-            Some(code) => Outcome::Exited { code: i32::try_from(code).unwrap_or(i32::MAX) },
-            None => Outcome::Infrastructure { reason: "the Docker daemon gave no exit code".into() },
+        let Some(code) = state.exit_code else {
+            return Outcome::Infrastructure { reason: "the Docker daemon gave no exit code".into() };
+        };
+        if code == KILLED && (saw_oom || state.oom_killed == Some(true)) {
+            return Outcome::OutOfMemory;
+        }
+        let rumour = match code {
+            KILLED | TERMINATED => self.rumour().await,
+            _ => Rumour::Silence,
+        };
+        match rumour {
+            Rumour::Oom if code == KILLED => Outcome::OutOfMemory,
+            Rumour::Kill => Outcome::Infrastructure { reason: "somebody on the node's machine stopped the container".into() },
+            Rumour::Oom | Rumour::Silence => Outcome::Exited { code: i32::try_from(code).unwrap_or(i32::MAX) },
         }
     }
 
-    /// True where the daemon was told to stop the container by somebody else (`docker kill`, its
-    /// own shutdown). A task cannot bring this about from inside, so it is no way to compute for
-    /// nothing.
-    async fn killed_from_outside(&self) -> bool {
-        let filters = HashMap::from([("container".to_owned(), vec![self.name.clone()]), ("event".to_owned(), vec!["kill".to_owned()])]);
-        let Ok(now) = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) else { return false };
+    /// What the daemon's event log says of the end. A task cannot bring a kill about from inside,
+    /// so it is no way to compute for nothing.
+    async fn rumour(&self) -> Rumour {
+        let filters = HashMap::from([("container".to_owned(), vec![self.name.clone()]), ("event".to_owned(), vec!["kill".to_owned(), "oom".to_owned()])]);
+        let Ok(now) = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) else { return Rumour::Silence };
         // In the past by the time it is read; otherwise the daemon would wait for it.
         let until = format!("{}.{:09}", now.as_secs(), now.subsec_nanos());
         let options = EventsOptionsBuilder::default().since("0").until(&until).filters(&filters).build();
         let mut events = std::pin::pin!(self.inner.docker.events(Some(options)));
         match tokio::time::timeout(KILL_PATIENCE, events.next()).await {
-            Ok(Some(Ok(_))) => true,
-            Ok(None) => false,
+            Ok(Some(Ok(event))) if event.action.as_deref() == Some("oom") => Rumour::Oom,
+            Ok(None) => Rumour::Silence,
             // A daemon that no longer answers is shutting down, and has stopped its containers.
-            Ok(Some(Err(_))) | Err(_) => true,
+            Ok(Some(_)) | Err(_) => Rumour::Kill,
         }
     }
+}
+
+/// What the daemon tells of an end by SIGKILL or SIGTERM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rumour {
+    /// Nothing: the command did it itself.
+    Silence,
+    /// It ran out of memory.
+    Oom,
+    /// The daemon was told to stop it: `docker kill`, `docker stop`, its own shutdown.
+    Kill,
 }
 
 fn deadline(started: Instant, max_runtime: Millis) -> Instant {

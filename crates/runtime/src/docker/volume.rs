@@ -22,8 +22,10 @@ use std::process::Stdio;
 use std::sync::Arc;
 use tokio::process::Command;
 
+mod held;
 pub(super) mod plain;
 mod template;
+use held::Held;
 use template::Template;
 
 /// Most sizes whose fresh file system is kept.
@@ -48,6 +50,7 @@ pub(super) struct Volume {
     /// As the container's request names it.
     pub(super) source: TaskVolume,
     file: Option<PathBuf>,
+    held: Option<Held>,
 }
 
 impl Volumes {
@@ -78,11 +81,11 @@ impl Volumes {
     pub(super) async fn prepare(&self, instance: &str, attempt: AttemptRef, size: Bytes) -> Result<Volume, Outcome> {
         let name = name_of(instance, attempt);
         if self.unlimited.is_some() {
-            return Ok(Volume { source: TaskVolume { name, device: None }, file: None });
+            return Ok(Volume { source: TaskVolume { name, device: None }, file: None, held: None });
         }
         let file = self.folder.join(format!("{attempt}{SUFFIX}"));
         match self.make(&file, size).await {
-            Ok(device) => Ok(Volume { source: TaskVolume { name, device: Some(device) }, file: Some(file) }),
+            Ok(device) => Ok(Volume { held: hold(&device).await, source: TaskVolume { name, device: Some(device) }, file: Some(file) }),
             Err(error) => {
                 if let Err(leftover) = remove_image(&file).await {
                     tracing::warn!(file = %file.display(), error = %leftover, "an image file stays until the next start");
@@ -157,8 +160,21 @@ impl Volumes {
 }
 
 impl Volume {
+    /// True where the task certainly left nothing of that name in /task.
+    pub(super) fn lacks(&self, name: &str) -> bool {
+        self.held.as_ref().is_some_and(|held| held.lacks(name))
+    }
+
     /// Takes away the device and the file; the daemon's volume must be gone already.
-    pub(super) async fn release(&self) -> io::Result<()> {
+    pub(super) async fn release(&mut self) -> io::Result<()> {
+        if let Some(held) = self.held.take() {
+            // What the task wrote last is written out here.
+            spawn_blocking(move || {
+                drop(held);
+                Ok(())
+            })
+            .await?;
+        }
         if let Some(device) = &self.source.device {
             detach(device).await?;
         }
@@ -167,6 +183,14 @@ impl Volume {
             None => Ok(()),
         }
     }
+}
+
+/// Keeps the file system on `device` mounted; `None` on kernels before 5.2, where the daemon is
+/// asked instead.
+async fn hold(device: &str) -> Option<Held> {
+    let source = device.to_owned();
+    let held = spawn_blocking(move || Held::mount(&source)).await;
+    held.inspect_err(|error| tracing::debug!(device, %error, "the disk is not kept mounted")).ok()
 }
 
 /// The size of the image: what was asked for, and about what ext4 takes for its tables.

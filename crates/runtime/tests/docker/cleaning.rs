@@ -87,7 +87,7 @@ async fn a_daemon_that_is_not_there_is_told_with_what_to_do() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut config = config("nobody", folder.path());
     config.socket = Some(folder.path().join("none.sock").display().to_string());
-    let error = DockerRuntime::connect(config.clone()).await.err().expect("connected to nothing");
+    let error = DockerRuntime::connect(config.clone()).await.expect_err("connected to nothing");
     assert!(error.contains("none.sock") && error.contains("is it running"), "{error}");
     config.instance = "not a label".into();
     assert!(DockerRuntime::connect(config).await.is_err());

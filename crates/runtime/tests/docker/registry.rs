@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
-pub struct Registry {
+pub(crate) struct Registry {
     address: String,
     digest: String,
     layers_sent: Arc<AtomicUsize>,
@@ -34,7 +34,7 @@ fn digest(bytes: &[u8]) -> String {
 
 impl Registry {
     /// With the image `NAME:1`, whose layer is held back until [`Registry::open`].
-    pub async fn start(name: &str) -> Self {
+    pub(crate) async fn start(name: &str) -> Self {
         // The daemon downloads a layer once, wherever it is named: no other test may have it.
         let layer = root_file_system(&format!("{name} {}", std::process::id()));
         let layer_digest = digest(&layer);
@@ -71,19 +71,19 @@ impl Registry {
     }
 
     /// Lets the layer out.
-    pub fn open(&self) {
+    pub(crate) fn open(&self) {
         self.gate.close();
     }
 
-    pub fn reference(&self, rest: &str) -> String {
+    pub(crate) fn reference(&self, rest: &str) -> String {
         format!("{}/{rest}", self.address)
     }
 
-    pub fn digest(&self) -> &str {
+    pub(crate) fn digest(&self) -> &str {
         &self.digest
     }
 
-    pub fn layers_sent(&self) -> usize {
+    pub(crate) fn layers_sent(&self) -> usize {
         self.layers_sent.load(Ordering::SeqCst)
     }
 }

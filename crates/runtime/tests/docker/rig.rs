@@ -17,28 +17,28 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 
 /// The image of most tests: busybox as `sh` and everything else, no command, no entry point.
-pub const IMAGE: &str = "hivemind-runtime-test:busybox";
+pub(crate) const IMAGE: &str = "hivemind-runtime-test:busybox";
 /// Longest wait for anything.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-pub struct Rig {
-    pub runtime: DockerRuntime,
-    pub docker: Docker,
-    pub instance: String,
-    pub folder: TempDir,
+pub(crate) struct Rig {
+    pub(crate) runtime: DockerRuntime,
+    pub(crate) docker: Docker,
+    pub(crate) instance: String,
+    pub(crate) folder: TempDir,
     next: AtomicU64,
 }
 
 /// What a sink heard, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
+pub(crate) enum Heard {
     Note(String),
     Started,
     Output(Stream, Vec<u8>),
 }
 
 #[derive(Default)]
-pub struct Ear {
+pub(crate) struct Ear {
     heard: Mutex<Vec<Heard>>,
     more: Notify,
 }
@@ -49,7 +49,7 @@ impl Ear {
         self.more.notify_waiters();
     }
 
-    pub fn heard(&self) -> Vec<Heard> {
+    pub(crate) fn heard(&self) -> Vec<Heard> {
         self.heard.lock().clone()
     }
 
@@ -62,20 +62,20 @@ impl Ear {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    pub fn out(&self) -> String {
+    pub(crate) fn out(&self) -> String {
         self.text(Stream::Stdout)
     }
 
-    pub fn err(&self) -> String {
+    pub(crate) fn err(&self) -> String {
         self.text(Stream::Stderr)
     }
 
-    pub fn starts(&self) -> usize {
+    pub(crate) fn starts(&self) -> usize {
         self.heard.lock().iter().filter(|one| **one == Heard::Started).count()
     }
 
     /// Waits until `seen` is true of what was heard.
-    pub async fn until(&self, seen: impl Fn(&Self) -> bool) {
+    pub(crate) async fn until(&self, seen: impl Fn(&Self) -> bool) {
         let waiting = async {
             loop {
                 let more = self.more.notified();
@@ -102,17 +102,17 @@ impl Sink for Ear {
 }
 
 /// A config for tests whose instance nobody else has.
-pub fn config(name: &str, folder: &Path) -> DockerConfig {
+pub(crate) fn config(name: &str, folder: &Path) -> DockerConfig {
     DockerConfig { pull_stall: Duration::from_secs(60), ..DockerConfig::new(format!("test-{name}-{}", std::process::id()), folder) }
 }
 
 impl Rig {
     /// `None`, with a line, where there is no daemon and none is required.
-    pub async fn up(name: &str) -> Option<Self> {
+    pub(crate) async fn up(name: &str) -> Option<Self> {
         Self::with(name, |config| config).await
     }
 
-    pub async fn with(name: &str, change: impl FnOnce(DockerConfig) -> DockerConfig) -> Option<Self> {
+    pub(crate) async fn with(name: &str, change: impl FnOnce(DockerConfig) -> DockerConfig) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
         let config = change(config(name, folder.path()));
         let instance = config.instance.clone();
@@ -131,7 +131,7 @@ impl Rig {
     }
 
     /// A job of the test image with a fresh attempt and modest limits.
-    pub fn job(&self, command: &[&str]) -> Job {
+    pub(crate) fn job(&self, command: &[&str]) -> Job {
         let task = TaskId(self.next.fetch_add(1, Ordering::Relaxed));
         Job {
             attempt: ElementRef::only(task).attempt(1),
@@ -143,15 +143,15 @@ impl Rig {
         }
     }
 
-    pub fn script(&self, script: &str) -> Job {
+    pub(crate) fn script(&self, script: &str) -> Job {
         self.job(&["sh", "-c", script])
     }
 
-    pub fn container(&self, attempt: AttemptRef) -> String {
+    pub(crate) fn container(&self, attempt: AttemptRef) -> String {
         format!("hivemind-{}-{attempt}", self.instance)
     }
 
-    pub async fn run(&self, job: Job) -> (Finished, Arc<Ear>) {
+    pub(crate) async fn run(&self, job: Job) -> (Finished, Arc<Ear>) {
         let ear = Arc::new(Ear::default());
         let running = self.runtime.run(job, ear.clone(), Stop::new(), self.folder.path());
         let finished = tokio::time::timeout(DEADLINE, running).await.expect("the job did not end");
@@ -159,14 +159,14 @@ impl Rig {
     }
 
     /// Runs `job` in the background.
-    pub fn start(&self, job: Job) -> (tokio::task::JoinHandle<Finished>, Arc<Ear>, Stop) {
+    pub(crate) fn start(&self, job: Job) -> (tokio::task::JoinHandle<Finished>, Arc<Ear>, Stop) {
         let (ear, stop) = (Arc::new(Ear::default()), Stop::new());
         let (runtime, heard, token, scratch) = (self.runtime.clone(), ear.clone(), stop.clone(), self.folder.path().to_owned());
         (tokio::spawn(async move { runtime.run(job, heard, token, &scratch).await }), ear, stop)
     }
 
     /// How many containers, volumes and image files of this instance there are.
-    pub async fn leftovers(&self) -> (usize, usize, usize) {
+    pub(crate) async fn leftovers(&self) -> (usize, usize, usize) {
         let labels = HashMap::from([("label".to_owned(), vec![format!("hivemind.instance={}", self.instance)])]);
         let containers = self.docker.list_containers(Some(ListContainersOptionsBuilder::default().all(true).filters(&labels).build())).await.expect("listed");
         let volumes = self.docker.list_volumes(Some(ListVolumesOptionsBuilder::default().filters(&labels).build())).await.expect("listed");
@@ -175,7 +175,7 @@ impl Rig {
     }
 
     /// Ends a test: nothing may be left, no device either.
-    pub async fn down(self) {
+    pub(crate) async fn down(self) {
         self.runtime.settled().await;
         assert_eq!(self.leftovers().await, (0, 0, 0), "containers, volumes, image files");
         let folder = self.folder.path().display().to_string();
@@ -213,12 +213,12 @@ fn devices() -> String {
     lines
 }
 
-pub async fn client() -> Docker {
+pub(crate) async fn client() -> Docker {
     Docker::connect_with_unix_defaults().expect("a socket").negotiate_version().await.expect("a daemon")
 }
 
 /// Makes the image `name` unless it is there. `changes` are lines of a Dockerfile.
-pub async fn make_image(docker: &Docker, name: &str, changes: &[&str]) {
+pub(crate) async fn make_image(docker: &Docker, name: &str, changes: &[&str]) {
     if docker.inspect_image(name).await.is_ok() {
         return;
     }
@@ -232,7 +232,7 @@ pub async fn make_image(docker: &Docker, name: &str, changes: &[&str]) {
 }
 
 /// busybox and its names, with `mark` in a file, so that the layer is like no other.
-pub fn root_file_system(mark: &str) -> Vec<u8> {
+pub(crate) fn root_file_system(mark: &str) -> Vec<u8> {
     let busybox = std::fs::read("/bin/busybox").expect("/bin/busybox: install busybox-static");
     let mut builder = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();

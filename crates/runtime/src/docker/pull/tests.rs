@@ -2,7 +2,7 @@ use super::*;
 use bollard::models::ProgressDetail;
 
 fn line(id: &str, status: &str, current: i64, total: i64) -> CreateImageInfo {
-    let progress_detail = Some(ProgressDetail { current: Some(current), total: Some(total), ..ProgressDetail::default() });
+    let progress_detail = Some(ProgressDetail { current: Some(current), total: Some(total) });
     CreateImageInfo { id: Some(id.into()), status: Some(status.into()), progress_detail, ..CreateImageInfo::default() }
 }
 

@@ -3,7 +3,7 @@
 //! Invariant: read once, just after formatting; never from a volume that a task has seen.
 
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -50,6 +50,6 @@ fn next(file: &File, from: rustix::fs::SeekFrom) -> io::Result<Option<u64>> {
     match rustix::fs::seek(file, from) {
         Ok(at) => Ok(Some(at)),
         Err(rustix::io::Errno::NXIO) => Ok(None),
-        Err(error) => Err(io::Error::new(ErrorKind::Other, error)),
+        Err(error) => Err(error.into()),
     }
 }

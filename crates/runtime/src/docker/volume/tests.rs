@@ -30,8 +30,9 @@ async fn a_plain_volume_has_neither_device_nor_file() {
     let volumes = Volumes::open(folder.path(), DiskLimit::None).await.expect("opened");
     assert_eq!(volumes.unlimited(), Some("switched off"));
     let attempt = ElementRef::only(TaskId(1)).attempt(1);
-    let volume = volumes.prepare("i", attempt, Bytes::from_mib(4)).await.expect("prepared");
+    let mut volume = volumes.prepare("i", attempt, Bytes::from_mib(4)).await.expect("prepared");
     assert_eq!(volume.source, TaskVolume { name: "hivemind-i-att_1.0.1".into(), device: None });
+    assert!(!volume.lacks("output"), "nobody looked");
     volume.release().await.expect("released");
 }
 
