@@ -266,15 +266,13 @@ impl Agent {
     /// Starts those that wait for a place, oldest first, as far as there is room.
     fn start_waiting(&mut self, actions: &mut Vec<Action>) {
         while let Some(attempt) = self.waiting.front().copied() {
-            match self.attempts.get(&attempt).map(|entry| (&entry.phase, entry.need)) {
-                Some((Phase::Waiting { spec }, need)) => {
-                    if !self.has_room(&need) {
-                        return;
-                    }
-                    let spec = Arc::clone(spec);
-                    actions.push(self.start(attempt, spec));
+            // One that was stopped meanwhile has only its place in the line to give up.
+            if let Some((Phase::Waiting { spec }, need)) = self.attempts.get(&attempt).map(|entry| (&entry.phase, entry.need)) {
+                if !self.has_room(&need) {
+                    return;
                 }
-                Some(_) | None => {}
+                let spec = Arc::clone(spec);
+                actions.push(self.start(attempt, spec));
             }
             self.waiting.pop_front();
         }

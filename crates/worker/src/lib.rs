@@ -30,7 +30,9 @@ mod capture;
 mod enroll;
 mod event;
 mod folders;
+mod incoming;
 mod job;
+mod leftovers;
 mod link;
 mod membership;
 mod outbox;
@@ -93,7 +95,7 @@ pub async fn start(config: WorkerConfig) -> anyhow::Result<WorkerHandle> {
     let (signals, signals_in) = mpsc::unbounded_channel();
     let (spool, ended) = spool::Spool::open(&folders.root.join("spool.redb"), signals.clone())?;
     folders.sweep(&ended.iter().map(|(attempt, _)| *attempt).collect::<BTreeSet<_>>()).context("cannot remove what an earlier worker left")?;
-    let captures = ended.into_iter().map(|(attempt, report)| shell::recheck(&folders, attempt, report));
+    let captures = ended.into_iter().map(|(attempt, report)| leftovers::recheck(&folders, attempt, report));
     let captures: Vec<_> = captures.collect::<Result<_, _>>().context("cannot read what an earlier worker left")?;
     if !captures.is_empty() {
         tracing::info!("{} results of an earlier worker wait for the pool", captures.len());

@@ -78,6 +78,7 @@ pub(crate) async fn run(mut shell: Shell, mut ears: Ears) -> anyhow::Result<()> 
             },
             event = ears.link.recv(), if !link_ends => match event {
                 Some(event) => shell.on_link(event),
+                None if shell.refused.is_none() => bail!("the part of the worker that keeps the link has ended, which is a bug"),
                 None => link_ends = true,
             },
             _ = ears.signals.recv_many(&mut heard, BATCH) => heard.drain(..).for_each(|signal| shell.on_signal(signal)),

@@ -8,6 +8,7 @@ use crate::agent::{Agent, Link};
 use crate::capture::{Capture, MAX_STREAM_BYTES, remove_if_there};
 use crate::event::{Action, Event};
 use crate::folders::Lock;
+use crate::incoming;
 use crate::job::{Job, Signal, Tools, Voice};
 use crate::link::{Line, LinkEvent};
 use crate::outbox::Outbox;
@@ -17,8 +18,8 @@ use crate::status::Status;
 use crate::usage::{Monitor, SleepWatch};
 use hivemind_model::rows::Report;
 use hivemind_model::spec::{BlobRef, TaskSpec};
-use hivemind_model::{AttemptRef, Bytes};
-use hivemind_proto::convert::{self, BadMessage, LogPosition};
+use hivemind_model::AttemptRef;
+use hivemind_proto::convert::{self, LogPosition};
 use hivemind_proto::worker::{self as wire, worker_event::Event as Outgoing};
 use hivemind_runtime::Stop;
 use std::collections::HashMap;
@@ -131,7 +132,13 @@ impl Shell {
             self.tell(Event::Slept { span });
         }
         self.tell(Event::Tick);
-        while self.tasks.try_join_next().is_some() {}
+        while let Some(ended) = self.tasks.try_join_next() {
+            if let Err(why) = ended
+                && why.is_panic()
+            {
+                self.warn(format!("a part of the worker failed, which is a bug: {why}"));
+            }
+        }
     }
 
     fn perform(&mut self, action: Action, now: Instant) {
@@ -301,7 +308,7 @@ impl Shell {
             }
             LinkEvent::Received(message) => {
                 for event in message.events.into_iter().filter_map(|event| event.event) {
-                    match translate(event) {
+                    match incoming::event(event) {
                         Ok(event) => self.on_pool(event),
                         Err(why) => self.warn(format!("the pool said something that no pool of this release says: {why}")),
                     }
@@ -407,43 +414,4 @@ impl Shell {
             changed
         });
     }
-}
-
-/// What a pool's message means.
-fn translate(event: wire::pool_event::Event) -> Result<Event, BadMessage> {
-    use wire::pool_event::Event as Incoming;
-    Ok(match event {
-        Incoming::Welcome(welcome) => Event::Welcome {
-            lease: span("lease_ms", welcome.lease_ms)?,
-            heartbeat_every: span("heartbeat_every_ms", welcome.heartbeat_every_ms)?,
-            stale: convert::attempts(&welcome.stale)?,
-            logs: welcome.logs.into_iter().map(|position| convert::log_position(Some(position))).collect::<Result<_, _>>()?,
-        },
-        Incoming::Beat(beat) => Event::HeartbeatAck { sequence: beat.sequence },
-        Incoming::Assign(assign) => Event::Assign { attempt: convert::attempt(assign.attempt)?, spec: Arc::new(convert::task_spec(assign.spec)?) },
-        Incoming::Stop(stop) => Event::Stop { attempt: convert::attempt(stop.attempt)? },
-        Incoming::LogResend(resend) => Event::LogResend { position: convert::log_position(resend.position)? },
-        Incoming::FinishedAck(ack) => Event::FinishedAck { attempt: convert::attempt(ack.attempt)?, refusal: convert::bounded(&ack.refusal) },
-        Incoming::Certificate(certificate) => Event::Certificate { pem: certificate.certificate_pem },
-        Incoming::Drain(wire::Drain {}) => Event::Drain,
-    })
-}
-
-/// A span that a lease or a heartbeat can have: 10 ms to an hour.
-fn span(field: &'static str, millis: u64) -> Result<Duration, BadMessage> {
-    if (10..=3_600_000).contains(&millis) { Ok(Duration::from_millis(millis)) } else { Err(BadMessage::new(field, format!("{millis} is outside 10 to 3600000"))) }
-}
-
-/// Checks that what an earlier process left is all there, as far as its report claims.
-pub(crate) fn recheck(tools: &crate::folders::Folders, attempt: AttemptRef, report: Arc<Report>) -> std::io::Result<(AttemptRef, Capture, Arc<Report>)> {
-    let capture = Capture::open(&tools.logs, attempt)?;
-    let (stdout, stderr) = capture.lens();
-    let logs_there = Bytes(stdout) >= report.logs.stdout && Bytes(stderr) >= report.logs.stderr;
-    let output_there = report.output.is_none_or(|blob| std::fs::metadata(tools.output(attempt)).is_ok_and(|file| Bytes(file.len()) == blob.size));
-    if logs_there && output_there {
-        return Ok((attempt, capture, report));
-    }
-    tracing::warn!("the disk has lost a part of what {attempt} left; it is reported as failed through no fault of its own");
-    let lost = crate::agent::attempt::no_fault("a part of the result was lost with the node's disk");
-    Ok((attempt, capture, Arc::new(lost)))
 }
