@@ -11,7 +11,7 @@ use std::fs;
 fn a_session_from_registration_to_the_books() {
     let up = Up::start();
     let ann = up.user("ann");
-    ann.ok(&["register", "ann"]);
+    ann.ok(&["register", "ann", "--email", "ann@example.org"]);
     assert_eq!(ann.ok(&["whoami", "-q"]), "ann\n");
 
     assert_eq!(ann.ok(&["run", "bb:1", "echo", "hello", "--json", "world"]), "hello --json world\n");
@@ -63,7 +63,7 @@ fn a_detached_task(up: &Up, ann: &User) {
 
 fn money_and_books(up: &Up, ann: &User) {
     let bob = up.user("bob");
-    bob.ok(&["register", "bob"]);
+    bob.ok(&["register", "bob", "--email", "bob@example.org"]);
     ann.ok(&["wallet", "transfer", "bob", "2.5", "--id", "gift"]);
     ann.ok(&["wallet", "transfer", "bob", "2.5", "--id", "gift"]);
     assert_eq!(bob.ok(&["wallet", "balance", "-q"]), "152.50\n");
@@ -81,7 +81,7 @@ fn money_and_books(up: &Up, ann: &User) {
 fn every_kind_of_failure_has_its_exit_code() {
     let up = Up::start();
     let ann = up.user("ann");
-    ann.ok(&["register", "ann"]);
+    ann.ok(&["register", "ann", "--email", "ann@example.org"]);
     let sleeper = ann.ok(&["submit", "bb:1", "sleep", "600000"]);
     let elsewhere = up.user("elsewhere");
     let wrong = up.path("wrong");
@@ -91,6 +91,7 @@ fn every_kind_of_failure_has_its_exit_code() {
         (&ann, vec!["run", "bb:1", "false"], 1, ""),
         (&ann, vec!["run", "--privileged", "bb:1"], 2, "E_USAGE"),
         (&ann, vec!["run", "--memory", "1m", "bb:1", "true"], 2, "E_INVALID"),
+        (&ann, vec!["register", "carl"], 2, "--email"),
         (&ann, vec!["run", "bad image", "true"], 2, "E_INVALID"),
         (&ann, vec!["status", "tsk_1"], 2, "E_USAGE"),
         (&ann, vec!["status", "task_999999"], 3, "E_NOT_FOUND"),
@@ -99,7 +100,7 @@ fn every_kind_of_failure_has_its_exit_code() {
         (&elsewhere, vec!["login", "ann", "--password-file", wrong.to_str().unwrap()], 4, "E_BAD_CREDENTIALS"),
         (&ann, vec!["ledger", "audit"], 5, "E_FORBIDDEN"),
         (&ann, vec!["submit", "--cpus", "64", "--timeout", "30d", "bb:1", "true"], 6, "E_INSUFFICIENT_CPT"),
-        (&ann, vec!["register", "ANN"], 7, "E_TAKEN"),
+        (&ann, vec!["register", "ANN", "--email", "ann@example.org"], 7, "E_TAKEN"),
         (&ann, vec!["wait", sleeper.trim(), "--timeout", "200ms"], 8, "E_WAIT_TIMED_OUT"),
         (&ann, vec!["run", "--timeout", "1s", "bb:1", "sleep", "600000"], 8, "E_TIMED_OUT"),
         (&ann, vec!["--server", "https://127.0.0.1:1", "whoami"], 9, "E_UNREACHABLE"),
@@ -124,7 +125,7 @@ fn every_kind_of_failure_has_its_exit_code() {
 fn ctrl_c_cancels_the_task() {
     let up = Up::start();
     let ann = up.user("ann");
-    ann.ok(&["register", "ann"]);
+    ann.ok(&["register", "ann", "--email", "ann@example.org"]);
     let run = ann.spawn(&["run", "bb:1", "sleep", "600000"]);
     let task = eventually("the task runs", || Some(ann.ok(&["ps", "-q", "--state", "running"])).filter(|ids| !ids.is_empty()));
     run.signal(Signal::INT);
@@ -136,7 +137,7 @@ fn ctrl_c_cancels_the_task() {
 fn a_server_ends_politely_and_comes_back() {
     let mut up = Up::start();
     let ann = up.user("ann");
-    ann.ok(&["register", "ann"]);
+    ann.ok(&["register", "ann", "--email", "ann@example.org"]);
     let sleeper = ann.ok(&["submit", "bb:1", "sleep", "1"]);
     ann.ok(&["wait", sleeper.trim()]);
     up.stop();
