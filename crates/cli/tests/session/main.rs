@@ -1,5 +1,7 @@
 //! The `hivemind` program as its users see it: real processes, a real pool, fake containers.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to panic")]
+
 mod program;
 
 use program::{User, Up, eventually};

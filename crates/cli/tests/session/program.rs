@@ -20,7 +20,7 @@ fn hivemind() -> Command {
 }
 
 /// Waits until there is something, up to a deadline.
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + DEADLINE;
     loop {
         if let Some(found) = look() {
@@ -33,14 +33,14 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 /// What a process said and how it ended.
 #[derive(Debug)]
-pub struct Said {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 /// The program without any options.
-pub fn plain(args: &[&str]) -> Said {
+pub(crate) fn plain(args: &[&str]) -> Said {
     Running(Some(start(hivemind().args(args)))).end()
 }
 
@@ -52,21 +52,21 @@ fn start(command: &mut Command) -> Child {
 }
 
 /// A pool with a worker, in one process.
-pub struct Up {
+pub(crate) struct Up {
     dir: TempDir,
     listen: String,
     server: Option<Child>,
 }
 
 impl Up {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let mut up = Self { dir: tempfile::tempdir().unwrap(), listen: "127.0.0.1:0".into(), server: None };
         up.start_again();
         up
     }
 
     /// Starts over the same data, on the same address.
-    pub fn start_again(&mut self) {
+    pub(crate) fn start_again(&mut self) {
         let log = std::fs::File::create(self.path("up.log")).unwrap();
         let args = ["up", "--runtime", "fake", "--listen", &self.listen, "--cpus", "4", "--memory", "8g", "--disk", "20g", "--name", "here"];
         let mut child = hivemind().arg("--data").arg(self.path("up")).args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
@@ -79,24 +79,24 @@ impl Up {
     }
 
     /// Asks it to end, and checks that it does so well.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         let mut server = self.server.take().unwrap();
         kill_process(Pid::from_child(&server), Signal::TERM).unwrap();
         let status = server.wait().unwrap();
         assert!(status.success(), "{status}: {}", std::fs::read_to_string(self.path("up.log")).unwrap_or_default());
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// A user with a data folder of their own.
-    pub fn user(&self, name: &str) -> User {
+    pub(crate) fn user(&self, name: &str) -> User {
         User { data: self.path(name), ca: self.path("up/ca.pem"), server: format!("https://{}", self.listen) }
     }
 
     /// The operator, logged in.
-    pub fn operator(&self) -> User {
+    pub(crate) fn operator(&self) -> User {
         let operator = self.user("operator");
         if !operator.data.exists() {
             let file = self.path("up/operator.password");
@@ -116,25 +116,25 @@ impl Drop for Up {
 }
 
 /// Somebody who uses the program.
-pub struct User {
+pub(crate) struct User {
     data: PathBuf,
     ca: PathBuf,
     server: String,
 }
 
 impl User {
-    pub fn spawn(&self, args: &[&str]) -> Running {
+    pub(crate) fn spawn(&self, args: &[&str]) -> Running {
         let mut command = hivemind();
         command.env("HIVEMIND_DATA", &self.data).env("HIVEMIND_CA", &self.ca).env("HIVEMIND_SERVER", &self.server);
         Running(Some(start(command.args(args))))
     }
 
-    pub fn says(&self, args: &[&str]) -> Said {
+    pub(crate) fn says(&self, args: &[&str]) -> Said {
         self.spawn(args).end()
     }
 
     /// Standard output of a success.
-    pub fn ok(&self, args: &[&str]) -> String {
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
         let said = self.says(args);
         assert_eq!(said.code, 0, "{args:?}: {}", said.err);
         said.out
@@ -142,14 +142,14 @@ impl User {
 }
 
 /// A process that has not been waited for.
-pub struct Running(Option<Child>);
+pub(crate) struct Running(Option<Child>);
 
 impl Running {
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(self.0.as_ref().unwrap()), signal).unwrap();
     }
 
-    pub fn end(mut self) -> Said {
+    pub(crate) fn end(mut self) -> Said {
         let output = self.0.take().unwrap().wait_with_output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         Said { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
