@@ -125,9 +125,9 @@ pub struct PasswordArgs {
 pub struct RegisterArgs {
     /// 3 to 32 letters, digits, `.`, `_`, `-`
     pub username: String,
-    /// An address for the operator's news
-    #[arg(long, default_value = "")]
-    pub email: String,
+    /// Where the operator can reach you [default: asked for at a terminal]
+    #[arg(long, value_name = "NAME@DOMAIN")]
+    pub email: Option<String>,
     /// The password.
     #[command(flatten)]
     pub password: PasswordArgs,

@@ -68,6 +68,15 @@ pub enum Mode {
     Quiet,
 }
 
+/// Where talk goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Talk {
+    /// To standard error as it is.
+    Plain,
+    /// Into the log.
+    Log,
+}
+
 /// Prints results and talk.
 pub struct Face {
     /// Which face.
@@ -75,6 +84,7 @@ pub struct Face {
     /// For the human face.
     pub look: Look,
     live: bool,
+    talk: Talk,
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
 }
@@ -91,13 +101,18 @@ impl Face {
             colour: !plain && !dumb && io::stdout().is_terminal(),
         };
         let live = mode == Mode::Human && !dumb && io::stderr().is_terminal();
-        Self { mode, look, live, out: Box::new(io::stdout()), err: Box::new(io::stderr()) }
+        Self { mode, look, live, talk: Talk::Plain, out: Box::new(io::stdout()), err: Box::new(io::stderr()) }
     }
 
     /// A face that writes elsewhere.
     #[must_use]
     pub fn new(mode: Mode, look: Look, out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
-        Self { mode, look, live: false, out, err }
+        Self { mode, look, live: false, talk: Talk::Plain, out, err }
+    }
+
+    /// From now on talk is part of the log, whose form its readers rely on.
+    pub fn talk_through_log(&mut self) {
+        self.talk = Talk::Log;
     }
 
     /// True where a progress line can be redrawn on standard error.
@@ -140,16 +155,19 @@ impl Face {
 
     /// Says something to a person; nothing in the other faces.
     pub fn say(&mut self, text: &str) {
-        if self.mode == Mode::Human {
-            self.talk(&format!("{text}\n"));
+        match (self.mode, self.talk) {
+            (Mode::Human, Talk::Plain) => self.write_err(&format!("{text}\n")),
+            (Mode::Human, Talk::Log) => tracing::info!("{text}"),
+            (Mode::Json | Mode::Quiet, _) => {}
         }
     }
 
     /// Says something that must not be missed, in every face but the bare one.
     pub fn warn(&mut self, text: &str) {
         match self.mode {
-            Mode::Human => self.talk(&format!("warning: {text}\n")),
-            Mode::Json => self.talk(&format!("{}\n", json!({"schema": "hivemind.warning/1", "message": text}))),
+            _ if self.talk == Talk::Log => tracing::warn!("{text}"),
+            Mode::Human => self.write_err(&format!("warning: {text}\n")),
+            Mode::Json => self.write_err(&format!("{}\n", json!({"schema": "hivemind.warning/1", "message": text}))),
             Mode::Quiet => {}
         }
     }
@@ -158,12 +176,13 @@ impl Face {
     pub fn fail(&mut self, failure: &Failure) {
         match self.mode {
             _ if failure.code == "E_CLOSED" => {}
-            Mode::Json => self.talk(&format!("{}\n", failure.json())),
-            Mode::Human | Mode::Quiet => self.talk(&failure.human()),
+            _ if self.talk == Talk::Log => tracing::error!(code = failure.code, fix = failure.fix, "{}", failure.what),
+            Mode::Json => self.write_err(&format!("{}\n", failure.json())),
+            Mode::Human | Mode::Quiet => self.write_err(&failure.human()),
         }
     }
 
-    fn talk(&mut self, text: &str) {
+    fn write_err(&mut self, text: &str) {
         // Nobody is left to tell where standard error itself is gone.
         let _ = self.err.write_all(text.as_bytes()).and_then(|()| self.err.flush());
     }

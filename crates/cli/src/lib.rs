@@ -101,15 +101,15 @@ fn perform(cli: Cli, face: &mut Face) -> Done {
             block_on(Some(1), serve::reap(&args.instance))
         }
         Verb::Up(args) => {
-            log::start(Speaker::Server, args.log.log_format, global.verbose);
+            start_log(args.log.log_format, &global, face);
             block_on(None, serve::up(&global, face, &args))
         }
         Verb::Pool(args) => {
-            log::start(Speaker::Server, args.log.log_format, global.verbose);
+            start_log(args.log.log_format, &global, face);
             block_on(None, serve::pool(&global, face, &args))
         }
         Verb::Worker(args) => {
-            log::start(Speaker::Server, args.log.log_format, global.verbose);
+            start_log(args.log.log_format, &global, face);
             block_on(None, serve::worker(&global, face, &args))
         }
         verb => {
@@ -118,6 +118,13 @@ fn perform(cli: Cli, face: &mut Face) -> Done {
             let mut ctx = Context { global, face: Face::of_process(face.mode) };
             block_on(Some(1), ask(&mut ctx, verb))
         }
+    }
+}
+
+fn start_log(format: LogFormat, global: &Global, face: &mut Face) {
+    log::start(Speaker::Server, format, global.verbose);
+    if format == LogFormat::Json {
+        face.talk_through_log();
     }
 }
 

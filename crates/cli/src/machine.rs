@@ -121,7 +121,7 @@ mod tests {
     fn all_cores_and_most_of_the_rest_are_offered() {
         let offer = limited(&OfferArgs::default(), HAS).unwrap().capacity;
         assert_eq!(offer.cpu, MilliCores::from_cores(4));
-        assert_eq!((offer.memory.mib(), offer.disk), (799, Bytes((500 << 30) / 100 * 80)));
+        assert_eq!((offer.memory.mib(), offer.disk), (800, Bytes((500 << 30) / 100 * 80)));
     }
 
     #[test]

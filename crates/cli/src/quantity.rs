@@ -108,7 +108,7 @@ pub fn parse_cpt(text: &str) -> Result<Cpt, String> {
     Ok(Cpt::from_micro(sum))
 }
 
-/// A span for people: `0.42s`, `12s`, `3m 20s`, `2h 5m`, `3d 4h`.
+/// A span for people: `420ms`, `3.2s`, `12s`, `3m 20s`, `2h 5m`, `3d 4h`.
 #[must_use]
 pub fn show_span(span: Millis) -> String {
     let seconds = span.secs();
@@ -116,7 +116,8 @@ pub fn show_span(span: Millis) -> String {
         if small == 0 { format!("{large}{large_unit}") } else { format!("{large}{large_unit} {small}{small_unit}") }
     };
     match seconds {
-        0..=9 if span.0 % 1000 != 0 => format!("{}.{:02}s", seconds, span.0 % 1000 / 10),
+        0 if span.0 > 0 => format!("{}ms", span.0),
+        1..=9 if span.0 % 1000 >= 100 => format!("{seconds}.{}s", span.0 % 1000 / 100),
         0..=59 => format!("{seconds}s"),
         60..=3599 => two(seconds / 60, "m", seconds % 60, "s"),
         3600..=86_399 => two(seconds / 3600, "h", seconds % 3600 / 60, "m"),

@@ -1,4 +1,4 @@
-//! Passwords and tokens: asked for without echo, or read from a file or standard input.
+//! What only the user knows. Passwords and tokens: asked for without echo, or read from a file or standard input.
 //!
 //! Invariant: a secret is never an option's value, never printed, never logged.
 
@@ -48,6 +48,18 @@ pub fn line_of_file(path: &Path) -> Done<String> {
 /// There is none, or it is too long.
 pub fn line_of_stdin() -> Done<String> {
     line(io::stdin().lock(), "standard input")
+}
+
+/// Asks for something that is no secret.
+///
+/// # Errors
+/// Nobody is at the terminal (told as `missing`), or nothing was typed.
+pub fn typed_line(prompt: &str, missing: &str) -> Done<String> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Err(Failure::usage(missing));
+    }
+    eprint!("{prompt}");
+    line(io::stdin().lock(), "the terminal")
 }
 
 fn typed(ask: Ask) -> Done<String> {

@@ -65,7 +65,7 @@ async fn own_worker(data: &Path, args: &UpArgs, pool: &PoolHandle, face: &mut Fa
             return Ok(Started::None);
         }
     };
-    let token = pool.operator_join_token().await.map_err(|error| failed("the pool gave its own worker no join token", &anyhow::Error::from(error)))?;
+    let token = pool.operator_join_token().await.map_err(|error| failed("the pool gave its own worker no join token", &error))?;
     let server = format!("https://{}", reachable(pool));
     let agent = Agent::start(data, &args.offer, Some(token), Some(server), runtime).await?;
     tokio::select! {

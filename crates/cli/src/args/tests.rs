@@ -67,7 +67,7 @@ fn what_is_understood() {
 fn what_is_refused_and_how() {
     for (line, part) in [
         ("hivemind", "Usage"),
-        ("hivemind rnu bb:1", "similar subcommand exists: 'run'"),
+        ("hivemind stats task_1", "similar subcommand exists: 'status'"),
         ("hivemind run", "<IMAGE>"),
         ("hivemind run --cpus 1.5 bb:1", "parts of a core are not lent"),
         ("hivemind run --memory 512 bb:1", "unit is missing"),

@@ -64,9 +64,14 @@ fn money_is_read_exactly_or_refused() {
 
 #[test]
 fn spans_and_ages_print_for_people() {
-    for (millis, text) in [(0, "0s"), (420, "0.42s"), (12_000, "12s"), (12_300, "12s"), (200_000, "3m 20s"), (7_500_000, "2h 5m"), (7_200_000, "2h"), (273_600_000, "3d 4h")] {
+    for (millis, text) in [(0, "0s"), (420, "420ms"), (3_299, "3.2s"), (12_000, "12s"), (12_300, "12s"), (200_000, "3m 20s"), (7_500_000, "2h 5m"), (7_200_000, "2h"), (273_600_000, "3d 4h")] {
         assert_eq!(show_span(Millis(millis)), text);
     }
     assert_eq!(show_age(Timestamp(0), Timestamp(7_500_000)), "2h");
     assert_eq!(show_age(Timestamp(9), Timestamp(0)), "0s");
+}
+
+#[test]
+fn whole_seconds_have_no_part() {
+    assert_eq!([3_000, 3_099, 3_100].map(|millis| show_span(Millis(millis))), ["3s", "3s", "3.1s"]);
 }

@@ -82,9 +82,9 @@ fn waiting() -> TaskSummary {
 fn a_list_of_tasks_has_three_faces() {
     let tasks = Tasks { tasks: vec![Task::from(waiting()), Task::from(done())], more: false };
     insta::assert_snapshot!(shown(Mode::Human, &tasks), @"
-    TASK      NAME               STATE       NODE    TIME              COST/CAP   AGE
-    task_13   evil?[31m?name     pending     -          -      - / 0.000001 CPT    1m
-    task_12   render             completed   lab-1    12s   0.0075 / 2.25 CPT   16m
+    TASK      NAME             STATE       NODE    TIME            COST/CAP   AGE
+    task_13   evil?[31m?name   pending     -          -    - / 0.000001 CPT    1m
+    task_12   render           completed   lab-1    12s   0.0075 / 2.25 CPT   16m
     ");
     assert_eq!(shown(Mode::Quiet, &tasks), "task_13\ntask_12\n");
     let json: serde_json::Value = serde_json::from_str(&shown(Mode::Json, &tasks)).unwrap();
@@ -118,6 +118,22 @@ fn a_failed_task_tells_what_to_do() {
     let detail = TaskDetail::of(TaskStatusResponse { success: true, status: "failed".into(), task: Some(task), attempts: vec![attempt], ..TaskStatusResponse::default() }).unwrap();
     insta::assert_snapshot!(shown(Mode::Human, &detail), @"
     task       task_12
+    name       render
+    state      failed
+    error      E_OUT_OF_MEMORY: the task used more memory than required_memory; ask for more
+    fix        submit it again with --memory 1024m
+    image      bb:1
+    command    sh -c 'echo hi'
+    needs      1 core, 512 MiB memory, 1 GiB disk, at most 1h
+    priority   5
+    node       lab-1
+    submitted  1970-01-01 02:30:00 UTC
+    ended      1970-01-01 02:30:12 UTC
+    cost       0.0075 CPT
+    price cap  2.25 CPT
+
+    ATTEMPT      NODE    STATE   TIME   CPU    MEMORY         COST   OUTCOME
+    att_12.0.1   lab-1   ended    12s    3s   512 MiB   0.0075 CPT   E_OUT_OF_MEMORY: too much
     ");
     let json: serde_json::Value = serde_json::from_str(&shown(Mode::Json, &detail)).unwrap();
     assert_eq!((json["schema"].as_str(), json["fix"].as_str()), (Some("hivemind.task/1"), Some("submit it again with --memory 1024m")));
@@ -128,6 +144,11 @@ fn the_books_tell_their_verdict_first() {
     let audit = Audit::from(AuditResponse { balanced: true, entries: 3, accounts: 2, supply_micro: 1_000_000_000_000_000_000, held_micro: 5, treasury_micro: 7, ..AuditResponse::default() });
     insta::assert_snapshot!(shown(Mode::Human, &audit), @"
     ledger: balanced
+    entries   3
+    accounts  2
+    supply    1000000000000.00 CPT
+    held      0.000005 CPT
+    treasury  0.000007 CPT
     ");
     let wrong = Audit::from(AuditResponse { balanced: false, finding: "entry 7 does not balance".into(), ..AuditResponse::default() });
     assert_eq!(shown(Mode::Quiet, &wrong), "ledger: NOT balanced: entry 7 does not balance\n");
@@ -139,7 +160,10 @@ fn checks_tell_the_fix_under_the_finding() {
     let checks = Checks::from(vec![check("disk space", Verdict::Good, "9 GiB free", ""), check("pool", Verdict::Bad, "does not answer", "hivemind up")]);
     assert!(!checks.ok);
     insta::assert_snapshot!(shown(Mode::Human, &checks), @"
-    CHECK
+    CHECK              FOUND
+    disk space   ok    9 GiB free
+    pool         bad   does not answer
+                       fix: hivemind up
     ");
     assert_eq!(shown(Mode::Quiet, &checks), "pool\n");
 }

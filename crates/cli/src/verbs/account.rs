@@ -7,7 +7,7 @@ use crate::args::{LoginArgs, RegisterArgs};
 use crate::connect::Route;
 use crate::exit::Exit;
 use crate::failure::Done;
-use crate::secret::{Ask, password};
+use crate::secret::{Ask, password, typed_line};
 use crate::show::{Said, moment};
 use serde_json::json;
 
@@ -18,8 +18,12 @@ use serde_json::json;
 pub async fn register(ctx: &mut Context, args: &RegisterArgs) -> Done {
     let route = ctx.route()?;
     let client = route.anonymous().await?;
+    let email = match &args.email {
+        Some(email) => email.clone(),
+        None => typed_line("Email: ", "--email NAME@DOMAIN is missing")?,
+    };
     let password = password(args.password.password_file.as_deref(), Ask::Twice)?;
-    client.register(&args.username, &password, &args.email).await?;
+    client.register(&args.username, &password, &email).await?;
     if args.no_login {
         let said = Said::new(format!("registered {}", args.username), json!({"username": args.username, "logged_in": false}));
         ctx.face.show(&said)?;

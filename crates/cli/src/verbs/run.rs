@@ -48,7 +48,7 @@ pub async fn run(ctx: &mut Context, args: &RunArgs) -> Done {
         let fix = if failure.fix.is_empty() { format!("the task may go on: `hivemind logs -f {task}`") } else { format!("{}; the task may go on: `hivemind logs -f {task}`", failure.fix) };
         failure.fix(fix).exit(Exit::Platform)
     };
-    let answer = match attendance.to_the_end(&mut interrupts).await.map_err(lost)? {
+    let answer = match attendance.attend(&mut interrupts).await.map_err(lost)? {
         Attended::Ended(answer) => answer,
         Attended::Interrupted => return Ok(Exit::Interrupted),
     };
@@ -59,7 +59,7 @@ pub async fn run(ctx: &mut Context, args: &RunArgs) -> Done {
             false => ctx.face.warn("the task left nothing under /task/output"),
         }
     }
-    ending(task, answer)
+    ending(task, *answer)
 }
 
 /// How the task's end becomes ours.
@@ -93,7 +93,7 @@ fn as_ours(code: i32) -> u8 {
 /// How attending a task ended.
 enum Attended {
     /// The task has ended.
-    Ended(TaskStatusResponse),
+    Ended(Box<TaskStatusResponse>),
     /// The user went away.
     Interrupted,
 }
@@ -115,7 +115,7 @@ impl<'a> Attendance<'a> {
     }
 
     /// Follows the output and the state until both have come to their end.
-    async fn to_the_end(mut self, interrupts: &mut Interrupts) -> Done<Attended> {
+    async fn attend(mut self, interrupts: &mut Interrupts) -> Done<Attended> {
         let client = self.client.clone();
         let tasks = [self.task];
         let spinner = self.spinner.clone();
@@ -153,7 +153,7 @@ impl<'a> Attendance<'a> {
         if answer.attempts.last().is_some_and(|last| last.logs_cut) {
             self.face.warn(CUT);
         }
-        Ok(Attended::Ended(answer))
+        Ok(Attended::Ended(Box::new(answer)))
     }
 
     /// The first time ends the task, the second time this program. True: leave.
