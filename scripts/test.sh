@@ -6,6 +6,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 : "${CARGO_TARGET_DIR:?run this through make test}"
 # Docker answers (setup saw to it), so a test that skips itself for want of it would hide a fault.
 export HIVEMIND_REQUIRE_DOCKER=1
+# A test changes no file of the checkout.
+export INSTA_UPDATE=no
 profile=default
 [ -z "${CI:-}" ] || profile=ci
 failed=0
