@@ -79,7 +79,7 @@ impl Pass {
                 }
                 continue;
             }
-            let Some(Reverse((rank, index))) = open.pop() else { return None };
+            let Reverse((rank, index)) = open.pop()?;
             if self.is_full() {
                 return Some(rank);
             }

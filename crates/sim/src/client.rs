@@ -94,7 +94,7 @@ impl World {
             command: Vec::new(),
             files: Vec::new(),
             priority: u8::try_from(self.rng.between(1, 10)).unwrap_or(5),
-            max_runtime: Millis(self.rng.between(2_000, 8_000)),
+            max_runtime: Millis(self.rng.between(2_000, 16_000)),
             resources: Resources { cpu: MilliCores::from_cores(cores), memory: Bytes::from_mib(512), disk: Bytes::from_mib(64), gpus: 0 },
         })
     }

@@ -54,7 +54,7 @@ pub enum Sabotage {
 }
 
 /// What a run came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Over everything that happened; equal for equal runs.
     pub trace_hash: u64,
@@ -72,6 +72,26 @@ pub struct Summary {
     pub link_breaks: u64,
     /// Batches that were lost because they were not durable.
     pub lost_batches: u64,
+    /// How often a node was declared lost.
+    pub lost_nodes: u64,
+    /// Messages about attempts that were not the current one.
+    pub stale_messages: u64,
+}
+
+impl Summary {
+    /// Adds the counts of another run; the hashes are mixed.
+    pub fn add(&mut self, other: &Self) {
+        self.trace_hash = self.trace_hash.rotate_left(1) ^ other.trace_hash;
+        self.events += other.events;
+        self.tasks += other.tasks;
+        self.attempts += other.attempts;
+        self.pool_kills += other.pool_kills;
+        self.worker_kills += other.worker_kills;
+        self.link_breaks += other.link_breaks;
+        self.lost_batches += other.lost_batches;
+        self.lost_nodes += other.lost_nodes;
+        self.stale_messages += other.stale_messages;
+    }
 }
 
 /// A promise that did not hold.

@@ -1,7 +1,7 @@
 //! `sim`: runs seeds, prints how many a second, and how to replay the one that fails.
 
 use clap::Parser;
-use hivemind_sim::{Config, Sabotage, run};
+use hivemind_sim::{Config, Sabotage, Summary, run};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -30,17 +30,11 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let (first, count) = args.seed.map_or((args.start, args.seeds), |seed| (seed, 1));
     let began = Instant::now();
-    let (mut events, mut tasks, mut attempts, mut pool_kills, mut worker_kills, mut link_breaks, mut lost_batches) = (0, 0, 0, 0, 0, 0, 0);
+    let mut all = Summary::default();
     for seed in first..first.saturating_add(count) {
         match run(Config { seed, steps: args.steps, trace: args.trace, sabotage: Sabotage::None }) {
             Ok(summary) => {
-                events += summary.events;
-                tasks += summary.tasks;
-                attempts += summary.attempts;
-                pool_kills += summary.pool_kills;
-                worker_kills += summary.worker_kills;
-                link_breaks += summary.link_breaks;
-                lost_batches += summary.lost_batches;
+                all.add(&summary);
                 if args.seed.is_some() {
                     println!("seed {seed}: trace {:016x}", summary.trace_hash);
                 }
@@ -53,7 +47,11 @@ fn main() -> ExitCode {
         }
     }
     let seconds = began.elapsed().as_secs_f64();
-    println!("{count} seeds held every promise: {events} events, {tasks} tasks, {attempts} attempts, {pool_kills} pool kills ({lost_batches} batches lost), {worker_kills} machine kills, {link_breaks} broken links");
+    println!("{count} seeds held every promise: {} events, {} tasks, {} attempts", all.events, all.tasks, all.attempts);
+    println!(
+        "{} pool kills ({} batches lost), {} machine kills, {} broken links, {} lost nodes, {} stale messages",
+        all.pool_kills, all.lost_batches, all.worker_kills, all.link_breaks, all.lost_nodes, all.stale_messages
+    );
     println!("{:.1} seeds/s over {seconds:.1} s", f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / seconds);
     ExitCode::SUCCESS
 }

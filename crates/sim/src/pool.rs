@@ -11,7 +11,7 @@ use hivemind_engine::tables::Tables;
 use hivemind_engine::{Batch, Engine, Violation};
 use hivemind_model::command::Once;
 use hivemind_model::rows::{Report, Role};
-use hivemind_model::{AttemptRef, Bytes, Command, Effect, Millis, MilliCores, NodeId, Policy, Rejection, Reply, Resources, Timestamp};
+use hivemind_model::{AttemptRef, Bytes, Code, Command, Effect, Millis, MilliCores, NodeId, Policy, Rejection, Reply, Resources, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Batches that may be in flight at once.
@@ -150,6 +150,7 @@ impl World {
         for (origin, command) in commands {
             let answer = process.engine.apply(command, now);
             process.engine.check()?;
+            self.summary.stale_messages += u64::from(matches!(&answer, Err(rejection) if rejection.code == Code::Stale));
             lines.push(format!("  {origin:?}: {answer:?}"));
             answers.push((origin, answer));
         }
@@ -272,6 +273,13 @@ impl World {
         if self.pool.process.is_none() {
             return;
         }
+        // The engine forgets what has ended; the store does not.
+        if let Command::Cancel { user, task } = &command {
+            let row = self.pool.tables.tasks.get(task).filter(|row| row.user == *user);
+            if row.is_some_and(|row| row.progress.state.is_terminal()) {
+                return self.answer_client(op, Ok(Reply::Done));
+            }
+        }
         match &mut command {
             Command::Submit { once, .. } | Command::Transfer { once, .. } => {
                 if let Some(Once { key, stored, .. }) = once {
@@ -279,12 +287,6 @@ impl World {
                         key.id = format!("{}-{}", key.id, self.rng.next());
                     }
                     *stored = self.pool.tables.requests.get(key).cloned();
-                }
-            }
-            // The engine forgets what has ended; the store does not.
-            Command::Cancel { user, task } => {
-                if self.pool.tables.tasks.get(task).is_some_and(|row| row.user == *user && row.progress.state.is_terminal()) {
-                    return self.answer_client(op, Ok(Reply::Done));
                 }
             }
             _ => {}
@@ -311,6 +313,7 @@ impl World {
         for (node, link) in silent.into_iter().zip(links) {
             // Closed first: no heartbeat may be acknowledged once the node counts as lost.
             link.into_iter().for_each(|link| self.break_link(link));
+            self.summary.lost_nodes += 1;
             self.ask_pool(Origin::Nobody, Command::Lost { node });
         }
         if due {

@@ -192,7 +192,7 @@ impl World {
     }
 
     pub(crate) fn container_begins(&mut self, worker: usize, epoch: u64, attempt: AttemptRef) {
-        let (now, length) = (self.now, self.rng.between(1, 6_000));
+        let (now, length) = (self.now, self.rng.between(1, 12_000));
         let this = &mut self.workers[worker];
         let link = this.link.filter(|_| this.welcome);
         if this.epoch != epoch {

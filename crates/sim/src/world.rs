@@ -149,7 +149,7 @@ impl World {
             fault_pause: rng.between(200, 4_000),
         };
         let pool = PoolShell::founded();
-        let summary = Summary { trace_hash: 0xcbf2_9ce4_8422_2325, events: 0, tasks: 0, attempts: 0, pool_kills: 0, worker_kills: 0, link_breaks: 0, lost_batches: 0 };
+        let summary = Summary { trace_hash: 0xcbf2_9ce4_8422_2325, ..Summary::default() };
         Self {
             config,
             now: 0,
