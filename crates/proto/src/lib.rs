@@ -5,6 +5,8 @@
 //!
 //! Invariant: a conversion from the wire checks form only; what is allowed is decided by the model.
 
+pub mod convert;
+
 /// The public API, package `hivemind.v1`.
 #[allow(missing_docs, clippy::all, unreachable_pub)]
 pub mod v1 {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 pub mod docker;
 pub mod fake;
+pub mod offer;
 
 /// One attempt, ready to be run.
 #[derive(Debug, Clone)]

@@ -1,37 +1,22 @@
 //! Durable state: the only SQL of the project.
 //!
-//! One trait, [`Store`]; SQLite behind it. The writer calls [`Store::commit`] with everything a
-//! batch changed; lists and pages are read beside it.
+//! One trait, [`Store`]; SQLite behind it, [`SqliteStore`]. The writer calls [`Store::commit`]
+//! with everything a batch changed; lists and pages are read beside it. Start at [`Store`], then
+//! at [`SqliteStore::open`].
 //!
 //! Invariant: no rule of scheduling or money lives here; a batch is written whole or not at all.
+
+mod error;
+mod sqlite;
+
+pub use error::StoreError;
+pub use sqlite::{SqliteOptions, SqliteStore};
 
 use async_trait::async_trait;
 use hivemind_ledger::{Entry, LedgerChanges, LedgerImage};
 use hivemind_model::rows::{AttemptRow, NodeRow, Recovered, RequestKey, RequestRow, RowChanges, TaskRow, UserRow};
 use hivemind_model::state::TaskState;
 use hivemind_model::{Cpt, NodeId, TaskId, UserId};
-
-/// The store could not do what it was asked. The batch, if there was one, is not written.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The database refused or failed.
-    #[error("database: {context}")]
-    Database {
-        /// What was being done, and what to do about it.
-        context: String,
-        /// What the driver said.
-        #[source]
-        source: sqlx::Error,
-    },
-    /// A row does not read back.
-    #[error("row of {table} is damaged: {detail}")]
-    Damaged {
-        /// Which table.
-        table: &'static str,
-        /// What is wrong with it.
-        detail: String,
-    },
-}
 
 /// Which tasks of a user a page wants.
 #[derive(Debug, Clone, Default)]
@@ -54,12 +39,22 @@ pub struct Funds {
 }
 
 /// Durable state of a pool.
+///
+/// Reads see whole batches only: all of one, or nothing of it.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// What the engine needs to go on; `None` on a database where no pool was founded yet.
+    ///
+    /// Rows come in the order of their ids, balances in the order of their accounts.
     async fn recover(&self) -> Result<Option<(Recovered, LedgerImage)>, StoreError>;
 
     /// Writes one batch in one durable transaction: when it returns, it survives a power cut.
+    ///
+    /// Refused, with nothing written, is a batch that does not fit what is stored: a change to a
+    /// task or a hold that is not there, a new row whose id is taken, a journal that does not go
+    /// on from its last entry. After any error the writer's memory is ahead of the store; it has to
+    /// start again from [`Store::recover`]. The answer to a commit that is dropped half-way is
+    /// unknown: the batch is there whole, or not at all.
     async fn commit(&self, rows: &RowChanges, ledger: &LedgerChanges) -> Result<(), StoreError>;
 
     /// The user of that name, without regard to case.
@@ -70,17 +65,18 @@ pub trait Store: Send + Sync + 'static {
     async fn funds(&self, user: UserId) -> Result<Funds, StoreError>;
     /// The node of that id.
     async fn node(&self, id: NodeId) -> Result<Option<NodeRow>, StoreError>;
-    /// The nodes of one owner, or all.
+    /// The nodes of one owner, or all; in the order of their ids.
     async fn nodes(&self, owner: Option<UserId>) -> Result<Vec<NodeRow>, StoreError>;
     /// One task.
     async fn task(&self, id: TaskId) -> Result<Option<TaskRow>, StoreError>;
     /// Tasks of a user, newest first.
     async fn tasks(&self, user: UserId, filter: &TaskFilter) -> Result<Vec<TaskRow>, StoreError>;
-    /// The attempts of a task, oldest first.
+    /// The attempts of a task, oldest first within each element.
     async fn attempts(&self, task: TaskId) -> Result<Vec<AttemptRow>, StoreError>;
-    /// The newest attempt of each of these tasks that has one.
+    /// The newest attempt of each of these tasks that has one (the highest number; in an array,
+    /// where several elements have it, the one handed out last), in the order of the tasks' ids.
     async fn newest_attempts(&self, tasks: &[TaskId]) -> Result<Vec<AttemptRow>, StoreError>;
-    /// What became of requests with these client-made ids.
+    /// What became of requests with these client-made ids; unknown ones are left out.
     async fn requests(&self, keys: &[RequestKey]) -> Result<Vec<RequestRow>, StoreError>;
     /// Journal entries after `after` (0 for the first), in order, at most `limit`.
     async fn journal(&self, after: u64, limit: u32) -> Result<Vec<Entry>, StoreError>;

@@ -1,0 +1,41 @@
+# What people type. `make help` lists it; the work is in scripts/ and demo/.
+SHELL := /bin/bash
+
+# One target folder outside of the checkout, so that the next clean checkout finds its dependencies built.
+export CARGO_TARGET_DIR ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/hivemind/target
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint fmt build bench sim
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Render a picture in containers on two workers, pay for it, balance the books
+	@scripts/setup.sh build docker
+	@demo/run.sh
+
+test: ## Run every test: the Python client, then the workspace
+	@scripts/setup.sh build docker tests
+	@scripts/test.sh
+
+lint: ## Check formatting, clippy's warnings, arrows between crates, papers
+	@scripts/setup.sh build
+	cargo fmt --all -- --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo run --quiet --locked --bin hivemind-xtask -- check
+
+fmt: ## Format the sources
+	cargo fmt --all
+
+build: ## Build the command hivemind (unoptimised)
+	@scripts/setup.sh build
+	cargo build --workspace --locked
+
+bench: ## Measure beside the peers; ONLY=name measures one figure
+	@scripts/setup.sh build docker
+	cargo run --release --locked --bin hivemind-bench -- $(if $(ONLY),--only $(ONLY))
+
+sim: ## Run the simulator over many seeds; ARGS=... goes to it
+	@scripts/setup.sh build
+	cargo run --release --locked --bin hivemind-sim -- $(ARGS)

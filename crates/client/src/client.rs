@@ -1,0 +1,183 @@
+//! The client itself: a channel, a token, and how a call is made.
+//!
+//! Start at [`Client::connect`]. The calls about tasks, money, machines, logs and contents are in
+//! the modules of these names.
+//!
+//! Invariant: a call that is not safe to repeat is made once.
+
+use crate::retry::Backoff;
+use crate::{ClientError, Target, connect};
+use hivemind_model::Timestamp;
+use hivemind_proto::v1::auth_service_client::AuthServiceClient;
+use hivemind_proto::v1::{LoginRequest, RegisterRequest, WhoAmIRequest, WhoAmIResponse};
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status};
+
+/// Largest message that is taken: an answer for 10,000 tasks, or a result with its metadata.
+pub(crate) const MAX_MESSAGE_BYTES: usize = 64 << 20;
+/// How long a call that is safe to repeat is repeated while nobody answers.
+const RETRY_FOR: Duration = Duration::from_secs(30);
+/// Bound on one try of a call with one answer.
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A user's way to the pool. Cloning shares the connection.
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) channel: Channel,
+    pub(crate) server: Arc<str>,
+    bearer: Option<MetadataValue<Ascii>>,
+    retry_for: Duration,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("server", &self.server).field("logged_in", &self.bearer.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// A login.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Session {
+    /// The user token.
+    pub token: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Connects, with a user token or (to register and log in) without.
+    ///
+    /// # Errors
+    /// As of [`connect`]; [`ClientError::Login`] where the token cannot be one.
+    pub async fn connect(target: &Target, token: Option<String>) -> Result<Self, ClientError> {
+        let bearer = token.as_deref().map(bearer).transpose()?;
+        let channel = connect(target).await?;
+        Ok(Self { channel, server: target.server.as_str().into(), bearer, retry_for: RETRY_FOR })
+    }
+
+    /// The same connection with another token.
+    ///
+    /// # Errors
+    /// [`ClientError::Login`] where the token cannot be one.
+    pub fn with_token(&self, token: &str) -> Result<Self, ClientError> {
+        Ok(Self { bearer: Some(bearer(token)?), ..self.clone() })
+    }
+
+    /// The same connection, repeating calls for `patience` while nobody answers (30 s where this
+    /// is not set; zero: each is tried once).
+    #[must_use]
+    pub fn with_patience(&self, patience: Duration) -> Self {
+        Self { retry_for: patience, ..self.clone() }
+    }
+
+    /// The address it talks to.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// Makes an account.
+    ///
+    /// # Errors
+    /// The refusal, such as `E_TAKEN`; never repeated by itself.
+    pub async fn register(&self, username: &str, password: &str, email: &str) -> Result<(), ClientError> {
+        let request = RegisterRequest { username: username.to_owned(), password: password.to_owned(), email: email.to_owned() };
+        let what = "Register";
+        let answer = self.answer(what, self.auth().register(self.request(request)).await)?;
+        if answer.success { Ok(()) } else { Err(ClientError::refused(what, &answer.message)) }
+    }
+
+    /// Gets a user token.
+    ///
+    /// # Errors
+    /// `E_BAD_CREDENTIALS` alike for an unknown user and a wrong password.
+    pub async fn login(&self, username: &str, password: &str) -> Result<Session, ClientError> {
+        let request = LoginRequest { username: username.to_owned(), password: password.to_owned() };
+        let what = "Login";
+        let answer = self.answer(what, self.auth().login(self.request(request)).await)?;
+        if !answer.success {
+            return Err(ClientError::refused(what, &answer.message));
+        }
+        Ok(Session { token: answer.token, expires_at: Timestamp(answer.expires_at_unix_ms) })
+    }
+
+    /// Who the bearer of the token is.
+    ///
+    /// # Errors
+    /// [`ClientError::Login`] where the token is not valid.
+    pub async fn whoami(&self) -> Result<WhoAmIResponse, ClientError> {
+        self.repeated("WhoAmI", async || self.auth().who_am_i(self.request(WhoAmIRequest::default())).await).await
+    }
+
+    fn auth(&self) -> AuthServiceClient<Channel> {
+        AuthServiceClient::new(self.channel.clone())
+    }
+
+    /// A request with one answer: with the token and a bound in time.
+    pub(crate) fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = self.stream_request(message);
+        request.set_timeout(CALL_TIMEOUT);
+        request
+    }
+
+    /// A request whose answer is a stream, which may last.
+    pub(crate) fn stream_request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(bearer) = &self.bearer {
+            request.metadata_mut().insert("authorization", bearer.clone());
+        }
+        request
+    }
+
+    pub(crate) fn answer<T>(&self, what: &str, answer: Result<Response<T>, Status>) -> Result<T, ClientError> {
+        answer.map(Response::into_inner).map_err(|status| self.fault(what, &status))
+    }
+
+    /// Waits, within the bound of one call, for a stream to begin.
+    pub(crate) async fn opened<T>(&self, what: &str, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, ClientError> {
+        match tokio::time::timeout(CALL_TIMEOUT, call).await {
+            Ok(answer) => self.answer(what, answer),
+            Err(_) => Err(ClientError::unreachable(&self.server, format!("no answer within {} s", CALL_TIMEOUT.as_secs()))),
+        }
+    }
+
+    pub(crate) fn fault(&self, what: &str, status: &Status) -> ClientError {
+        ClientError::from_status(&self.server, what, status)
+    }
+
+    pub(crate) fn backoff(&self) -> Backoff {
+        Backoff::new(self.retry_for)
+    }
+
+    /// Makes a call that is safe to repeat, again and again while nobody answers.
+    pub(crate) async fn repeated<T, F>(&self, what: &str, call: impl Fn() -> F) -> Result<T, ClientError>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let mut backoff = self.backoff();
+        loop {
+            match self.answer(what, call().await) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => backoff.after(error).await?,
+            }
+        }
+    }
+}
+
+fn bearer(token: &str) -> Result<MetadataValue<Ascii>, ClientError> {
+    let value = format!("Bearer {token}").parse::<MetadataValue<Ascii>>();
+    let mut value = value.map_err(|_| ClientError::Login { code: String::new(), message: "the token contains characters that no token has".into() })?;
+    value.set_sensitive(true);
+    Ok(value)
+}

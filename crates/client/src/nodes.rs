@@ -1,0 +1,93 @@
+//! Machines, and the pool as a whole.
+//!
+//! Invariant: a join token is asked for once per call; each answer is another token.
+
+use crate::client::MAX_MESSAGE_BYTES;
+use crate::{Client, ClientError};
+use hivemind_model::Timestamp;
+use hivemind_proto::v1::node_service_client::NodeServiceClient;
+use hivemind_proto::v1::pool_service_client::PoolServiceClient;
+use hivemind_proto::v1::{AuditRequest, AuditResponse, CreateJoinTokenRequest, InfoRequest, InfoResponse, ListNodesRequest, NodeSummary};
+use std::fmt;
+use std::time::Duration;
+use tonic::transport::Channel;
+
+/// Bound on the replay of a whole journal.
+const AUDIT_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Which machines are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// The caller's.
+    Mine,
+    /// Everybody's; for operators.
+    Everyones,
+}
+
+/// A one-time token with which a machine joins.
+#[derive(Clone, PartialEq, Eq)]
+pub struct JoinToken {
+    /// The token; it carries the pool's address and the hash of its CA.
+    pub token: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+impl fmt::Debug for JoinToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinToken").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// The machines of the pool.
+    ///
+    /// # Errors
+    /// `E_FORBIDDEN` where everybody's are asked for by somebody who is not an operator.
+    pub async fn nodes(&self, whose: Whose) -> Result<Vec<NodeSummary>, ClientError> {
+        let request = ListNodesRequest { token: String::new(), all: whose == Whose::Everyones };
+        let answer = self.repeated("ListNodes", async || self.machines().list_nodes(self.request(request.clone())).await).await?;
+        Ok(answer.nodes)
+    }
+
+    /// Makes a join token for a machine of the caller's, valid for `life` (whole seconds, 1 to
+    /// 900; zero: as long as the pool allows).
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn create_join_token(&self, life: Duration) -> Result<JoinToken, ClientError> {
+        let valid_seconds = i32::try_from(life.as_secs()).unwrap_or(i32::MAX);
+        let request = CreateJoinTokenRequest { token: String::new(), valid_seconds };
+        let answer = self.answer("CreateJoinToken", self.machines().create_join_token(self.request(request)).await)?;
+        Ok(JoinToken { token: answer.join_token, expires_at: Timestamp(answer.expires_at_unix_ms) })
+    }
+
+    /// The pool in figures.
+    ///
+    /// # Errors
+    /// [`ClientError::Login`] where the token is not valid.
+    pub async fn info(&self) -> Result<InfoResponse, ClientError> {
+        self.repeated("Info", async || self.pool().info(self.request(InfoRequest::default())).await).await
+    }
+
+    /// Has the pool replay its journal and compare it with its balances; may take minutes.
+    ///
+    /// # Errors
+    /// `E_FORBIDDEN` where the caller is not an operator.
+    pub async fn audit(&self) -> Result<AuditResponse, ClientError> {
+        let call = async || {
+            let mut request = self.stream_request(AuditRequest::default());
+            request.set_timeout(AUDIT_TIMEOUT);
+            self.pool().audit(request).await
+        };
+        self.repeated("Audit", call).await
+    }
+
+    fn machines(&self) -> NodeServiceClient<Channel> {
+        NodeServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    fn pool(&self) -> PoolServiceClient<Channel> {
+        PoolServiceClient::new(self.channel.clone())
+    }
+}

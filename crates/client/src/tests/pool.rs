@@ -1,0 +1,283 @@
+//! A pool whose every answer is written by the test.
+
+use futures::stream::BoxStream;
+use hivemind_model::Timestamp;
+use hivemind_pki::{Authority, RotatingCert, server_config};
+use hivemind_proto::v1::auth_service_server::{AuthService, AuthServiceServer};
+use hivemind_proto::v1::task_service_server::{TaskService, TaskServiceServer};
+use hivemind_proto::v1::token_service_server::{TokenService, TokenServiceServer};
+use hivemind_proto::v1::*;
+use sha2::{Digest, Sha256};
+use std::collections::VecDeque;
+use std::io::Error;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+use tempfile::TempDir;
+use tokio::io::{DuplexStream, copy_bidirectional, duplex};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::{Notify, mpsc};
+use tokio_rustls::TlsAcceptor;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+/// What is said to one request: the items of a stream, or the first as the one answer. Nothing
+/// at all to a call with one answer means that it is never answered.
+type Said<T> = Vec<Result<T, Status>>;
+
+/// What becomes of a stream once everything is said.
+#[derive(Clone, Copy)]
+enum After {
+    End,
+    Hang,
+}
+
+/// The answers to one kind of request, in order, and what was asked.
+pub(super) struct Script<Q, A> {
+    next: Mutex<VecDeque<(Said<A>, After)>>,
+    asked: Mutex<Vec<Q>>,
+    heard: Notify,
+}
+
+impl<Q, A> Default for Script<Q, A> {
+    fn default() -> Self {
+        Self { next: Mutex::default(), asked: Mutex::default(), heard: Notify::new() }
+    }
+}
+
+impl<Q: Clone, A> Script<Q, A> {
+    pub(super) fn then(&self, said: Said<A>) -> &Self {
+        self.next.lock().expect("whole").push_back((said, After::End));
+        self
+    }
+
+    /// As [`Script::then`], and the stream stays open.
+    pub(super) fn then_hang(&self, said: Said<A>) -> &Self {
+        self.next.lock().expect("whole").push_back((said, After::Hang));
+        self
+    }
+
+    pub(super) fn asked(&self) -> Vec<Q> {
+        self.asked.lock().expect("whole").clone()
+    }
+
+    /// Waits until `count` requests have come.
+    pub(super) async fn heard(&self, count: usize) {
+        loop {
+            let notified = self.heard.notified();
+            if self.asked.lock().expect("whole").len() >= count {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    fn hear(&self, request: Q) -> (Said<A>, After) {
+        self.asked.lock().expect("whole").push(request);
+        self.heard.notify_waiters();
+        let said = self.next.lock().expect("whole").pop_front();
+        said.unwrap_or_else(|| (vec![Err(Status::internal("the test expected no such request"))], After::End))
+    }
+
+    async fn one(&self, request: Q) -> Result<Response<A>, Status> {
+        match self.hear(request).0.into_iter().next() {
+            Some(said) => said.map(Response::new),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn many(&self, request: Q) -> Result<Response<BoxStream<'static, Result<A, Status>>>, Status>
+    where
+        A: Send + 'static,
+    {
+        let (said, after) = self.hear(request);
+        let said = tokio_stream::iter(said);
+        Ok(Response::new(match after {
+            After::End => Box::pin(said),
+            After::Hang => Box::pin(said.chain(tokio_stream::pending())),
+        }))
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Scripts {
+    pub(super) submit: Script<SubmitTaskRequest, SubmitTaskResponse>,
+    pub(super) submits: Script<SubmitTasksRequest, SubmitTasksResponse>,
+    pub(super) status: Script<TaskStatusRequest, TaskStatusResponse>,
+    pub(super) watch: Script<WatchTasksRequest, TaskEvent>,
+    pub(super) logs: Script<FollowLogsRequest, LogChunk>,
+    pub(super) download: Script<DownloadOutputRequest, DownloadChunk>,
+    pub(super) upload: Script<Vec<u8>, ()>,
+    pub(super) transfer: Script<TransferRequest, TransferResponse>,
+    pub(super) register: Script<RegisterRequest, RegisterResponse>,
+}
+
+/// A pool that can be killed and started again at its address.
+pub(super) struct Pool {
+    pub(super) scripts: Arc<Scripts>,
+    address: SocketAddr,
+    authority: Authority,
+    running: Option<Runtime>,
+    _dir: TempDir,
+}
+
+impl Pool {
+    pub(super) async fn start() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let authority = Authority::open(dir.path(), now()).expect("an authority");
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut pool = Self { scripts: Arc::default(), address: nowhere, authority, running: None, _dir: dir };
+        pool.serve().await;
+        pool
+    }
+
+    pub(super) fn server(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    pub(super) fn ca_pem(&self) -> &str {
+        self.authority.ca_pem()
+    }
+
+    /// Ends the pool as a crash would: every connection with it.
+    pub(super) async fn kill(&mut self) {
+        if let Some(runtime) = self.running.take() {
+            let ended = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(Duration::from_secs(30))).await;
+            ended.expect("shut down");
+        }
+    }
+
+    /// Serves at the same address as before.
+    pub(super) async fn serve(&mut self) {
+        let cert = self.authority.issue_server(&["127.0.0.1".to_owned()], now()).expect("a certificate");
+        let tls = server_config(&self.authority, Arc::new(RotatingCert::new(cert))).expect("settings");
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let (wanted, scripts) = (self.address, self.scripts.clone());
+        let listening = runtime.spawn(async move { TcpListener::bind(wanted).await });
+        let listener = listening.await.expect("bound").expect("a port");
+        self.address = listener.local_addr().expect("an address");
+        runtime.spawn(run(listener, TlsAcceptor::from(tls), scripts));
+        self.running = Some(runtime);
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.running.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock after 1970");
+    Timestamp(i64::try_from(since.as_millis()).expect("a clock before the year 9000"))
+}
+
+async fn run(listener: TcpListener, tls: TlsAcceptor, scripts: Arc<Scripts>) {
+    let (send, receive) = mpsc::channel::<Result<DuplexStream, Error>>(8);
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            let (tls, send) = (tls.clone(), send.clone());
+            tokio::spawn(async move {
+                let Ok(mut stream) = tls.accept(tcp).await else { return };
+                let (near, mut far) = duplex(64 << 10);
+                if send.send(Ok(near)).await.is_ok() {
+                    // A broken connection is what some tests are about.
+                    let _ = copy_bidirectional(&mut stream, &mut far).await;
+                }
+            });
+        }
+    });
+    let served = tonic::transport::Server::builder()
+        .add_service(TaskServiceServer::from_arc(scripts.clone()).max_decoding_message_size(64 << 20))
+        .add_service(TokenServiceServer::from_arc(scripts.clone()))
+        .add_service(AuthServiceServer::from_arc(scripts))
+        .serve_with_incoming(ReceiverStream::new(receive));
+    served.await.expect("served");
+}
+
+#[tonic::async_trait]
+impl TaskService for Scripts {
+    type WatchTasksStream = BoxStream<'static, Result<TaskEvent, Status>>;
+    type FollowLogsStream = BoxStream<'static, Result<LogChunk, Status>>;
+    type DownloadOutputStream = BoxStream<'static, Result<DownloadChunk, Status>>;
+
+    async fn submit_task(&self, request: Request<SubmitTaskRequest>) -> Result<Response<SubmitTaskResponse>, Status> {
+        self.submit.one(request.into_inner()).await
+    }
+
+    async fn submit_tasks(&self, request: Request<SubmitTasksRequest>) -> Result<Response<SubmitTasksResponse>, Status> {
+        self.submits.one(request.into_inner()).await
+    }
+
+    async fn task_status(&self, request: Request<TaskStatusRequest>) -> Result<Response<TaskStatusResponse>, Status> {
+        self.status.one(request.into_inner()).await
+    }
+
+    async fn list_tasks(&self, _: Request<ListTasksRequest>) -> Result<Response<ListTasksResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn cancel_task(&self, _: Request<CancelTaskRequest>) -> Result<Response<CancelTaskResponse>, Status> {
+        Err(Status::not_found("E_NOT_FOUND: task_9 does not exist, or is not yours"))
+    }
+
+    async fn watch_tasks(&self, request: Request<WatchTasksRequest>) -> Result<Response<Self::WatchTasksStream>, Status> {
+        self.watch.many(request.into_inner())
+    }
+
+    async fn follow_logs(&self, request: Request<FollowLogsRequest>) -> Result<Response<Self::FollowLogsStream>, Status> {
+        self.logs.many(request.into_inner())
+    }
+
+    async fn upload(&self, request: Request<Streaming<UploadChunk>>) -> Result<Response<UploadResponse>, Status> {
+        let mut chunks = request.into_inner();
+        let size = chunks.next().await.ok_or_else(|| Status::invalid_argument("nothing"))??.size;
+        let mut content = Vec::new();
+        while let Some(chunk) = chunks.next().await {
+            content.extend_from_slice(&chunk?.data);
+        }
+        assert_eq!(content.len() as i64, size);
+        let digest = format!("sha256:{}", hex::encode(Sha256::digest(&content)));
+        self.upload.one(content).await?;
+        Ok(Response::new(UploadResponse { digest, size }))
+    }
+
+    async fn download_output(&self, request: Request<DownloadOutputRequest>) -> Result<Response<Self::DownloadOutputStream>, Status> {
+        self.download.many(request.into_inner())
+    }
+}
+
+#[tonic::async_trait]
+impl TokenService for Scripts {
+    async fn transfer(&self, request: Request<TransferRequest>) -> Result<Response<TransferResponse>, Status> {
+        self.transfer.one(request.into_inner()).await
+    }
+
+    async fn balance(&self, _: Request<BalanceRequest>) -> Result<Response<BalanceResponse>, Status> {
+        Ok(Response::new(BalanceResponse { success: true, balance: 150, message: String::new(), balance_micro: 150_250_000, held_micro: 7 }))
+    }
+}
+
+#[tonic::async_trait]
+impl AuthService for Scripts {
+    async fn register(&self, request: Request<RegisterRequest>) -> Result<Response<RegisterResponse>, Status> {
+        self.register.one(request.into_inner()).await
+    }
+
+    async fn login(&self, request: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
+        let good = request.into_inner().password == "right";
+        let message = if good { "" } else { "E_BAD_CREDENTIALS: user name or password is wrong" };
+        Ok(Response::new(LoginResponse { success: good, token: "good".to_owned(), message: message.to_owned(), expires_at_unix_ms: 99 }))
+    }
+
+    async fn who_am_i(&self, request: Request<WhoAmIRequest>) -> Result<Response<WhoAmIResponse>, Status> {
+        match request.metadata().get("authorization").map(|value| value.as_bytes()) {
+            Some(b"Bearer good") => Ok(Response::new(WhoAmIResponse { username: "ada".to_owned(), ..WhoAmIResponse::default() })),
+            _ => Err(Status::unauthenticated("E_TOKEN_EXPIRED: the token has expired")),
+        }
+    }
+}

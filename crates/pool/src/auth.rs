@@ -1,0 +1,202 @@
+//! Passwords: how they are kept, how they are checked, and how often one may try.
+//!
+//! Argon2id, off the async threads, at most as many at once as there are cores. A wrong password
+//! and an unknown user cost the same work and get the same answer. Start at [`Auth::verify`].
+//!
+//! Invariant: a password is never logged, never stored, and wiped after use.
+
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Params, Version};
+use governor::clock::DefaultClock;
+use governor::state::keyed::HashMapStateStore;
+use governor::{Quota, RateLimiter};
+use hivemind_model::{Code, Rejection};
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use zeroize::Zeroizing;
+
+/// Shortest and longest password, in bytes.
+pub(crate) const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 8..=1024;
+/// Callers who may wait for a hash.
+const MOST_WAITING: usize = 512;
+/// Accounts or addresses a limiter remembers; above it those at rest are forgotten.
+const MOST_KEYS: usize = 100_000;
+/// Memory of one hash in KiB, passes, lanes: the least that is advised for Argon2id today.
+const ARGON2: (u32, u32, u32) = (19_456, 2, 1);
+
+/// How often a caller may try.
+#[derive(Debug, Clone)]
+pub struct Rates {
+    /// Logins of one account in a minute.
+    pub logins_per_account: NonZeroU32,
+    /// Logins from one address in a minute.
+    pub logins_per_address: NonZeroU32,
+    /// Registrations from one address in a minute.
+    pub registrations_per_address: NonZeroU32,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            logins_per_account: NonZeroU32::MIN.saturating_add(19),
+            logins_per_address: NonZeroU32::MIN.saturating_add(119),
+            registrations_per_address: NonZeroU32::MIN.saturating_add(599),
+        }
+    }
+}
+
+struct Limiter<K: Hash + Eq + Clone> {
+    limiter: RateLimiter<K, HashMapStateStore<K>, DefaultClock>,
+}
+
+impl<K: Hash + Eq + Clone> Limiter<K> {
+    fn per_minute(most: NonZeroU32) -> Self {
+        Self { limiter: RateLimiter::hashmap(Quota::per_minute(most)) }
+    }
+
+    fn check(&self, key: &K, what: &str) -> Result<(), Rejection> {
+        if self.limiter.len() >= MOST_KEYS {
+            self.limiter.retain_recent();
+        }
+        if self.limiter.len() >= MOST_KEYS || self.limiter.check_key(key).is_err() {
+            return Err(Rejection::new(Code::Busy, format!("too many {what}; wait a minute and try again")));
+        }
+        Ok(())
+    }
+}
+
+/// See the module.
+pub(crate) struct Auth {
+    hashing: Semaphore,
+    waiting: Semaphore,
+    /// Checked in the place of an unknown user's.
+    decoy: String,
+    by_account: Limiter<String>,
+    by_address: Limiter<IpAddr>,
+    registrations: Limiter<IpAddr>,
+}
+
+impl Auth {
+    /// Makes the decoy, which takes one hash.
+    pub(crate) fn new(rates: &Rates) -> anyhow::Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Self {
+            hashing: Semaphore::new(cores),
+            waiting: Semaphore::new(MOST_WAITING),
+            decoy: hash_now("a password that nobody has")?,
+            by_account: Limiter::per_minute(rates.logins_per_account),
+            by_address: Limiter::per_minute(rates.logins_per_address),
+            registrations: Limiter::per_minute(rates.registrations_per_address),
+        })
+    }
+
+    /// Whether another login may be tried.
+    pub(crate) fn may_log_in(&self, username: &str, from: IpAddr) -> Result<(), Rejection> {
+        self.by_address.check(&network(from), "logins from your address")?;
+        // Names longer than any real one are one account here: they must not fill the memory.
+        let account = if username.len() > 64 { String::new() } else { username.to_ascii_lowercase() };
+        self.by_account.check(&account, "logins of this account")
+    }
+
+    /// Whether another account may be made.
+    pub(crate) fn may_register(&self, from: IpAddr) -> Result<(), Rejection> {
+        self.registrations.check(&network(from), "registrations from your address")
+    }
+
+    /// The PHC form of a new password.
+    ///
+    /// # Errors
+    /// A password of a wrong length; too many callers at once.
+    pub(crate) async fn hash(&self, password: Zeroizing<String>) -> Result<String, Rejection> {
+        if !PASSWORD_BYTES.contains(&password.len()) {
+            return Err(Rejection::invalid("password", format!("has {} bytes; it must have {} to {}", password.len(), PASSWORD_BYTES.start(), PASSWORD_BYTES.end())));
+        }
+        let _turn = self.turn().await?;
+        let hashed = tokio::task::spawn_blocking(move || hash_now(&password)).await;
+        hashed.map_err(anyhow::Error::from).and_then(|hash| hash).map_err(|error| fault(&error))
+    }
+
+    /// Whether the password is the one behind `hash`; for an unknown user `hash` is `None`, and
+    /// the answer is no after the same work.
+    pub(crate) async fn verify(&self, password: Zeroizing<String>, hash: Option<String>) -> Result<bool, Rejection> {
+        if password.len() > *PASSWORD_BYTES.end() {
+            return Ok(false);
+        }
+        let _turn = self.turn().await?;
+        let (known, hash) = (hash.is_some(), hash.unwrap_or_else(|| self.decoy.clone()));
+        let right = tokio::task::spawn_blocking(move || Argon2::default().verify_password(password.as_bytes(), hash.as_str()).is_ok()).await;
+        right.map(|right| right && known).map_err(|error| fault(&error.into()))
+    }
+
+    async fn turn(&self) -> Result<(SemaphorePermit<'_>, SemaphorePermit<'_>), Rejection> {
+        let busy = |_| Rejection::new(Code::Busy, "too many logins at once; try again");
+        let waiting = self.waiting.try_acquire().map_err(busy)?;
+        let hashing = self.hashing.acquire().await.map_err(|_| Rejection::new(Code::Busy, "the pool is stopping; try again later"))?;
+        Ok((waiting, hashing))
+    }
+}
+
+fn fault(error: &anyhow::Error) -> Rejection {
+    tracing::error!(%error, "a password could not be hashed");
+    Rejection::new(Code::Busy, "the pool could not check the password now; try again")
+}
+
+fn hash_now(password: &str) -> anyhow::Result<String> {
+    let (memory, passes, lanes) = ARGON2;
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(memory, passes, lanes, None)?);
+    Ok(argon2.hash_password(password.as_bytes())?.to_string())
+}
+
+/// Whoever has an IPv6 address has at least a /64 of them.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (u128::MAX << 64)).into()),
+    }
+}
+
+/// A random password for the operator: 120 bits, easy to read aloud.
+pub(crate) fn random_password() -> Arc<str> {
+    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let bytes: [u8; 24] = rand::random();
+    bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect::<String>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(text: &str) -> Zeroizing<String> {
+        Zeroizing::new(text.to_owned())
+    }
+
+    #[tokio::test]
+    async fn only_the_right_password_of_a_known_user_passes() {
+        let auth = Auth::new(&Rates::default()).unwrap();
+        let hash = auth.hash(secret("correct horse")).await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        assert_eq!(auth.verify(secret("correct horse"), Some(hash.clone())).await, Ok(true));
+        assert_eq!(auth.verify(secret("wrong horse"), Some(hash)).await, Ok(false));
+        assert_eq!(auth.verify(secret("a password that nobody has"), None).await, Ok(false));
+    }
+
+    #[tokio::test]
+    async fn passwords_out_of_bounds_are_refused_by_name() {
+        let auth = Auth::new(&Rates::default()).unwrap();
+        for password in ["short", &"x".repeat(1025)] {
+            assert_eq!(auth.hash(secret(password)).await.unwrap_err().field, "password");
+        }
+    }
+
+    #[test]
+    fn one_account_cannot_be_tried_without_end() {
+        let auth = Auth::new(&Rates { logins_per_account: NonZeroU32::MIN, ..Rates::default() }).unwrap();
+        let from = IpAddr::from([127, 0, 0, 1]);
+        assert!(auth.may_log_in("Ada", from).is_ok());
+        assert_eq!(auth.may_log_in("ada", from).unwrap_err().code, Code::Busy);
+        assert!(auth.may_log_in("bob", from).is_ok());
+    }
+}

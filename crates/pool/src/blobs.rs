@@ -1,0 +1,254 @@
+//! Content-addressed files: inputs and outputs of tasks.
+//!
+//! A blob lies under `DATA/blobs/<aa>/<the other 62 digits>`. It is written to `tmp/`, hashed on
+//! the way, made durable, and renamed: a name in the store always has the whole content. What
+//! is left in `tmp/` is removed at the start. Start at [`Blobs::writer`] for streams, at
+//! [`Blobs::put`] for small content.
+//!
+//! Whoever may use a blob as an input is written down beside it (`refs/<user>/<digest>`): knowing
+//! a digest gives nobody the content, and nobody learns whether another user stored it.
+//!
+//! Blobs are kept for ever; collecting those that no task names is not done yet.
+//!
+//! Invariant: nothing half-written is ever visible; no caller chooses a file name.
+
+use crate::disk::Disk;
+use bytes::Bytes;
+use hivemind_model::spec::{BlobRef, Digest};
+use hivemind_model::{Bytes as Size, UserId};
+use sha2::{Digest as _, Sha256};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tempfile::NamedTempFile;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Streams that may be written at once.
+const MOST_WRITERS: usize = 128;
+
+/// Why content was not stored.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BlobError {
+    /// More came than was announced or is allowed.
+    #[error("more than the announced {0} bytes came")]
+    TooLong(u64),
+    /// Less came than was announced.
+    #[error("{got} of the announced {announced} bytes came")]
+    TooShort {
+        /// What came.
+        got: u64,
+        /// What was announced.
+        announced: u64,
+    },
+    /// Too many are being written.
+    #[error("too many uploads at once; try again later")]
+    Busy,
+    /// The disk is full, or fails.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+struct Inner {
+    root: PathBuf,
+    disk: Disk,
+    writers: Arc<Semaphore>,
+}
+
+/// See the module.
+#[derive(Clone)]
+pub(crate) struct Blobs {
+    inner: Arc<Inner>,
+}
+
+impl Blobs {
+    /// The store under `root`; removes what was not finished.
+    pub(crate) fn open(root: PathBuf, disk: Disk) -> io::Result<Self> {
+        let unfinished = root.join("tmp");
+        if unfinished.exists() {
+            fs::remove_dir_all(&unfinished)?;
+        }
+        fs::create_dir_all(&unfinished)?;
+        fs::create_dir_all(root.join("refs"))?;
+        Ok(Self { inner: Arc::new(Inner { root, disk, writers: Arc::new(Semaphore::new(MOST_WRITERS)) }) })
+    }
+
+    /// Begins a blob of exactly `size` bytes. Dropping the writer leaves nothing.
+    ///
+    /// # Errors
+    /// [`BlobError::Busy`] where too many are being written; a full disk.
+    pub(crate) async fn writer(&self, size: u64) -> Result<BlobWriter, BlobError> {
+        let permit = self.inner.writers.clone().try_acquire_owned().map_err(|_| BlobError::Busy)?;
+        let inner = self.inner.clone();
+        let file = blocking(move || {
+            inner.disk.room_for(size)?;
+            NamedTempFile::new_in(inner.root.join("tmp"))
+        })
+        .await?;
+        Ok(BlobWriter { part: Some(Part { file, hash: Sha256::new() }), size, written: 0, blobs: self.clone(), _permit: permit })
+    }
+
+    /// Stores content that is in memory.
+    pub(crate) async fn put(&self, content: Bytes) -> Result<BlobRef, BlobError> {
+        let digest = digest_of(&content);
+        let blob = BlobRef { digest, size: Size(content.len() as u64) };
+        let inner = self.inner.clone();
+        blocking(move || {
+            let path = inner.path(&digest);
+            if path.exists() {
+                // Another writer may have renamed it a moment ago and not synced the folder yet.
+                return File::open(parent(&path)?)?.sync_all();
+            }
+            inner.disk.room_for(content.len() as u64)?;
+            let mut file = NamedTempFile::new_in(inner.root.join("tmp"))?;
+            file.write_all(&content)?;
+            inner.keep(file, &digest)
+        })
+        .await?;
+        Ok(blob)
+    }
+
+    /// The size of a stored blob; `None` where there is none.
+    pub(crate) async fn size(&self, digest: Digest) -> io::Result<Option<u64>> {
+        let inner = self.inner.clone();
+        blocking(move || not_found_is_none(fs::metadata(inner.path(&digest)).map(|metadata| metadata.len()))).await
+    }
+
+    /// Opens a stored blob; `None` where there is none.
+    pub(crate) async fn read(&self, digest: Digest) -> io::Result<Option<File>> {
+        let inner = self.inner.clone();
+        blocking(move || not_found_is_none(File::open(inner.path(&digest)))).await
+    }
+
+    /// Writes down, durably, that `user` may use the blob as an input.
+    pub(crate) async fn allow(&self, user: UserId, digest: Digest) -> io::Result<()> {
+        let inner = self.inner.clone();
+        blocking(move || {
+            let path = inner.reference(user, &digest);
+            let folder = parent(&path)?;
+            make_folder(folder)?;
+            File::create(&path)?;
+            File::open(folder)?.sync_all()
+        })
+        .await
+    }
+
+    /// The size of a blob that `user` may use as an input; `None` where there is none.
+    pub(crate) async fn size_for(&self, user: UserId, digest: Digest) -> io::Result<Option<u64>> {
+        let inner = self.inner.clone();
+        let allowed = blocking(move || inner.reference(user, &digest).try_exists()).await?;
+        if allowed { self.size(digest).await } else { Ok(None) }
+    }
+}
+
+impl Inner {
+    fn path(&self, digest: &Digest) -> PathBuf {
+        let name = hex::encode(digest.0);
+        self.root.join(&name[..2]).join(&name[2..])
+    }
+
+    fn reference(&self, user: UserId, digest: &Digest) -> PathBuf {
+        self.root.join("refs").join(user.0.to_string()).join(hex::encode(digest.0))
+    }
+
+    /// Makes a finished temporary file durable and gives it its name.
+    fn keep(&self, file: NamedTempFile, digest: &Digest) -> io::Result<()> {
+        let path = self.path(digest);
+        let folder = parent(&path)?;
+        make_folder(folder)?;
+        file.as_file().sync_all()?;
+        file.persist(&path).map_err(|error| error.error)?;
+        File::open(folder)?.sync_all()
+    }
+}
+
+struct Part {
+    file: NamedTempFile,
+    hash: Sha256,
+}
+
+/// A blob that is being written.
+pub(crate) struct BlobWriter {
+    /// `None` after a failed write.
+    part: Option<Part>,
+    size: u64,
+    written: u64,
+    blobs: Blobs,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl BlobWriter {
+    /// Adds `data`.
+    ///
+    /// # Errors
+    /// More than announced; a full or failing disk. The blob is lost then.
+    pub(crate) async fn write(&mut self, data: Bytes) -> Result<(), BlobError> {
+        let total = self.written.saturating_add(data.len() as u64);
+        if total > self.size {
+            return Err(BlobError::TooLong(self.size));
+        }
+        let mut part = self.part.take().ok_or_else(|| io::Error::other("the upload has failed before"))?;
+        let part = blocking(move || {
+            part.hash.update(&data);
+            part.file.write_all(&data)?;
+            Ok(part)
+        })
+        .await?;
+        self.part = Some(part);
+        self.written = total;
+        Ok(())
+    }
+
+    /// Ends the blob: it is durable and has its name when this returns.
+    ///
+    /// # Errors
+    /// Less than announced; a full or failing disk. Nothing is left then.
+    pub(crate) async fn finish(mut self) -> Result<BlobRef, BlobError> {
+        if self.written != self.size {
+            return Err(BlobError::TooShort { got: self.written, announced: self.size });
+        }
+        let part = self.part.take().ok_or_else(|| io::Error::other("the upload has failed before"))?;
+        let inner = self.blobs.inner.clone();
+        let digest = blocking(move || {
+            let digest = Digest(part.hash.finalize().into());
+            inner.keep(part.file, &digest)?;
+            Ok(digest)
+        })
+        .await?;
+        Ok(BlobRef { digest, size: Size(self.size) })
+    }
+}
+
+/// SHA-256 of `content`.
+pub(crate) fn digest_of(content: &[u8]) -> Digest {
+    Digest(Sha256::digest(content).into())
+}
+
+/// Runs file work where it may block.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| io::Error::other(format!("file work did not end: {error}")))?
+}
+
+fn not_found_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn parent(path: &Path) -> io::Result<&Path> {
+    path.parent().ok_or_else(|| io::Error::other("a blob's path has a folder"))
+}
+
+/// Makes a folder, durably, where it is not there.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    match fs::create_dir(folder) {
+        Ok(()) => File::open(parent(folder)?)?.sync_all(),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,251 @@
+//! The board: what is durable and still live, for everybody who may not wait for the writer.
+//!
+//! Links check attempts here, watchers read states here, lists of nodes count reservations here.
+//! It follows the durable batches one by one and never runs ahead of them. Start at
+//! [`Board::follow`].
+//!
+//! Invariant: nothing is decided here; the engine alone decides.
+
+use hivemind_model::rows::{AttemptPhase, AttemptRow, NodeRow, Recovered, RowChanges};
+use hivemind_model::{AttemptRef, Bytes, ElementRef, MilliCores, NodeId, Resources, TaskId, TaskSpec, TaskState, UserId};
+use parking_lot::RwLock;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// An open task.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenTask {
+    /// Who pays.
+    pub(crate) user: UserId,
+    /// Where it stands.
+    pub(crate) state: TaskState,
+    /// What is asked for.
+    pub(crate) spec: Arc<TaskSpec>,
+}
+
+/// A live attempt.
+#[derive(Debug, Clone)]
+pub(crate) struct LiveAttempt {
+    /// Its number.
+    pub(crate) number: u32,
+    /// Where it is.
+    pub(crate) node: NodeId,
+    /// 0 to 100, as its node says.
+    pub(crate) percent: u8,
+    /// What happens, as its node says; empty: nothing to say.
+    pub(crate) note: Arc<str>,
+}
+
+/// What the attempts on a node use together.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Reserved {
+    /// How many there are.
+    pub(crate) attempts: i32,
+    /// What was promised to them.
+    pub(crate) resources: Resources,
+}
+
+/// How many tasks are open.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counts {
+    /// Waiting, or handed out and not started.
+    pub(crate) pending: i64,
+    /// Running.
+    pub(crate) running: i64,
+}
+
+#[derive(Default)]
+struct Inner {
+    tasks: HashMap<TaskId, OpenTask>,
+    live: HashMap<ElementRef, LiveAttempt>,
+    nodes: HashMap<NodeId, NodeRow>,
+    reserved: HashMap<NodeId, Reserved>,
+    counts: Counts,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Board {
+    inner: RwLock<Inner>,
+}
+
+impl Board {
+    /// The board as the store has it at the start.
+    pub(crate) fn recovered(rows: &Recovered) -> Self {
+        let mut inner = Inner::default();
+        rows.nodes.iter().for_each(|node| inner.put_node(node));
+        for task in &rows.tasks {
+            inner.put_task(task.progress.id, OpenTask { user: task.user, state: task.progress.state, spec: task.spec.clone() });
+        }
+        for row in &rows.attempts {
+            inner.put_attempt(row);
+        }
+        Self { inner: RwLock::new(inner) }
+    }
+
+    /// Takes in one durable batch; gives the attempts that ended in it.
+    pub(crate) fn follow(&self, rows: &RowChanges) -> Vec<AttemptRef> {
+        let mut inner = self.inner.write();
+        rows.nodes.iter().for_each(|node| inner.put_node(node));
+        for task in &rows.new_tasks {
+            inner.put_task(task.progress.id, OpenTask { user: task.user, state: task.progress.state, spec: task.spec.clone() });
+        }
+        // Attempts need the specifications of tasks that end in this very batch.
+        let ended = rows.attempts.iter().filter_map(|row| inner.put_attempt(row)).collect();
+        for progress in &rows.tasks {
+            inner.move_task(progress.id, progress.state);
+        }
+        for task in rows.new_tasks.iter().filter(|task| task.progress.state.is_terminal()) {
+            inner.move_task(task.progress.id, task.progress.state);
+        }
+        ended
+    }
+
+    /// The open task of that id.
+    pub(crate) fn task(&self, task: TaskId) -> Option<OpenTask> {
+        self.inner.read().tasks.get(&task).cloned()
+    }
+
+    /// The specification of an attempt that is live on `node`; `None` where it is not, or no longer.
+    pub(crate) fn live_on(&self, node: NodeId, attempt: AttemptRef) -> Option<Arc<TaskSpec>> {
+        let inner = self.inner.read();
+        let live = inner.live.get(&attempt.element)?;
+        let current = live.node == node && live.number == attempt.number;
+        current.then(|| inner.tasks.get(&attempt.element.task).map(|task| task.spec.clone()))?
+    }
+
+    /// True while the attempt is the live one of its element.
+    pub(crate) fn is_live(&self, attempt: AttemptRef) -> bool {
+        self.inner.read().live.get(&attempt.element).is_some_and(|live| live.number == attempt.number)
+    }
+
+    /// The live attempt of an element.
+    pub(crate) fn live(&self, element: ElementRef) -> Option<LiveAttempt> {
+        self.inner.read().live.get(&element).cloned()
+    }
+
+    /// Notes what a node says of an attempt; gives its user, or `None` where it is not live there.
+    pub(crate) fn note(&self, node: NodeId, attempt: AttemptRef, percent: u8, note: &str) -> Option<UserId> {
+        let mut inner = self.inner.write();
+        let user = inner.tasks.get(&attempt.element.task)?.user;
+        let live = inner.live.get_mut(&attempt.element)?;
+        if live.node != node || live.number != attempt.number {
+            return None;
+        }
+        live.percent = percent.min(100);
+        live.note = note.into();
+        Some(user)
+    }
+
+    /// Whose an open task is.
+    pub(crate) fn user_of(&self, task: TaskId) -> Option<UserId> {
+        self.inner.read().tasks.get(&task).map(|task| task.user)
+    }
+
+    /// The node of that id.
+    pub(crate) fn node(&self, node: NodeId) -> Option<NodeRow> {
+        self.inner.read().nodes.get(&node).cloned()
+    }
+
+    /// The name of a node; its id where it is unknown.
+    pub(crate) fn node_name(&self, node: NodeId) -> String {
+        self.inner.read().nodes.get(&node).map_or_else(|| node.to_string(), |row| row.name.clone())
+    }
+
+    /// The node of that name.
+    pub(crate) fn node_named(&self, name: &str) -> Option<NodeRow> {
+        self.inner.read().nodes.values().find(|row| row.name == name).cloned()
+    }
+
+    /// The nodes that have live attempts.
+    pub(crate) fn busy_nodes(&self) -> Vec<NodeId> {
+        let inner = self.inner.read();
+        inner.reserved.iter().filter(|(_, reserved)| reserved.attempts > 0).map(|(node, _)| *node).collect()
+    }
+
+    /// What the attempts on a node use.
+    pub(crate) fn reserved(&self, node: NodeId) -> Reserved {
+        self.inner.read().reserved.get(&node).copied().unwrap_or_default()
+    }
+
+    /// How many tasks are open.
+    pub(crate) fn counts(&self) -> Counts {
+        self.inner.read().counts
+    }
+}
+
+impl Inner {
+    fn put_node(&mut self, node: &NodeRow) {
+        self.nodes.insert(node.id, node.clone());
+    }
+
+    fn put_task(&mut self, id: TaskId, task: OpenTask) {
+        self.count(Some(task.state), 1);
+        if let Some(old) = self.tasks.insert(id, task) {
+            self.count(Some(old.state), -1);
+        }
+    }
+
+    fn move_task(&mut self, id: TaskId, state: TaskState) {
+        let old = if state.is_terminal() {
+            self.tasks.remove(&id).map(|task| task.state)
+        } else {
+            let old = self.tasks.get_mut(&id).map(|task| std::mem::replace(&mut task.state, state));
+            self.count(old.map(|_| state), 1);
+            old
+        };
+        self.count(old, -1);
+    }
+
+    fn count(&mut self, state: Option<TaskState>, by: i64) {
+        match state {
+            Some(TaskState::Pending) => self.counts.pending += by,
+            Some(TaskState::Running) => self.counts.running += by,
+            Some(TaskState::Completed | TaskState::Failed | TaskState::Cancelled) | None => {}
+        }
+    }
+
+    /// Takes in one attempt; gives it back where it has ended.
+    fn put_attempt(&mut self, row: &AttemptRow) -> Option<AttemptRef> {
+        let (element, number) = (row.attempt.element, row.attempt.number);
+        let current = self.live.get(&element).map(|live| (live.number, live.node));
+        match (&row.phase, current) {
+            (AttemptPhase::Ended { .. }, Some((live, node))) if live == number => {
+                self.live.remove(&element);
+                self.reserve(node, element.task, -1);
+                Some(row.attempt)
+            }
+            (AttemptPhase::Ended { .. }, _) => Some(row.attempt),
+            (AttemptPhase::Assigned | AttemptPhase::Running { .. }, Some((live, _))) if live >= number => None,
+            (AttemptPhase::Assigned | AttemptPhase::Running { .. }, older) => {
+                if let Some((_, node)) = older {
+                    self.reserve(node, element.task, -1);
+                }
+                self.live.insert(element, LiveAttempt { number, node: row.node, percent: 0, note: "".into() });
+                self.reserve(row.node, element.task, 1);
+                None
+            }
+        }
+    }
+
+    fn reserve(&mut self, node: NodeId, task: TaskId, by: i32) {
+        let need = self.tasks.get(&task).map(|task| task.spec.resources).unwrap_or_default();
+        let reserved = self.reserved.entry(node).or_default();
+        reserved.attempts += by;
+        let now = reserved.resources;
+        reserved.resources = if by > 0 { now.checked_add(&need).unwrap_or(now) } else { saturating_sub(now, need) };
+        if reserved.attempts <= 0 {
+            self.reserved.remove(&node);
+        }
+    }
+}
+
+/// What is left after `take`, not below zero in any quantity.
+pub(crate) fn saturating_sub(from: Resources, take: Resources) -> Resources {
+    Resources {
+        cpu: MilliCores(from.cpu.0.saturating_sub(take.cpu.0)),
+        memory: Bytes(from.memory.0.saturating_sub(take.memory.0)),
+        disk: Bytes(from.disk.0.saturating_sub(take.disk.0)),
+        gpus: from.gpus.saturating_sub(take.gpus),
+    }
+}

@@ -1,0 +1,71 @@
+//! The end of an attempt: taken only when everything it names is here and durable.
+//!
+//! Start at [`finish`].
+//!
+//! Invariant: no end is reported to the engine while a byte of its output is missing here.
+
+use crate::blobs::blocking;
+use crate::link::position;
+use crate::links::Outgoing;
+use crate::shared::Shared;
+use crate::status;
+use crate::writer::Refused;
+use hivemind_model::rows::Report;
+use hivemind_model::{AttemptRef, Bytes, Command, NodeId, Outcome};
+use hivemind_proto::worker::pool_event::Event;
+use hivemind_proto::worker::{FinishedAck, LogResend};
+use std::sync::Arc;
+use tonic::Status;
+
+/// Takes the end of an attempt, asks for missing output, or refuses it for good.
+pub(crate) async fn finish(shared: Arc<Shared>, node: NodeId, session: u64, attempt: AttemptRef, mut report: Report) -> Result<(), Status> {
+    let reply = |event| shared.live.links.send(node, session, Outgoing::Event(event));
+    let ack = |refusal: String| reply(Event::FinishedAck(FinishedAck { attempt: Some(attempt.into()), refusal }));
+    if let Err(rejection) = shared.live_attempt(node, attempt) {
+        ack(rejection.to_string());
+        return Ok(());
+    }
+    keep_to_the_cap(&mut report, shared.live.logs.cap());
+    let live = shared.live.clone();
+    let have = blocking(move || live.logs.lengths(attempt)).await.map_err(|error| status::file("reading logs", &error))?;
+    if have.stdout < report.logs.stdout.0 || have.stderr < report.logs.stderr.0 {
+        reply(Event::LogResend(LogResend { position: Some(position(attempt, have)) }));
+        return Ok(());
+    }
+    report.logs.stdout = Bytes(have.stdout);
+    report.logs.stderr = Bytes(have.stderr);
+    check_output(&shared, &mut report).await?;
+    if have.stdout > 0 || have.stderr > 0 {
+        let live = shared.live.clone();
+        blocking(move || live.logs.sync(attempt)).await.map_err(|error| status::file("keeping the output of a task", &error))?;
+    }
+    let pending = shared.writer.enqueue(Command::Finished { node, attempt, report }).await.map_err(|refused| status::refused(&refused))?;
+    match pending.reply().await {
+        Ok(_) => ack(String::new()),
+        Err(Refused::Rejected(rejection)) => ack(rejection.to_string()),
+        Err(refused) => return Err(status::refused(&refused)),
+    }
+    Ok(())
+}
+
+/// The pool keeps less of a stream than some worker may.
+fn keep_to_the_cap(report: &mut Report, cap: u64) {
+    for length in [&mut report.logs.stdout, &mut report.logs.stderr] {
+        if length.0 > cap {
+            length.0 = cap;
+            report.logs.cut = true;
+        }
+    }
+}
+
+/// An end that names an archive which is not here cannot be paid: the requester would get
+/// nothing. It is the node's failure, and the element is tried again.
+async fn check_output(shared: &Shared, report: &mut Report) -> Result<(), Status> {
+    let Some(output) = report.output else { return Ok(()) };
+    let stored = shared.blobs.size(output.digest).await.map_err(|error| status::file("reading an output", &error))?;
+    if stored != Some(output.size.0) {
+        report.output = None;
+        report.outcome = Outcome::Infrastructure { reason: format!("the node reported an output archive {} that it had not stored", output.digest) };
+    }
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! From a folder to a pool: the lock, keys, store, recovery or founding, and the operator.
+//!
+//! Start at [`found`]. Every step may be cut off by a crash and is completed by the next start.
+//!
+//! Invariant: nothing here is done twice on what is there already.
+
+use crate::auth::{Auth, random_password};
+use crate::blobs::Blobs;
+use crate::board::Board;
+use crate::clock::Clock;
+use crate::disk::Disk;
+use crate::hub::Hub;
+use crate::links::Links;
+use crate::liveness::Liveness;
+use crate::logs::Logs;
+use crate::shared::{Followers, Shared};
+use crate::tokens::Tokens;
+use crate::writer::{self, Writer, WriterFailure};
+use crate::{PoolConfig, Tuning};
+use anyhow::Context;
+use hivemind_engine::Engine;
+use hivemind_model::rows::{Recovered, Role};
+use hivemind_model::{Command, Timestamp};
+use hivemind_pki::Authority;
+use hivemind_store::{SqliteOptions, SqliteStore, Store};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+/// The name of the user who runs the pool.
+pub(crate) const OPERATOR: &str = "operator";
+
+/// What came of it.
+pub(crate) struct Founded {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) writer: JoinHandle<Result<(), WriterFailure>>,
+    pub(crate) store: Arc<SqliteStore>,
+    /// Names and addresses for the server's certificate.
+    pub(crate) server_names: Vec<String>,
+}
+
+/// Makes the folder and locks it for this process.
+pub(crate) fn lock(data: &Path) -> anyhow::Result<File> {
+    DirBuilder::new().recursive(true).mode(0o700).create(data).with_context(|| format!("cannot make the data folder {}", data.display()))?;
+    let path = data.join("pool.lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => anyhow::bail!("{} is in use by another pool; stop it, or choose another data folder", data.display()),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    }
+}
+
+/// Opens everything under the folder and starts the writer.
+pub(crate) async fn found(config: &PoolConfig, tuning: &Tuning, address: SocketAddr, writer_stop: CancellationToken) -> anyhow::Result<Founded> {
+    let data = &config.data;
+    let store = SqliteStore::open(&data.join("pool.db"), SqliteOptions::default()).await;
+    let store = Arc::new(store.with_context(|| format!("cannot open the store in {}", data.display()))?);
+    let (engine, rows, floor) = recover(store.as_ref(), config).await?;
+    let clock = Arc::new(Clock::from(floor));
+    let started_at = clock.now();
+    let engine = match engine {
+        Some(engine) => engine,
+        None => Engine::found(config.policy.clone(), started_at),
+    };
+    let authority = Authority::open(data, started_at).context("cannot open the certificate authority")?;
+    let disk = Disk::new(data, tuning.disk_reserve.0);
+    let logs = Logs::open(data.join("logs"), tuning.log_cap.0).context("cannot open the logs")?;
+    let live = Arc::new(Followers { board: Board::recovered(&rows), hub: Hub::default(), links: Links::new(started_at), logs });
+    let liveness = Liveness::new(Duration::from_millis(config.policy.lost_after.0), live.board.busy_nodes());
+    let (writer, task) = writer::spawn(engine, store.clone(), clock.clone(), live.clone(), writer_stop);
+    let auth = Auth::new(&tuning.rates)?;
+    ensure_operator(data, &rows, &auth, &writer).await?;
+    let shared = Shared {
+        policy: config.policy.clone(),
+        tokens: Tokens::open(&data.join("keys/jwt.pem"), clock.clone())?,
+        clock,
+        store: store.clone(),
+        writer,
+        live,
+        liveness,
+        blobs: Blobs::open(data.join("blobs"), disk).context("cannot open the blob store")?,
+        auth,
+        authority,
+        server_url: server_url(config, address),
+        started_at,
+        closing: CancellationToken::new(),
+    };
+    Ok(Founded { shared: Arc::new(shared), writer: task, store, server_names: server_names(config, address) })
+}
+
+/// The engine as it was, what is live, and the newest time in the store. No engine where no pool
+/// was founded yet.
+async fn recover(store: &dyn Store, config: &PoolConfig) -> anyhow::Result<(Option<Engine>, Recovered, Timestamp)> {
+    let Some((rows, books)) = store.recover().await.context("cannot read the stored pool")? else {
+        let counters = hivemind_model::rows::Counters { user: 1, node: 1, task: 1 };
+        let nothing = Recovered { users: Vec::new(), nodes: Vec::new(), tasks: Vec::new(), attempts: Vec::new(), used_tokens: Vec::new(), counters };
+        return Ok((None, nothing, Timestamp(0)));
+    };
+    let newest = store.journal(books.last_seq.saturating_sub(1), 1).await.context("cannot read the journal")?;
+    let entries = newest.iter().map(|entry| entry.at);
+    let tasks = rows.tasks.iter().map(|task| task.submitted_at);
+    let attempts = rows.attempts.iter().map(|attempt| attempt.assigned_at);
+    let nodes = rows.nodes.iter().map(|node| node.seen_at);
+    let floor = entries.chain(tasks).chain(attempts).chain(nodes).max().unwrap_or_default();
+    let engine = Engine::restore(config.policy.clone(), rows.clone(), books).context("the stored pool is damaged; restore it from a backup")?;
+    Ok((Some(engine), rows, floor))
+}
+
+/// Makes the operator's account where there is none.
+///
+/// The password is on disk before the account is made: a crash between the two leaves a password
+/// without an account, which the next start uses, and never an account without a password.
+async fn ensure_operator(data: &Path, rows: &Recovered, auth: &Auth, writer: &Writer) -> anyhow::Result<()> {
+    if rows.users.iter().any(|user| user.role == Role::Operator) {
+        return Ok(());
+    }
+    let path = data.join("operator.password");
+    let password = match std::fs::read_to_string(&path) {
+        Ok(text) => text.trim().to_owned(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let password = random_password();
+            hivemind_pki::write_private(&path, format!("{password}\n").as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+            password.to_string()
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    };
+    let password_hash = auth.hash(Zeroizing::new(password)).await.with_context(|| format!("{} holds no usable password; remove it and start again", path.display()))?;
+    let command = Command::Register { username: OPERATOR.into(), email: "operator@localhost.localdomain".into(), password_hash, role: Role::Operator };
+    writer.apply(command).await.context("cannot make the operator's account")?;
+    tracing::info!(path = %path.display(), "made the operator's account; its password is in the file");
+    Ok(())
+}
+
+fn host_name() -> Option<String> {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let usable = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
+    usable.then_some(name)
+}
+
+/// What join tokens say: the advertised address, else one that reaches the listener.
+fn server_url(config: &PoolConfig, address: SocketAddr) -> String {
+    if let Some(advertised) = &config.advertise {
+        return advertised.trim_end_matches('/').to_owned();
+    }
+    match host_name().filter(|_| address.ip().is_unspecified()) {
+        Some(name) => format!("https://{name}:{}", address.port()),
+        None => format!("https://{address}"),
+    }
+}
+
+fn server_names(config: &PoolConfig, address: SocketAddr) -> Vec<String> {
+    let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(Into::into).into();
+    names.extend(host_name());
+    names.extend(config.names.iter().cloned());
+    let advertised = config.advertise.as_deref().and_then(|url| url.parse::<http::Uri>().ok());
+    names.extend(advertised.and_then(|url| url.host().map(|host| host.trim_matches(['[', ']']).to_owned())));
+    if !address.ip().is_unspecified() {
+        names.push(address.ip().to_string());
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    names.retain(|name| seen.insert(name.to_ascii_lowercase()));
+    names
+}

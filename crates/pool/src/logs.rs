@@ -1,0 +1,307 @@
+//! What attempts write: one append-only file per stream and attempt.
+//!
+//! Files lie under `DATA/logs/<task / 1024>/<task>.<index>.<number>.out` and `.err`; where an
+//! attempt writes nothing there is no file. Bytes are taken only at the exact end of a stream, so
+//! a worker that sends again after a broken link repeats nothing and leaves out nothing. Start at
+//! [`Logs::append`].
+//!
+//! Old files are kept as long as their tasks; taking them away by age is not done yet.
+//!
+//! Invariant: a byte once taken is never changed; no message of a worker chooses a file name.
+
+use hivemind_model::AttemptRef;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Tasks whose files share a folder.
+const TASKS_PER_FOLDER: u64 = 1024;
+
+/// One of the two streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl Stream {
+    const fn extension(self) -> &'static str {
+        match self {
+            Self::Stdout => "out",
+            Self::Stderr => "err",
+        }
+    }
+
+    const fn index(self) -> usize {
+        match self {
+            Self::Stdout => 0,
+            Self::Stderr => 1,
+        }
+    }
+}
+
+/// How much of an attempt's streams is there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Lengths {
+    /// Bytes of standard output.
+    pub(crate) stdout: u64,
+    /// Bytes of standard error.
+    pub(crate) stderr: u64,
+}
+
+/// What followers see.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Bytes that can be read.
+    pub(crate) lengths: Lengths,
+    /// True once nothing more will come.
+    pub(crate) ended: bool,
+}
+
+/// What became of a piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Appended {
+    /// It is there, as far as the cap lets it be.
+    Taken,
+    /// Bytes before it are missing; this is what is there.
+    Gap(Lengths),
+}
+
+struct Open {
+    files: [Option<File>; 2],
+    lengths: [u64; 2],
+}
+
+struct AttemptLog {
+    open: Mutex<Open>,
+    seen: watch::Sender<Seen>,
+}
+
+/// See the module.
+pub(crate) struct Logs {
+    root: PathBuf,
+    cap: u64,
+    open: Mutex<HashMap<AttemptRef, Arc<AttemptLog>>>,
+}
+
+impl Logs {
+    /// Logs under `root`, each stream at most `cap` bytes.
+    pub(crate) fn open(root: PathBuf, cap: u64) -> io::Result<Self> {
+        fs::create_dir_all(&root)?;
+        Ok(Self { root, cap, open: Mutex::default() })
+    }
+
+    /// Most bytes of one stream.
+    pub(crate) const fn cap(&self) -> u64 {
+        self.cap
+    }
+
+    /// Adds `data`, which begins at `offset` of the stream. What is there already is skipped,
+    /// what is above the cap is dropped.
+    ///
+    /// # Errors
+    /// The file system's, a full disk among them; the stream is as it was.
+    pub(crate) fn append(&self, attempt: AttemptRef, stream: Stream, offset: u64, data: &[u8]) -> io::Result<Appended> {
+        let log = self.log(attempt)?;
+        let mut open = log.open.lock();
+        let have = open.lengths[stream.index()];
+        if offset > have && have < self.cap {
+            return Ok(Appended::Gap(open.lengths()));
+        }
+        let skip = usize::try_from(have.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let room = usize::try_from(self.cap - have.min(self.cap)).unwrap_or(usize::MAX);
+        let fresh = data.get(skip..).unwrap_or_default();
+        let fresh = &fresh[..fresh.len().min(room)];
+        if fresh.is_empty() {
+            return Ok(Appended::Taken);
+        }
+        self.file(&mut open, attempt, stream)?.write_all_at(fresh, have)?;
+        open.lengths[stream.index()] = have + fresh.len() as u64;
+        let lengths = open.lengths();
+        log.seen.send_modify(|seen| seen.lengths = lengths);
+        Ok(Appended::Taken)
+    }
+
+    /// How much of the attempt's streams is there.
+    pub(crate) fn lengths(&self, attempt: AttemptRef) -> io::Result<Lengths> {
+        if let Some(log) = self.open.lock().get(&attempt).cloned() {
+            return Ok(log.open.lock().lengths());
+        }
+        Ok(self.read_lengths(attempt)?.into())
+    }
+
+    /// Makes what is there survive a power cut.
+    pub(crate) fn sync(&self, attempt: AttemptRef) -> io::Result<()> {
+        let log = self.open.lock().get(&attempt).cloned();
+        let mut any = false;
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let open = log.as_ref().and_then(|log| log.open.lock().files[stream.index()].as_ref().map(File::try_clone));
+            let file = match open {
+                Some(file) => file?,
+                None => match File::open(self.path(attempt, stream)) {
+                    Ok(file) => file,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) => return Err(error),
+                },
+            };
+            file.sync_data()?;
+            any = true;
+        }
+        if any {
+            File::open(self.folder(attempt))?.sync_all()?;
+        }
+        Ok(())
+    }
+
+    /// Tells followers that nothing more comes, and closes the files.
+    pub(crate) fn end(&self, attempt: AttemptRef) {
+        let log = self.open.lock().remove(&attempt);
+        if let Some(log) = log {
+            log.seen.send_modify(|seen| seen.ended = true);
+        }
+    }
+
+    /// Follows a live attempt: lengths as they grow, until [`Logs::end`].
+    pub(crate) fn follow(&self, attempt: AttemptRef) -> io::Result<watch::Receiver<Seen>> {
+        Ok(self.log(attempt)?.seen.subscribe())
+    }
+
+    /// Reads at most `most` bytes from `offset`; fewer only at the end of what is there.
+    pub(crate) fn read(&self, attempt: AttemptRef, stream: Stream, offset: u64, most: usize) -> io::Result<Vec<u8>> {
+        let file = match File::open(self.path(attempt, stream)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let left = file.metadata()?.len().saturating_sub(offset);
+        let mut data = vec![0; usize::try_from(left).unwrap_or(most).min(most)];
+        let mut filled = 0;
+        while filled < data.len() {
+            match file.read_at(&mut data[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        data.truncate(filled);
+        Ok(data)
+    }
+
+    fn log(&self, attempt: AttemptRef) -> io::Result<Arc<AttemptLog>> {
+        let mut open = self.open.lock();
+        if let Some(log) = open.get(&attempt) {
+            return Ok(log.clone());
+        }
+        let lengths = self.read_lengths(attempt)?;
+        let seen = Seen { lengths: lengths.into(), ended: false };
+        let log = Arc::new(AttemptLog { open: Mutex::new(Open { files: [None, None], lengths }), seen: watch::channel(seen).0 });
+        open.insert(attempt, log.clone());
+        Ok(log)
+    }
+
+    fn file<'a>(&self, open: &'a mut Open, attempt: AttemptRef, stream: Stream) -> io::Result<&'a File> {
+        let slot = &mut open.files[stream.index()];
+        if slot.is_none() {
+            self.make_folder(attempt)?;
+            *slot = Some(OpenOptions::new().create(true).truncate(false).write(true).open(self.path(attempt, stream))?);
+        }
+        slot.as_ref().ok_or_else(|| io::Error::other("log file is not open"))
+    }
+
+    fn make_folder(&self, attempt: AttemptRef) -> io::Result<()> {
+        match fs::create_dir(self.folder(attempt)) {
+            Ok(()) => File::open(&self.root)?.sync_all(),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read_lengths(&self, attempt: AttemptRef) -> io::Result<[u64; 2]> {
+        Ok([length_of(&self.path(attempt, Stream::Stdout))?, length_of(&self.path(attempt, Stream::Stderr))?])
+    }
+
+    fn folder(&self, attempt: AttemptRef) -> PathBuf {
+        self.root.join((attempt.element.task.0 / TASKS_PER_FOLDER).to_string())
+    }
+
+    fn path(&self, attempt: AttemptRef, stream: Stream) -> PathBuf {
+        let AttemptRef { element, number } = attempt;
+        self.folder(attempt).join(format!("{}.{}.{number}.{}", element.task.0, element.index, stream.extension()))
+    }
+}
+
+impl Open {
+    fn lengths(&self) -> Lengths {
+        self.lengths.into()
+    }
+}
+
+impl From<[u64; 2]> for Lengths {
+    fn from([stdout, stderr]: [u64; 2]) -> Self {
+        Self { stdout, stderr }
+    }
+}
+
+fn length_of(path: &Path) -> io::Result<u64> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hivemind_model::{ElementRef, TaskId};
+
+    fn attempt(number: u32) -> AttemptRef {
+        ElementRef::only(TaskId(2049)).attempt(number)
+    }
+
+    #[test]
+    fn repeated_bytes_are_skipped_and_gaps_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = Logs::open(dir.path().join("logs"), 10).unwrap();
+        assert_eq!(logs.append(attempt(1), Stream::Stdout, 0, b"abc").unwrap(), Appended::Taken);
+        assert_eq!(logs.append(attempt(1), Stream::Stdout, 1, b"bcde").unwrap(), Appended::Taken);
+        assert_eq!(logs.append(attempt(1), Stream::Stdout, 0, b"abc").unwrap(), Appended::Taken);
+        let gap = Appended::Gap(Lengths { stdout: 5, stderr: 0 });
+        assert_eq!(logs.append(attempt(1), Stream::Stdout, 6, b"x").unwrap(), gap);
+        assert_eq!(logs.read(attempt(1), Stream::Stdout, 1, 100).unwrap(), b"bcde");
+        assert_eq!(logs.append(attempt(1), Stream::Stdout, 5, b"fghijklmn").unwrap(), Appended::Taken);
+        assert_eq!(logs.append(attempt(1), Stream::Stdout, 14, b"later").unwrap(), Appended::Taken);
+        assert_eq!(logs.read(attempt(1), Stream::Stdout, 0, 100).unwrap(), b"abcdefghij");
+    }
+
+    #[test]
+    fn what_was_written_is_found_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = Logs::open(dir.path().join("logs"), 100).unwrap();
+        logs.append(attempt(1), Stream::Stderr, 0, b"oh").unwrap();
+        logs.sync(attempt(1)).unwrap();
+        drop(logs);
+        let logs = Logs::open(dir.path().join("logs"), 100).unwrap();
+        assert_eq!(logs.lengths(attempt(1)).unwrap(), Lengths { stdout: 0, stderr: 2 });
+        assert_eq!(logs.append(attempt(1), Stream::Stderr, 2, b" no").unwrap(), Appended::Taken);
+        assert_eq!(logs.read(attempt(1), Stream::Stderr, 0, 100).unwrap(), b"oh no");
+        assert_eq!(logs.read(attempt(2), Stream::Stderr, 0, 100).unwrap(), b"");
+    }
+
+    #[test]
+    fn an_attempt_without_output_has_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = Logs::open(dir.path().join("logs"), 100).unwrap();
+        logs.append(attempt(1), Stream::Stdout, 0, b"").unwrap();
+        logs.sync(attempt(1)).unwrap();
+        assert_eq!(fs::read_dir(dir.path().join("logs")).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,169 @@
+//! `FollowLogs`: what the newest attempt wrote, and what it goes on to write.
+//!
+//! Start at [`start`]. A new attempt begins again at offset 0 under its own number.
+//!
+//! Invariant: bytes of one stream of one attempt are sent in order, without gap or repetition.
+
+use crate::blobs::blocking;
+use crate::hub::Event;
+use crate::logs::{Seen, Stream};
+use crate::shared::Shared;
+use crate::status;
+use futures::stream::BoxStream;
+use hivemind_model::rows::{AttemptPhase, AttemptRow, TaskRow};
+use hivemind_model::{AttemptRef, Rejection, TaskId, UserId};
+use hivemind_proto::v1::{FollowLogsRequest, LogChunk, log_chunk};
+use std::sync::Arc;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+/// Bytes in one message.
+const CHUNK: usize = 128 << 10;
+/// Messages on the way to one follower.
+const QUEUE: usize = 8;
+
+/// Sends the logs of a task that is the caller's.
+pub(super) fn start(shared: Arc<Shared>, row: &TaskRow, request: &FollowLogsRequest) -> Result<BoxStream<'static, Result<LogChunk, Status>>, Rejection> {
+    let offset = |field: &str, value: i64| u64::try_from(value).map_err(|_| Rejection::invalid(field, format!("{value} is negative")));
+    let offsets = [offset("stdout_offset", request.stdout_offset)?, offset("stderr_offset", request.stderr_offset)?];
+    let (out, stream) = mpsc::channel(QUEUE);
+    let events = shared.live.hub.subscribe(row.user);
+    let mut follower = Follower { shared, task: row.progress.id, user: row.user, offsets, out };
+    let follow = request.follow;
+    tokio::spawn(async move {
+        let ended = if follow { follower.follow(events).await } else { follower.once().await };
+        if let Err(Stopped::Fault(fault)) = ended {
+            // A follower that has gone wants no reason.
+            let _gone = follower.out.send(Err(fault)).await;
+        }
+    });
+    Ok(Box::pin(ReceiverStream::new(stream)))
+}
+
+struct Follower {
+    shared: Arc<Shared>,
+    task: TaskId,
+    user: UserId,
+    offsets: [u64; 2],
+    out: mpsc::Sender<Result<LogChunk, Status>>,
+}
+
+enum Stopped {
+    Gone,
+    Fault(Status),
+}
+
+impl Follower {
+    /// Sends what is there.
+    async fn once(&mut self) -> Result<(), Stopped> {
+        match self.newest().await? {
+            Some(row) => self.drain(row.attempt).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Sends what is there and what comes, until the task has ended.
+    async fn follow(&mut self, mut events: broadcast::Receiver<Event>) -> Result<(), Stopped> {
+        let mut told: Option<AttemptRef> = None;
+        let mut told_end = false;
+        loop {
+            // Asked before the attempt is: an attempt that a live task still gets makes an event.
+            let over = self.shared.live.board.task(self.task).is_none();
+            if let Some(row) = self.newest().await?.filter(|row| told != Some(row.attempt) || !told_end) {
+                if told.is_some_and(|told| told != row.attempt) {
+                    self.offsets = [0, 0];
+                }
+                told = Some(row.attempt);
+                // A row that is not ended is read again afterwards: the store may be a moment
+                // ahead of the board, and the end of the output must not be missed.
+                told_end = matches!(row.phase, AttemptPhase::Ended { .. });
+                self.attempt(&row).await?;
+                continue;
+            }
+            if over {
+                return Ok(());
+            }
+            self.wait(&mut events).await?;
+        }
+    }
+
+    /// Sends one attempt's output until it has ended.
+    async fn attempt(&mut self, row: &AttemptRow) -> Result<(), Stopped> {
+        let attempt = row.attempt;
+        if matches!(row.phase, AttemptPhase::Ended { .. }) {
+            return self.drain(attempt).await;
+        }
+        let mut seen = self.shared.live.logs.follow(attempt).map_err(|error| Stopped::Fault(status::file("reading logs", &error)))?;
+        loop {
+            let now = *seen.borrow_and_update();
+            self.drain(attempt).await?;
+            // The end may have come before this follower opened the log again.
+            if now.ended || !self.shared.live.board.is_live(attempt) {
+                self.shared.live.logs.end(attempt);
+                return self.drain(attempt).await;
+            }
+            self.changed(&mut seen).await?;
+        }
+    }
+
+    async fn changed(&self, seen: &mut watch::Receiver<Seen>) -> Result<(), Stopped> {
+        tokio::select! {
+            () = self.shared.closing.cancelled() => Err(stopping()),
+            () = self.out.closed() => Err(Stopped::Gone),
+            // The sender goes with the end of the attempt; the caller looks.
+            _ = seen.changed() => Ok(()),
+        }
+    }
+
+    async fn wait(&self, events: &mut broadcast::Receiver<Event>) -> Result<(), Stopped> {
+        loop {
+            let event = tokio::select! {
+                () = self.shared.closing.cancelled() => return Err(stopping()),
+                () = self.out.closed() => return Err(Stopped::Gone),
+                event = events.recv() => event,
+            };
+            match event {
+                Ok(Event::Moved(task, _) | Event::Attempt(task)) if task == self.task => return Ok(()),
+                Ok(_) => {}
+                Err(RecvError::Lagged(_)) => return Ok(()),
+                Err(RecvError::Closed) => {
+                    *events = self.shared.live.hub.subscribe(self.user);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Sends everything from the offsets on that is there now.
+    async fn drain(&mut self, attempt: AttemptRef) -> Result<(), Stopped> {
+        for (index, stream) in [Stream::Stdout, Stream::Stderr].into_iter().enumerate() {
+            loop {
+                let (live, offset) = (self.shared.live.clone(), self.offsets[index]);
+                let data = blocking(move || live.logs.read(attempt, stream, offset, CHUNK)).await;
+                let data = data.map_err(|error| Stopped::Fault(status::file("reading logs", &error)))?;
+                if data.is_empty() {
+                    break;
+                }
+                self.offsets[index] += data.len() as u64;
+                let wire = match stream {
+                    Stream::Stdout => log_chunk::Stream::Stdout,
+                    Stream::Stderr => log_chunk::Stream::Stderr,
+                };
+                let chunk = LogChunk { stream: wire.into(), offset: i64::try_from(offset).unwrap_or(i64::MAX), data: data.into(), attempt: attempt.number };
+                self.out.send(Ok(chunk)).await.map_err(|_| Stopped::Gone)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn newest(&self) -> Result<Option<AttemptRow>, Stopped> {
+        let rows = self.shared.store.newest_attempts(&[self.task]).await;
+        Ok(rows.map_err(|error| Stopped::Fault(status::store(&error)))?.pop())
+    }
+}
+
+fn stopping() -> Stopped {
+    Stopped::Fault(Status::unavailable("E_UNAVAILABLE: the pool is stopping; follow again from your offsets when it runs"))
+}

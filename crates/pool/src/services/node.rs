@@ -1,0 +1,195 @@
+//! `NodeService`: machines, as their owners see them.
+//!
+//! Invariant: a node's certificate speaks for that node only, a user's token for their nodes only.
+
+use super::auth::signing_fault;
+use super::refusal_or_fault;
+use crate::board::saturating_sub;
+use crate::links::Drains;
+use crate::liveness::Usage;
+use crate::shared::{Shared, has_bearer, operators_only};
+use crate::status;
+use crate::tokens::MAX_JOIN_SECONDS;
+use hivemind_model::command::NodeOffer;
+use hivemind_model::rows::NodeRow;
+use hivemind_model::{Bytes, Code, Command, Millis, MilliCores, Rejection, Resources, Timestamp, UserId};
+use hivemind_proto::v1::node_service_server::NodeService;
+use hivemind_proto::v1::{
+    CreateJoinTokenRequest, CreateJoinTokenResponse, ListNodesRequest, ListNodesResponse, NodeSummary, RegisterNodeRequest, RegisterNodeResponse, ResourceReportRequest, ResourceReportResponse,
+};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use tonic::{Request, Response, Status};
+
+/// The service.
+pub(crate) struct NodeCalls(pub(crate) Arc<Shared>);
+
+/// On whose word a node is changed.
+enum Speaker {
+    Owner(UserId),
+    Node(NodeRow),
+}
+
+#[tonic::async_trait]
+impl NodeService for NodeCalls {
+    async fn register_node(&self, request: Request<RegisterNodeRequest>) -> Result<Response<RegisterNodeResponse>, Status> {
+        let speaker = self.speaker(&request)?;
+        let checked = offer(request.into_inner()).and_then(|offer| Ok((owner(&speaker, &offer.name)?, offer)));
+        let outcome = match checked {
+            Ok((owner, offer)) => refusal_or_fault(self.0.writer.apply(Command::Enroll { owner, offer, token: None }).await)?,
+            Err(rejection) => Err(rejection),
+        };
+        Ok(Response::new(match outcome {
+            Ok(_) => RegisterNodeResponse { success: true, message: "registered; it takes work once its worker is linked".into(), vpn_config: String::new() },
+            Err(rejection) => RegisterNodeResponse { message: rejection.to_string(), ..RegisterNodeResponse::default() },
+        }))
+    }
+
+    async fn report_resource(&self, request: Request<ResourceReportRequest>) -> Result<Response<ResourceReportResponse>, Status> {
+        let speaker = self.speaker(&request)?;
+        let outcome = self.take_sample(&speaker, &request.into_inner());
+        Ok(Response::new(match outcome {
+            Ok(()) => ResourceReportResponse { success: true, message: "stored".into() },
+            Err(rejection) => ResourceReportResponse { success: false, message: rejection.to_string() },
+        }))
+    }
+
+    async fn list_nodes(&self, request: Request<ListNodesRequest>) -> Result<Response<ListNodesResponse>, Status> {
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        let owner = if request.get_ref().all {
+            operators_only(&caller)?;
+            None
+        } else {
+            Some(caller.id)
+        };
+        let rows = self.0.store.nodes(owner).await.map_err(|error| status::store(&error))?;
+        let mut owners: HashMap<UserId, String> = HashMap::from([(caller.id, caller.name.clone())]);
+        let mut nodes = Vec::with_capacity(rows.len());
+        for row in rows {
+            if !owners.contains_key(&row.owner) {
+                let user = self.0.store.user(row.owner).await.map_err(|error| status::store(&error))?;
+                owners.insert(row.owner, user.map_or_else(|| row.owner.to_string(), |user| user.username));
+            }
+            nodes.push(self.summary(&row, owners.get(&row.owner).cloned().unwrap_or_default()));
+        }
+        Ok(Response::new(ListNodesResponse { nodes }))
+    }
+
+    async fn create_join_token(&self, request: Request<CreateJoinTokenRequest>) -> Result<Response<CreateJoinTokenResponse>, Status> {
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        let seconds = match u32::try_from(request.get_ref().valid_seconds) {
+            Ok(0) => MAX_JOIN_SECONDS,
+            Ok(seconds) if seconds <= MAX_JOIN_SECONDS => seconds,
+            _ => return Err(status::rejected(&Rejection::invalid("valid_seconds", format!("{} is outside 1 to {MAX_JOIN_SECONDS}", request.get_ref().valid_seconds)))),
+        };
+        let shared = &self.0;
+        let issued = shared.tokens.issue_join(caller.id, Millis::from_secs(seconds.into()), &shared.server_url, &shared.authority.ca_hash());
+        let issued = issued.map_err(|error| signing_fault(&error))?;
+        Ok(Response::new(CreateJoinTokenResponse { join_token: issued.token, expires_at_unix_ms: issued.expires_at.0 }))
+    }
+}
+
+impl NodeCalls {
+    fn speaker<T>(&self, request: &Request<T>) -> Result<Speaker, Status> {
+        if has_bearer(request.metadata()) {
+            return Ok(Speaker::Owner(self.0.caller("", request.metadata())?.id));
+        }
+        match self.0.node_of(request) {
+            Ok(node) => Ok(Speaker::Node(node)),
+            Err(_) => Err(status::unauthenticated("this call needs `authorization: Bearer <user token>` metadata or a node certificate")),
+        }
+    }
+
+    fn take_sample(&self, speaker: &Speaker, report: &ResourceReportRequest) -> Result<(), Rejection> {
+        let unknown = || Rejection::field(Code::NotFound, "node_id", "no such node, or it is not yours");
+        let node = self.0.live.board.node_named(&report.node_id).ok_or_else(unknown)?;
+        if owner(speaker, &node.name)? != node.owner {
+            return Err(unknown());
+        }
+        let usage = Usage { cpu: report.cpu_usage, memory: report.memory_usage, disk: report.disk_usage, gpu: report.gpu_usage };
+        if let Some(field) = usage.fault() {
+            return Err(Rejection::invalid(field, "is not a percentage from 0 to 100"));
+        }
+        if report.active_tasks < 0 {
+            return Err(Rejection::invalid("active_tasks", format!("{} is negative", report.active_tasks)));
+        }
+        self.0.liveness.sample(node.id, usage);
+        Ok(())
+    }
+
+    fn summary(&self, row: &NodeRow, owner: String) -> NodeSummary {
+        let (silence, usage) = self.0.liveness.newest(row.id);
+        let reserved = self.0.live.board.reserved(row.id);
+        let free = saturating_sub(row.capacity, reserved.resources);
+        let seen_at = silence.map_or(row.seen_at, |silence| {
+            let millis = i64::try_from(silence.as_millis()).unwrap_or(i64::MAX);
+            Timestamp(self.0.clock.now().0.saturating_sub(millis)).max(row.seen_at)
+        });
+        let state = match (self.0.live.links.state(row.id), self.0.liveness.in_time(row.id)) {
+            (Some(Drains::No), _) => "online",
+            (Some(Drains::Yes), _) => "draining",
+            (None, true) => "silent",
+            (None, false) => "offline",
+        };
+        NodeSummary {
+            node_id: row.name.clone(),
+            owner,
+            state: state.into(),
+            cpu_millicores: i32::try_from(row.capacity.cpu.0).unwrap_or(i32::MAX),
+            memory_mb: wire_mib(row.capacity.memory),
+            disk_mb: wire_mib(row.capacity.disk),
+            gpus: i32::try_from(row.capacity.gpus).unwrap_or(i32::MAX),
+            gpu_info: row.gpu_info.clone(),
+            active_attempts: reserved.attempts,
+            seen_at_unix_ms: seen_at.0,
+            cpu_usage: usage.cpu,
+            memory_usage: usage.memory,
+            disk_usage: usage.disk,
+            gpu_usage: usage.gpu,
+            runtime: self.0.live.links.runtime(row.id),
+            free_cpu_millicores: i32::try_from(free.cpu.0).unwrap_or(i32::MAX),
+            free_memory_mb: wire_mib(free.memory),
+        }
+    }
+}
+
+/// Whole MiB as the wire carries them.
+pub(super) fn wire_mib(size: Bytes) -> i64 {
+    i64::try_from(size.mib()).unwrap_or(i64::MAX)
+}
+
+/// The owner on whose behalf `speaker` may change the node of that name.
+fn owner(speaker: &Speaker, name: &str) -> Result<UserId, Rejection> {
+    match speaker {
+        Speaker::Owner(user) => Ok(*user),
+        Speaker::Node(node) if node.name == name => Ok(node.owner),
+        Speaker::Node(node) => Err(Rejection::field(Code::Forbidden, "node_id", format!("the certificate is that of {}; a node speaks only for itself", node.name))),
+    }
+}
+
+fn offer(request: RegisterNodeRequest) -> Result<NodeOffer, Rejection> {
+    if !request.ip_address.is_empty() && request.ip_address.parse::<IpAddr>().is_err() {
+        return Err(Rejection::invalid("ip_address", "is not an IPv4 or IPv6 address; leave it empty if there is none"));
+    }
+    if !(0..=65_535).contains(&request.port) {
+        return Err(Rejection::invalid("port", format!("{} is outside 0 to 65535", request.port)));
+    }
+    if request.gpu_info.len() > 200 || request.gpu_info.chars().any(char::is_control) {
+        return Err(Rejection::invalid("gpu_info", "is longer than 200 bytes or contains a control character"));
+    }
+    let cores = quantity("cpu_cores", request.cpu_cores.into(), 1, 100_000)?;
+    let memory = quantity("memory_mb", request.memory_mb, 1, 1 << 30)?;
+    let disk = quantity("disk_gb", request.disk_gb, 0, 1 << 30)?;
+    let capacity = Resources {
+        cpu: MilliCores::from_cores(u32::try_from(cores).unwrap_or(u32::MAX)),
+        memory: Bytes::from_mib(memory),
+        disk: Bytes::from_gib(disk),
+        gpus: u32::from(request.has_gpu),
+    };
+    Ok(NodeOffer { name: request.node_id, capacity, gpu_info: request.gpu_info })
+}
+
+fn quantity(field: &str, value: i64, least: u64, most: u64) -> Result<u64, Rejection> {
+    u64::try_from(value).ok().filter(|value| (least..=most).contains(value)).ok_or_else(|| Rejection::invalid(field, format!("{value} is outside {least} to {most}")))
+}

@@ -1,0 +1,138 @@
+//! Content in and out: uploads of inputs, downloads of outputs.
+//!
+//! Invariant: an upload that does not end leaves nothing.
+
+use super::summary::report;
+use crate::blobs::blocking;
+use crate::shared::Shared;
+use crate::status;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use hivemind_model::rows::TaskRow;
+use hivemind_model::{Code, Rejection, TaskState};
+use hivemind_proto::v1::{DownloadChunk, UploadChunk, UploadResponse};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Status, Streaming};
+
+/// Bytes in one message.
+const CHUNK: usize = 256 << 10;
+/// Messages on the way to one reader.
+const QUEUE: usize = 4;
+/// A sender that is silent for longer has gone.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// Stores an upload, and lets its sender use it as an input.
+pub(super) async fn upload(shared: &Arc<Shared>, request: Request<Streaming<UploadChunk>>) -> Result<UploadResponse, Status> {
+    let (metadata, _, mut chunks) = request.into_parts();
+    let Some(first) = next(&mut chunks).await? else {
+        shared.caller("", &metadata)?;
+        return Err(status::rejected(&Rejection::invalid("size", "no message came; the first one names the size")));
+    };
+    let caller = shared.caller(&first.token, &metadata)?;
+    let most = shared.policy.limits.max_input_bytes;
+    let size = match u64::try_from(first.size) {
+        Ok(size) if size <= most.0 => size,
+        Ok(size) => return Err(status::rejected(&Rejection::field(Code::TooLarge, "size", format!("{size} bytes; at most {most} are taken")))),
+        Err(_) => return Err(status::rejected(&Rejection::invalid("size", format!("{} is negative", first.size)))),
+    };
+    let mut blob = shared.blobs.writer(size).await.map_err(|error| status::blob("size", &error))?;
+    let mut chunk = Some(first);
+    while let Some(UploadChunk { data, .. }) = chunk {
+        if !data.is_empty() {
+            blob.write(data).await.map_err(|error| status::blob("data", &error))?;
+        }
+        chunk = next(&mut chunks).await?;
+    }
+    let blob = blob.finish().await.map_err(|error| status::blob("size", &error))?;
+    shared.blobs.allow(caller.id, blob.digest).await.map_err(|error| status::file("storing content", &error))?;
+    Ok(UploadResponse { digest: blob.digest.to_string(), size: first_size(blob.size.0) })
+}
+
+/// The next message of a sender; one that is silent for too long has gone.
+pub(super) async fn next<T>(messages: &mut Streaming<T>) -> Result<Option<T>, Status> {
+    match tokio::time::timeout(SILENCE, messages.message()).await {
+        Ok(message) => message,
+        Err(_) => Err(Status::deadline_exceeded("E_TIMED_OUT: nothing came for a minute; nothing was stored; send it again")),
+    }
+}
+
+/// Sends the output archive of a completed task of the caller.
+pub(super) async fn download(shared: &Arc<Shared>, row: &TaskRow, offset: i64) -> Result<BoxStream<'static, Result<DownloadChunk, Status>>, Status> {
+    let refuse = |rejection: Rejection| Err(status::rejected(&rejection));
+    if row.progress.state != TaskState::Completed {
+        return refuse(Rejection::new(Code::Conflict, format!("{} is {}; only a completed task has output", row.progress.id, row.progress.state)));
+    }
+    let attempts = shared.store.newest_attempts(&[row.progress.id]).await.map_err(|error| status::store(&error))?;
+    let Some(blob) = attempts.last().and_then(report).and_then(|report| report.output) else {
+        return refuse(Rejection::new(Code::NotFound, format!("{} left no files under /task/output", row.progress.id)));
+    };
+    let Some(offset) = u64::try_from(offset).ok().filter(|offset| *offset <= blob.size.0) else {
+        return refuse(Rejection::invalid("offset", format!("{offset} is outside 0 to {}, the size of the archive", blob.size.0)));
+    };
+    let file = shared.blobs.read(blob.digest).await.map_err(|error| status::file("reading the output", &error))?;
+    let Some(file) = file else {
+        tracing::error!(task = %row.progress.id, digest = %blob.digest, "a stored output is missing");
+        return Err(Status::data_loss(format!("E_INTERNAL: the output of {} is missing in the pool; its operator finds the digest in the log", row.progress.id)));
+    };
+    let (out, stream) = mpsc::channel(QUEUE);
+    let head = DownloadChunk { size: first_size(blob.size.0), digest: blob.digest.to_string(), data: Bytes::new() };
+    let closing = shared.closing.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = closing.cancelled() => {}
+            () = send_head_and_file(out, head, file, offset) => {}
+        }
+    });
+    Ok(Box::pin(ReceiverStream::new(stream)))
+}
+
+async fn send_head_and_file(out: mpsc::Sender<Result<DownloadChunk, Status>>, head: DownloadChunk, file: File, offset: u64) {
+    if out.send(Ok(head)).await.is_err() {
+        return;
+    }
+    send_file(file, offset, |chunk| {
+        let out = out.clone();
+        async move { out.send(chunk.map(|data| DownloadChunk { data, ..DownloadChunk::default() })).await.is_ok() }
+    })
+    .await;
+}
+
+/// Reads `file` from `offset` and passes it on in chunks, as long as `send` says so.
+pub(super) async fn send_file<F: Future<Output = bool>>(file: File, offset: u64, send: impl Fn(Result<Bytes, Status>) -> F) {
+    let mut file = file;
+    let mut offset = Some(offset);
+    loop {
+        let from = offset.take();
+        let read = blocking(move || {
+            if let Some(from) = from {
+                file.seek(SeekFrom::Start(from))?;
+            }
+            let mut data = Vec::with_capacity(CHUNK);
+            file.by_ref().take(CHUNK as u64).read_to_end(&mut data)?;
+            Ok((file, data))
+        });
+        match read.await {
+            Ok((_, data)) if data.is_empty() => return,
+            Ok((again, data)) => {
+                file = again;
+                if !send(Ok(data.into())).await {
+                    return;
+                }
+            }
+            Err(error) => {
+                // Whether the fault still finds a reader changes nothing here.
+                let _heard = send(Err(status::file("reading content", &error))).await;
+                return;
+            }
+        }
+    }
+}
+
+fn first_size(size: u64) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}

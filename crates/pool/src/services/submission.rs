@@ -1,0 +1,160 @@
+//! From a submission's message to a command: defaults, files, words.
+//!
+//! Start at [`prepare`]. What is allowed is decided by `TaskSpec::check` alone; here only what
+//! has no place in a `TaskSpec` is refused (negative numbers, bad base64, unsplittable commands).
+//!
+//! Invariant: nothing is stored before every field has been checked.
+
+use super::token::once;
+use crate::blobs::{Blobs, digest_of};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use hivemind_model::command::Once;
+use hivemind_model::spec::{BlobRef, InputFile, MAX_FILES, TaskSpec};
+use hivemind_model::{Bytes as Size, Code, Command, Millis, MilliCores, Policy, Rejection, Resources, UserId};
+use hivemind_proto::v1::SubmitTaskRequest;
+use prost::Message;
+use std::sync::Arc;
+
+/// All files of one submission together, decoded.
+const MAX_INLINE: u64 = 8 << 20;
+/// Urgency of a task that names none.
+const DEFAULT_PRIORITY: u8 = 5;
+
+/// A checked submission whose files are not stored yet.
+pub(super) struct Draft {
+    /// The command.
+    pub(super) command: Command,
+    /// Contents to store before the command is given.
+    pub(super) contents: Vec<Bytes>,
+}
+
+/// Why a submission has no command.
+pub(super) enum Refusal {
+    /// The requester's to repair.
+    Rejected(Rejection),
+    /// The pool's.
+    Fault(std::io::Error),
+}
+
+impl From<Rejection> for Refusal {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+/// Fills in defaults, decodes and checks everything.
+pub(super) async fn prepare(user: UserId, request: SubmitTaskRequest, policy: &Policy, blobs: &Blobs) -> Result<Draft, Refusal> {
+    if request.files.len() + request.inputs.len() > MAX_FILES {
+        return Err(Rejection::field(Code::TooLarge, "files", format!("more than {MAX_FILES} files; pack them into an archive")).into());
+    }
+    let once = request_id(user, &request)?;
+    let mut files = uploaded(user, &request, blobs).await?;
+    let (inline, contents) = if request.files.is_empty() { Default::default() } else { decode_off_thread(request.files.clone()).await? };
+    files.extend(inline);
+    let spec = spec(request, files, policy)?;
+    spec.check(policy)?;
+    Ok(Draft { command: Command::Submit { user, spec: Arc::new(spec), once }, contents })
+}
+
+fn request_id(user: UserId, request: &SubmitTaskRequest) -> Result<Option<Once>, Rejection> {
+    once("request_id", user, &request.request_id, || {
+        let body = SubmitTaskRequest { token: String::new(), request_id: String::new(), ..request.clone() };
+        body.encode_to_vec()
+    })
+}
+
+fn spec(request: SubmitTaskRequest, files: Vec<InputFile>, policy: &Policy) -> Result<TaskSpec, Rejection> {
+    let limits = &policy.limits;
+    let or_default = |value: u64, make: fn(u64) -> Size, default: Size| if value == 0 { default } else { make(value) };
+    let runtime = natural("max_runtime", request.max_runtime)?;
+    let memory = natural("required_memory", request.required_memory)?;
+    let disk = natural("required_disk_mb", request.required_disk_mb)?;
+    let cores = natural("required_cpu_cores", request.required_cpu_cores.into())?.max(1);
+    let gpus = natural("required_gpus", request.required_gpus.into())?;
+    let priority = match request.priority {
+        0 => DEFAULT_PRIORITY,
+        given => u8::try_from(given).ok().filter(|given| (1..=10).contains(given)).ok_or_else(|| Rejection::invalid("priority", format!("{given} is outside 1 to 10 (10 is the most urgent)")))?,
+    };
+    Ok(TaskSpec {
+        command: words(&request)?,
+        name: request.task_name,
+        image: request.docker_image,
+        files,
+        priority,
+        max_runtime: if runtime == 0 { limits.default_runtime } else { Millis::from_secs(runtime) },
+        resources: Resources {
+            cpu: MilliCores::from_cores(u32::try_from(cores).unwrap_or(u32::MAX)),
+            memory: or_default(memory, Size::from_mib, limits.default_memory),
+            disk: or_default(disk, Size::from_mib, limits.default_disk),
+            gpus: u32::try_from(gpus).unwrap_or(u32::MAX),
+        },
+    })
+}
+
+fn natural(field: &str, value: i64) -> Result<u64, Rejection> {
+    u64::try_from(value).map_err(|_| Rejection::invalid(field, format!("{value} is negative; leave it 0 for the default")))
+}
+
+fn words(request: &SubmitTaskRequest) -> Result<Vec<String>, Rejection> {
+    match (request.command.is_empty(), request.argv.is_empty()) {
+        (_, true) => shell_words::split(&request.command).map_err(|_| Rejection::invalid("command", "a quotation mark is not closed; close it, or give exact words in argv")),
+        (true, false) => Ok(request.argv.clone()),
+        (false, false) => Err(Rejection::invalid("argv", "is given beside command; give one of the two")),
+    }
+}
+
+/// The uploaded inputs.
+///
+/// A digest is taken only from the user who uploaded the content. Anybody else gets "not found",
+/// whether the pool has it or not: a digest that became known must neither open another tenant's
+/// file nor tell that it is here.
+async fn uploaded(user: UserId, request: &SubmitTaskRequest, blobs: &Blobs) -> Result<Vec<InputFile>, Refusal> {
+    let mut files = Vec::with_capacity(request.inputs.len());
+    for input in &request.inputs {
+        let digest = input.digest.parse().map_err(|bad| Rejection::invalid("inputs", format!("`{}`: {bad}", cut(&input.digest))))?;
+        let size = blobs.size_for(user, digest).await.map_err(Refusal::Fault)?;
+        let size = size.ok_or_else(|| Rejection::field(Code::NotFound, "inputs", format!("{digest} was not uploaded by you; send it with Upload first")))?;
+        files.push(InputFile { path: input.path.clone(), blob: BlobRef { digest, size: Size(size) } });
+    }
+    Ok(files)
+}
+
+type Inline = (Vec<InputFile>, Vec<Bytes>);
+
+async fn decode_off_thread(files: Vec<String>) -> Result<Inline, Refusal> {
+    match tokio::task::spawn_blocking(move || decode(files)).await {
+        Ok(decoded) => decoded.map_err(Refusal::Rejected),
+        Err(error) => Err(Refusal::Fault(std::io::Error::other(error))),
+    }
+}
+
+fn decode(files: Vec<String>) -> Result<Inline, Rejection> {
+    let encoded: u64 = files.iter().map(|file| file.len() as u64).sum();
+    let too_large = || Rejection::field(Code::TooLarge, "files", format!("together more than {}; send large files with Upload and name their digests in inputs", Size(MAX_INLINE)));
+    // Four characters hold three bytes; the slack is for paths.
+    if encoded / 4 * 3 > MAX_INLINE + (MAX_FILES as u64) * 512 {
+        return Err(too_large());
+    }
+    let (mut inputs, mut contents, mut total) = (Vec::with_capacity(files.len()), Vec::with_capacity(files.len()), 0);
+    for file in &files {
+        let Some((path, content)) = file.split_once('=') else {
+            return Err(Rejection::invalid("files", format!("`{}` is not of the form path=<base64>", cut(file))));
+        };
+        let content = STANDARD.decode(content).map_err(|error| Rejection::invalid("files", format!("the content of `{}` is not base64: {error}", cut(path))))?;
+        total += content.len() as u64;
+        if total > MAX_INLINE {
+            return Err(too_large());
+        }
+        let blob = BlobRef { digest: digest_of(&content), size: Size(content.len() as u64) };
+        inputs.push(InputFile { path: path.to_owned(), blob });
+        contents.push(content.into());
+    }
+    Ok((inputs, contents))
+}
+
+/// The beginning of a text that came from outside, fit for a message.
+fn cut(text: &str) -> String {
+    text.chars().take(60).map(|c| if c.is_control() { '?' } else { c }).collect()
+}

@@ -1,0 +1,142 @@
+//! What every service of one pool shares.
+//!
+//! Start at [`Shared::caller`] for who calls. [`Shared`] is also where durable batches go: live
+//! tables first, then effects to the links and events to the watchers.
+//!
+//! Invariant: holds no engine; whoever wants a change asks the writer.
+
+use crate::auth::Auth;
+use crate::blobs::Blobs;
+use crate::board::Board;
+use crate::clock::Clock;
+use crate::hub::{Event, Hub};
+use crate::links::{Links, Outgoing};
+use crate::liveness::Liveness;
+use crate::logs::Logs;
+use crate::server::Peer;
+use crate::status;
+use crate::tokens::{Caller, Tokens};
+use crate::writer::{Outlet, Writer};
+use hivemind_model::rows::{NodeRow, Role, RowChanges};
+use hivemind_model::{AttemptRef, Code, Effect, NodeId, Policy, Rejection, TaskSpec, Timestamp};
+use hivemind_pki::Authority;
+use hivemind_proto::worker::{Stop, pool_event};
+use hivemind_store::Store;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Status};
+
+/// What follows durable batches.
+pub(crate) struct Followers {
+    /// What is live.
+    pub(crate) board: Board,
+    /// Watchers.
+    pub(crate) hub: Hub,
+    /// Workers.
+    pub(crate) links: Links,
+    /// Output of attempts.
+    pub(crate) logs: Logs,
+}
+
+/// See the module.
+pub(crate) struct Shared {
+    pub(crate) policy: Policy,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) writer: Writer,
+    pub(crate) live: Arc<Followers>,
+    pub(crate) liveness: Liveness,
+    pub(crate) blobs: Blobs,
+    pub(crate) auth: Auth,
+    pub(crate) tokens: Tokens,
+    pub(crate) authority: Authority,
+    /// The address in join tokens.
+    pub(crate) server_url: String,
+    pub(crate) started_at: Timestamp,
+    /// Fires when streams are to end.
+    pub(crate) closing: CancellationToken,
+}
+
+impl Outlet for Followers {
+    fn durable(&self, rows: RowChanges, effects: Vec<Effect>) {
+        let ended = self.board.follow(&rows);
+        for effect in effects {
+            match effect {
+                Effect::Assign { node, session, attempt, spec } => self.links.send(node, session, Outgoing::Assign(attempt, spec)),
+                Effect::Stop { node, session, attempt } => {
+                    let stop = pool_event::Event::Stop(Stop { attempt: Some(attempt.into()) });
+                    self.links.send(node, session, Outgoing::Event(stop));
+                }
+                Effect::TaskMoved { user, task, state } => self.hub.publish(user, Event::Moved(task, state)),
+            }
+        }
+        ended.into_iter().for_each(|attempt| self.logs.end(attempt));
+        for row in &rows.attempts {
+            let task = row.attempt.element.task;
+            if let Some(user) = self.board.user_of(task) {
+                self.hub.publish(user, Event::Attempt(task));
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Who calls: the bearer of the token in the message, else of the one in the metadata.
+    pub(crate) fn caller(&self, token: &str, metadata: &MetadataMap) -> Result<Arc<Caller>, Status> {
+        let token = if token.is_empty() { bearer(metadata)? } else { token };
+        if token.is_empty() {
+            return Err(status::unauthenticated("this call needs a token; log in, then send it in `token` or as `authorization: Bearer` metadata"));
+        }
+        self.tokens.user(token).map_err(|why| status::unauthenticated(&why.to_string()))
+    }
+
+    /// The node whose certificate the connection showed.
+    pub(crate) fn node_of<T>(&self, request: &Request<T>) -> Result<NodeRow, Status> {
+        let node = peer(request).and_then(|peer| peer.node);
+        let node = node.ok_or_else(|| status::unauthenticated("this call needs a node certificate; join with a join token first"))?;
+        self.live.board.node(node).ok_or_else(|| status::unauthenticated("this pool does not know the node of that certificate; join again"))
+    }
+
+    /// The specification of an attempt that is live on `node`.
+    pub(crate) fn live_attempt(&self, node: NodeId, attempt: AttemptRef) -> Result<Arc<TaskSpec>, Rejection> {
+        self.live.board.live_on(node, attempt).ok_or_else(|| stale(attempt))
+    }
+}
+
+/// The refusal of an attempt that is not, or no longer, live on the node that names it.
+pub(crate) fn stale(attempt: AttemptRef) -> Rejection {
+    Rejection::new(Code::Stale, format!("{attempt} is not live on this node; forget it"))
+}
+
+/// The refusal of everybody but operators.
+pub(crate) fn operators_only(caller: &Caller) -> Result<(), Status> {
+    match caller.role {
+        Role::Operator => Ok(()),
+        Role::Member => Err(status::rejected(&Rejection::new(Code::Forbidden, "only operators of the pool may do this"))),
+    }
+}
+
+/// Where a request comes from; the connection's own address, no header is believed.
+pub(crate) fn address<T>(request: &Request<T>) -> IpAddr {
+    peer(request).map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address.ip())
+}
+
+fn peer<T>(request: &Request<T>) -> Option<&Peer> {
+    request.extensions().get::<Peer>()
+}
+
+fn bearer(metadata: &MetadataMap) -> Result<&str, Status> {
+    let Some(value) = metadata.get("authorization") else { return Ok("") };
+    let text = value.to_str().ok().and_then(|text| text.split_once(' '));
+    match text {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
+        _ => Err(status::unauthenticated("authorization: is not `Bearer <token>`")),
+    }
+}
+
+/// Whether the metadata carries a bearer token at all.
+pub(crate) fn has_bearer(metadata: &MetadataMap) -> bool {
+    metadata.contains_key("authorization")
+}

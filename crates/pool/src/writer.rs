@@ -1,0 +1,241 @@
+//! The one writer: every change of the pool's state passes here, in order, in durable batches.
+//!
+//! Requests wait in a bounded queue. The writer takes what is there, applies it to the engine,
+//! and hands the changes of the whole batch to one `commit`. While that commit runs, the next
+//! batch is applied. Answers and effects leave only after their batch is durable, in order.
+//! Start at [`Loop::run`]; callers use [`Writer`].
+//!
+//! A commit that fails, or a panic in the engine, ends the writer: nothing of that batch is
+//! answered, and the pool has to start again from the store. There is no artificial wait: an
+//! idle writer commits a lone request at once, a busy one makes larger batches by itself.
+//!
+//! Invariant: no answer and no effect leaves before its batch is durable; nothing else in this
+//! crate changes the engine.
+
+use crate::clock::Clock;
+use hivemind_engine::Engine;
+use hivemind_ledger::LedgerChanges;
+use hivemind_model::rows::RowChanges;
+use hivemind_model::{Command, Effect, Reply, TaskId};
+use hivemind_store::{Store, StoreError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+mod handle;
+pub(crate) use handle::{Refused, Writer};
+
+/// Most requests in one batch.
+const MAX_BATCH: usize = 4096;
+/// Requests that may wait; senders of more wait for room.
+const QUEUE: usize = 2 * MAX_BATCH;
+/// Longest sleep of an idle writer with something due, so that a jump of the clock is noticed.
+const LONGEST_SLEEP_MS: u64 = 60_000;
+/// Sleep after a tick that had nothing to do although it was due.
+const IDLE_TICK_MS: u64 = 100;
+/// A lookup of a client-made id is trusted while fewer than this many such ids were applied
+/// since; the engine remembers more than that by itself.
+const LOOKUP_HORIZON: u64 = 32_768;
+
+/// Where a durable batch goes: live tables, worker links, watchers.
+pub(crate) trait Outlet: Send + Sync + 'static {
+    /// Called once per batch, in order, after it is durable. Must not block.
+    fn durable(&self, rows: RowChanges, effects: Vec<Effect>);
+}
+
+/// Why the writer, and with it the pool, stopped.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WriterFailure {
+    /// The store did not take a batch. Nothing of it was acknowledged.
+    #[error("the pool stopped: a batch could not be made durable; nothing of it was acknowledged; see to the database's disk, then start the pool again, it recovers from what is stored")]
+    Commit(#[source] StoreError),
+    /// A bug: the engine or the store panicked.
+    #[error("the pool stopped: {part} panicked, which is a bug; nothing of the open batch was acknowledged; start the pool again, it recovers from what is stored")]
+    Panicked {
+        /// Which part.
+        part: &'static str,
+    },
+}
+
+type Answer = (oneshot::Sender<Result<Reply, Refused>>, Result<Reply, Refused>);
+
+enum Request {
+    Apply { command: Command, looked_up_at: u64, reply: oneshot::Sender<Result<Reply, Refused>> },
+    WhyWaiting { tasks: Vec<TaskId>, reply: oneshot::Sender<Vec<Option<String>>> },
+}
+
+struct Committing {
+    done: JoinHandle<Result<RowChanges, StoreError>>,
+    effects: Vec<Effect>,
+    answers: Vec<Answer>,
+}
+
+/// Starts the writer. It ends after `stop` fired and everything taken was made durable.
+pub(crate) fn spawn(
+    engine: Engine,
+    store: Arc<dyn Store>,
+    clock: Arc<Clock>,
+    outlet: Arc<dyn Outlet>,
+    stop: CancellationToken,
+) -> (Writer, JoinHandle<Result<(), WriterFailure>>) {
+    let (sender, requests) = mpsc::channel(QUEUE);
+    let ids_applied = Arc::new(AtomicU64::new(0));
+    let writer = Writer::new(sender, store.clone(), ids_applied.clone());
+    let state = Loop { engine, store, clock, outlet, requests, ids_applied, answers: Vec::new(), dirty: true, committing: None, idle_tick: false };
+    (writer, tokio::spawn(state.run(stop)))
+}
+
+struct Loop {
+    engine: Engine,
+    store: Arc<dyn Store>,
+    clock: Arc<Clock>,
+    outlet: Arc<dyn Outlet>,
+    requests: mpsc::Receiver<Request>,
+    ids_applied: Arc<AtomicU64>,
+    /// Answers of the batch that is being applied.
+    answers: Vec<Answer>,
+    /// Whether something was applied, or is due, since the last hand-over.
+    dirty: bool,
+    committing: Option<Committing>,
+    idle_tick: bool,
+}
+
+impl Loop {
+    async fn run(mut self, stop: CancellationToken) -> Result<(), WriterFailure> {
+        let mut taken = Vec::with_capacity(MAX_BATCH);
+        let mut open = true;
+        loop {
+            if self.committing.is_none() && self.dirty {
+                self.hand_over();
+                continue;
+            }
+            if !open && self.committing.is_none() {
+                return Ok(());
+            }
+            let room = MAX_BATCH.saturating_sub(self.answers.len());
+            let sleep = if self.committing.is_none() && open { self.until_due() } else { None };
+            let next = tokio::select! {
+                biased;
+                () = stop.cancelled(), if open && !self.requests.is_closed() => Next::Close,
+                done = finished(&mut self.committing) => Next::Committed(done),
+                count = self.requests.recv_many(&mut taken, room.max(1)), if open && room > 0 => Next::Taken(count),
+                () = sleep_for(sleep) => Next::Due,
+            };
+            match next {
+                Next::Close => self.requests.close(),
+                Next::Committed(done) => self.deliver(done)?,
+                Next::Taken(count) => {
+                    open = count > 0;
+                    taken.drain(..).for_each(|request| self.take(request));
+                }
+                Next::Due => self.dirty = true,
+            }
+        }
+    }
+
+    fn take(&mut self, request: Request) {
+        match request {
+            Request::Apply { command, looked_up_at, reply } => {
+                let answer = self.apply(command, looked_up_at);
+                self.answers.push((reply, answer));
+                self.dirty = true;
+            }
+            Request::WhyWaiting { tasks, reply } => {
+                let reasons = tasks.into_iter().map(|task| self.engine.waiting_reason(task)).collect();
+                // The asker may have gone; then nobody wants the reasons.
+                let _gone = reply.send(reasons);
+            }
+        }
+    }
+
+    fn apply(&mut self, command: Command, looked_up_at: u64) -> Result<Reply, Refused> {
+        if handle::once_of(&command).is_some() {
+            let applied = self.ids_applied.load(Ordering::Acquire);
+            if applied.saturating_sub(looked_up_at) > LOOKUP_HORIZON {
+                return Err(Refused::LookUpAgain);
+            }
+            self.ids_applied.store(applied + 1, Ordering::Release);
+        }
+        self.engine.apply(command, self.clock.now()).map_err(Refused::Rejected)
+    }
+
+    /// Closes the batch and starts its commit. Called only while no commit runs.
+    fn hand_over(&mut self) {
+        self.dirty = false;
+        let now = self.clock.now();
+        let due = self.engine.next_due().is_some_and(|due| due <= now);
+        if due && let Err(rejection) = self.engine.apply(Command::Tick, now) {
+            tracing::error!(%rejection, "the engine refused a tick");
+        }
+        self.engine.schedule(now);
+        let batch = self.engine.take_batch();
+        let answers = std::mem::take(&mut self.answers);
+        let unchanged = batch.rows == RowChanges::default() && batch.ledger == LedgerChanges::default();
+        self.idle_tick = due && unchanged && answers.is_empty();
+        if unchanged {
+            self.publish(batch.rows, batch.effects, answers);
+            return;
+        }
+        let store = self.store.clone();
+        let (rows, ledger) = (batch.rows, batch.ledger);
+        let done = tokio::spawn(async move { store.commit(&rows, &ledger).await.map(|()| rows) });
+        self.committing = Some(Committing { done, effects: batch.effects, answers });
+    }
+
+    fn deliver(&mut self, (done, effects, answers): Committed) -> Result<(), WriterFailure> {
+        match done {
+            Ok(Ok(rows)) => {
+                self.publish(rows, effects, answers);
+                Ok(())
+            }
+            Ok(Err(error)) => Err(WriterFailure::Commit(error)),
+            Err(_) => Err(WriterFailure::Panicked { part: "the store" }),
+        }
+    }
+
+    fn publish(&self, rows: RowChanges, effects: Vec<Effect>, answers: Vec<Answer>) {
+        self.outlet.durable(rows, effects);
+        for (reply, answer) in answers {
+            // A caller that has gone does not undo what is durable.
+            let _gone = reply.send(answer);
+        }
+    }
+
+    /// How long to sleep until something is due; `None` where nothing is.
+    fn until_due(&self) -> Option<Duration> {
+        let due = self.engine.next_due()?;
+        let least = if self.idle_tick { IDLE_TICK_MS } else { 1 };
+        Some(Duration::from_millis(due.since(self.clock.now()).0.clamp(least, LONGEST_SLEEP_MS)))
+    }
+}
+
+/// What the writer does next.
+enum Next {
+    Close,
+    Committed(Committed),
+    Taken(usize),
+    Due,
+}
+
+async fn sleep_for(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+type Committed = (Result<Result<RowChanges, StoreError>, tokio::task::JoinError>, Vec<Effect>, Vec<Answer>);
+
+/// Waits for the running commit and takes it out; never ends where none runs.
+async fn finished(committing: &mut Option<Committing>) -> Committed {
+    let Some(running) = committing.as_mut() else { return std::future::pending().await };
+    let done = (&mut running.done).await;
+    let (effects, answers) = committing.take().map(|batch| (batch.effects, batch.answers)).unwrap_or_default();
+    (done, effects, answers)
+}
+
+#[cfg(test)]
+mod tests;

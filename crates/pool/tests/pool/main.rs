@@ -1,0 +1,13 @@
+//! The pool from outside, over real TLS.
+//!
+//! Invariant: no test sleeps; each waits on a condition, with a deadline.
+#![allow(clippy::unwrap_used)]
+
+mod accounts;
+mod links;
+mod money;
+mod nodes;
+mod restart;
+mod streams;
+mod submissions;
+mod support;

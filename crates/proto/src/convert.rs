@@ -1,0 +1,303 @@
+//! What the worker link's messages mean in the model's words.
+//!
+//! Towards the wire everything is representable. From the wire a message may lack a part or hold
+//! a number that no pool gives out: that is a [`BadMessage`]. Texts for people are cut and
+//! cleaned, because the other end of the link is a stranger's machine.
+//!
+//! Invariant: nothing here decides what is allowed, only what is well formed.
+
+use crate::worker;
+use hivemind_model::command::NodeOffer;
+use hivemind_model::rows::{LogLengths, Report};
+use hivemind_model::spec::{BlobRef, Digest, InputFile, MAX_FILES, TaskSpec, check_path};
+use hivemind_model::units::{Bytes, Millis, MilliCores};
+use hivemind_model::{AttemptRef, ElementRef, Metering, Outcome, Resources, TaskId};
+
+/// Longest text for people that is taken from the wire, in bytes.
+pub const MAX_TEXT_BYTES: usize = 4 << 10;
+/// Longest name or identifier that is taken from the wire, in bytes.
+const MAX_WORD_BYTES: usize = 512;
+
+/// A message that no honest peer of this release sends.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {why}")]
+pub struct BadMessage {
+    /// The part at fault, as the .proto file names it.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl BadMessage {
+    /// A fault of `field`.
+    #[must_use]
+    pub fn new(field: &'static str, why: impl Into<String>) -> Self {
+        Self { field, why: why.into() }
+    }
+}
+
+/// At most [`MAX_TEXT_BYTES`] of a text for people, cut between characters, with control
+/// characters (but line breaks and tabs) replaced: it may end up on a terminal.
+#[must_use]
+pub fn bounded(text: &str) -> String {
+    let clean = text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { char::REPLACEMENT_CHARACTER } else { c });
+    let mut kept = String::with_capacity(text.len().min(MAX_TEXT_BYTES));
+    for c in clean {
+        if kept.len() + c.len_utf8() > MAX_TEXT_BYTES {
+            break;
+        }
+        kept.push(c);
+    }
+    kept
+}
+
+impl From<AttemptRef> for worker::AttemptRef {
+    fn from(attempt: AttemptRef) -> Self {
+        Self { task: attempt.element.task.0, index: attempt.element.index, number: attempt.number }
+    }
+}
+
+/// The attempt that a message is about.
+///
+/// # Errors
+/// Where it is missing, or its numbers are none that a pool gives out.
+pub fn attempt(message: Option<worker::AttemptRef>) -> Result<AttemptRef, BadMessage> {
+    let named = message.ok_or_else(|| missing("attempt"))?;
+    if named.number == 0 {
+        return Err(BadMessage::new("attempt.number", "is 0; attempts are numbered from 1"));
+    }
+    let task = TaskId(storable("attempt.task", named.task)?);
+    Ok(ElementRef { task, index: named.index }.attempt(named.number))
+}
+
+/// Each of several attempts.
+///
+/// # Errors
+/// As of [`attempt`], of the first that is not well formed.
+pub fn attempts(messages: &[worker::AttemptRef]) -> Result<Vec<AttemptRef>, BadMessage> {
+    messages.iter().map(|message| attempt(Some(*message))).collect()
+}
+
+impl From<&TaskSpec> for worker::TaskSpec {
+    fn from(spec: &TaskSpec) -> Self {
+        let file = |file: &InputFile| worker::InputFile { path: file.path.clone(), digest: file.blob.digest.to_string(), size: file.blob.size.0 };
+        Self {
+            image: spec.image.clone(),
+            command: spec.command.clone(),
+            files: spec.files.iter().map(file).collect(),
+            max_runtime_ms: spec.max_runtime.0,
+            cpu_millicores: spec.resources.cpu.0,
+            memory_bytes: spec.resources.memory.0,
+            disk_bytes: spec.resources.disk.0,
+            gpus: spec.resources.gpus,
+            name: spec.name.clone(),
+            priority: u32::from(spec.priority),
+        }
+    }
+}
+
+/// What a worker is to do.
+///
+/// # Errors
+/// Where a part is missing, a path would leave the task's folder, or a digest is none.
+pub fn task_spec(message: Option<worker::TaskSpec>) -> Result<TaskSpec, BadMessage> {
+    let spec = message.ok_or_else(|| missing("spec"))?;
+    if spec.image.is_empty() {
+        return Err(missing("spec.image"));
+    }
+    if spec.files.len() > MAX_FILES {
+        return Err(BadMessage::new("spec.files", format!("{} files; at most {MAX_FILES}", spec.files.len())));
+    }
+    if spec.max_runtime_ms == 0 {
+        return Err(missing("spec.max_runtime_ms"));
+    }
+    let priority = u8::try_from(spec.priority).ok().filter(|value| (1..=10).contains(value));
+    let resources = resources("spec", spec.cpu_millicores, spec.memory_bytes, spec.disk_bytes, spec.gpus)?;
+    Ok(TaskSpec {
+        name: bounded(&spec.name),
+        image: spec.image,
+        command: spec.command,
+        files: spec.files.into_iter().map(input_file).collect::<Result<_, _>>()?,
+        priority: priority.ok_or_else(|| BadMessage::new("spec.priority", format!("{} is outside 1 to 10", spec.priority)))?,
+        max_runtime: Millis(storable("spec.max_runtime_ms", spec.max_runtime_ms)?),
+        resources,
+    })
+}
+
+fn input_file(message: worker::InputFile) -> Result<InputFile, BadMessage> {
+    check_path("path", &message.path).map_err(|why| BadMessage::new("spec.files.path", why.text))?;
+    let digest = digest("spec.files.digest", &message.digest)?;
+    let size = Bytes(storable("spec.files.size", message.size)?);
+    Ok(InputFile { path: message.path, blob: BlobRef { digest, size } })
+}
+
+impl From<&Outcome> for worker::Outcome {
+    fn from(outcome: &Outcome) -> Self {
+        use worker::outcome::Kind;
+        let (kind, exit_code, reason) = match outcome {
+            Outcome::Exited { code } => (Kind::Exited, *code, ""),
+            Outcome::OutOfMemory => (Kind::OutOfMemory, 0, ""),
+            Outcome::TimedOut => (Kind::TimedOut, 0, ""),
+            Outcome::CannotStart { reason } => (Kind::CannotStart, 0, reason.as_str()),
+            Outcome::BadImage { reason } => (Kind::BadImage, 0, reason.as_str()),
+            Outcome::Cancelled => (Kind::Cancelled, 0, ""),
+            Outcome::Infrastructure { reason } => (Kind::Infrastructure, 0, reason.as_str()),
+        };
+        Self { kind: kind.into(), exit_code, reason: bounded(reason) }
+    }
+}
+
+/// How an attempt ended.
+///
+/// # Errors
+/// Where it is missing or of no known kind.
+pub fn outcome(message: Option<&worker::Outcome>) -> Result<Outcome, BadMessage> {
+    use worker::outcome::Kind;
+    let told = message.ok_or_else(|| missing("outcome"))?;
+    let reason = || bounded(&told.reason);
+    match Kind::try_from(told.kind) {
+        Ok(Kind::Exited) => Ok(Outcome::Exited { code: told.exit_code }),
+        Ok(Kind::OutOfMemory) => Ok(Outcome::OutOfMemory),
+        Ok(Kind::TimedOut) => Ok(Outcome::TimedOut),
+        Ok(Kind::CannotStart) => Ok(Outcome::CannotStart { reason: reason() }),
+        Ok(Kind::BadImage) => Ok(Outcome::BadImage { reason: reason() }),
+        Ok(Kind::Cancelled) => Ok(Outcome::Cancelled),
+        Ok(Kind::Infrastructure) => Ok(Outcome::Infrastructure { reason: reason() }),
+        Ok(Kind::Unspecified) | Err(_) => Err(BadMessage::new("outcome.kind", format!("{} is no kind of outcome", told.kind))),
+    }
+}
+
+/// The message that reports the end of `attempt`.
+#[must_use]
+pub fn attempt_finished(attempt: AttemptRef, report: &Report) -> worker::AttemptFinished {
+    worker::AttemptFinished {
+        attempt: Some(attempt.into()),
+        outcome: Some((&report.outcome).into()),
+        wall_ms: report.metering.wall.0,
+        cpu_ms: report.metering.cpu.0,
+        peak_memory_bytes: report.metering.peak_memory.0,
+        stdout_bytes: report.logs.stdout.0,
+        stderr_bytes: report.logs.stderr.0,
+        logs_cut: report.logs.cut,
+        image_id: report.image_id.clone(),
+        output_digest: report.output.map(|blob| blob.digest.to_string()).unwrap_or_default(),
+        output_bytes: report.output.map_or(0, |blob| blob.size.0),
+    }
+}
+
+/// Which attempt ended, and what is reported of it.
+///
+/// # Errors
+/// Where a part is missing or a number cannot be stored.
+pub fn report(message: &worker::AttemptFinished) -> Result<(AttemptRef, Report), BadMessage> {
+    let metering = Metering {
+        wall: Millis(storable("wall_ms", message.wall_ms)?),
+        cpu: Millis(storable("cpu_ms", message.cpu_ms)?),
+        peak_memory: Bytes(storable("peak_memory_bytes", message.peak_memory_bytes)?),
+    };
+    let logs = LogLengths {
+        stdout: Bytes(storable("stdout_bytes", message.stdout_bytes)?),
+        stderr: Bytes(storable("stderr_bytes", message.stderr_bytes)?),
+        cut: message.logs_cut,
+    };
+    let report = Report { outcome: outcome(message.outcome.as_ref())?, metering, logs, image_id: word("image_id", &message.image_id)?, output: output(message)? };
+    Ok((attempt(message.attempt)?, report))
+}
+
+fn output(message: &worker::AttemptFinished) -> Result<Option<BlobRef>, BadMessage> {
+    match (message.output_digest.as_str(), message.output_bytes) {
+        ("", 0) => Ok(None),
+        ("", _) => Err(missing("output_digest")),
+        (text, size) => Ok(Some(BlobRef { digest: digest("output_digest", text)?, size: Bytes(storable("output_bytes", size)?) })),
+    }
+}
+
+/// The message in which a machine says what it offers, with the kind of runtime and the release
+/// of its worker for people.
+#[must_use]
+pub fn wire_offer(offer: &NodeOffer, runtime: &str, version: &str) -> worker::NodeOffer {
+    worker::NodeOffer {
+        name: offer.name.clone(),
+        cpu_millicores: offer.capacity.cpu.0,
+        memory_bytes: offer.capacity.memory.0,
+        disk_bytes: offer.capacity.disk.0,
+        gpus: offer.capacity.gpus,
+        gpu_info: offer.gpu_info.clone(),
+        runtime: runtime.to_owned(),
+        version: version.to_owned(),
+    }
+}
+
+/// What a machine offers. Its name is checked by the engine.
+///
+/// # Errors
+/// Where it is missing, its name is too long to be one, or a number cannot be stored.
+pub fn node_offer(message: Option<&worker::NodeOffer>) -> Result<NodeOffer, BadMessage> {
+    let offer = message.ok_or_else(|| missing("offer"))?;
+    Ok(NodeOffer {
+        name: word("offer.name", &offer.name)?,
+        capacity: resources("offer", offer.cpu_millicores, offer.memory_bytes, offer.disk_bytes, offer.gpus)?,
+        gpu_info: bounded(&offer.gpu_info),
+    })
+}
+
+/// How much of an attempt's streams one side has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogPosition {
+    /// Of which attempt.
+    pub attempt: AttemptRef,
+    /// Bytes of standard output.
+    pub stdout: Bytes,
+    /// Bytes of standard error.
+    pub stderr: Bytes,
+}
+
+impl From<LogPosition> for worker::LogPosition {
+    fn from(position: LogPosition) -> Self {
+        Self { attempt: Some(position.attempt.into()), stdout_bytes: position.stdout.0, stderr_bytes: position.stderr.0 }
+    }
+}
+
+/// How much of an attempt's streams the other side has.
+///
+/// # Errors
+/// Where a part is missing or a number cannot be stored.
+pub fn log_position(message: Option<worker::LogPosition>) -> Result<LogPosition, BadMessage> {
+    let position = message.ok_or_else(|| missing("position"))?;
+    Ok(LogPosition {
+        attempt: attempt(position.attempt)?,
+        stdout: Bytes(storable("position.stdout_bytes", position.stdout_bytes)?),
+        stderr: Bytes(storable("position.stderr_bytes", position.stderr_bytes)?),
+    })
+}
+
+fn resources(of: &'static str, cpu: u32, memory: u64, disk: u64, gpus: u32) -> Result<Resources, BadMessage> {
+    Ok(Resources { cpu: MilliCores(cpu), memory: Bytes(storable(of, memory)?), disk: Bytes(storable(of, disk)?), gpus })
+}
+
+/// A digest in its usual form.
+///
+/// # Errors
+/// Names `field` where it is none.
+pub fn digest(field: &'static str, text: &str) -> Result<Digest, BadMessage> {
+    text.parse().map_err(|why: hivemind_model::spec::BadDigest| BadMessage::new(field, why.to_string()))
+}
+
+/// Databases store signed numbers: what does not fit in 63 bits is refused at the door.
+fn storable(field: &'static str, value: u64) -> Result<u64, BadMessage> {
+    if i64::try_from(value).is_ok() { Ok(value) } else { Err(BadMessage::new(field, format!("{value} is larger than any real quantity"))) }
+}
+
+fn word(field: &'static str, text: &str) -> Result<String, BadMessage> {
+    if text.len() > MAX_WORD_BYTES || text.chars().any(char::is_control) {
+        return Err(BadMessage::new(field, "is longer than 512 bytes or contains a control character"));
+    }
+    Ok(text.to_owned())
+}
+
+fn missing(field: &'static str) -> BadMessage {
+    BadMessage::new(field, "is missing")
+}
+
+#[cfg(test)]
+mod tests;

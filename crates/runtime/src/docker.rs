@@ -1,1 +1,0 @@
-//! Real containers through the Docker API.

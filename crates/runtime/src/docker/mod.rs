@@ -1,0 +1,146 @@
+//! Real containers through the Docker API.
+//!
+//! Start at [`DockerRuntime`]. One attempt is followed from top to bottom in [`run`]; what its
+//! container may do is decided in [`create`] alone; the rest is one file per thing that a
+//! container needs: its [`image`], its [`volume`], its [`inputs`] and [`outputs`], its
+//! [`streams`], the [`meter`] beside it, and the three ways it is removed ([`cleaner`] after it
+//! ended, [`sweep`] at the next start, [`reaper`] after the agent was killed).
+//!
+//! Invariant: the `docker` program is never called, and no path of this machine is ever mounted
+//! into a container.
+
+use crate::{Check, Finished, Job, Runtime, Sink, Stop};
+use async_trait::async_trait;
+use bollard::Docker;
+use hivemind_model::state::{Metering, Outcome};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+mod cleaner;
+mod create;
+mod daemon;
+mod health;
+mod image;
+mod inputs;
+mod meter;
+mod outputs;
+mod pull;
+mod reaper;
+mod run;
+mod streams;
+mod sweep;
+mod volume;
+
+pub use reaper::{Reaped, Reaper, reap, spawn_reaper};
+
+/// How to reach the daemon, and what is whose.
+#[derive(Debug, Clone)]
+pub struct DockerConfig {
+    /// Marks what belongs to this agent: only containers and volumes with this label are ever
+    /// swept. 1 to 64 of `A-Z a-z 0-9 _ . -`, unique among the agents that share a daemon.
+    pub instance: String,
+    /// The daemon's socket; `None`: what `DOCKER_HOST` says, else the usual places.
+    pub socket: Option<String>,
+    /// A folder on this machine's disk, of this instance alone, for the volumes' images.
+    pub state: PathBuf,
+    /// How /task is limited.
+    pub disk_limit: DiskLimit,
+    /// A pull that shows no progress for so long is given up.
+    pub pull_stall: Duration,
+}
+
+impl DockerConfig {
+    /// The usual settings.
+    #[must_use]
+    pub fn new(instance: impl Into<String>, state: impl Into<PathBuf>) -> Self {
+        Self { instance: instance.into(), socket: None, state: state.into(), disk_limit: DiskLimit::Detect, pull_stall: Duration::from_secs(120) }
+    }
+}
+
+/// How the size of /task is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskLimit {
+    /// By a file system of that size where this process may make one, else not.
+    Detect,
+    /// Not at all: a plain volume. For a machine where the agent is not root.
+    None,
+}
+
+/// Runs each job in a container of its own.
+///
+/// When [`Runtime::run`] returns, the container is dead; its removal goes on for some
+/// milliseconds in the background, bounded in number, and [`DockerRuntime::settled`] waits for it.
+#[derive(Debug, Clone)]
+pub struct DockerRuntime {
+    inner: Arc<Inner>,
+}
+
+/// What all jobs share.
+#[derive(Debug)]
+struct Inner {
+    docker: Docker,
+    instance: String,
+    images: image::Images,
+    volumes: volume::Volumes,
+    cleaner: cleaner::Cleaner,
+}
+
+impl DockerRuntime {
+    /// Reaches the daemon and finds out what this machine can do.
+    ///
+    /// # Errors
+    /// A sentence for people: the daemon does not answer, or `config` cannot be used.
+    pub async fn connect(config: DockerConfig) -> Result<Self, String> {
+        check_instance(&config.instance)?;
+        let docker = daemon::connect(config.socket.as_deref()).await?;
+        let volumes = volume::Volumes::open(&config.state, config.disk_limit).await?;
+        let images = image::Images::new(docker.clone(), config.pull_stall);
+        let cleaner = cleaner::Cleaner::new(docker.clone());
+        Ok(Self { inner: Arc::new(Inner { docker, instance: config.instance, images, volumes, cleaner }) })
+    }
+
+    /// Waits until everything that ended so far has been removed.
+    pub async fn settled(&self) {
+        self.inner.cleaner.settled().await;
+    }
+}
+
+#[async_trait]
+impl Runtime for DockerRuntime {
+    fn name(&self) -> &'static str {
+        "docker"
+    }
+
+    async fn run(&self, job: Job, sink: Arc<dyn Sink>, stop: Stop, scratch: &Path) -> Finished {
+        // On its own task, so that a caller who drops this future still gets a container that is
+        // stopped and removed: the guard fires the stop.
+        let own_stop = stop.child_token();
+        let _guard = own_stop.clone().drop_guard();
+        let task = tokio::spawn(run::attempt(self.inner.clone(), job, sink, own_stop, scratch.to_owned()));
+        task.await.unwrap_or_else(|error| {
+            let reason = format!("the runtime failed: {error}; its container is removed at the agent's next start");
+            Finished { outcome: Outcome::Infrastructure { reason }, metering: Metering::default(), image_id: String::new(), output: None }
+        })
+    }
+
+    async fn sweep(&self) -> Result<usize, String> {
+        self.settled().await;
+        let live = self.inner.cleaner.live();
+        let swept = sweep::containers(&self.inner.docker, &self.inner.instance, sweep::Which::AllBut(&live)).await?;
+        self.inner.volumes.sweep(&live).await?;
+        Ok(swept)
+    }
+
+    async fn health(&self) -> Vec<Check> {
+        health::checks(&self.inner.docker, &self.inner.volumes).await
+    }
+}
+
+fn check_instance(instance: &str) -> Result<(), String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    if (1..=64).contains(&instance.len()) && instance.chars().all(allowed) {
+        return Ok(());
+    }
+    Err(format!("the instance `{instance}` cannot be a label: give 1 to 64 of A-Z a-z 0-9 _ . -"))
+}

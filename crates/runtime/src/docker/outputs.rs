@@ -1,0 +1,185 @@
+//! What a task left under /task/output, on its way out.
+//!
+//! Start at [`collect`]. What the daemon gives is not passed on: it is packed again, with only
+//! regular files and folders, relative paths, and nothing that tells of this machine.
+//!
+//! Invariant: nothing is unpacked on this machine, and no link is followed.
+
+use super::daemon;
+use bollard::Docker;
+use bollard::errors::Error;
+use bollard::query_parameters::DownloadFromContainerOptionsBuilder;
+use bytes::{Buf, Bytes};
+use futures::{Stream, StreamExt};
+use hivemind_model::state::Outcome;
+use std::ffi::OsStr;
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+use tokio::sync::mpsc;
+
+/// Where a task leaves what is to be kept.
+const FOLDER: &str = "/task/output";
+/// Most entries of an archive.
+const MOST_ENTRIES: usize = 100_000;
+/// Pieces of the daemon's stream waiting to be packed.
+const WAITING_PIECES: usize = 8;
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct Collected {
+    /// The archive; `None` where there was nothing.
+    pub(super) archive: Option<NamedTempFile>,
+    /// What was left out, for people.
+    pub(super) remark: Option<String>,
+}
+
+/// Packs /task/output of the container `name`, which has ended, into a file in `scratch`.
+///
+/// More than `limit` bytes (holes of sparse files count) are not taken: the archive is given up
+/// and the remark says so.
+pub(super) async fn collect(docker: &Docker, name: &str, limit: u64, scratch: &Path) -> Result<Collected, Outcome> {
+    let options = DownloadFromContainerOptionsBuilder::default().path(FOLDER).build();
+    let mut stream = docker.download_from_container(name, Some(options));
+    let first = match stream.next().await {
+        None => return Ok(Collected { archive: None, remark: None }),
+        Some(Err(error)) if daemon::is_absent(&error) => return Ok(Collected { archive: None, remark: None }),
+        Some(Err(error)) => return Err(daemon::fault("the outputs could not be read", &error)),
+        Some(Ok(first)) => first,
+    };
+    let (pieces, packed) = mpsc::channel(WAITING_PIECES);
+    let scratch = scratch.to_owned();
+    let packing = tokio::task::spawn_blocking(move || repack(Pieces { from: packed, held: Bytes::new() }, limit, &scratch));
+    feed(first, stream, pieces).await;
+    let packed = packing.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+    packed.map_err(|error| daemon::io_fault("the outputs could not be collected", &error))
+}
+
+/// Hands the daemon's stream to the packer until either ends.
+async fn feed(first: Bytes, mut stream: impl Stream<Item = Result<Bytes, Error>> + Unpin, pieces: mpsc::Sender<io::Result<Bytes>>) {
+    let mut next = Some(Ok(first));
+    while let Some(piece) = next {
+        let piece = piece.map_err(|error| io::Error::other(daemon::explain(&error)));
+        if pieces.send(piece).await.is_err() {
+            return;
+        }
+        next = stream.next().await;
+    }
+}
+
+/// The reading end of the stream.
+struct Pieces {
+    from: mpsc::Receiver<io::Result<Bytes>>,
+    held: Bytes,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while !self.held.has_remaining() {
+            match self.from.blocking_recv() {
+                None => return Ok(0),
+                Some(piece) => self.held = piece?,
+            }
+        }
+        let n = into.len().min(self.held.len());
+        self.held.copy_to_slice(&mut into[..n]);
+        Ok(n)
+    }
+}
+
+/// What was left out, and the first of it.
+#[derive(Debug, Default)]
+struct Skipped {
+    count: usize,
+    first: String,
+}
+
+impl Skipped {
+    fn add(&mut self, path: &[u8]) {
+        if self.count == 0 {
+            self.first = String::from_utf8_lossy(path).chars().filter(|c| !c.is_control()).take(100).collect();
+        }
+        self.count += 1;
+    }
+
+    fn remark(&self) -> Option<String> {
+        let count = self.count;
+        (count > 0).then(|| format!("{count} under {FOLDER} left out (only regular files and folders are kept), first `{}`", self.first))
+    }
+}
+
+/// Reads the daemon's archive and writes the one that is kept.
+fn repack(from: impl Read, limit: u64, scratch: &Path) -> io::Result<Collected> {
+    let mut archive = tar::Archive::new(from);
+    let mut builder = tar::Builder::new(io::BufWriter::new(NamedTempFile::new_in(scratch)?));
+    let (mut skipped, mut entries, mut bytes) = (Skipped::default(), 0usize, 0u64);
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let kind = entry.header().entry_type();
+        let raw = entry.path_bytes().into_owned();
+        let Some(path) = inner_path(&raw) else {
+            skipped.add(&raw);
+            continue;
+        };
+        let is_root = path.as_os_str().is_empty();
+        if !(kind.is_file() || kind.is_dir()) || (is_root && kind.is_file()) {
+            skipped.add(&raw);
+            continue;
+        }
+        if is_root {
+            continue;
+        }
+        entries += 1;
+        bytes = bytes.saturating_add(entry.size());
+        if entries > MOST_ENTRIES || bytes > limit {
+            let remark = format!("{FOLDER} was not kept: it has more than {MOST_ENTRIES} entries or {limit} bytes (holes count), which is the task's disk");
+            return Ok(Collected { archive: None, remark: Some(remark) });
+        }
+        let mut header = plain_header(kind, entry.size(), entry.header().mode()?);
+        if kind.is_dir() {
+            builder.append_data(&mut header, &path, io::empty())?;
+        } else {
+            builder.append_data(&mut header, &path, &mut entry)?;
+        }
+    }
+    let archive = if entries == 0 {
+        None
+    } else {
+        let mut file = builder.into_inner()?;
+        file.flush()?;
+        Some(file.into_inner().map_err(io::IntoInnerError::into_error)?)
+    };
+    Ok(Collected { archive, remark: skipped.remark() })
+}
+
+/// The path below /task/output, empty for the folder itself; `None` where it leads elsewhere.
+fn inner_path(raw: &[u8]) -> Option<PathBuf> {
+    let mut parts = raw.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
+    if raw.starts_with(b"/") || parts.next() != Some(b"output") {
+        return None;
+    }
+    let mut path = PathBuf::new();
+    for part in parts {
+        if part == b".." || part.contains(&0) {
+            return None;
+        }
+        path.push(OsStr::from_bytes(part));
+    }
+    Some(path)
+}
+
+fn plain_header(kind: tar::EntryType, size: u64, mode: u32) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    let executable = kind.is_dir() || mode & 0o111 != 0;
+    header.set_entry_type(if kind.is_dir() { tar::EntryType::Directory } else { tar::EntryType::Regular });
+    header.set_size(if kind.is_dir() { 0 } else { size });
+    header.set_mode(if executable { 0o755 } else { 0o644 });
+    header.set_mtime(0);
+    header.set_uid(0);
+    header.set_gid(0);
+    header
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+use super::*;
+use tar::EntryType;
+
+/// One entry of a hostile archive: path as raw bytes, type, mode, content, link target.
+type Raw<'a> = (&'a [u8], EntryType, u32, &'a [u8], &'a str);
+
+fn archive(entries: &[Raw<'_>]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (path, kind, mode, content, link) in entries {
+        let mut header = tar::Header::new_gnu();
+        // Past `set_path`, which refuses what an attacker would write.
+        header.as_old_mut().name[..path.len()].copy_from_slice(path);
+        header.set_entry_type(*kind);
+        header.set_size(content.len() as u64);
+        header.set_mode(*mode);
+        header.set_uid(4242);
+        header.set_gid(4242);
+        header.set_mtime(1_700_000_000);
+        if !link.is_empty() {
+            header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
+        }
+        header.set_cksum();
+        builder.append(&header, *content).expect("appended");
+    }
+    builder.into_inner().expect("archive")
+}
+
+fn repacked(entries: &[Raw<'_>], limit: u64) -> (Vec<String>, Option<String>) {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let collected = repack(&archive(entries)[..], limit, scratch.path()).expect("repacked");
+    let seen = collected.archive.map(|file| {
+        let mut archive = tar::Archive::new(std::fs::File::open(file.path()).expect("opened"));
+        let lines = archive.entries().expect("entries").map(|entry| {
+            let mut entry = entry.expect("sound");
+            let mut content = String::new();
+            entry.read_to_string(&mut content).expect("text");
+            let header = entry.header();
+            assert_eq!((header.mtime().ok(), header.uid().ok(), header.gid().ok()), (Some(0), Some(0), Some(0)));
+            assert!(matches!(header.entry_type(), EntryType::Regular | EntryType::Directory));
+            format!("{} {:o} {content}", String::from_utf8_lossy(&entry.path_bytes()), header.mode().expect("a mode"))
+        });
+        lines.collect()
+    });
+    (seen.unwrap_or_default(), collected.remark)
+}
+
+const ROOT: Raw<'static> = (b"output/", EntryType::Directory, 0o755, b"", "");
+
+#[test]
+fn files_and_folders_are_kept_without_their_owner_and_time() {
+    let (seen, remark) = repacked(
+        &[
+            ROOT,
+            (b"output/a.txt", EntryType::Regular, 0o600, b"one", ""),
+            (b"output/d/", EntryType::Directory, 0o7777, b"", ""),
+            (b"output/d/run", EntryType::Regular, 0o4711, b"two", ""),
+        ],
+        1000,
+    );
+    assert_eq!(seen, ["a.txt 644 one", "d 755 ", "d/run 755 two"]);
+    assert_eq!(remark, None);
+}
+
+#[test]
+fn links_devices_and_ways_out_are_left_out() {
+    let (seen, remark) = repacked(
+        &[
+            ROOT,
+            (b"output/link", EntryType::Symlink, 0o777, b"", "/etc/passwd"),
+            (b"output/hard", EntryType::Link, 0o644, b"", "/etc/shadow"),
+            (b"output/null", EntryType::Char, 0o666, b"", ""),
+            (b"output/disk", EntryType::Block, 0o666, b"", ""),
+            (b"output/pipe", EntryType::Fifo, 0o666, b"", ""),
+            (b"output/../up", EntryType::Regular, 0o644, b"x", ""),
+            (b"/output/abs", EntryType::Regular, 0o644, b"x", ""),
+            (b"/etc/passwd", EntryType::Regular, 0o644, b"x", ""),
+            (b"other/x", EntryType::Regular, 0o644, b"x", ""),
+            (b"output/kept", EntryType::Regular, 0o644, b"x", ""),
+        ],
+        1000,
+    );
+    assert_eq!(seen, ["kept 644 x"]);
+    let remark = remark.expect("a remark");
+    assert!(remark.starts_with("9 under /task/output left out") && remark.ends_with("first `output/link`"), "{remark}");
+}
+
+#[test]
+fn the_folder_itself_may_not_be_a_link_or_a_file() {
+    let (seen, remark) = repacked(&[(b"output", EntryType::Symlink, 0o777, b"", "/etc")], 1000);
+    assert!(seen.is_empty() && remark.is_some());
+    let (seen, remark) = repacked(&[(b"output", EntryType::Regular, 0o644, b"x", "")], 1000);
+    assert!(seen.is_empty() && remark.is_some());
+}
+
+#[test]
+fn an_empty_folder_is_nothing() {
+    assert_eq!(repacked(&[ROOT], 1000), (Vec::new(), None));
+}
+
+#[test]
+fn more_than_the_disk_is_not_taken() {
+    let (seen, remark) = repacked(&[ROOT, (b"output/a", EntryType::Regular, 0o644, b"12345", ""), (b"output/b", EntryType::Regular, 0o644, b"6", "")], 5);
+    assert!(seen.is_empty());
+    assert!(remark.expect("a remark").contains("was not kept"));
+}
+
+#[test]
+fn a_folder_that_carries_content_does_not_shift_what_follows() {
+    let (seen, _) = repacked(&[ROOT, (b"output/d", EntryType::Directory, 0o755, b"hidden", ""), (b"output/a", EntryType::Regular, 0o644, b"x", "")], 1000);
+    assert_eq!(seen, ["d 755 ", "a 644 x"]);
+}
+
+#[test]
+fn a_broken_archive_is_an_error_and_not_half_an_archive() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let mut bytes = archive(&[ROOT, (b"output/a", EntryType::Regular, 0o644, &[7; 2000], "")]);
+    bytes.truncate(1500);
+    assert!(repack(&bytes[..], 10_000, scratch.path()).is_err());
+}

@@ -1,0 +1,235 @@
+//! The disk behind /task: a file system of exactly the promised size.
+//!
+//! Start at [`Volumes::prepare`]. A sparse file of the wanted size is formatted, attached to a
+//! loop device, and handed to the daemon as a local volume, so that a task that writes too much
+//! gets ENOSPC and the owner's disk stays free. Formatting takes two processes; what they wrote
+//! is kept per size and copied from then on. Where this process may not make loop devices, a
+//! plain volume of the daemon is used, and `health` says that it has no limit.
+//!
+//! Invariant: nothing of a task's content is ever read here.
+
+use super::create::{TaskVolume, USER_ID, name_of};
+use super::daemon::io_fault;
+use super::DiskLimit;
+use hivemind_model::AttemptRef;
+use hivemind_model::state::Outcome;
+use hivemind_model::units::Bytes;
+use parking_lot::Mutex;
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use tokio::process::Command;
+
+pub(super) mod plain;
+mod template;
+use template::Template;
+
+/// Most sizes whose fresh file system is kept.
+const MOST_TEMPLATES: usize = 16;
+/// Ends the name of each image file.
+const SUFFIX: &str = ".img";
+/// Stands in the file names before the attempt.
+const TRIAL: &str = "trial";
+
+/// The volumes of this agent.
+#[derive(Debug)]
+pub(super) struct Volumes {
+    folder: PathBuf,
+    /// Why no limited volumes can be made; `None` where they can.
+    unlimited: Option<String>,
+    templates: Mutex<HashMap<u64, Arc<Template>>>,
+}
+
+/// One volume, and what it stands on.
+#[derive(Debug)]
+pub(super) struct Volume {
+    /// As the container's request names it.
+    pub(super) source: TaskVolume,
+    file: Option<PathBuf>,
+}
+
+impl Volumes {
+    /// Opens `folder` and tries whether limited volumes can be made.
+    pub(super) async fn open(folder: &Path, limit: DiskLimit) -> Result<Self, String> {
+        let folder = folder.join("volumes");
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| format!("the folder {} cannot be made: {error}; give the agent a data folder that it may write", folder.display()))?;
+        let mut volumes = Self { folder, unlimited: None, templates: Mutex::default() };
+        volumes.unlimited = match limit {
+            DiskLimit::None => Some("switched off".into()),
+            DiskLimit::Detect => volumes.trial().await.err(),
+        };
+        Ok(volumes)
+    }
+
+    /// Why volumes have no limit, or `None` where they have one.
+    pub(super) fn unlimited(&self) -> Option<&str> {
+        self.unlimited.as_deref()
+    }
+
+    /// Where the image files lie.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A fresh volume with room for at least `size`, the file system's own tables apart.
+    pub(super) async fn prepare(&self, instance: &str, attempt: AttemptRef, size: Bytes) -> Result<Volume, Outcome> {
+        let name = name_of(instance, attempt);
+        if self.unlimited.is_some() {
+            return Ok(Volume { source: TaskVolume { name, device: None }, file: None });
+        }
+        let file = self.folder.join(format!("{attempt}{SUFFIX}"));
+        match self.make(&file, size).await {
+            Ok(device) => Ok(Volume { source: TaskVolume { name, device: Some(device) }, file: Some(file) }),
+            Err(error) => {
+                if let Err(leftover) = remove_image(&file).await {
+                    tracing::warn!(file = %file.display(), error = %leftover, "an image file stays until the next start");
+                }
+                Err(io_fault(&format!("the disk for /task ({size}) could not be made in {}", self.folder.display()), &error))
+            }
+        }
+    }
+
+    async fn make(&self, path: &Path, size: Bytes) -> io::Result<String> {
+        let bytes = size_of_image(size);
+        let known = self.templates.lock().get(&bytes).cloned();
+        match known {
+            Some(template) => {
+                let path = path.to_owned();
+                spawn_blocking(move || template.write(&path)).await?;
+            }
+            None => self.format(path, bytes).await?,
+        }
+        attach(path).await
+    }
+
+    async fn format(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        std::fs::File::create_new(path)?.set_len(bytes)?;
+        // No journal: the file system lives as long as one attempt. No reserve for root.
+        let options = format!("lazy_itable_init=1,nodiscard,root_owner={USER_ID}:{USER_ID}");
+        let target = path.as_os_str();
+        run("mkfs.ext4", &["-q".as_ref(), "-F".as_ref(), "-m".as_ref(), "0".as_ref(), "-O".as_ref(), "^has_journal".as_ref(), "-E".as_ref(), options.as_ref(), target]).await?;
+        // A task that lists /task sees its own files only.
+        run("debugfs", &["-w".as_ref(), "-R".as_ref(), "rmdir lost+found".as_ref(), target]).await?;
+        let source = path.to_owned();
+        if let Some(template) = spawn_blocking(move || Template::read(&source)).await? {
+            let mut templates = self.templates.lock();
+            if templates.len() < MOST_TEMPLATES {
+                templates.insert(bytes, Arc::new(template));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes and removes a small one.
+    async fn trial(&self) -> Result<(), String> {
+        if !rustix::process::geteuid().is_root() {
+            return Err("the agent is not root, and only root can make loop devices".into());
+        }
+        // Named by the process: two agents of one machine may share the folder by mistake.
+        let path = self.folder.join(format!("{TRIAL}-{}{SUFFIX}", std::process::id()));
+        let made = match remove_image(&path).await {
+            Ok(()) => self.make(&path, Bytes::from_mib(4)).await.map(drop),
+            Err(error) => Err(error),
+        };
+        let removed = remove_image(&path).await;
+        made.and(removed).map_err(|error| format!("loop devices cannot be used here: {error}"))
+    }
+
+    /// Removes the image files of attempts that are not in `live`.
+    pub(super) async fn sweep(&self, live: &HashSet<AttemptRef>) -> Result<(), String> {
+        let failed = |error: io::Error| format!("the folder {} cannot be swept: {error}", self.folder.display());
+        let mut stuck = Vec::new();
+        for entry in std::fs::read_dir(&self.folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let Some(stem) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(SUFFIX)) else { continue };
+            if stem.parse().is_ok_and(|attempt| live.contains(&attempt)) {
+                continue;
+            }
+            if let Err(error) = remove_image(&path).await {
+                stuck.push(format!("{}: {error}", path.display()));
+            }
+        }
+        if stuck.is_empty() { Ok(()) } else { Err(format!("image files could not be removed: {}", stuck.join("; "))) }
+    }
+}
+
+impl Volume {
+    /// Takes away the device and the file; the daemon's volume must be gone already.
+    pub(super) async fn release(&self) -> io::Result<()> {
+        if let Some(device) = &self.source.device {
+            detach(device).await?;
+        }
+        match &self.file {
+            Some(file) => absent_is_fine(std::fs::remove_file(file)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The size of the image: what was asked for, and about what ext4 takes for its tables.
+fn size_of_image(size: Bytes) -> u64 {
+    const PAGE: u64 = 4096;
+    let wanted = size.0.saturating_add(size.0 / 32).saturating_add(1 << 20);
+    wanted.div_ceil(PAGE).saturating_mul(PAGE)
+}
+
+/// Detaches whatever device stands on `path`, and removes it.
+async fn remove_image(path: &Path) -> io::Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    if rustix::process::geteuid().is_root() {
+        let devices = run("losetup", &["--noheadings".as_ref(), "--output".as_ref(), "NAME".as_ref(), "--associated".as_ref(), path.as_os_str()]).await?;
+        for device in devices.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            detach(device).await?;
+        }
+    }
+    absent_is_fine(std::fs::remove_file(path))
+}
+
+async fn attach(path: &Path) -> io::Result<String> {
+    let device = run("losetup", &["--find".as_ref(), "--show".as_ref(), path.as_os_str()]).await?;
+    let device = device.trim();
+    if device.starts_with("/dev/") {
+        return Ok(device.to_owned());
+    }
+    Err(io::Error::other(format!("losetup named no device but `{device}`")))
+}
+
+async fn detach(device: &str) -> io::Result<()> {
+    match run("losetup", &["--detach".as_ref(), device.as_ref()]).await {
+        // Detached already, by an earlier try.
+        Err(error) if error.to_string().contains("No such device") => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+async fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+/// Runs one of the system's disk tools and gives what it printed.
+async fn run(program: &str, arguments: &[&std::ffi::OsStr]) -> io::Result<String> {
+    // These live in sbin, which is not in everybody's search path.
+    let places = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    let done = Command::new(program).args(arguments).env("PATH", places).env("LC_ALL", "C").stdin(Stdio::null()).kill_on_drop(true).output().await;
+    let done = done.map_err(|error| io::Error::new(error.kind(), format!("{program}: {error}")))?;
+    if done.status.success() {
+        return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
+    }
+    let said: String = String::from_utf8_lossy(&done.stderr).trim().chars().take(500).collect();
+    Err(io::Error::other(format!("{program} failed ({}): {said}", done.status)))
+}
+
+#[cfg(test)]
+mod tests;

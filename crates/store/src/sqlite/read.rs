@@ -1,0 +1,218 @@
+//! Rows out of the tables.
+//!
+//! Column lists are in the order in which [`super::decode`] reads them.
+//!
+//! Invariant: nothing here writes, and nothing here joins what one transaction does not.
+
+use super::decode::FromColumns;
+use super::fault::Fault;
+use crate::{Funds, StoreError, TaskFilter};
+use futures::TryStreamExt;
+use hivemind_ledger::{Account, Entry, Hold, LedgerImage};
+use hivemind_model::rows::{AttemptRow, Counters, NodeRow, Recovered, RequestKey, RequestRow, TaskRow, UserRow};
+use hivemind_model::state::TaskState;
+use hivemind_model::{Cpt, NodeId, TaskId, UserId};
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{AssertSqlSafe, SqliteConnection};
+use std::collections::BTreeSet;
+
+type Query = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>;
+
+macro_rules! columns {
+    (users) => {
+        "id, username, email, password_hash, role, registered_at"
+    };
+    (nodes) => {
+        "id, name, owner, enrolled_at, seen_at, gpu_info, capacity"
+    };
+    (tasks) => {
+        "id, user_id, state, submitted_at, ended_at, cap, cost, elements, spec"
+    };
+    (attempts) => {
+        "task, element, number, node, assigned_at, started_at, ended_at, cost, report"
+    };
+    (journal) => {
+        "seq, at, reason, postings, hash"
+    };
+}
+
+macro_rules! select {
+    ($table:ident, $rest:literal) => {
+        concat!("SELECT ", columns!($table), " FROM ", stringify!($table), " ", $rest)
+    };
+}
+
+async fn all<T: FromColumns>(conn: &mut SqliteConnection, query: Query) -> Result<Vec<T>, Fault> {
+    let mut rows = query.fetch(conn);
+    let mut found = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        found.push(T::from_row(&row)?);
+    }
+    Ok(found)
+}
+
+async fn one<T: FromColumns>(conn: &mut SqliteConnection, query: Query) -> Result<Option<T>, Fault> {
+    let row: Option<SqliteRow> = query.fetch_optional(conn).await?;
+    Ok(row.as_ref().map(T::from_row).transpose()?)
+}
+
+/// Everything but what has ended; `None` where no pool was founded. To be called in a transaction.
+pub(super) async fn recover(conn: &mut SqliteConnection) -> Result<Option<(Recovered, LedgerImage)>, Fault> {
+    let books = ledger(conn).await?;
+    let users: Vec<UserRow> = all(conn, sqlx::query(select!(users, "ORDER BY id"))).await?;
+    if books.last_seq == 0 {
+        if users.is_empty() && books.balances.is_empty() {
+            return Ok(None);
+        }
+        let detail = "it is empty, but there are users or accounts".to_owned();
+        return Err(StoreError::Damaged { table: "journal", detail }.into());
+    }
+    let open_tasks = select!(tasks, "INDEXED BY tasks_open WHERE state IN ('pending', 'running')");
+    let mut tasks: Vec<TaskRow> = all(conn, sqlx::query(open_tasks)).await?;
+    tasks.sort_unstable_by_key(|row| row.progress.id);
+    let open_attempts = select!(attempts, "INDEXED BY attempts_open WHERE ended_at IS NULL");
+    let mut attempts: Vec<AttemptRow> = all(conn, sqlx::query(open_attempts)).await?;
+    attempts.sort_unstable_by_key(|row| row.attempt);
+    let rows = Recovered {
+        users,
+        nodes: nodes(conn, None).await?,
+        tasks,
+        attempts,
+        used_tokens: all(conn, sqlx::query("SELECT id, expires_at FROM used_tokens ORDER BY id")).await?,
+        counters: counters(conn).await?,
+    };
+    Ok(Some((rows, books)))
+}
+
+/// The stored counters; where none were written yet, the first ids that no row has.
+async fn counters(conn: &mut SqliteConnection) -> Result<Counters, Fault> {
+    let stored = "SELECT next_user, next_node, next_task FROM counters WHERE id = 1";
+    if let Some(counters) = one(conn, sqlx::query(stored)).await? {
+        return Ok(counters);
+    }
+    let free = "SELECT (SELECT coalesce(max(id), 0) + 1 FROM users), (SELECT coalesce(max(id), 0) + 1 FROM nodes),
+                (SELECT coalesce(max(id), 0) + 1 FROM tasks)";
+    Ok(Counters::from_row(&sqlx::query(free).fetch_one(conn).await?)?)
+}
+
+/// The accounts, the holds and the end of the journal. To be called in a transaction.
+pub(super) async fn ledger(conn: &mut SqliteConnection) -> Result<LedgerImage, Fault> {
+    let mut balances: Vec<(Account, Cpt)> =
+        all(conn, sqlx::query("SELECT kind, user_id, balance FROM accounts")).await?;
+    balances.sort_unstable();
+    let holds: Vec<Hold> = all(conn, sqlx::query("SELECT task, user_id, amount FROM holds ORDER BY task")).await?;
+    let last: Option<Entry> = one(conn, sqlx::query(select!(journal, "ORDER BY seq DESC LIMIT 1"))).await?;
+    let (last_seq, last_hash) = last.map_or((0, [0; 32]), |entry| (entry.seq, entry.hash));
+    Ok(LedgerImage { balances, holds, last_seq, last_hash })
+}
+
+pub(super) async fn user_by_name(conn: &mut SqliteConnection, name: &str) -> Result<Option<UserRow>, Fault> {
+    one(conn, sqlx::query(select!(users, "WHERE lower(username) = lower(?)")).bind(name.to_owned())).await
+}
+
+pub(super) async fn user(conn: &mut SqliteConnection, id: UserId) -> Result<Option<UserRow>, Fault> {
+    one(conn, sqlx::query(select!(users, "WHERE id = ?")).bind(key(id.0))).await
+}
+
+pub(super) async fn funds(conn: &mut SqliteConnection, user: UserId) -> Result<Funds, Fault> {
+    let both = "SELECT kind, user_id, balance FROM accounts WHERE kind IN ('available', 'held') AND user_id = ?";
+    let mut funds = Funds::default();
+    for (account, balance) in all::<(Account, Cpt)>(conn, sqlx::query(both).bind(key(user.0))).await? {
+        match account {
+            Account::Available(_) => funds.available = balance,
+            Account::Held(_) => funds.held = balance,
+            Account::Treasury => {}
+        }
+    }
+    Ok(funds)
+}
+
+pub(super) async fn node(conn: &mut SqliteConnection, id: NodeId) -> Result<Option<NodeRow>, Fault> {
+    one(conn, sqlx::query(select!(nodes, "WHERE id = ?")).bind(key(id.0))).await
+}
+
+pub(super) async fn nodes(conn: &mut SqliteConnection, owner: Option<UserId>) -> Result<Vec<NodeRow>, Fault> {
+    let query = match owner {
+        Some(owner) => sqlx::query(select!(nodes, "WHERE owner = ? ORDER BY id")).bind(key(owner.0)),
+        None => sqlx::query(select!(nodes, "ORDER BY id")),
+    };
+    all(conn, query).await
+}
+
+pub(super) async fn task(conn: &mut SqliteConnection, id: TaskId) -> Result<Option<TaskRow>, Fault> {
+    one(conn, sqlx::query(select!(tasks, "WHERE id = ?")).bind(key(id.0))).await
+}
+
+pub(super) async fn tasks(
+    conn: &mut SqliteConnection,
+    user: UserId,
+    filter: &TaskFilter,
+) -> Result<Vec<TaskRow>, Fault> {
+    let wanted: BTreeSet<TaskState> = filter.states.iter().copied().collect();
+    let wanted = if wanted.is_empty() { TaskState::ALL.into_iter().collect() } else { wanted };
+    let sql = format!(
+        "SELECT {} FROM tasks {} AND user_id = ? AND id < ? ORDER BY id DESC LIMIT ?",
+        columns!(tasks),
+        states(&wanted)
+    );
+    let before = filter.before.map_or(i64::MAX, |task| key(task.0));
+    all(conn, sqlx::query(AssertSqlSafe(sql)).bind(key(user.0)).bind(before).bind(filter.limit)).await
+}
+
+/// The condition on states, with the smallest index that holds them all. Its text depends on
+/// the set of states alone, so that there are few different statements.
+fn states(wanted: &BTreeSet<TaskState>) -> String {
+    use TaskState::{Cancelled, Failed, Pending, Running};
+    let within = |states: [TaskState; 2]| wanted.iter().all(|state| states.contains(state));
+    let index = if within([Pending, Running]) {
+        "INDEXED BY tasks_open WHERE state IN ('pending', 'running')"
+    } else if within([Failed, Cancelled]) {
+        "INDEXED BY tasks_unsuccessful WHERE state IN ('failed', 'cancelled')"
+    } else {
+        "INDEXED BY tasks_by_user WHERE true"
+    };
+    let words: Vec<String> = wanted.iter().map(|state| format!("'{state}'")).collect();
+    if words.len() == TaskState::ALL.len() {
+        index.to_owned()
+    } else {
+        format!("{index} AND state IN ({})", words.join(", "))
+    }
+}
+
+pub(super) async fn attempts(conn: &mut SqliteConnection, task: TaskId) -> Result<Vec<AttemptRow>, Fault> {
+    let query = sqlx::query(select!(attempts, "WHERE task = ? ORDER BY element, number"));
+    all(conn, query.bind(key(task.0))).await
+}
+
+pub(super) async fn newest_attempts(conn: &mut SqliteConnection, tasks: &[TaskId]) -> Result<Vec<AttemptRow>, Fault> {
+    let newest = select!(
+        attempts,
+        "JOIN (SELECT DISTINCT value AS wanted FROM json_each(?)) ON (task, element, number) =
+           (SELECT task, element, number FROM attempts WHERE task = wanted ORDER BY number DESC, assigned_at DESC, element DESC LIMIT 1)
+         ORDER BY task"
+    );
+    let wanted = json(&tasks.iter().map(|task| key(task.0)).collect::<Vec<_>>())?;
+    all(conn, sqlx::query(newest).bind(wanted)).await
+}
+
+pub(super) async fn requests(conn: &mut SqliteConnection, keys: &[RequestKey]) -> Result<Vec<RequestRow>, Fault> {
+    let find =
+        "SELECT user_id, id, body, answer FROM (SELECT value ->> 0 AS whose, value ->> 1 AS made FROM json_each(?))
+                CROSS JOIN requests ON user_id = whose AND id = made";
+    let wanted: BTreeSet<(i64, &str)> = keys.iter().map(|wanted| (key(wanted.user.0), wanted.id.as_str())).collect();
+    all(conn, sqlx::query(find).bind(json(&wanted)?)).await
+}
+
+pub(super) async fn journal(conn: &mut SqliteConnection, after: u64, limit: u32) -> Result<Vec<Entry>, Fault> {
+    let query = sqlx::query(select!(journal, "WHERE seq > ? ORDER BY seq LIMIT ?"));
+    all(conn, query.bind(key(after)).bind(limit)).await
+}
+
+/// A key as the database keeps it. One that is too large to be kept is as unknown as the largest.
+fn key(id: u64) -> i64 {
+    i64::try_from(id).unwrap_or(i64::MAX)
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, Fault> {
+    Ok(serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(error.into()))?)
+}

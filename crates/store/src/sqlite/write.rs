@@ -1,0 +1,250 @@
+//! One batch into the tables.
+//!
+//! Start at [`write`]. Parents come before the rows that refer to them.
+//!
+//! Invariant: no transaction begins or ends here; whoever calls does both.
+
+use super::bulk::{Bulk, Values};
+use super::fault::Fault;
+use crate::StoreError;
+use hivemind_ledger::{Account, Entry, Hold, LedgerChanges};
+use hivemind_model::rows::{
+    AttemptPhase, AttemptRow, Counters, NodeRow, RequestRow, Role, RowChanges, TaskProgress, TaskRow, UsedToken,
+    UserRow,
+};
+use hivemind_model::{Cpt, TaskId, Timestamp};
+use sqlx::SqliteConnection;
+
+/// How many [`Bulk`]s there are below.
+pub(super) const BULKS: usize = 13;
+
+static USERS: Bulk = Bulk::new(
+    "users",
+    6,
+    "INSERT INTO users (id, username, email, password_hash, role, registered_at) VALUES",
+    "ON CONFLICT (id) DO UPDATE SET username = excluded.username, email = excluded.email,
+     password_hash = excluded.password_hash, role = excluded.role, registered_at = excluded.registered_at",
+);
+
+static NODES: Bulk = Bulk::new(
+    "nodes",
+    7,
+    "INSERT INTO nodes (id, name, owner, enrolled_at, seen_at, gpu_info, capacity) VALUES",
+    "ON CONFLICT (id) DO UPDATE SET name = excluded.name, owner = excluded.owner, enrolled_at = excluded.enrolled_at,
+     seen_at = excluded.seen_at, gpu_info = excluded.gpu_info, capacity = excluded.capacity",
+);
+
+static NEW_TASKS: Bulk = Bulk::new(
+    "tasks",
+    9,
+    "INSERT INTO tasks (id, user_id, state, submitted_at, ended_at, cap, cost, elements, spec) VALUES",
+    "",
+);
+
+static TASKS: Bulk = Bulk::new(
+    "tasks",
+    5,
+    "WITH new (id, state, ended_at, cost, elements) AS (VALUES",
+    ") UPDATE tasks SET state = new.state, ended_at = new.ended_at, cost = new.cost, elements = new.elements
+     FROM new WHERE tasks.id = new.id",
+);
+
+static ATTEMPTS: Bulk = Bulk::new(
+    "attempts",
+    9,
+    "INSERT INTO attempts (task, element, number, node, assigned_at, started_at, ended_at, cost, report) VALUES",
+    "ON CONFLICT (task, element, number) DO UPDATE SET node = excluded.node, assigned_at = excluded.assigned_at,
+     started_at = excluded.started_at, ended_at = excluded.ended_at, cost = excluded.cost, report = excluded.report",
+);
+
+static REQUESTS: Bulk = Bulk::new("requests", 4, "INSERT INTO requests (user_id, id, body, answer) VALUES", "");
+
+static USED_TOKENS: Bulk = Bulk::new("used_tokens", 2, "INSERT INTO used_tokens (id, expires_at) VALUES", "");
+
+static EXPIRED_TOKENS: Bulk = Bulk::new("used_tokens", 1, "DELETE FROM used_tokens WHERE id IN (VALUES", ")");
+
+static COUNTERS: Bulk = Bulk::new(
+    "counters",
+    4,
+    "INSERT INTO counters (id, next_user, next_node, next_task) VALUES",
+    "ON CONFLICT (id) DO UPDATE SET next_user = excluded.next_user, next_node = excluded.next_node,
+     next_task = excluded.next_task",
+);
+
+static JOURNAL: Bulk = Bulk::new("journal", 5, "INSERT INTO journal (seq, at, reason, postings, hash) VALUES", "");
+
+static ACCOUNTS: Bulk = Bulk::new(
+    "accounts",
+    3,
+    "INSERT INTO accounts (kind, user_id, balance) VALUES",
+    "ON CONFLICT (kind, user_id) DO UPDATE SET balance = excluded.balance",
+);
+
+static HOLDS: Bulk = Bulk::new(
+    "holds",
+    3,
+    "INSERT INTO holds (task, user_id, amount) VALUES",
+    "ON CONFLICT (task) DO UPDATE SET user_id = excluded.user_id, amount = excluded.amount",
+);
+
+static ENDED_HOLDS: Bulk = Bulk::new("holds", 1, "DELETE FROM holds WHERE task IN (VALUES", ")");
+
+/// Writes everything a batch changed.
+pub(super) async fn write(conn: &mut SqliteConnection, rows: &RowChanges, ledger: &LedgerChanges) -> Result<(), Fault> {
+    USERS.run(conn, &rows.users, user).await?;
+    NODES.run(conn, &rows.nodes, node).await?;
+    NEW_TASKS.run(conn, &rows.new_tasks, new_task).await?;
+    TASKS.run(conn, &rows.tasks, task).await?;
+    ATTEMPTS.run(conn, &rows.attempts, attempt).await?;
+    REQUESTS.run(conn, &rows.requests, request).await?;
+    USED_TOKENS.run(conn, &rows.used_tokens, used_token).await?;
+    // A token that is forgotten already is as forgotten as it can be.
+    EXPIRED_TOKENS.run_any(conn, &rows.expired_tokens, |values, id| expired_token(values, id)).await?;
+    COUNTERS.run(conn, rows.counters.as_slice(), counters).await?;
+    check_journal(conn, &ledger.entries).await?;
+    JOURNAL.run(conn, &ledger.entries, entry).await?;
+    ACCOUNTS.run(conn, &ledger.balances, balance).await?;
+    HOLDS.run(conn, &ledger.holds, hold).await?;
+    ENDED_HOLDS.run(conn, &ledger.ended_holds, ended_hold).await
+}
+
+/// Refuses entries that do not go on, one by one, from the last one that is stored.
+async fn check_journal(conn: &mut SqliteConnection, entries: &[Entry]) -> Result<(), Fault> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let last: i64 = sqlx::query_scalar("SELECT coalesce(max(seq), 0) FROM journal").fetch_one(conn).await?;
+    for (expected, entry) in (last.unsigned_abs() + 1..).zip(entries) {
+        if entry.seq != expected {
+            let detail = format!("entry {} came where {expected} was due", entry.seq);
+            return Err(StoreError::Conflict { table: "journal", detail }.into());
+        }
+    }
+    Ok(())
+}
+
+fn user(values: &mut Values, row: &UserRow) -> Result<(), Fault> {
+    values
+        .number(row.id.0)?
+        .put(row.username.as_str())?
+        .put(row.email.as_str())?
+        .put(row.password_hash.as_str())?
+        .put(role_word(row.role))?
+        .put(row.registered_at.0)?;
+    Ok(())
+}
+
+fn node(values: &mut Values, row: &NodeRow) -> Result<(), Fault> {
+    values
+        .number(row.id.0)?
+        .put(row.name.as_str())?
+        .number(row.owner.0)?
+        .put(row.enrolled_at.0)?
+        .put(row.seen_at.0)?
+        .put(row.gpu_info.as_str())?
+        .json(&row.capacity)?;
+    Ok(())
+}
+
+fn new_task(values: &mut Values, row: &TaskRow) -> Result<(), Fault> {
+    let progress = &row.progress;
+    values
+        .number(progress.id.0)?
+        .number(row.user.0)?
+        .put(progress.state.as_str())?
+        .put(row.submitted_at.0)?
+        .put(progress.ended_at.map(|at| at.0))?
+        .put(row.cap.micro())?
+        .put(progress.cost.micro())?
+        .json(&progress.elements)?
+        .json(&row.spec)?;
+    Ok(())
+}
+
+fn task(values: &mut Values, row: &TaskProgress) -> Result<(), Fault> {
+    values
+        .number(row.id.0)?
+        .put(row.state.as_str())?
+        .put(row.ended_at.map(|at| at.0))?
+        .put(row.cost.micro())?
+        .json(&row.elements)?;
+    Ok(())
+}
+
+fn attempt(values: &mut Values, row: &AttemptRow) -> Result<(), Fault> {
+    let element = row.attempt.element;
+    values
+        .number(element.task.0)?
+        .number(element.index.into())?
+        .number(row.attempt.number.into())?
+        .number(row.node.0)?
+        .put(row.assigned_at.0)?;
+    match &row.phase {
+        AttemptPhase::Assigned => phase(values, None, None)?.put(None::<&str>)?,
+        AttemptPhase::Running { started_at } => phase(values, Some(*started_at), None)?.put(None::<&str>)?,
+        AttemptPhase::Ended { ended_at, report, cost } => {
+            phase(values, None, Some((*ended_at, *cost)))?.json(report)?
+        }
+    };
+    Ok(())
+}
+
+fn phase(
+    values: &mut Values,
+    started: Option<Timestamp>,
+    ended: Option<(Timestamp, Cpt)>,
+) -> Result<&mut Values, Fault> {
+    values.put(started.map(|at| at.0))?.put(ended.map(|(at, _)| at.0))?.put(ended.map(|(_, cost)| cost.micro()))
+}
+
+fn request(values: &mut Values, row: &RequestRow) -> Result<(), Fault> {
+    values.number(row.key.user.0)?.put(row.key.id.as_str())?.put(row.body.as_slice())?.json(&row.answer)?;
+    Ok(())
+}
+
+fn used_token(values: &mut Values, row: &UsedToken) -> Result<(), Fault> {
+    values.put(row.id.as_str())?.put(row.expires_at.0)?;
+    Ok(())
+}
+
+fn expired_token(values: &mut Values, id: &str) -> Result<(), Fault> {
+    values.put(id)?;
+    Ok(())
+}
+
+fn counters(values: &mut Values, row: &Counters) -> Result<(), Fault> {
+    values.put(1i64)?.number(row.user)?.number(row.node)?.number(row.task)?;
+    Ok(())
+}
+
+fn entry(values: &mut Values, row: &Entry) -> Result<(), Fault> {
+    values.number(row.seq)?.put(row.at.0)?.json(&row.reason)?.json(&row.postings)?.put(row.hash.as_slice())?;
+    Ok(())
+}
+
+fn balance(values: &mut Values, (account, balance): &(Account, Cpt)) -> Result<(), Fault> {
+    let (kind, user) = match account {
+        Account::Treasury => ("treasury", 0),
+        Account::Available(user) => ("available", user.0),
+        Account::Held(user) => ("held", user.0),
+    };
+    values.put(kind)?.number(user)?.put(balance.micro())?;
+    Ok(())
+}
+
+fn hold(values: &mut Values, row: &Hold) -> Result<(), Fault> {
+    values.number(row.task.0)?.number(row.user.0)?.put(row.left.micro())?;
+    Ok(())
+}
+
+fn ended_hold(values: &mut Values, task: &TaskId) -> Result<(), Fault> {
+    values.number(task.0)?;
+    Ok(())
+}
+
+fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Member => "member",
+        Role::Operator => "operator",
+    }
+}

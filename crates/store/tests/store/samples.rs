@@ -1,0 +1,171 @@
+//! Rows and batches to test with.
+
+use hivemind_ledger::{Account, Entry, Hold, LedgerChanges, Posting, Reason};
+use hivemind_model::resources::Resources;
+use hivemind_model::rows::{
+    AttemptPhase, AttemptRow, Counters, Element, ElementPhase, LogLengths, NodeRow, Report, Role, RowChanges,
+    TaskProgress, TaskRow, UserRow,
+};
+use hivemind_model::spec::{BlobRef, Digest, InputFile, TaskSpec};
+use hivemind_model::state::{Metering, Outcome, TaskState};
+use hivemind_model::{Bytes, Cpt, ElementRef, MilliCores, Millis, NodeId, TaskId, Timestamp, UserId};
+use hivemind_store::{SqliteOptions, SqliteStore};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, SqliteConnection};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// A folder of its own, and where the database lies in it.
+pub(crate) fn place() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data").join("pool.db");
+    (folder, path)
+}
+
+pub(crate) async fn open(path: &Path) -> SqliteStore {
+    SqliteStore::open(path, SqliteOptions::default()).await.unwrap()
+}
+
+/// A connection past the store, to look at its file and to damage it.
+pub(crate) async fn raw(path: &Path) -> SqliteConnection {
+    SqliteConnectOptions::new().filename(path).foreign_keys(false).connect().await.unwrap()
+}
+
+pub(crate) fn user(id: u64, name: &str) -> UserRow {
+    UserRow {
+        id: UserId(id),
+        username: name.to_owned(),
+        email: format!("{name}@example.org"),
+        password_hash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".to_owned(),
+        role: if id == 1 { Role::Operator } else { Role::Member },
+        registered_at: Timestamp(1_000 + id as i64),
+    }
+}
+
+pub(crate) fn node(id: u64, owner: u64) -> NodeRow {
+    NodeRow {
+        id: NodeId(id),
+        name: format!("node-{id}"),
+        owner: UserId(owner),
+        capacity: Resources { cpu: MilliCores(8000), memory: Bytes::from_gib(16), disk: Bytes(u64::MAX), gpus: 1 },
+        gpu_info: "a \"fast\" one".to_owned(),
+        enrolled_at: Timestamp(5),
+        seen_at: Timestamp(6),
+    }
+}
+
+pub(crate) fn task(id: u64, user: u64, state: TaskState) -> TaskRow {
+    let file =
+        InputFile { path: "in/a 'b'.txt".to_owned(), blob: BlobRef { digest: Digest([id as u8; 32]), size: Bytes(7) } };
+    let spec = TaskSpec {
+        name: "näme \" ' \\ \u{1F41D}".to_owned(),
+        image: "busybox:1".to_owned(),
+        command: vec!["sh".to_owned(), "-c".to_owned(), "printf 'a\nb'".to_owned()],
+        files: vec![file],
+        priority: 5,
+        max_runtime: Millis::from_secs(3600),
+        resources: Resources { cpu: MilliCores(1000), memory: Bytes::from_mib(512), disk: Bytes::from_gib(1), gpus: 0 },
+    };
+    TaskRow {
+        user: UserId(user),
+        spec: Arc::new(spec),
+        submitted_at: Timestamp(100 + id as i64),
+        cap: Cpt::from_micro(2_250_000),
+        progress: progress(id, state),
+    }
+}
+
+pub(crate) fn progress(id: u64, state: TaskState) -> TaskProgress {
+    let phase = match state {
+        TaskState::Pending => ElementPhase::Waiting { not_before: Timestamp(3) },
+        TaskState::Running => ElementPhase::Live,
+        TaskState::Completed => ElementPhase::Ended { outcome: Outcome::Exited { code: 0 } },
+        TaskState::Failed => {
+            ElementPhase::Ended { outcome: Outcome::BadImage { reason: "no \"such\" image".to_owned() } }
+        }
+        TaskState::Cancelled => ElementPhase::Ended { outcome: Outcome::Cancelled },
+    };
+    let ended = state.is_terminal();
+    TaskProgress {
+        id: TaskId(id),
+        state,
+        ended_at: ended.then_some(Timestamp(200 + id as i64)),
+        cost: Cpt::from_micro(if ended { 17 } else { 0 }),
+        elements: vec![Element { attempts: 1, faults: 0, phase }],
+    }
+}
+
+pub(crate) fn attempt(task: u64, number: u32, node: u64, phase: AttemptPhase) -> AttemptRow {
+    AttemptRow {
+        attempt: ElementRef::only(TaskId(task)).attempt(number),
+        node: NodeId(node),
+        assigned_at: Timestamp(150),
+        phase,
+    }
+}
+
+pub(crate) fn ended(code: i32) -> AttemptPhase {
+    let report = Report {
+        outcome: Outcome::Exited { code },
+        metering: Metering { wall: Millis(1500), cpu: Millis(20), peak_memory: Bytes(4096) },
+        logs: LogLengths { stdout: Bytes(3), stderr: Bytes(0), cut: true },
+        image_id: "sha256:0".to_owned(),
+        output: Some(BlobRef { digest: Digest([9; 32]), size: Bytes(10) }),
+    };
+    AttemptPhase::Ended { ended_at: Timestamp(160), report, cost: Cpt::from_micro(17) }
+}
+
+pub(crate) fn entry(seq: u64, reason: Reason, postings: &[(Account, i64)]) -> Entry {
+    let postings = postings
+        .iter()
+        .map(|(account, micro)| Posting { account: *account, amount: Cpt::from_micro(*micro) })
+        .collect();
+    Entry { seq, at: Timestamp(seq as i64), reason, postings, hash: [seq as u8; 32] }
+}
+
+/// A pool with the operator `Root` (1), who owns node 1, and the member `Anna` (2).
+pub(crate) fn founding() -> (RowChanges, LedgerChanges) {
+    let rows = RowChanges {
+        users: vec![user(1, "Root"), user(2, "Anna")],
+        nodes: vec![node(1, 1)],
+        counters: Some(Counters { user: 3, node: 2, task: 1 }),
+        ..RowChanges::default()
+    };
+    let supply = 1_000_000;
+    let ledger = LedgerChanges {
+        entries: vec![
+            entry(1, Reason::Genesis, &[(Account::Treasury, supply)]),
+            entry(
+                2,
+                Reason::SignUp { user: UserId(2) },
+                &[(Account::Treasury, -150), (Account::Available(UserId(2)), 150)],
+            ),
+        ],
+        balances: vec![
+            (Account::Treasury, Cpt::from_micro(supply - 150)),
+            (Account::Available(UserId(2)), Cpt::from_micro(150)),
+        ],
+        ..LedgerChanges::default()
+    };
+    (rows, ledger)
+}
+
+/// Anna submits task `id`, with the journal entry `seq`; Node 1 gets it.
+pub(crate) fn submission(id: u64, seq: u64) -> (RowChanges, LedgerChanges) {
+    let rows = RowChanges {
+        new_tasks: vec![task(id, 2, TaskState::Pending)],
+        attempts: vec![attempt(id, 1, 1, AttemptPhase::Assigned)],
+        ..RowChanges::default()
+    };
+    let ledger = LedgerChanges {
+        entries: vec![entry(
+            seq,
+            Reason::Hold { task: TaskId(id) },
+            &[(Account::Available(UserId(2)), -1), (Account::Held(UserId(2)), 1)],
+        )],
+        holds: vec![Hold { task: TaskId(id), user: UserId(2), left: Cpt::from_micro(1) }],
+        ..LedgerChanges::default()
+    };
+    (rows, ledger)
+}

@@ -1,0 +1,342 @@
+//! The agent: what this machine does about what happens, as a pure state machine.
+//!
+//! It owns which attempts are here, in which phase each is, what they occupy, and the lease.
+//! Start at [`Agent::on`]; [`attempt::Phase`] has the phases, [`lease`] the rule of the lease.
+//! [`crate::shell`] feeds it and carries out what it answers.
+//!
+//! Invariant: no clock, no I/O, no randomness; the time is an argument.
+
+pub(crate) mod attempt;
+pub(crate) mod lease;
+mod on_job;
+mod on_pool;
+
+use crate::event::{Action, Event, Machine};
+use attempt::{Afterwards, Attempt, Output, Phase, no_fault};
+use hivemind_model::rows::{LogLengths, Report};
+use hivemind_model::{AttemptRef, Resources};
+use lease::Lease;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Before the first Welcome names another.
+const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// First wait after a failed upload; doubles each time.
+const UPLOAD_RETRY: Duration = Duration::from_millis(200);
+
+/// Longest such wait.
+const MAX_UPLOAD_RETRY: Duration = Duration::from_secs(10);
+
+/// What is said of attempts that the owner's stop ends.
+pub(crate) const OWNER_STOPPED: &str = "the owner stopped the worker";
+
+/// What is said of attempts whose lease ended while the link was up.
+pub(crate) const LEASE_ENDED: &str = "the pool did not answer in time, so the lease ended and the worker stopped the attempt";
+
+/// How the link stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// None.
+    Down,
+    /// The Hello was sent then.
+    Greeting(Instant),
+    /// The pool answered it.
+    Up,
+    /// Given up; the shell is about to say that it is lost.
+    Closing,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    machine: Machine,
+    attempts: BTreeMap<AttemptRef, Attempt>,
+    /// Those in [`Phase::Waiting`], oldest first; may name some that have gone.
+    waiting: VecDeque<AttemptRef>,
+    /// What the pool counts as taken.
+    promised: Resources,
+    /// What jobs occupy.
+    occupied: Resources,
+    jobs: u32,
+    lease: Lease,
+    link: Link,
+    heartbeat_every: Duration,
+    next_heartbeat: Option<Instant>,
+    next_retry: Option<Instant>,
+    owner_drains: bool,
+    operator_drains: bool,
+    stopping: bool,
+}
+
+impl Agent {
+    /// An agent without a link. `ended` are the results that earlier processes left on disk.
+    pub(crate) fn new(machine: Machine, ended: Vec<(AttemptRef, Arc<Report>)>) -> Self {
+        let attempts = ended.into_iter().map(|(attempt, report)| {
+            let output = if report.output.is_some() { Output::Here } else { Output::Done };
+            let phase = Phase::Delivering { report, output, sent: false };
+            (attempt, Attempt { need: Resources::default(), phase, logs_lost: false, failed_uploads: 0 })
+        });
+        Self {
+            machine,
+            attempts: attempts.collect(),
+            waiting: VecDeque::new(),
+            promised: Resources::default(),
+            occupied: Resources::default(),
+            jobs: 0,
+            lease: Lease::new(),
+            link: Link::Down,
+            heartbeat_every: DEFAULT_HEARTBEAT,
+            next_heartbeat: None,
+            next_retry: None,
+            owner_drains: false,
+            operator_drains: false,
+            stopping: false,
+        }
+    }
+
+    /// Takes in what happened and answers what is to be done, in this order.
+    pub(crate) fn on(&mut self, event: Event, now: Instant) -> Vec<Action> {
+        match event {
+            Event::LinkOpened => self.on_link_opened(now),
+            Event::LinkLost => self.on_link_lost(),
+            Event::Welcome { lease, heartbeat_every, stale, logs } => self.on_welcome(lease, heartbeat_every, &stale, &logs, now),
+            Event::HeartbeatAck { sequence } => {
+                self.lease.answered(sequence);
+                Vec::new()
+            }
+            Event::Assign { attempt, spec } => self.on_assign(attempt, spec, now),
+            Event::Stop { attempt } => self.discard(attempt),
+            Event::LogResend { position } => self.on_log_resend(position),
+            Event::FinishedAck { attempt, refusal } => self.on_finished_ack(attempt, &refusal),
+            Event::Certificate { pem } => vec![Action::KeepCertificate { pem }],
+            Event::Drain => {
+                self.operator_drains = true;
+                Vec::new()
+            }
+            Event::Prepared { attempt } => self.on_prepared(attempt),
+            Event::Started { attempt } => self.on_started(attempt),
+            Event::Note { attempt, text } => self.on_note(attempt, text),
+            Event::Ended { attempt, report } => self.on_ended(attempt, report),
+            Event::Spooled { attempt } => self.on_spooled(attempt),
+            Event::SpoolFailed { attempt } => self.on_spool_failed(attempt),
+            Event::Uploaded { attempt, result } => self.on_uploaded(attempt, result, now),
+            Event::LogsLost { attempt } => self.on_logs_lost(attempt),
+            Event::OwnerDrains => self.on_owner_drains(),
+            Event::OwnerStops => self.on_owner_stops(),
+            Event::Slept { span } => {
+                self.lease.slept(span);
+                self.on_tick(now)
+            }
+            Event::Tick => self.on_tick(now),
+        }
+    }
+
+    /// When [`Event::Tick`] is due next.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let lease = if self.attempts_need_lease() { self.lease.stop_at() } else { None };
+        let heartbeat = if self.link == Link::Up { self.next_heartbeat } else { None };
+        let retry = if self.link == Link::Up { self.next_retry } else { None };
+        [lease, heartbeat, retry, self.patience_ends()].into_iter().flatten().min()
+    }
+
+    /// True where nothing runs, and nothing is left that could be delivered over the link.
+    pub(crate) fn is_settled(&self) -> bool {
+        let deliverable = self.link == Link::Up;
+        !self.attempts.values().any(|attempt| match attempt.phase {
+            Phase::Delivering { .. } => deliverable,
+            Phase::Waiting { .. } | Phase::Fetching | Phase::Preparing | Phase::Running | Phase::Stopping(_) | Phase::Spooling { .. } => true,
+        })
+    }
+
+    /// Jobs that occupy the machine.
+    pub(crate) fn jobs(&self) -> u32 {
+        self.jobs
+    }
+
+    /// All attempts here, with those that wait to be acknowledged.
+    pub(crate) fn len(&self) -> usize {
+        self.attempts.len()
+    }
+
+    /// How the link stands.
+    pub(crate) fn link(&self) -> Link {
+        self.link
+    }
+
+    /// When the lease ends.
+    pub(crate) fn lease_until(&self) -> Option<Instant> {
+        self.lease.until()
+    }
+
+    /// True where no more work is wanted.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.owner_drains || self.operator_drains
+    }
+
+    fn on_tick(&mut self, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if self.attempts_need_lease() && !self.lease.is_live(now) {
+            self.end_lease(&mut actions);
+        }
+        if self.patience_ends().is_some_and(|at| now >= at) {
+            self.link = Link::Closing;
+            let patience = self.lease.patience();
+            actions.push(Action::Reconnect { why: format!("the pool has not answered for {} ms", patience.as_millis()) });
+            return actions;
+        }
+        if self.link == Link::Up && self.next_heartbeat.is_none_or(|at| now >= at) {
+            actions.push(self.heartbeat(now));
+        }
+        if self.link == Link::Up && self.next_retry.is_some_and(|at| now >= at) {
+            self.retry_uploads(now, &mut actions);
+        }
+        actions
+    }
+
+    /// A heartbeat outside the beat, so that the pool's answer tells how far it has read.
+    pub(crate) fn extra_heartbeat(&mut self, now: Instant) -> Option<Action> {
+        (self.link == Link::Up).then(|| self.heartbeat(now))
+    }
+
+    fn heartbeat(&mut self, now: Instant) -> Action {
+        self.next_heartbeat = Some(now + self.heartbeat_every);
+        Action::SendHeartbeat { sequence: self.lease.heartbeat(now), active: self.jobs }
+    }
+
+    /// Stops whatever may run. Over a link that is up the pool believes the attempts to be
+    /// here, so it is told; otherwise it learns from the next Hello, which does not name them.
+    fn end_lease(&mut self, actions: &mut Vec<Action>) {
+        let believed = matches!(self.link, Link::Greeting(_) | Link::Up);
+        let live: Vec<AttemptRef> = self.attempts.iter().filter(|(_, a)| a.phase.needs_lease()).map(|(r, _)| *r).collect();
+        actions.push(Action::Warn { text: format!("the lease ended without an answer from the pool: stopping {} attempts", live.len()) });
+        for attempt in live {
+            if believed {
+                self.stop_and_report(attempt, LEASE_ENDED, actions);
+            } else {
+                actions.extend(self.discard(attempt));
+            }
+        }
+    }
+
+    /// Stops a live attempt; the pool is told that `reason` was the cause.
+    fn stop_and_report(&mut self, attempt: AttemptRef, reason: &str, actions: &mut Vec<Action>) {
+        let Some(entry) = self.attempts.get(&attempt) else { return };
+        match &entry.phase {
+            Phase::Waiting { .. } => actions.push(self.spool(attempt, no_fault(reason))),
+            Phase::Fetching | Phase::Preparing | Phase::Running => {
+                self.set_phase(attempt, Phase::Stopping(Afterwards::Report { reason: reason.to_owned() }));
+                actions.push(Action::StopJob { attempt });
+            }
+            Phase::Stopping(_) | Phase::Spooling { .. } | Phase::Delivering { .. } => {}
+        }
+    }
+
+    /// Nothing of the attempt is wanted any more.
+    fn discard(&mut self, attempt: AttemptRef) -> Vec<Action> {
+        let Some(entry) = self.attempts.get(&attempt) else { return Vec::new() };
+        match &entry.phase {
+            Phase::Fetching | Phase::Preparing | Phase::Running => {
+                self.set_phase(attempt, Phase::Stopping(Afterwards::Discard));
+                vec![Action::StopJob { attempt }]
+            }
+            Phase::Stopping(_) => {
+                self.set_phase(attempt, Phase::Stopping(Afterwards::Discard));
+                Vec::new()
+            }
+            Phase::Waiting { .. } | Phase::Spooling { .. } | Phase::Delivering { .. } => {
+                self.remove(attempt);
+                vec![Action::Forget { attempt }]
+            }
+        }
+    }
+
+    /// Moves an attempt to [`Phase::Spooling`].
+    fn spool(&mut self, attempt: AttemptRef, mut report: Report) -> Action {
+        if self.attempts.get(&attempt).is_some_and(|entry| entry.logs_lost) {
+            report.logs = LogLengths { cut: true, ..LogLengths::default() };
+        }
+        let report = Arc::new(report);
+        self.set_phase(attempt, Phase::Spooling { report: Arc::clone(&report) });
+        Action::Spool { attempt, report }
+    }
+
+    /// Starts those that wait for a place, oldest first, as far as there is room.
+    fn start_waiting(&mut self, actions: &mut Vec<Action>) {
+        while let Some(attempt) = self.waiting.front().copied() {
+            match self.attempts.get(&attempt).map(|entry| (&entry.phase, entry.need)) {
+                Some((Phase::Waiting { spec }, need)) => {
+                    if !self.has_room(&need) {
+                        return;
+                    }
+                    let spec = Arc::clone(spec);
+                    actions.push(self.start(attempt, spec));
+                }
+                Some(_) | None => {}
+            }
+            self.waiting.pop_front();
+        }
+    }
+
+    fn start(&mut self, attempt: AttemptRef, spec: Arc<hivemind_model::TaskSpec>) -> Action {
+        let phase = if spec.files.is_empty() { Phase::Preparing } else { Phase::Fetching };
+        self.set_phase(attempt, phase);
+        Action::StartJob { attempt, spec }
+    }
+
+    fn has_room(&self, need: &Resources) -> bool {
+        self.machine.capacity.checked_sub(&self.occupied).is_some_and(|free| free.covers(need))
+    }
+
+    /// When an answer that is due will not be waited for any longer.
+    fn patience_ends(&self) -> Option<Instant> {
+        let since = match self.link {
+            Link::Greeting(at) => Some(at),
+            Link::Up => self.lease.oldest_unanswered(),
+            Link::Down | Link::Closing => None,
+        };
+        since.map(|at| at + self.lease.patience())
+    }
+
+    /// Jobs and waiting attempts are the only ones with something promised.
+    fn attempts_need_lease(&self) -> bool {
+        (self.jobs > 0 || !self.waiting.is_empty()) && self.attempts.values().any(|attempt| attempt.phase.needs_lease())
+    }
+
+    fn insert(&mut self, attempt: AttemptRef, need: Resources, phase: Phase) {
+        self.remove(attempt);
+        self.count(&phase, &need, Resources::checked_add, u32::saturating_add);
+        self.attempts.insert(attempt, Attempt { need, phase, logs_lost: false, failed_uploads: 0 });
+    }
+
+    /// Every change of a phase goes through here, so that the sums stay right.
+    fn set_phase(&mut self, attempt: AttemptRef, phase: Phase) {
+        let Some(mut entry) = self.remove(attempt) else { return };
+        self.count(&phase, &entry.need, Resources::checked_add, u32::saturating_add);
+        entry.phase = phase;
+        self.attempts.insert(attempt, entry);
+    }
+
+    fn remove(&mut self, attempt: AttemptRef) -> Option<Attempt> {
+        let entry = self.attempts.remove(&attempt)?;
+        self.count(&entry.phase, &entry.need, Resources::checked_sub, u32::saturating_sub);
+        Some(entry)
+    }
+
+    /// Adds to or takes from the sums. What is added was found to fit before, what is taken was
+    /// added before; so the arithmetic has a result.
+    fn count(&mut self, phase: &Phase, need: &Resources, sum: fn(&Resources, &Resources) -> Option<Resources>, one: fn(u32, u32) -> u32) {
+        if phase.is_promised() {
+            self.promised = sum(&self.promised, need).unwrap_or(self.promised);
+        }
+        if phase.is_occupying() {
+            self.occupied = sum(&self.occupied, need).unwrap_or(self.occupied);
+            self.jobs = one(self.jobs, 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! What the agent does about the link and what the pool says.
+//!
+//! Start at [`Agent::on_welcome`].
+//!
+//! Invariant: whatever the pool sends, in any order and however often, no more is started than
+//! fits the machine.
+
+use super::attempt::{Output, Phase, no_fault};
+use super::{Agent, Link, OWNER_STOPPED};
+use crate::event::Action;
+use hivemind_model::{AttemptRef, Bytes, Resources, TaskSpec};
+use hivemind_proto::convert::LogPosition;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+impl Agent {
+    pub(super) fn on_link_opened(&mut self, now: Instant) -> Vec<Action> {
+        self.forget_link();
+        self.link = Link::Greeting(now);
+        let holds = self.attempts.iter().filter(|(_, entry)| entry.phase.is_held()).map(|(attempt, _)| *attempt).collect();
+        vec![Action::SendHello { holds }]
+    }
+
+    pub(super) fn on_link_lost(&mut self) -> Vec<Action> {
+        self.forget_link();
+        self.link = Link::Down;
+        Vec::new()
+    }
+
+    fn forget_link(&mut self) {
+        self.lease.link_lost();
+        self.next_heartbeat = None;
+        for entry in self.attempts.values_mut() {
+            if let Phase::Delivering { sent, .. } = &mut entry.phase {
+                *sent = false;
+            }
+        }
+    }
+
+    /// The Welcome answers the Hello, so it extends the lease from when that was sent.
+    pub(super) fn on_welcome(&mut self, lease: Duration, every: Duration, stale: &[AttemptRef], logs: &[LogPosition], now: Instant) -> Vec<Action> {
+        let Link::Greeting(greeted_at) = self.link else { return Vec::new() };
+        self.lease.welcomed(greeted_at, lease);
+        self.link = Link::Up;
+        self.heartbeat_every = every;
+        let mut actions = vec![self.heartbeat(now)];
+        if self.owner_drains {
+            actions.push(Action::SendDrain);
+        }
+        for attempt in stale {
+            actions.extend(self.discard(*attempt));
+        }
+        let known: BTreeMap<AttemptRef, LogPosition> = logs.iter().map(|position| (position.attempt, *position)).collect();
+        let held: Vec<AttemptRef> = self.attempts.keys().copied().collect();
+        for attempt in held {
+            let position = known.get(&attempt).copied().unwrap_or(LogPosition { attempt, stdout: Bytes(0), stderr: Bytes(0) });
+            actions.push(Action::RewindLogs { position });
+            self.resume(attempt, &mut actions);
+        }
+        actions
+    }
+
+    /// Tells a pool that has just answered where an attempt stands.
+    fn resume(&mut self, attempt: AttemptRef, actions: &mut Vec<Action>) {
+        let Some(entry) = self.attempts.get_mut(&attempt) else { return };
+        match &mut entry.phase {
+            Phase::Running => actions.push(Action::SendStarted { attempt }),
+            Phase::Delivering { output, .. } => {
+                if let Output::RetryAt(_) = output {
+                    *output = Output::Here;
+                }
+                actions.extend(self.deliver(attempt));
+            }
+            Phase::Waiting { .. } | Phase::Fetching | Phase::Preparing | Phase::Stopping(_) | Phase::Spooling { .. } => {}
+        }
+    }
+
+    pub(super) fn on_assign(&mut self, attempt: AttemptRef, spec: Arc<TaskSpec>, now: Instant) -> Vec<Action> {
+        if self.link != Link::Up || self.attempts.contains_key(&attempt) {
+            return Vec::new();
+        }
+        let need = spec.resources;
+        if let Some(reason) = self.refusal(&need, now) {
+            self.insert(attempt, Resources::default(), Phase::Waiting { spec });
+            return vec![self.spool(attempt, no_fault(&reason))];
+        }
+        self.insert(attempt, need, Phase::Waiting { spec });
+        self.waiting.push_back(attempt);
+        let mut actions = Vec::new();
+        self.start_waiting(&mut actions);
+        actions
+    }
+
+    /// Why an attempt with this need is not taken.
+    fn refusal(&self, need: &Resources, now: Instant) -> Option<String> {
+        if self.stopping {
+            return Some(OWNER_STOPPED.to_owned());
+        }
+        if !self.lease.is_live(now) {
+            return Some("the attempt arrived after the node's lease had ended".to_owned());
+        }
+        match self.machine.capacity.checked_sub(&self.promised) {
+            Some(free) if free.covers(need) => None,
+            Some(free) => Some(format!("the pool asked for {need} where {free} is free")),
+            None => Some(format!("the pool asked for {need} where nothing is free")),
+        }
+    }
+
+    /// The end of an attempt is sent again after the bytes that were missing.
+    pub(super) fn on_log_resend(&mut self, position: LogPosition) -> Vec<Action> {
+        let attempt = position.attempt;
+        let Some(entry) = self.attempts.get_mut(&attempt) else { return Vec::new() };
+        if self.link != Link::Up {
+            return Vec::new();
+        }
+        let mut actions = vec![Action::RewindLogs { position }];
+        match &mut entry.phase {
+            Phase::Delivering { sent, .. } if *sent => {
+                *sent = false;
+                actions.extend(self.deliver(attempt));
+            }
+            Phase::Waiting { .. }
+            | Phase::Fetching
+            | Phase::Preparing
+            | Phase::Running
+            | Phase::Stopping(_)
+            | Phase::Spooling { .. }
+            | Phase::Delivering { .. } => {}
+        }
+        actions
+    }
+
+    pub(super) fn on_finished_ack(&mut self, attempt: AttemptRef, refusal: &str) -> Vec<Action> {
+        let mut actions = self.discard(attempt);
+        if !refusal.is_empty() && !actions.is_empty() {
+            let refusal: String = refusal.chars().take(300).collect();
+            actions.push(Action::Warn { text: format!("the pool does not take the result of {attempt}: {refusal}") });
+        }
+        actions
+    }
+
+    pub(super) fn on_owner_drains(&mut self) -> Vec<Action> {
+        self.owner_drains = true;
+        if self.link == Link::Up { vec![Action::SendDrain] } else { Vec::new() }
+    }
+
+    pub(super) fn on_owner_stops(&mut self) -> Vec<Action> {
+        self.stopping = true;
+        let mut actions = self.on_owner_drains();
+        let all: Vec<AttemptRef> = self.attempts.keys().copied().collect();
+        for attempt in all {
+            self.stop_and_report(attempt, OWNER_STOPPED, &mut actions);
+        }
+        actions
+    }
+
+    /// The next step towards the acknowledgement of an attempt that is over.
+    pub(super) fn deliver(&mut self, attempt: AttemptRef) -> Option<Action> {
+        if self.link != Link::Up {
+            return None;
+        }
+        let entry = self.attempts.get_mut(&attempt)?;
+        let Phase::Delivering { report, output, sent } = &mut entry.phase else { return None };
+        match (*output, report.output) {
+            (Output::Here, Some(blob)) => {
+                *output = Output::Moving;
+                Some(Action::StoreOutput { attempt, blob })
+            }
+            (Output::Done, _) | (Output::Here, None) if !*sent => {
+                *sent = true;
+                Some(Action::SendFinished { attempt, report: Arc::clone(report) })
+            }
+            (Output::Done | Output::Here | Output::Moving | Output::RetryAt(_), _) => None,
+        }
+    }
+}

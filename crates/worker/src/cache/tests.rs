@@ -1,0 +1,102 @@
+use super::*;
+use hivemind_model::{ElementRef, TaskId};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Gives the same content for every digest, in small pieces.
+struct Shop {
+    content: Vec<u8>,
+    sold: AtomicU32,
+    failures: AtomicU32,
+}
+
+impl Shop {
+    fn new(content: &[u8]) -> Self {
+        Self { content: content.to_vec(), sold: AtomicU32::new(0), failures: AtomicU32::new(0) }
+    }
+}
+
+impl Source for Shop {
+    async fn fetch(&self, _: AttemptRef, _: Digest, pieces: &mut Pieces<'_>) -> Result<(), FetchError> {
+        self.sold.fetch_add(1, Ordering::Relaxed);
+        if self.failures.load(Ordering::Relaxed) > 0 {
+            self.failures.fetch_sub(1, Ordering::Relaxed);
+            return Err(FetchError::Transient("the line is cut".into()));
+        }
+        for piece in self.content.chunks(3) {
+            tokio::task::yield_now().await;
+            pieces(piece)?;
+        }
+        Ok(())
+    }
+}
+
+fn blob(content: &[u8]) -> BlobRef {
+    BlobRef { digest: Digest(Sha256::digest(content).into()), size: Bytes(content.len() as u64) }
+}
+
+fn attempt() -> AttemptRef {
+    ElementRef::only(TaskId(1)).attempt(1)
+}
+
+fn cache(dir: &Path, limit: u64) -> Arc<InputCache> {
+    Arc::new(InputCache::open(dir, Bytes(limit), Duration::from_micros(1)).unwrap())
+}
+
+#[tokio::test]
+async fn many_want_one_and_it_is_fetched_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = cache(dir.path(), 100);
+    let shop = Shop::new(b"hello world");
+    let blob = blob(b"hello world");
+    let (a, b, c) = tokio::join!(cache.hold(attempt(), blob, &shop), cache.hold(attempt(), blob, &shop), cache.hold(attempt(), blob, &shop));
+    for held in [a, b, c] {
+        assert_eq!(fs::read(held.unwrap().path()).unwrap(), b"hello world");
+    }
+    assert_eq!(shop.sold.load(Ordering::Relaxed), 1);
+    // It survives a restart; a file that somebody removed is fetched again.
+    let again = self::cache(dir.path(), 100);
+    let held = again.hold(attempt(), blob, &shop).await.unwrap();
+    assert_eq!(shop.sold.load(Ordering::Relaxed), 1);
+    fs::remove_file(held.path()).unwrap();
+    again.hold(attempt(), blob, &shop).await.unwrap();
+    assert_eq!(shop.sold.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn what_is_not_what_was_asked_for_is_refused_and_leaves_nothing() {
+    for (sent, why) in [(&b"hello wOrld"[..], "has the digest"), (b"hello world!", "more than the 11 bytes"), (b"hello", "only 5 of 11 bytes")] {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = cache(dir.path(), 100);
+        let refused = cache.hold(attempt(), blob(b"hello world"), &Shop::new(sent)).await.unwrap_err();
+        assert!(refused.contains(why), "{refused}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert_eq!(cache.state.lock().total, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_cut_line_is_tried_again_but_not_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = cache(dir.path(), 100);
+    let shop = Shop::new(b"x");
+    shop.failures.store(MAX_TRIES - 1, Ordering::Relaxed);
+    cache.hold(attempt(), blob(b"x"), &shop).await.unwrap();
+    let shop = Shop::new(b"y");
+    shop.failures.store(MAX_TRIES, Ordering::Relaxed);
+    let refused = cache.hold(attempt(), blob(b"y"), &shop).await.unwrap_err();
+    assert_eq!(refused, "the line is cut");
+}
+
+#[tokio::test]
+async fn the_longest_unused_goes_first_and_what_is_in_use_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = cache(dir.path(), 10);
+    let used = cache.hold(attempt(), blob(b"aaaa"), &Shop::new(b"aaaa")).await.unwrap();
+    drop(cache.hold(attempt(), blob(b"bbb"), &Shop::new(b"bbb")).await.unwrap());
+    drop(cache.hold(attempt(), blob(b"ccc"), &Shop::new(b"ccc")).await.unwrap());
+    let new = cache.hold(attempt(), blob(b"dd"), &Shop::new(b"dd")).await.unwrap();
+    assert!(used.path().exists() && new.path().exists());
+    assert!(!cache.path(blob(b"bbb").digest).exists() && cache.path(blob(b"ccc").digest).exists());
+    let refused = cache.hold(attempt(), blob(b"eeeeeee"), &Shop::new(b"eeeeeee")).await.unwrap_err();
+    assert!(refused.contains("leave no room"), "{refused}");
+}

@@ -1,0 +1,240 @@
+//! What happens to the agent, and what it wants done.
+//!
+//! Start at [`Event`], then [`Action`]; [`crate::agent`] turns one into the other.
+//!
+//! Invariant: plain data; no channel, no file, no clock is in here.
+
+use hivemind_model::rows::Report;
+use hivemind_model::spec::{BlobRef, TaskSpec};
+use hivemind_model::{AttemptRef, Resources};
+use hivemind_proto::convert::LogPosition;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What became of a try to store an output archive in the pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Upload {
+    /// The pool has it.
+    Stored,
+    /// The way there failed; to be tried again.
+    Later {
+        /// What happened.
+        reason: String,
+    },
+    /// The pool says that the attempt is not its own any more.
+    Unwanted,
+    /// The pool will never take it, or it cannot be read here.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Event {
+    /// A link is open; the pool waits for a Hello.
+    LinkOpened,
+    /// There is no link any more.
+    LinkLost,
+    /// The pool answered the Hello.
+    Welcome {
+        /// How long a lease runs after the sending of the heartbeat that extends it.
+        lease: Duration,
+        /// How often to send heartbeats.
+        heartbeat_every: Duration,
+        /// To be stopped and forgotten.
+        stale: Vec<AttemptRef>,
+        /// What the pool has of the streams of what was kept.
+        logs: Vec<LogPosition>,
+    },
+    /// The pool heard a heartbeat.
+    HeartbeatAck {
+        /// Which.
+        sequence: u64,
+    },
+    /// The pool hands out an attempt.
+    Assign {
+        /// Which.
+        attempt: AttemptRef,
+        /// What to do.
+        spec: Arc<TaskSpec>,
+    },
+    /// The pool wants nothing more of an attempt.
+    Stop {
+        /// Which.
+        attempt: AttemptRef,
+    },
+    /// The pool misses log bytes.
+    LogResend {
+        /// From where.
+        position: LogPosition,
+    },
+    /// The pool has settled the end of an attempt, or refused it for good.
+    FinishedAck {
+        /// Which.
+        attempt: AttemptRef,
+        /// Empty where it was accepted.
+        refusal: String,
+    },
+    /// The pool signed a new certificate.
+    Certificate {
+        /// Leaf, then CA.
+        pem: String,
+    },
+    /// The operator wants this node to take no more work.
+    Drain,
+    /// All inputs of a job lie here; the runtime has it now.
+    Prepared {
+        /// Which.
+        attempt: AttemptRef,
+    },
+    /// A job's command runs.
+    Started {
+        /// Which.
+        attempt: AttemptRef,
+    },
+    /// A job has something to tell people.
+    Note {
+        /// Which.
+        attempt: AttemptRef,
+        /// What.
+        text: String,
+    },
+    /// Nothing of a job runs any more; its streams and its output lie on disk.
+    Ended {
+        /// Which.
+        attempt: AttemptRef,
+        /// How.
+        report: Report,
+    },
+    /// A report is durable.
+    Spooled {
+        /// Whose.
+        attempt: AttemptRef,
+    },
+    /// A report could not be made durable; it is sent all the same.
+    SpoolFailed {
+        /// Whose.
+        attempt: AttemptRef,
+    },
+    /// A try to store an output ended.
+    Uploaded {
+        /// Whose.
+        attempt: AttemptRef,
+        /// How.
+        result: Upload,
+    },
+    /// What an attempt wrote cannot be read back from this disk.
+    LogsLost {
+        /// Whose.
+        attempt: AttemptRef,
+    },
+    /// The owner wants no more work here.
+    OwnerDrains,
+    /// The owner stops the worker.
+    OwnerStops,
+    /// The machine was suspended while the monotonic clock stood still.
+    Slept {
+        /// For how long.
+        span: Duration,
+    },
+    /// A deadline of [`crate::agent::Agent::next_deadline`] may have come.
+    Tick,
+}
+
+/// Something to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Action {
+    /// Open the conversation.
+    SendHello {
+        /// Running here, or ended and not acknowledged.
+        holds: Vec<AttemptRef>,
+    },
+    /// Send a heartbeat before anything else that waits.
+    SendHeartbeat {
+        /// Its number.
+        sequence: u64,
+        /// Attempts that occupy this machine.
+        active: u32,
+    },
+    /// Tell that a command runs.
+    SendStarted {
+        /// Which.
+        attempt: AttemptRef,
+    },
+    /// Tell people something about an attempt.
+    SendNote {
+        /// Which.
+        attempt: AttemptRef,
+        /// What.
+        text: String,
+    },
+    /// Tell that an attempt is over, once all its log bytes are sent.
+    SendFinished {
+        /// Which.
+        attempt: AttemptRef,
+        /// How.
+        report: Arc<Report>,
+    },
+    /// Ask for no more work.
+    SendDrain,
+    /// Fetch the inputs and run.
+    StartJob {
+        /// Which.
+        attempt: AttemptRef,
+        /// What.
+        spec: Arc<TaskSpec>,
+    },
+    /// Kill.
+    StopJob {
+        /// Which.
+        attempt: AttemptRef,
+    },
+    /// Make a report durable.
+    Spool {
+        /// Whose.
+        attempt: AttemptRef,
+        /// What.
+        report: Arc<Report>,
+    },
+    /// Remove everything kept for an attempt: report, streams, output, transfers under way.
+    Forget {
+        /// Which.
+        attempt: AttemptRef,
+    },
+    /// Send the streams from here on.
+    RewindLogs {
+        /// From where.
+        position: LogPosition,
+    },
+    /// Store an output archive in the pool.
+    StoreOutput {
+        /// Whose.
+        attempt: AttemptRef,
+        /// What the pool must find in it.
+        blob: BlobRef,
+    },
+    /// Keep a new certificate.
+    KeepCertificate {
+        /// Leaf, then CA.
+        pem: String,
+    },
+    /// Close the link and open another.
+    Reconnect {
+        /// For people.
+        why: String,
+    },
+    /// Say something in the log that an owner should see.
+    Warn {
+        /// What.
+        text: String,
+    },
+}
+
+/// What the agent must know of its machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Machine {
+    /// What attempts may use together.
+    pub capacity: Resources,
+}

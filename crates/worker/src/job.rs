@@ -1,0 +1,222 @@
+//! One job: its inputs, its run, what it leaves.
+//!
+//! Start at [`Job::run`]. Whatever happens to it, a panic included, it ends in exactly one
+//! [`Event::Ended`].
+//!
+//! Invariant: a job decides nothing about its attempt; that is the agent's.
+
+use crate::agent::attempt::no_fault;
+use crate::cache::InputCache;
+use crate::capture::Capture;
+use crate::event::Event;
+use crate::folders::Folders;
+use crate::transfer::Transfer;
+use futures::FutureExt;
+use hivemind_model::rows::{LogLengths, Report};
+use hivemind_model::spec::{BlobRef, Digest, TaskSpec};
+use hivemind_model::{AttemptRef, Bytes, Outcome};
+use hivemind_runtime::{Finished, Job as RuntimeJob, Runtime, Sink, Stop, Stream};
+use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
+use std::fs::File;
+use std::io::{self, Read};
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Longest note, in characters.
+const MAX_NOTE_CHARS: usize = 200;
+
+/// What comes from jobs, the spool and transfers.
+///
+/// The channel has no bound of its own, because a [`Sink`] may not wait: each attempt has at
+/// most a handful of these under way: its events, and one [`Signal::Spoke`].
+#[derive(Debug)]
+pub(crate) enum Signal {
+    /// For the agent.
+    Event(Event),
+    /// A job wrote something, or has a new note, since the last such signal was taken.
+    Spoke(Arc<Voice>),
+}
+
+/// The job's side of what it tells while it runs.
+#[derive(Debug)]
+pub(crate) struct Voice {
+    /// Whose.
+    pub attempt: AttemptRef,
+    /// Its streams.
+    pub capture: Arc<Capture>,
+    signals: UnboundedSender<Signal>,
+    stop: Stop,
+    spoke: AtomicBool,
+    note: Mutex<Option<String>>,
+}
+
+impl Voice {
+    /// A voice that speaks into `signals`, and stops the job with `stop` where its output cannot
+    /// be kept.
+    pub(crate) fn new(attempt: AttemptRef, capture: Arc<Capture>, signals: UnboundedSender<Signal>, stop: Stop) -> Self {
+        Self { attempt, capture, signals, stop, spoke: AtomicBool::new(false), note: Mutex::new(None) }
+    }
+
+    /// The newest note, if there is a new one. From here on the next word gives a new signal.
+    pub(crate) fn heard(&self) -> Option<String> {
+        self.spoke.store(false, Ordering::Release);
+        self.note.lock().take()
+    }
+
+    fn speak(self: &Arc<Self>) {
+        if !self.spoke.swap(true, Ordering::AcqRel) {
+            // The listener is gone only while the worker ends.
+            let _unheard = self.signals.send(Signal::Spoke(Arc::clone(self)));
+        }
+    }
+
+    fn say(&self, event: Event) {
+        // The listener is gone only while the worker ends.
+        let _unheard = self.signals.send(Signal::Event(event));
+    }
+}
+
+/// The sink of one job; a handle, because the signal carries the voice with it.
+struct Mouth(Arc<Voice>);
+
+impl Sink for Mouth {
+    fn note(&self, text: &str) {
+        *self.0.note.lock() = Some(text.chars().take(MAX_NOTE_CHARS).collect());
+        self.0.speak();
+    }
+
+    fn started(&self) {
+        self.0.say(Event::Started { attempt: self.0.attempt });
+    }
+
+    fn output(&self, stream: Stream, data: &[u8]) {
+        if !self.0.capture.append(stream, data) {
+            self.0.stop.cancel();
+        }
+        self.0.speak();
+    }
+}
+
+/// What every job needs.
+#[derive(Clone)]
+pub(crate) struct Tools {
+    /// Runs it.
+    pub runtime: Arc<dyn Runtime>,
+    /// Has the inputs.
+    pub cache: Arc<InputCache>,
+    /// The way to the pool for contents.
+    pub transfer: Arc<Transfer>,
+    /// Where files lie.
+    pub folders: Arc<Folders>,
+}
+
+/// One job.
+pub(crate) struct Job {
+    /// See there.
+    pub tools: Tools,
+    /// What to do.
+    pub spec: Arc<TaskSpec>,
+    /// Kills it.
+    pub stop: Stop,
+    /// Tells what happens.
+    pub voice: Arc<Voice>,
+}
+
+impl Job {
+    /// Runs to the end and says how it was.
+    pub(crate) async fn run(self) {
+        let report = match AssertUnwindSafe(self.perform()).catch_unwind().await {
+            Ok(report) => report,
+            Err(panic) => no_fault(&format!("the worker failed while it ran the attempt: {}", panic_text(&*panic))),
+        };
+        self.voice.say(Event::Ended { attempt: self.voice.attempt, report });
+    }
+
+    async fn perform(&self) -> Report {
+        let attempt = self.voice.attempt;
+        let mut held = Vec::with_capacity(self.spec.files.len());
+        for file in &self.spec.files {
+            let fetched = tokio::select! {
+                () = self.stop.cancelled() => return Report { outcome: Outcome::Cancelled, ..no_fault("") },
+                fetched = self.tools.cache.hold(attempt, file.blob, &*self.tools.transfer) => fetched,
+            };
+            match fetched {
+                Ok(input) => held.push((file.path.clone(), input)),
+                Err(why) => return no_fault(&format!("the input {} could not be fetched: {why}", file.path)),
+            }
+        }
+        if !held.is_empty() {
+            self.voice.say(Event::Prepared { attempt });
+        }
+        let job = RuntimeJob {
+            attempt,
+            image: self.spec.image.clone(),
+            command: self.spec.command.clone(),
+            files: held.iter().map(|(path, input)| (path.clone(), input.path().to_owned())).collect(),
+            max_runtime: self.spec.max_runtime,
+            resources: self.spec.resources,
+        };
+        let sink = Arc::new(Mouth(Arc::clone(&self.voice)));
+        let finished = self.tools.runtime.run(job, sink, self.stop.clone(), &self.tools.folders.scratch).await;
+        drop(held);
+        self.report(finished).await
+    }
+
+    /// Brings what the job left to rest on disk. Where that fails the result cannot be kept, and
+    /// that is this machine's fault.
+    async fn report(&self, finished: Finished) -> Report {
+        let capture = Arc::clone(&self.voice.capture);
+        let Finished { outcome, metering, image_id, output } = finished;
+        if let Some(fault) = capture.fault() {
+            let (stdout, stderr) = capture.lens();
+            let logs = LogLengths { stdout: Bytes(stdout), stderr: Bytes(stderr), cut: true };
+            return Report { metering, image_id, logs, ..no_fault(&fault) };
+        }
+        if capture.is_empty() && output.is_none() {
+            return Report { outcome, metering, logs: LogLengths::default(), image_id, output: None };
+        }
+        let place = self.tools.folders.output(self.voice.attempt);
+        let settled = tokio::task::spawn_blocking(move || -> io::Result<(LogLengths, Option<BlobRef>)> {
+            let logs = capture.seal()?;
+            let blob = output.map(|file| keep_output(file, &place)).transpose()?;
+            Ok((logs, blob))
+        });
+        match settled.await {
+            Ok(Ok((logs, output))) => Report { outcome, metering, logs, image_id, output },
+            Ok(Err(why)) => Report { metering, image_id, ..no_fault(&format!("the result could not be written to the node's disk: {why}")) },
+            Err(why) => Report { metering, image_id, ..no_fault(&format!("the result could not be kept: {why}")) },
+        }
+    }
+}
+
+/// Moves an archive to where it stays until the pool has it.
+fn keep_output(file: tempfile::NamedTempFile, place: &Path) -> io::Result<BlobRef> {
+    let blob = digest_of(file.path())?;
+    let kept = file.persist(place).map_err(|e| e.error)?;
+    kept.sync_all()?;
+    Ok(blob)
+}
+
+/// Size and SHA-256 of a file.
+pub(crate) fn digest_of(path: &Path) -> io::Result<BlobRef> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 128 << 10];
+    let mut size = 0;
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(BlobRef { digest: Digest(hash.finalize().into()), size: Bytes(size) });
+        }
+        hash.update(&buffer[..read]);
+        size += read as u64;
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without a text")
+}

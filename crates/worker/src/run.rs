@@ -1,0 +1,120 @@
+//! The worker's loop: one task that hears everything, in batches, and never waits for a disk or
+//! a network.
+//!
+//! Start at [`run`].
+//!
+//! Invariant: a deadline is looked at only after what had arrived before it, so an answer that
+//! is here already counts.
+
+use crate::agent::OWNER_STOPPED;
+use crate::event::Event;
+use crate::job::Signal;
+use crate::link::{INCOMING, LinkEvent};
+use crate::shell::Shell;
+use anyhow::bail;
+use std::pin::pin;
+use std::time::Duration;
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
+use tokio::time::{Instant, sleep_until};
+
+/// Signals taken at once.
+const BATCH: usize = 1024;
+
+/// How long an orderly stop may take.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the owner wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// No more work.
+    Drain,
+    /// The end.
+    Stop,
+}
+
+/// Where the loop hears from.
+pub(crate) struct Ears {
+    pub link: Receiver<LinkEvent>,
+    pub signals: UnboundedReceiver<Signal>,
+    pub orders: Receiver<Order>,
+}
+
+/// Runs until the owner stops the worker or the pool refuses it.
+///
+/// # Errors
+/// What the pool said where it refused this node.
+pub(crate) async fn run(mut shell: Shell, mut ears: Ears) -> anyhow::Result<()> {
+    let mut heard = Vec::with_capacity(BATCH);
+    let mut stop_at = None;
+    let mut link_ends = false;
+    let mut orders_end = false;
+    let mut alarm = pin!(sleep_until(Instant::now()));
+    loop {
+        shell.flush();
+        shell.publish();
+        if shell.refused.is_some() && stop_at.is_none() {
+            stop_at = Some(Instant::now() + STOP_PATIENCE);
+        }
+        if let Some(stop_at) = stop_at
+            && is_over(&mut shell, stop_at)
+        {
+            return shell.refused.take().map_or(Ok(()), |why| bail!(why));
+        }
+        let wake = shell.wake_at(Instant::now());
+        let wake = stop_at.map_or(wake, |at| at.min(wake));
+        if alarm.deadline() != wake {
+            alarm.as_mut().reset(wake);
+        }
+        tokio::select! {
+            biased;
+            order = ears.orders.recv(), if !orders_end => match order {
+                Some(Order::Drain) => shell.tell(Event::OwnerDrains),
+                Some(Order::Stop) => {
+                    tracing::info!("stopping: {OWNER_STOPPED}");
+                    shell.tell(Event::OwnerStops);
+                    stop_at.get_or_insert(Instant::now() + STOP_PATIENCE);
+                }
+                None => orders_end = true,
+            },
+            event = ears.link.recv(), if !link_ends => match event {
+                Some(event) => shell.on_link(event),
+                None => link_ends = true,
+            },
+            _ = ears.signals.recv_many(&mut heard, BATCH) => heard.drain(..).for_each(|signal| shell.on_signal(signal)),
+            () = shell.room(), if shell.blocked => {}
+            () = &mut alarm => {}
+        }
+        hear_the_rest(&mut shell, &mut ears);
+        if Instant::now() >= wake {
+            shell.tick();
+        }
+    }
+}
+
+/// Takes what else has arrived, with a bound.
+fn hear_the_rest(shell: &mut Shell, ears: &mut Ears) {
+    for _ in 0..INCOMING {
+        let Ok(event) = ears.link.try_recv() else { break };
+        shell.on_link(event);
+    }
+    for _ in 0..BATCH {
+        let Ok(signal) = ears.signals.try_recv() else { break };
+        shell.on_signal(signal);
+    }
+}
+
+/// True where nothing is left to do before the end, or no time to do it.
+fn is_over(shell: &mut Shell, stop_at: Instant) -> bool {
+    if shell.agent.is_settled() && shell.is_flushed() {
+        return true;
+    }
+    let late = Instant::now() >= stop_at;
+    if late {
+        let (jobs, left) = (shell.agent.jobs(), shell.agent.len());
+        shell.warn(format!("not all was done within {} s: {jobs} jobs still run and are removed at the next start, {left} attempts are not acknowledged", STOP_PATIENCE.as_secs()));
+    }
+    late
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,34 @@
+//! How the worker is doing, for the command line and for tests.
+//!
+//! Start at [`Status`].
+//!
+//! Invariant: a copy; reading it stops nothing.
+
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A look at the worker.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Status {
+    /// True while the pool answers over the link.
+    pub linked: bool,
+    /// How often the pool has answered a new link.
+    pub welcomes: u64,
+    /// True where no more work is wanted.
+    pub draining: bool,
+    /// Attempts that occupy the machine.
+    pub jobs: u32,
+    /// Everything here, with the results that wait for the pool's acknowledgement.
+    pub attempts: usize,
+    /// Why the last link was lost, or what else went wrong last; `None` where nothing did.
+    pub last_error: Option<String>,
+    pub(crate) lease_until: Option<Instant>,
+}
+
+impl Status {
+    /// What is left of the lease; zero where it has ended, `None` where there never was one.
+    #[must_use]
+    pub fn lease_left(&self) -> Option<Duration> {
+        self.lease_until.map(|until| until.saturating_duration_since(Instant::now()))
+    }
+}

@@ -1,0 +1,130 @@
+//! How busy this machine is, for the heartbeats.
+//!
+//! Start at [`Monitor::watch`]: one task looks once in a while, and whoever asks gets the last
+//! look without waiting.
+//!
+//! Invariant: nothing here waits for the network, and nothing waits for this.
+
+use hivemind_proto::worker::Heartbeat;
+use parking_lot::Mutex;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use sysinfo::System;
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Percent of what there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Usage {
+    cpu: f32,
+    memory: f32,
+    disk: f32,
+}
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Monitor(Arc<Mutex<Usage>>);
+
+impl Monitor {
+    /// Looks at the machine and at the disk of `data`, for as long as it is polled.
+    pub(crate) fn watch(&self, data: PathBuf) -> impl Future<Output = ()> + Send + 'static {
+        watch(Arc::clone(&self.0), data)
+    }
+
+    /// A heartbeat with the last look.
+    pub(crate) fn heartbeat(&self, sequence: u64, active_attempts: u32) -> Heartbeat {
+        let Usage { cpu, memory, disk } = *self.0.lock();
+        Heartbeat { sequence, cpu_usage: cpu, memory_usage: memory, disk_usage: disk, gpu_usage: 0.0, active_attempts }
+    }
+}
+
+async fn watch(shared: Arc<Mutex<Usage>>, data: PathBuf) {
+    let mut system = match System::new() {
+        Ok(system) => system,
+        Err(why) => {
+            tracing::warn!("the machine's usage cannot be read: {why}");
+            return;
+        }
+    };
+    loop {
+        // A disk that hangs must hold up nothing else.
+        let data = data.clone();
+        let looked = tokio::task::spawn_blocking(move || {
+            let usage = look(&mut system, &data);
+            (system, usage)
+        });
+        match looked.await {
+            Ok((back, usage)) => {
+                system = back;
+                *shared.lock() = usage;
+            }
+            Err(why) => {
+                tracing::warn!("the machine's usage cannot be read: {why}");
+                return;
+            }
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+fn look(system: &mut System, data: &Path) -> Usage {
+    system.refresh_cpu_usage();
+    system.refresh_memory();
+    let percent = |part: u64, whole: u64| if whole == 0 { 0.0 } else { (part as f64 / whole as f64 * 100.0) as f32 };
+    let disk = rustix::fs::statvfs(data).map_or(0.0, |disk| percent(disk.f_blocks.saturating_sub(disk.f_bavail), disk.f_blocks));
+    Usage { cpu: system.global_cpu_usage(), memory: percent(system.used_memory(), system.total_memory()), disk }
+}
+
+/// Finds out how long the machine was suspended: the monotonic clock stands still then, the time
+/// since boot does not.
+#[derive(Debug, Default)]
+pub(crate) struct SleepWatch {
+    lag: Option<Duration>,
+    origin: Option<std::time::Instant>,
+}
+
+/// Below this, the difference of two clocks is only how they are read.
+const NOTICEABLE: Duration = Duration::from_millis(500);
+
+impl SleepWatch {
+    /// How long it slept since the last call, where it did.
+    pub(crate) fn slept(&mut self) -> Option<Duration> {
+        let text = std::fs::read_to_string("/proc/uptime").ok()?;
+        let seconds: f64 = text.split(' ').next()?.parse().ok()?;
+        let origin = *self.origin.get_or_insert_with(std::time::Instant::now);
+        let uptime = Duration::try_from_secs_f64(seconds).ok()?;
+        self.judge(uptime.saturating_sub(origin.elapsed()))
+    }
+
+    fn judge(&mut self, lag: Duration) -> Option<Duration> {
+        let before = *self.lag.get_or_insert(lag);
+        let slept = lag.saturating_sub(before);
+        if slept < NOTICEABLE {
+            return None;
+        }
+        self.lag = Some(lag);
+        Some(slept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_jump_of_the_boot_clock_is_sleep() {
+        let mut watch = SleepWatch::default();
+        let ms = Duration::from_millis;
+        for (lag, slept) in [(100_000, None), (100_010, None), (100_400, None), (130_000, Some(ms(30_000))), (130_000, None), (129_990, None)] {
+            assert_eq!(watch.judge(ms(lag)), slept, "{lag}");
+        }
+    }
+
+    #[test]
+    fn this_machine_has_memory_and_a_disk() {
+        let usage = look(&mut System::new().unwrap(), Path::new("/"));
+        assert!(usage.memory > 0.0 && usage.memory <= 100.0 && (0.0..=100.0).contains(&usage.disk), "{usage:?}");
+    }
+}
