@@ -6,7 +6,9 @@ use crate::world::{Event, World};
 use hivemind_engine::Violation;
 use hivemind_model::command::Once;
 use hivemind_model::rows::RequestKey;
-use hivemind_model::{Bytes, Code, Command, Cpt, Millis, MilliCores, Rejection, Reply, Resources, TaskId, TaskSpec, UserId};
+use hivemind_model::{
+    Bytes, Code, Command, Cpt, MilliCores, Millis, Rejection, Reply, Resources, TaskId, TaskSpec, UserId,
+};
 use std::sync::Arc;
 
 /// Most requests of one run.
@@ -39,10 +41,13 @@ impl Clients {
     pub(crate) fn command(&self, op: usize) -> Option<Command> {
         let Op { user, wish, .. } = self.ops.get(op)?;
         let body = u8::try_from(op).unwrap_or(u8::MAX);
-        let once = Some(Once { key: RequestKey { user: *user, id: format!("op-{op}") }, body: [body; 32], stored: None });
+        let once =
+            Some(Once { key: RequestKey { user: *user, id: format!("op-{op}") }, body: [body; 32], stored: None });
         Some(match wish {
             Wish::Submit { spec } => Command::Submit { user: *user, spec: spec.clone(), once },
-            Wish::Transfer { to, amount } => Command::Transfer { from: *user, to_username: (*to).into(), amount: *amount, once },
+            Wish::Transfer { to, amount } => {
+                Command::Transfer { from: *user, to_username: (*to).into(), amount: *amount, once }
+            }
             Wish::Cancel { task } => Command::Cancel { user: *user, task: *task },
         })
     }
@@ -95,7 +100,12 @@ impl World {
             files: Vec::new(),
             priority: u8::try_from(self.rng.between(1, 10)).unwrap_or(5),
             max_runtime: Millis(self.rng.between(2_000, 16_000)),
-            resources: Resources { cpu: MilliCores::from_cores(cores), memory: Bytes::from_mib(512), disk: Bytes::from_mib(64), gpus: 0 },
+            resources: Resources {
+                cpu: MilliCores::from_cores(cores),
+                memory: Bytes::from_mib(512),
+                disk: Bytes::from_mib(64),
+                gpus: 0,
+            },
         })
     }
 

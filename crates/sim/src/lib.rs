@@ -122,8 +122,16 @@ impl std::error::Error for Failure {}
 pub fn run(config: Config) -> Result<Summary, Failure> {
     let caught = catch_unwind(AssertUnwindSafe(|| World::new(config).run()));
     caught.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Err(Failure { seed: config.seed, at: 0, invariant: "bug".into(), detail: text.unwrap_or_else(|| "the engine stopped itself".into()) })
+        let text = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(Failure {
+            seed: config.seed,
+            at: 0,
+            invariant: "bug".into(),
+            detail: text.unwrap_or_else(|| "the engine stopped itself".into()),
+        })
     })
 }
 

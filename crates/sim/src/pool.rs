@@ -11,7 +11,10 @@ use hivemind_engine::tables::Tables;
 use hivemind_engine::{Batch, Engine, Violation};
 use hivemind_model::command::Once;
 use hivemind_model::rows::{Report, Role};
-use hivemind_model::{AttemptRef, Bytes, Code, Command, Effect, Millis, MilliCores, NodeId, Policy, Rejection, Reply, Resources, Timestamp};
+use hivemind_model::{
+    AttemptRef, Bytes, Code, Command, Effect, MilliCores, Millis, NodeId, Policy, Rejection, Reply, Resources,
+    Timestamp,
+};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Batches that may be in flight at once.
@@ -69,7 +72,15 @@ impl Process {
     pub(crate) fn new(engine: Engine, now: Time) -> Self {
         // Whoever has attempts and does not come back is lost, counted from the start.
         let heard = engine.nodes_with_attempts().map(|node| (node, now)).collect();
-        Self { engine, inbox: Vec::new(), writing: false, in_flight: VecDeque::new(), heard, sessions: BTreeMap::new(), next_session: 1 }
+        Self {
+            engine,
+            inbox: Vec::new(),
+            writing: false,
+            in_flight: VecDeque::new(),
+            heard,
+            sessions: BTreeMap::new(),
+            next_session: 1,
+        }
     }
 }
 
@@ -84,13 +95,23 @@ impl World {
     /// Before anything can go wrong: users, and machines with their owners.
     pub(crate) fn settle_in(&mut self) -> Result<(), Violation> {
         for name in ["anna", "bert", "carl"] {
-            let command = Command::Register { username: name.into(), email: format!("{name}@example.org"), password_hash: "$argon2id$".into(), role: Role::Member };
+            let command = Command::Register {
+                username: name.into(),
+                email: format!("{name}@example.org"),
+                password_hash: "$argon2id$".into(),
+                role: Role::Member,
+            };
             self.apply_now(command)?;
         }
         let machines = self.rng.between(1, 4);
         for machine in 1..=machines {
             let cores = u32::try_from(self.rng.between(2, 4)).unwrap_or(2);
-            let capacity = Resources { cpu: MilliCores::from_cores(cores), memory: Bytes::from_gib(8), disk: Bytes::from_gib(64), gpus: 0 };
+            let capacity = Resources {
+                cpu: MilliCores::from_cores(cores),
+                memory: Bytes::from_gib(8),
+                disk: Bytes::from_gib(64),
+                gpus: 0,
+            };
             let worker = crate::worker::Worker::new(NodeId(machine), format!("box{machine}"), capacity);
             let owner = hivemind_model::UserId(self.rng.between(1, 3));
             self.apply_now(Command::Enroll { owner, offer: worker.offer(), token: None })?;
@@ -110,7 +131,10 @@ impl World {
     fn apply_now(&mut self, command: Command) -> Result<(), Violation> {
         let now = self.wall_clock();
         let Some(process) = &mut self.pool.process else { return Ok(()) };
-        let refused = |rejection: Rejection| Violation { invariant: "T7", detail: format!("the world cannot begin: {rejection}") };
+        let refused = |rejection: Rejection| Violation {
+            invariant: "T7",
+            detail: format!("the world cannot begin: {rejection}"),
+        };
         process.engine.apply(command, now).map_err(refused)?;
         let batch = process.engine.take_batch();
         self.store(&batch)
@@ -150,14 +174,21 @@ impl World {
         for (origin, command) in commands {
             let answer = process.engine.apply(command, now);
             process.engine.check()?;
-            self.summary.stale_messages += u64::from(matches!(&answer, Err(rejection) if rejection.code == Code::Stale));
+            self.summary.stale_messages +=
+                u64::from(matches!(&answer, Err(rejection) if rejection.code == Code::Stale));
             lines.push(format!("  {origin:?}: {answer:?}"));
             answers.push((origin, answer));
         }
         process.engine.schedule(now);
         process.engine.check()?;
         let batch = process.engine.take_batch();
-        lines.push(format!("  batch: {} tasks, {} attempts, {} entries, {:?}", batch.rows.new_tasks.len() + batch.rows.tasks.len(), batch.rows.attempts.len(), batch.ledger.entries.len(), batch.effects));
+        lines.push(format!(
+            "  batch: {} tasks, {} attempts, {} entries, {:?}",
+            batch.rows.new_tasks.len() + batch.rows.tasks.len(),
+            batch.rows.attempts.len(),
+            batch.ledger.entries.len(),
+            batch.effects
+        ));
         if self.config.sabotage == Sabotage::AnswerEarly {
             let early = std::mem::take(&mut answers);
             process.in_flight.push_back(InFlight { batch, answers });
@@ -177,7 +208,11 @@ impl World {
         if epoch != self.pool.epoch {
             return Ok(());
         }
-        let Some(InFlight { batch, answers }) = self.pool.process.as_mut().and_then(|process| process.in_flight.pop_front()) else { return Ok(()) };
+        let Some(InFlight { batch, answers }) =
+            self.pool.process.as_mut().and_then(|process| process.in_flight.pop_front())
+        else {
+            return Ok(());
+        };
         self.store(&batch)?;
         self.answer(answers);
         for effect in batch.effects {
@@ -301,7 +336,8 @@ impl World {
             return;
         }
         let Some(process) = &mut self.pool.process else { return };
-        let silent: Vec<NodeId> = process.heard.iter().filter(|(_, heard)| now >= **heard + LOST_AFTER).map(|(node, _)| *node).collect();
+        let silent: Vec<NodeId> =
+            process.heard.iter().filter(|(_, heard)| now >= **heard + LOST_AFTER).map(|(node, _)| *node).collect();
         let due = process.engine.next_due().is_some_and(|due| due <= clock);
         let links: Vec<Option<LinkId>> = silent
             .iter()

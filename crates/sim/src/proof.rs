@@ -49,7 +49,10 @@ impl Truth {
         let from_node = !matches!(report.outcome, Outcome::Cancelled | Outcome::Infrastructure { .. });
         let true_report = self.reported.get(&attempt);
         if from_node && true_report != Some(&(row.node, report.outcome.clone())) {
-            return Err(broken("T3", format!("{attempt} ended as {:?}, but its node reported {true_report:?}", report.outcome)));
+            return Err(broken(
+                "T3",
+                format!("{attempt} ended as {:?}, but its node reported {true_report:?}", report.outcome),
+            ));
         }
         if cost.is_positive()
             && let Some(before) = self.paid.insert(attempt.element, attempt)
@@ -67,7 +70,14 @@ impl World {
             if let Some(attempt) = worker.containers.keys().next()
                 && self.now > worker.acked_at + LEASE
             {
-                return Err(broken("T6", format!("{attempt} still runs on {}, whose lease ended at {}", worker.node, worker.acked_at + LEASE)));
+                return Err(broken(
+                    "T6",
+                    format!(
+                        "{attempt} still runs on {}, whose lease ended at {}",
+                        worker.node,
+                        worker.acked_at + LEASE
+                    ),
+                ));
             }
         }
         Ok(())
@@ -101,17 +111,33 @@ impl World {
 
     /// True once everybody is answered and every task has ended on the disk.
     pub(crate) fn is_over(&self) -> bool {
-        let idle = self.pool.process.as_ref().is_some_and(|process| process.in_flight.is_empty() && process.engine.counts().pending + process.engine.counts().running == 0);
+        let idle = self.pool.process.as_ref().is_some_and(|process| {
+            process.in_flight.is_empty() && process.engine.counts().pending + process.engine.counts().running == 0
+        });
         let delivered = self.workers.iter().all(|worker| worker.spool.is_empty());
-        idle && delivered && self.clients.ops.iter().all(|op| op.answer.is_some()) && self.pool.tables.tasks.values().all(|row| row.progress.state.is_terminal())
+        idle && delivered
+            && self.clients.ops.iter().all(|op| op.answer.is_some())
+            && self.pool.tables.tasks.values().all(|row| row.progress.state.is_terminal())
     }
 
     /// T7, when patience has ended.
     pub(crate) fn not_over(&self) -> Violation {
-        let open: Vec<String> = self.pool.tables.tasks.values().filter(|row| !row.progress.state.is_terminal()).map(|row| format!("{} {}", row.progress.id, row.progress.state)).collect();
+        let open: Vec<String> = self
+            .pool
+            .tables
+            .tasks
+            .values()
+            .filter(|row| !row.progress.state.is_terminal())
+            .map(|row| format!("{} {}", row.progress.id, row.progress.state))
+            .collect();
         let unanswered = self.clients.ops.iter().filter(|op| op.answer.is_none()).count();
         let spooled: usize = self.workers.iter().map(|worker| worker.spool.len()).sum();
-        broken("T7", format!("long after the faults have stopped: open tasks {open:?}, {unanswered} unanswered requests, {spooled} results not delivered"))
+        broken(
+            "T7",
+            format!(
+                "long after the faults have stopped: open tasks {open:?}, {unanswered} unanswered requests, {spooled} results not delivered"
+            ),
+        )
     }
 
     /// Everything that must hold at the end.
@@ -144,7 +170,10 @@ impl World {
             let expected = u32::from(matches!(op.answer, Some(Ok(Reply::Transferred { .. }))));
             let made = transferred.get(&amount).copied().unwrap_or_default();
             if made != expected {
-                return Err(broken("L6", format!("transfer op-{number} was made {made} times, and answered {:?}", op.answer)));
+                return Err(broken(
+                    "L6",
+                    format!("transfer op-{number} was made {made} times, and answered {:?}", op.answer),
+                ));
             }
         }
         self.summary.tasks = tables.tasks.len();

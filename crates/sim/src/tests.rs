@@ -4,10 +4,12 @@ use super::*;
 fn many_seeds_hold_every_promise() {
     let mut all = Summary::default();
     for seed in 0..200 {
-        let summary = run(Config { steps: 400, ..Config::new(seed) }).unwrap_or_else(|failure| panic!("{failure}; replay: sim --seed {seed} --steps 400 --trace"));
+        let summary = run(Config { steps: 400, ..Config::new(seed) })
+            .unwrap_or_else(|failure| panic!("{failure}; replay: sim --seed {seed} --steps 400 --trace"));
         all.add(&summary);
     }
-    let rough = [all.pool_kills, all.worker_kills, all.link_breaks, all.lost_batches, all.lost_nodes, all.stale_messages];
+    let rough =
+        [all.pool_kills, all.worker_kills, all.link_breaks, all.lost_batches, all.lost_nodes, all.stale_messages];
     assert!(rough.into_iter().all(|count| count >= 20), "the weather is too fine to prove anything: {all:?}");
 }
 
@@ -30,7 +32,8 @@ fn broken_rules_are_noticed() {
         (Sabotage::ForgetRequestIds, &["L6"]),
     ] {
         let mut seeds = (0..200).map(|seed| run(Config { sabotage, ..Config::new(seed) }));
-        let failure = seeds.find_map(Result::err).unwrap_or_else(|| panic!("{sabotage:?} was not noticed in 200 seeds"));
+        let failure =
+            seeds.find_map(Result::err).unwrap_or_else(|| panic!("{sabotage:?} was not noticed in 200 seeds"));
         assert!(invariants.contains(&failure.invariant.as_str()), "{sabotage:?} gave {failure}");
     }
 }

@@ -52,7 +52,20 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(node: NodeId, name: String, capacity: Resources) -> Self {
-        Self { node, name, capacity, up: false, cut_off_until: 0, epoch: 0, link: None, welcome: false, hello_at: 0, acked_at: 0, containers: BTreeMap::new(), spool: BTreeMap::new() }
+        Self {
+            node,
+            name,
+            capacity,
+            up: false,
+            cut_off_until: 0,
+            epoch: 0,
+            link: None,
+            welcome: false,
+            hello_at: 0,
+            acked_at: 0,
+            containers: BTreeMap::new(),
+            spool: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn offer(&self) -> NodeOffer {
@@ -109,7 +122,8 @@ impl World {
         let hello = Up::Hello { offer: this.offer(), holds };
         self.links.insert(link, crate::world::Link { worker, pool_epoch, open: true, up_after: 0, down_after: 0 });
         // Nothing forbids a worker to send its results before it was welcomed.
-        let eager: Vec<(AttemptRef, Report)> = this.spool.iter().map(|(attempt, report)| (*attempt, report.clone())).collect();
+        let eager: Vec<(AttemptRef, Report)> =
+            this.spool.iter().map(|(attempt, report)| (*attempt, report.clone())).collect();
         self.send_up(link, hello);
         if self.rng.chance(self.weather.repeats) {
             eager.into_iter().for_each(|(attempt, report)| self.send_up(link, Up::Finished(attempt, report)));
@@ -124,7 +138,8 @@ impl World {
         let sent_at = self.now;
         self.send_up(link, Up::Heartbeat { sent_at });
         if self.rng.chance(self.weather.repeats)
-            && let Some((attempt, report)) = self.workers[worker].spool.iter().next().map(|(attempt, report)| (*attempt, report.clone()))
+            && let Some((attempt, report)) =
+                self.workers[worker].spool.iter().next().map(|(attempt, report)| (*attempt, report.clone()))
         {
             self.send_up(link, Up::Finished(attempt, report));
         }
@@ -153,8 +168,14 @@ impl World {
                     this.containers.remove(&attempt);
                     this.spool.remove(&attempt);
                 }
-                let results: Vec<(AttemptRef, Report)> = this.spool.iter().map(|(attempt, report)| (*attempt, report.clone())).collect();
-                let running: Vec<AttemptRef> = this.containers.iter().filter(|(_, container)| container.began.is_some()).map(|(attempt, _)| *attempt).collect();
+                let results: Vec<(AttemptRef, Report)> =
+                    this.spool.iter().map(|(attempt, report)| (*attempt, report.clone())).collect();
+                let running: Vec<AttemptRef> = this
+                    .containers
+                    .iter()
+                    .filter(|(_, container)| container.began.is_some())
+                    .map(|(attempt, _)| *attempt)
+                    .collect();
                 for attempt in running {
                     self.send_up(link, Up::Started(attempt));
                 }

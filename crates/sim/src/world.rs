@@ -52,32 +52,75 @@ pub(crate) enum Down {
 #[derive(Debug)]
 pub(crate) enum Event {
     /// The writer takes what is waiting.
-    Write { epoch: u64 },
+    Write {
+        epoch: u64,
+    },
     /// The oldest batch in flight is durable.
-    Durable { epoch: u64 },
+    Durable {
+        epoch: u64,
+    },
     /// The pool looks who was silent for too long.
-    Liveness { epoch: u64 },
+    Liveness {
+        epoch: u64,
+    },
     PoolStarts,
     /// A message arrives, unless its link is gone.
-    Arrives { link: LinkId, message: Up, late: bool },
-    Delivered { link: LinkId, message: Down },
+    Arrives {
+        link: LinkId,
+        message: Up,
+        late: bool,
+    },
+    Delivered {
+        link: LinkId,
+        message: Down,
+    },
     /// One end notices that a link is broken.
-    PoolNotices { link: LinkId },
-    WorkerNotices { link: LinkId },
-    WorkerStarts { worker: usize },
-    Connects { worker: usize, epoch: u64 },
-    Beats { worker: usize, link: LinkId },
-    LeaseEnds { worker: usize, epoch: u64 },
-    Begins { worker: usize, epoch: u64, attempt: AttemptRef },
-    Ends { worker: usize, epoch: u64, attempt: AttemptRef },
+    PoolNotices {
+        link: LinkId,
+    },
+    WorkerNotices {
+        link: LinkId,
+    },
+    WorkerStarts {
+        worker: usize,
+    },
+    Connects {
+        worker: usize,
+        epoch: u64,
+    },
+    Beats {
+        worker: usize,
+        link: LinkId,
+    },
+    LeaseEnds {
+        worker: usize,
+        epoch: u64,
+    },
+    Begins {
+        worker: usize,
+        epoch: u64,
+        attempt: AttemptRef,
+    },
+    Ends {
+        worker: usize,
+        epoch: u64,
+        attempt: AttemptRef,
+    },
     /// A client does something new.
     ClientActs,
     /// A client's request leaves (again).
-    ClientSends { op: usize },
+    ClientSends {
+        op: usize,
+    },
     /// A client's request is at the pool.
-    Asked { op: usize },
+    Asked {
+        op: usize,
+    },
     /// A client has its answer.
-    Answered { op: usize, answer: Result<Reply, Rejection> },
+    Answered {
+        op: usize,
+        answer: Result<Reply, Rejection>,
+    },
     /// Something breaks.
     Breaks,
 }
@@ -172,7 +215,12 @@ impl World {
     pub(crate) fn run(mut self) -> Result<Summary, Failure> {
         match self.live() {
             Ok(()) => Ok(self.summary),
-            Err(violation) => Err(Failure { seed: self.config.seed, at: self.now, invariant: violation.invariant.into(), detail: violation.detail }),
+            Err(violation) => Err(Failure {
+                seed: self.config.seed,
+                at: self.now,
+                invariant: violation.invariant.into(),
+                detail: violation.detail,
+            }),
         }
     }
 
