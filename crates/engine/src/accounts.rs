@@ -40,7 +40,11 @@ impl Engine {
         }
         let folded = new.username.to_ascii_lowercase();
         if self.usernames.contains_key(&folded) {
-            return Err(Rejection::field(Code::Taken, "username", format!("`{}` is taken (letter case does not count); choose another", new.username)));
+            return Err(Rejection::field(
+                Code::Taken,
+                "username",
+                format!("`{}` is taken (letter case does not count); choose another", new.username),
+            ));
         }
         let id = UserId(self.counters.user);
         self.ledger.sign_up(id, self.policy.signup_grant, now).map_err(|refusal| {
@@ -48,7 +52,14 @@ impl Engine {
         })?;
         self.counters.user += 1;
         self.pending.counters_moved = true;
-        let row = UserRow { id, username: new.username, email: new.email, password_hash: new.password_hash, role: new.role, registered_at: now };
+        let row = UserRow {
+            id,
+            username: new.username,
+            email: new.email,
+            password_hash: new.password_hash,
+            role: new.role,
+            registered_at: now,
+        };
         self.users.insert(id, User::new(row.username.clone()));
         self.usernames.insert(folded, id);
         self.pending.users.push(row);
@@ -77,7 +88,11 @@ impl Engine {
         };
         self.ledger.transfer(ask.from, to, amount, now).map_err(|refusal| match refusal {
             Refusal::SameUser { .. } => Rejection::invalid("to_username", "is yourself; nothing would move"),
-            Refusal::Insufficient { .. } => Rejection::field(Code::InsufficientCpt, "amount", format!("{refusal}; transfer less, or wait for open tasks to end")),
+            Refusal::Insufficient { .. } => Rejection::field(
+                Code::InsufficientCpt,
+                "amount",
+                format!("{refusal}; transfer less, or wait for open tasks to end"),
+            ),
             other => Rejection::invalid("amount", other),
         })?;
         Ok(self.ledger.available(ask.from))
@@ -134,7 +149,15 @@ fn check_email(email: &str) -> Result<(), Rejection> {
         return bad("contains a blank or a control character");
     }
     match email.rsplit_once('@') {
-        Some((local, domain)) if !local.is_empty() && !domain.is_empty() && !local.contains('@') && !domain.starts_with('.') && !domain.ends_with('.') => Ok(()),
+        Some((local, domain))
+            if !local.is_empty()
+                && !domain.is_empty()
+                && !local.contains('@')
+                && !domain.starts_with('.')
+                && !domain.ends_with('.') =>
+        {
+            Ok(())
+        }
         _ => bad("is not of the form name@domain"),
     }
 }

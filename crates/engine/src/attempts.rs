@@ -56,7 +56,13 @@ impl Engine {
     }
 
     /// Takes the end of an attempt as its node reports it.
-    pub(crate) fn finished(&mut self, node: NodeId, attempt: AttemptRef, report: Report, now: Timestamp) -> Result<Reply, Rejection> {
+    pub(crate) fn finished(
+        &mut self,
+        node: NodeId,
+        attempt: AttemptRef,
+        report: Report,
+        now: Timestamp,
+    ) -> Result<Reply, Rejection> {
         let element = attempt.element;
         let standing = self.standing(node, attempt);
         match step(standing, Event::Reported(verdict(&report.outcome))) {
@@ -91,7 +97,9 @@ impl Engine {
     pub(crate) fn give_up(&mut self, element: ElementRef, reason: &str, now: Timestamp) {
         let standing = self.live.get(&element).map_or(Standing::Past, Live::standing);
         match step(standing, Event::GivenUp) {
-            Step::RetryNow => self.retry(element, bare_report(Outcome::Infrastructure { reason: reason.into() }), Pause::None, now),
+            Step::RetryNow => {
+                self.retry(element, bare_report(Outcome::Infrastructure { reason: reason.into() }), Pause::None, now)
+            }
             other => unreachable!("T3: giving up {element} at {standing:?} gives {other:?}"),
         }
         self.restate(element.task, now);
@@ -105,7 +113,9 @@ impl Engine {
         let (most, delay, max_delay) = policy;
         let Some(task) = self.tasks.get_mut(&at.task) else { panic!("T2: {at} is retried after its task") };
         let (rank, need) = (task.rank(at), task.row.spec.resources);
-        let Some(element) = task.element_mut(at.index) else { panic!("T2: {at} is retried, but its task has no such element") };
+        let Some(element) = task.element_mut(at.index) else {
+            panic!("T2: {at} is retried, but its task has no such element")
+        };
         element.faults += 1;
         let faults = element.faults;
         if faults >= most {
@@ -113,7 +123,9 @@ impl Engine {
                 Outcome::Infrastructure { reason } => reason.as_str(),
                 _ => "unknown",
             };
-            let reason = format!("failed {faults} times through no fault of the task, and is not tried again; the last time: {last}");
+            let reason = format!(
+                "failed {faults} times through no fault of the task, and is not tried again; the last time: {last}"
+            );
             self.end_element(at, Outcome::Infrastructure { reason }, Payment::Nothing, now);
             return;
         }
@@ -135,7 +147,13 @@ impl Engine {
     }
 
     /// Ends the live attempt of an element: its row is final and its reservation is free.
-    pub(crate) fn end_attempt(&mut self, element: ElementRef, report: Report, payment: Payment, now: Timestamp) -> Live {
+    pub(crate) fn end_attempt(
+        &mut self,
+        element: ElementRef,
+        report: Report,
+        payment: Payment,
+        now: Timestamp,
+    ) -> Live {
         let Some(live) = self.live.remove(&element) else { panic!("T3: {element} has no live attempt to end") };
         if let Some(deadline) = live.deadline {
             self.deadlines.remove(&(deadline, element));
@@ -147,7 +165,10 @@ impl Engine {
         }
         if let (Some(node), Some(need)) = (self.nodes.get_mut(&live.node), need) {
             node.live.remove(&element);
-            node.reserved = node.reserved.checked_sub(&need).unwrap_or_else(|| panic!("T5: {} has less reserved than {element} took", node.row.name));
+            node.reserved = node
+                .reserved
+                .checked_sub(&need)
+                .unwrap_or_else(|| panic!("T5: {} has less reserved than {element} took", node.row.name));
             node.refresh_ceiling();
         }
         self.refresh_placeable(live.node);
@@ -156,7 +177,12 @@ impl Engine {
             Payment::Price { amount, .. } => amount,
         };
         let phase = AttemptPhase::Ended { ended_at: now, report, cost };
-        self.pending.ended_attempts.push(AttemptRow { attempt: element.attempt(live.number), node: live.node, assigned_at: live.assigned_at, phase });
+        self.pending.ended_attempts.push(AttemptRow {
+            attempt: element.attempt(live.number),
+            node: live.node,
+            assigned_at: live.assigned_at,
+            phase,
+        });
         live
     }
 
@@ -181,7 +207,9 @@ impl Engine {
         report.metering.wall = report.metering.wall.min(seen).min(self.max_runtime(element.task));
         cut(&mut report.image_id);
         match &mut report.outcome {
-            Outcome::CannotStart { reason } | Outcome::BadImage { reason } | Outcome::Infrastructure { reason } => cut(reason),
+            Outcome::CannotStart { reason } | Outcome::BadImage { reason } | Outcome::Infrastructure { reason } => {
+                cut(reason)
+            }
             Outcome::Exited { .. } | Outcome::OutOfMemory | Outcome::TimedOut | Outcome::Cancelled => {}
         }
         report
@@ -189,7 +217,10 @@ impl Engine {
 }
 
 fn stale(attempt: AttemptRef) -> Rejection {
-    Rejection::new(Code::Stale, format!("{attempt} is not, or no longer, the current attempt on this node; stop it and forget it"))
+    Rejection::new(
+        Code::Stale,
+        format!("{attempt} is not, or no longer, the current attempt on this node; stop it and forget it"),
+    )
 }
 
 fn cut(text: &mut String) {

@@ -45,7 +45,11 @@ impl Engine {
     /// L3: every open task has one hold, and every hold an open task. L4: paid and held are within the cap.
     fn check_holds(&self) -> Result<(), Violation> {
         for hold in self.ledger.holds() {
-            ensure(self.tasks.contains_key(&hold.task), "L3", format_args!("{} has a hold, but is not open", hold.task))?;
+            ensure(
+                self.tasks.contains_key(&hold.task),
+                "L3",
+                format_args!("{} has a hold, but is not open", hold.task),
+            )?;
         }
         for (id, task) in &self.tasks {
             let Some(hold) = self.ledger.hold(*id) else {
@@ -53,7 +57,14 @@ impl Engine {
             };
             ensure(hold.user == task.row.user, "L3", format_args!("the hold of {id} is of {}", hold.user))?;
             let together = hold.left.checked_add(task.row.progress.cost);
-            ensure(together == Some(task.row.cap), "L4", format_args!("{id}: {} paid and {} left are not the cap of {}", task.row.progress.cost, hold.left, task.row.cap))?;
+            ensure(
+                together == Some(task.row.cap),
+                "L4",
+                format_args!(
+                    "{id}: {} paid and {} left are not the cap of {}",
+                    task.row.progress.cost, hold.left, task.row.cap
+                ),
+            )?;
         }
         Ok(())
     }
@@ -62,25 +73,48 @@ impl Engine {
         let progress = &task.row.progress;
         let id = progress.id;
         ensure(!progress.elements.is_empty(), "T2", format_args!("{id} has no elements"))?;
-        ensure(!progress.state.is_terminal() && progress.ended_at.is_none(), "T2", format_args!("{id} has ended, but is open"))?;
+        ensure(
+            !progress.state.is_terminal() && progress.ended_at.is_none(),
+            "T2",
+            format_args!("{id} has ended, but is open"),
+        )?;
         let (mut running, mut ended) = (0, 0);
         for (index, element) in (0u32..).zip(&progress.elements) {
             let at = ElementRef { task: id, index };
             let live = self.live.get(&at);
             match (&element.phase, live) {
                 (ElementPhase::Live, Some(live)) => {
-                    ensure(live.number == element.attempts, "T4", format_args!("{at} made {} attempts, but number {} is live", element.attempts, live.number))?;
+                    ensure(
+                        live.number == element.attempts,
+                        "T4",
+                        format_args!("{at} made {} attempts, but number {} is live", element.attempts, live.number),
+                    )?;
                     running += usize::from(matches!(live.stage, Stage::Running { .. }));
                 }
-                (ElementPhase::Live, None) => return ensure(false, "T3", format_args!("{at} is live without an attempt")),
-                (ElementPhase::Waiting { .. } | ElementPhase::Ended { .. }, Some(_)) => return ensure(false, "T3", format_args!("{at} is not live, but has an attempt")),
+                (ElementPhase::Live, None) => {
+                    return ensure(false, "T3", format_args!("{at} is live without an attempt"));
+                }
+                (ElementPhase::Waiting { .. } | ElementPhase::Ended { .. }, Some(_)) => {
+                    return ensure(false, "T3", format_args!("{at} is not live, but has an attempt"));
+                }
                 (ElementPhase::Ended { .. }, None) => ended += 1,
                 (ElementPhase::Waiting { .. }, None) => {}
             }
             ensure(element.faults <= element.attempts, "T4", format_args!("{at} failed more often than it was tried"))?;
         }
-        ensure((running, ended) == (task.running, task.ended), "T2", format_args!("{id} counts {} running and {} ended, but has {running} and {ended}", task.running, task.ended))?;
-        ensure(progress.state == task.derived_state(), "T2", format_args!("{id} is {}, but its elements say {}", progress.state, task.derived_state()))
+        ensure(
+            (running, ended) == (task.running, task.ended),
+            "T2",
+            format_args!(
+                "{id} counts {} running and {} ended, but has {running} and {ended}",
+                task.running, task.ended
+            ),
+        )?;
+        ensure(
+            progress.state == task.derived_state(),
+            "T2",
+            format_args!("{id} is {}, but its elements say {}", progress.state, task.derived_state()),
+        )
     }
 
     fn check_node(&self, node: &Node) -> Result<(), Violation> {
@@ -92,10 +126,23 @@ impl Engine {
             let need = self.tasks.get(&at.task).map(|task| task.row.spec.resources).unwrap_or_default();
             reserved = reserved.and_then(|sum| sum.checked_add(&need));
         }
-        ensure(reserved == Some(node.reserved), "T5", format_args!("{id} has {} reserved, but its attempts take {reserved:?}", node.reserved))?;
-        ensure(node.ceiling.covers(&node.reserved), "T5", format_args!("{id} has {} reserved of {}", node.reserved, node.ceiling))?;
-        let placeable = matches!(node.link, crate::state::Link::Up { .. }) && node.free().cpu.0 > 0 && node.free().memory.0 > 0;
-        ensure(self.placeable.contains(&id) == placeable, "T7", format_args!("{id} takes work: {placeable}, but placement thinks otherwise"))
+        ensure(
+            reserved == Some(node.reserved),
+            "T5",
+            format_args!("{id} has {} reserved, but its attempts take {reserved:?}", node.reserved),
+        )?;
+        ensure(
+            node.ceiling.covers(&node.reserved),
+            "T5",
+            format_args!("{id} has {} reserved of {}", node.reserved, node.ceiling),
+        )?;
+        let placeable =
+            matches!(node.link, crate::state::Link::Up { .. }) && node.free().cpu.0 > 0 && node.free().memory.0 > 0;
+        ensure(
+            self.placeable.contains(&id) == placeable,
+            "T7",
+            format_args!("{id} takes work: {placeable}, but placement thinks otherwise"),
+        )
     }
 
     fn check_indexes(&self) -> Result<(), Violation> {
@@ -105,18 +152,40 @@ impl Engine {
         self.nodes.values().for_each(|node| *owned.entry(node.row.owner).or_default() += 1);
         for (id, user) in &self.users {
             let counted = (open.remove(id).unwrap_or_default(), owned.remove(id).unwrap_or_default());
-            ensure(counted == (user.open_tasks, user.nodes), "T2", format_args!("{id} has (tasks, nodes) {counted:?}, but counts {:?}", (user.open_tasks, user.nodes)))?;
-            ensure(self.usernames.get(&user.username.to_ascii_lowercase()) == Some(id), "T2", format_args!("{id} is not found by its name"))?;
+            ensure(
+                counted == (user.open_tasks, user.nodes),
+                "T2",
+                format_args!("{id} has (tasks, nodes) {counted:?}, but counts {:?}", (user.open_tasks, user.nodes)),
+            )?;
+            ensure(
+                self.usernames.get(&user.username.to_ascii_lowercase()) == Some(id),
+                "T2",
+                format_args!("{id} is not found by its name"),
+            )?;
         }
         ensure(open.is_empty() && owned.is_empty(), "T2", "a task or a node belongs to nobody")?;
         let running = self.tasks.values().filter(|task| task.running > 0).count();
-        ensure(running == self.running_tasks, "T2", format_args!("{running} tasks run, but {} are counted", self.running_tasks))?;
+        ensure(
+            running == self.running_tasks,
+            "T2",
+            format_args!("{running} tasks run, but {} are counted", self.running_tasks),
+        )?;
         let on_nodes: usize = self.nodes.values().map(|node| node.live.len()).sum();
-        ensure(on_nodes == self.live.len(), "T3", format_args!("{} attempts are live, {on_nodes} on nodes", self.live.len()))?;
-        let deadlines: BTreeSet<(Timestamp, ElementRef)> = self.live.iter().filter_map(|(at, live)| Some((live.deadline?, *at))).collect();
+        ensure(
+            on_nodes == self.live.len(),
+            "T3",
+            format_args!("{} attempts are live, {on_nodes} on nodes", self.live.len()),
+        )?;
+        let deadlines: BTreeSet<(Timestamp, ElementRef)> =
+            self.live.iter().filter_map(|(at, live)| Some((live.deadline?, *at))).collect();
         ensure(deadlines == self.deadlines, "T7", "the deadlines are not those of the live attempts")?;
-        let next = (self.users.last_key_value().map(|(id, _)| id.0), self.nodes.last_key_value().map(|(id, _)| id.0), self.tasks.last_key_value().map(|(id, _)| id.0));
-        let fresh = next.0 < Some(self.counters.user) && next.1 < Some(self.counters.node) && next.2 < Some(self.counters.task);
+        let next = (
+            self.users.last_key_value().map(|(id, _)| id.0),
+            self.nodes.last_key_value().map(|(id, _)| id.0),
+            self.tasks.last_key_value().map(|(id, _)| id.0),
+        );
+        let fresh =
+            next.0 < Some(self.counters.user) && next.1 < Some(self.counters.node) && next.2 < Some(self.counters.task);
         ensure(fresh, "T4", "an id that was given would be given again")
     }
 
@@ -130,11 +199,19 @@ impl Engine {
         for (at, need) in self.queue.elements() {
             let task = self.tasks.get(&at.task).filter(|task| task.row.spec.resources == need);
             let phase = task.and_then(|task| task.element(at.index)).map(|element| &element.phase);
-            ensure(matches!(phase, Some(ElementPhase::Waiting { .. })), "T3", format_args!("{at} is queued, but does not wait"))?;
+            ensure(
+                matches!(phase, Some(ElementPhase::Waiting { .. })),
+                "T3",
+                format_args!("{at} is queued, but does not wait"),
+            )?;
         }
         for (due, at) in self.delayed.keys() {
             let phase = self.tasks.get(&at.task).and_then(|task| task.element(at.index)).map(|element| &element.phase);
-            ensure(phase == Some(&ElementPhase::Waiting { not_before: *due }), "T3", format_args!("{at} is to be retried, but does not wait for that"))?;
+            ensure(
+                phase == Some(&ElementPhase::Waiting { not_before: *due }),
+                "T3",
+                format_args!("{at} is to be retried, but does not wait for that"),
+            )?;
         }
         let queued = self.queue.len() + self.delayed.len();
         ensure(queued == waiting, "T7", format_args!("{waiting} elements wait, {queued} are queued"))

@@ -107,8 +107,12 @@ impl Engine {
     /// The refusal; nothing has changed (but a remembered client-made id).
     pub fn apply(&mut self, command: Command, now: Timestamp) -> Result<Reply, Rejection> {
         match command {
-            Command::Register { username, email, password_hash, role } => self.register(Registration { username, email, password_hash, role }, now),
-            Command::Transfer { from, to_username, amount, once } => self.transfer(Transfer { from, to_username, amount }, once, now),
+            Command::Register { username, email, password_hash, role } => {
+                self.register(Registration { username, email, password_hash, role }, now)
+            }
+            Command::Transfer { from, to_username, amount, once } => {
+                self.transfer(Transfer { from, to_username, amount }, once, now)
+            }
             Command::Submit { user, spec, once } => self.submit(user, spec, once, now),
             Command::Cancel { user, task } => self.cancel(user, task, now),
             Command::Enroll { owner, offer, token } => self.enroll(owner, offer, token, now),

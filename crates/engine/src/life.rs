@@ -86,7 +86,9 @@ pub(crate) const fn step(standing: Standing, event: Event) -> Step {
         (Standing::Assigned | Standing::Running, Event::Reported(Verdict::Paid)) => Step::EndPaid,
         (Standing::Assigned | Standing::Running, Event::Reported(Verdict::Unpaid)) => Step::EndUnpaid,
         (Standing::Assigned | Standing::Running, Event::Reported(Verdict::Fault)) => Step::RetryLater,
-        (Standing::Waiting | Standing::Past, Event::Reported(Verdict::Paid | Verdict::Unpaid | Verdict::Fault)) => Step::Stale,
+        (Standing::Waiting | Standing::Past, Event::Reported(Verdict::Paid | Verdict::Unpaid | Verdict::Fault)) => {
+            Step::Stale
+        }
 
         (Standing::Assigned | Standing::Running, Event::GivenUp) => Step::RetryNow,
         (Standing::Waiting | Standing::Past, Event::GivenUp) => Step::Impossible,
@@ -103,7 +105,9 @@ pub(crate) const fn step(standing: Standing, event: Event) -> Step {
 /// its owner stopping the work, a fault of the infrastructure.
 pub(crate) const fn verdict(outcome: &Outcome) -> Verdict {
     match outcome {
-        Outcome::Exited { .. } | Outcome::OutOfMemory | Outcome::TimedOut | Outcome::CannotStart { .. } => Verdict::Paid,
+        Outcome::Exited { .. } | Outcome::OutOfMemory | Outcome::TimedOut | Outcome::CannotStart { .. } => {
+            Verdict::Paid
+        }
         Outcome::BadImage { .. } => Verdict::Unpaid,
         Outcome::Cancelled | Outcome::Infrastructure { .. } => Verdict::Fault,
     }
@@ -128,7 +132,8 @@ mod tests {
         ];
         let mut table = String::new();
         for event in events {
-            let steps: Vec<String> = standings.map(|standing| format!("{standing:?} {:?}", step(standing, event))).into();
+            let steps: Vec<String> =
+                standings.map(|standing| format!("{standing:?} {:?}", step(standing, event))).into();
             let _ = writeln!(table, "{event:?}: {}", steps.join(", "));
         }
         insta::assert_snapshot!(table, @r"

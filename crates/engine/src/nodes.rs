@@ -10,7 +10,9 @@ use crate::accounts::check_name;
 use crate::state::{Link, Live, Node};
 use hivemind_model::command::{JoinUse, NodeOffer};
 use hivemind_model::rows::{NodeRow, UsedToken};
-use hivemind_model::{AttemptRef, Bytes, Code, ElementRef, MilliCores, NodeId, Rejection, Reply, Resources, Timestamp, UserId};
+use hivemind_model::{
+    AttemptRef, Bytes, Code, ElementRef, MilliCores, NodeId, Rejection, Reply, Resources, Timestamp, UserId,
+};
 use std::collections::BTreeSet;
 
 /// Longest name of a node, in bytes.
@@ -35,7 +37,10 @@ impl Link {
     /// Where an event takes the link.
     pub(crate) const fn after(self, event: LinkEvent) -> Self {
         match (self, event) {
-            (Self::Offline | Self::Away | Self::Up { .. } | Self::Draining { .. }, LinkEvent::Connected { session }) => Self::Up { session },
+            (
+                Self::Offline | Self::Away | Self::Up { .. } | Self::Draining { .. },
+                LinkEvent::Connected { session },
+            ) => Self::Up { session },
             (Self::Offline | Self::Away | Self::Up { .. } | Self::Draining { .. }, LinkEvent::Lost) => Self::Offline,
             (Self::Offline, LinkEvent::Disconnected | LinkEvent::Drain) => Self::Offline,
             (Self::Away, LinkEvent::Disconnected | LinkEvent::Drain) => Self::Away,
@@ -47,17 +52,28 @@ impl Link {
 
 impl Engine {
     /// Enrols a machine, or changes what an enrolled machine of the same owner offers.
-    pub(crate) fn enroll(&mut self, owner: UserId, offer: NodeOffer, token: Option<JoinUse>, now: Timestamp) -> Result<Reply, Rejection> {
+    pub(crate) fn enroll(
+        &mut self,
+        owner: UserId,
+        offer: NodeOffer,
+        token: Option<JoinUse>,
+        now: Timestamp,
+    ) -> Result<Reply, Rejection> {
         let nodes = self.user(owner)?.nodes;
         check_offer(&offer)?;
         if let Some(token) = &token {
             self.check_token(token, now)?;
         }
         let folded = offer.name.to_ascii_lowercase();
-        let known = self.node_names.get(&folded).and_then(|id| self.nodes.get(id)).map(|node| (node.row.id, node.row.owner));
+        let known =
+            self.node_names.get(&folded).and_then(|id| self.nodes.get(id)).map(|node| (node.row.id, node.row.owner));
         let id = match known {
             Some((_, other)) if other != owner => {
-                return Err(Rejection::field(Code::Taken, "node_id", format!("`{}` is taken by a node of another owner; choose another name", offer.name)));
+                return Err(Rejection::field(
+                    Code::Taken,
+                    "node_id",
+                    format!("`{}` is taken by a node of another owner; choose another name", offer.name),
+                ));
             }
             Some((id, _)) => {
                 self.set_offer(id, offer);
@@ -66,7 +82,10 @@ impl Engine {
             None => {
                 let most = self.policy.limits.max_nodes_per_owner;
                 if nodes >= most {
-                    return Err(Rejection::new(Code::Busy, format!("you have {most} nodes, the most that this pool takes from one owner")));
+                    return Err(Rejection::new(
+                        Code::Busy,
+                        format!("you have {most} nodes, the most that this pool takes from one owner"),
+                    ));
                 }
                 self.new_node(owner, offer, folded, now)
             }
@@ -81,17 +100,29 @@ impl Engine {
 
     /// A link is up. The attempts that the node has and should have go on; what it has and should
     /// not have is answered; what it should have and has not is tried again elsewhere at once.
-    pub(crate) fn connected(&mut self, id: NodeId, session: u64, offer: NodeOffer, holds: &[AttemptRef], now: Timestamp) -> Result<Reply, Rejection> {
+    pub(crate) fn connected(
+        &mut self,
+        id: NodeId,
+        session: u64,
+        offer: NodeOffer,
+        holds: &[AttemptRef],
+        now: Timestamp,
+    ) -> Result<Reply, Rejection> {
         let node = self.nodes.get(&id).ok_or_else(|| Rejection::not_found(id))?;
         if session <= node.session {
-            return Err(Rejection::new(Code::Conflict, format!("link {session} of {id} is older than its link {}; open a new one", node.session)));
+            return Err(Rejection::new(
+                Code::Conflict,
+                format!("link {session} of {id} is older than its link {}; open a new one", node.session),
+            ));
         }
         if !offer.name.eq_ignore_ascii_case(&node.row.name) {
-            let why = format!("`{}` is not the name of the node whose certificate this is (`{}`)", offer.name, node.row.name);
+            let why =
+                format!("`{}` is not the name of the node whose certificate this is (`{}`)", offer.name, node.row.name);
             return Err(Rejection::field(Code::Forbidden, "node_id", why));
         }
         check_offer(&offer)?;
-        let (kept, stale): (Vec<AttemptRef>, Vec<AttemptRef>) = holds.iter().partition(|attempt| node.has(&self.live, **attempt));
+        let (kept, stale): (Vec<AttemptRef>, Vec<AttemptRef>) =
+            holds.iter().partition(|attempt| node.has(&self.live, **attempt));
         let kept: BTreeSet<ElementRef> = kept.into_iter().map(|attempt| attempt.element).collect();
         let missing: Vec<ElementRef> = node.live.difference(&kept).copied().collect();
         self.move_link(id, LinkEvent::Connected { session });
@@ -158,7 +189,15 @@ impl Engine {
         let id = NodeId(self.counters.node);
         self.counters.node += 1;
         self.pending.counters_moved = true;
-        let row = NodeRow { id, name: offer.name, owner, capacity: offer.capacity, gpu_info: offer.gpu_info, enrolled_at: now, seen_at: now };
+        let row = NodeRow {
+            id,
+            name: offer.name,
+            owner,
+            capacity: offer.capacity,
+            gpu_info: offer.gpu_info,
+            enrolled_at: now,
+            seen_at: now,
+        };
         self.nodes.insert(id, Node::new(row));
         self.node_names.insert(folded, id);
         self.touch_node(id);
@@ -207,7 +246,10 @@ impl Engine {
             return Err(Rejection::new(Code::TokenExpired, "the join token has expired; ask the pool for a new one"));
         }
         if self.used_tokens.contains_key(&token.id) {
-            return Err(Rejection::new(Code::TokenUsed, "the join token was used before; each one enrols one machine, ask the pool for a new one"));
+            return Err(Rejection::new(
+                Code::TokenUsed,
+                "the join token was used before; each one enrols one machine, ask the pool for a new one",
+            ));
         }
         Ok(())
     }
@@ -216,7 +258,10 @@ impl Engine {
 fn check_offer(offer: &NodeOffer) -> Result<(), Rejection> {
     check_name("node_id", &offer.name, 1, MAX_NAME_BYTES)?;
     if offer.gpu_info.len() > MAX_GPU_BYTES || offer.gpu_info.chars().any(char::is_control) {
-        return Err(Rejection::invalid("gpu_info", format!("is longer than {MAX_GPU_BYTES} bytes or contains a control character")));
+        return Err(Rejection::invalid(
+            "gpu_info",
+            format!("is longer than {MAX_GPU_BYTES} bytes or contains a control character"),
+        ));
     }
     let Resources { cpu, memory, .. } = offer.capacity;
     if cpu == MilliCores(0) {

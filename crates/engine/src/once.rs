@@ -31,7 +31,10 @@ impl OnceWindow {
     pub(crate) fn find(&self, once: &Once, user: UserId, field: &str) -> Result<Option<Reply>, Rejection> {
         let id = &once.key.id;
         if id.is_empty() || id.len() > MAX_ID_BYTES || id.chars().any(char::is_control) {
-            return Err(Rejection::invalid(field, format!("must have 1 to {MAX_ID_BYTES} bytes of printable characters; a UUID will do")));
+            return Err(Rejection::invalid(
+                field,
+                format!("must have 1 to {MAX_ID_BYTES} bytes of printable characters; a UUID will do"),
+            ));
         }
         if once.key.user != user {
             return Err(Rejection::invalid(field, "belongs to another user than the request"));
@@ -40,7 +43,11 @@ impl OnceWindow {
         let stored = once.stored.as_ref().map(|row| (&row.body, &row.answer));
         let Some((body, answer)) = known.or(stored) else { return Ok(None) };
         if *body != once.body {
-            return Err(Rejection::field(Code::IdReused, field, format!("`{id}` was used for another request before; make a new id for a new request")));
+            return Err(Rejection::field(
+                Code::IdReused,
+                field,
+                format!("`{id}` was used for another request before; make a new id for a new request"),
+            ));
         }
         match answer {
             Answer::Submitted { task, cap } => Ok(Some(Reply::Submitted { task: *task, cap: *cap })),

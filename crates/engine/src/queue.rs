@@ -87,7 +87,9 @@ mod tests {
             queue.push(rank(priority, task), need(cores), Vec::new());
         }
         let shown = |queue: &Queue| {
-            let lines = queue.lines(None).map(|line| line.waiting.map(|waiting| waiting.rank.element().task.0).collect::<Vec<_>>());
+            let lines = queue
+                .lines(None)
+                .map(|line| line.waiting.map(|waiting| waiting.rank.element().task.0).collect::<Vec<_>>());
             lines.collect::<Vec<_>>()
         };
         assert_eq!(shown(&queue), [vec![3, 2], vec![1, 4]]);

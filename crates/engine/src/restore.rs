@@ -39,7 +39,8 @@ impl Engine {
         for node in engine.nodes.values_mut() {
             node.refresh_ceiling();
         }
-        engine.running_tasks = engine.tasks.values().filter(|task| task.row.progress.state == TaskState::Running).count();
+        engine.running_tasks =
+            engine.tasks.values().filter(|task| task.row.progress.state == TaskState::Running).count();
         engine.stirred = engine.queue.len() > 0;
         engine.check()?;
         Ok(engine)
@@ -70,12 +71,15 @@ impl Engine {
             Some(user) => user.open_tasks += 1,
             None => ensure(false, "T2", format_args!("{id} belongs to {}, who is nobody", row.user))?,
         }
-        let ended = row.progress.elements.iter().filter(|element| matches!(element.phase, ElementPhase::Ended { .. })).count();
+        let ended =
+            row.progress.elements.iter().filter(|element| matches!(element.phase, ElementPhase::Ended { .. })).count();
         let task = Task { row, running: 0, ended, stored: true, dirty: false };
         for (index, element) in (0u32..).zip(&task.row.progress.elements) {
             let at = ElementRef { task: id, index };
             match element.phase {
-                ElementPhase::Waiting { not_before: Timestamp(0) } => self.queue.push(task.rank(at), task.row.spec.resources, Vec::new()),
+                ElementPhase::Waiting { not_before: Timestamp(0) } => {
+                    self.queue.push(task.rank(at), task.row.spec.resources, Vec::new())
+                }
                 ElementPhase::Waiting { not_before } => drop(self.delayed.insert((not_before, at), Vec::new())),
                 ElementPhase::Live | ElementPhase::Ended { .. } => {}
             }
@@ -89,7 +93,9 @@ impl Engine {
         let stage = match row.phase {
             AttemptPhase::Assigned => Stage::Assigned,
             AttemptPhase::Running { started_at } => Stage::Running { started_at },
-            AttemptPhase::Ended { .. } => return ensure(false, "T3", format_args!("{attempt} has ended, but is to be live")),
+            AttemptPhase::Ended { .. } => {
+                return ensure(false, "T3", format_args!("{attempt} has ended, but is to be live"));
+            }
         };
         let Some(task) = self.tasks.get_mut(&at.task) else {
             return ensure(false, "T3", format_args!("{attempt} is live, but its task is not open"));
@@ -104,7 +110,15 @@ impl Engine {
             Some(reserved) => node.reserved = reserved,
             None => ensure(false, "T5", format_args!("what is reserved on {} overflows", row.node))?,
         }
-        let live = Live { number: attempt.number, node: row.node, assigned_at: row.assigned_at, stage, deadline: None, failed_on: Vec::new(), dirty: false };
+        let live = Live {
+            number: attempt.number,
+            node: row.node,
+            assigned_at: row.assigned_at,
+            stage,
+            deadline: None,
+            failed_on: Vec::new(),
+            dirty: false,
+        };
         let twice = self.live.insert(at, live).is_some();
         ensure(!twice, "T3", format_args!("{at} has two live attempts"))
     }

@@ -49,17 +49,29 @@ impl Engine {
         let Some(failed_on) = self.queue.remove(rank, need) else { return };
         assert!(step(Standing::Waiting, Event::Placed) == Step::Assign, "T3: a waiting element cannot be assigned");
         let spec = task.row.spec.clone();
-        let Some(element) = task.element_mut(at.index) else { panic!("T3: {at} is placed, but its task has no such element") };
+        let Some(element) = task.element_mut(at.index) else {
+            panic!("T3: {at} is placed, but its task has no such element")
+        };
         assert!(matches!(element.phase, ElementPhase::Waiting { .. }), "T3: {at} is placed while it does not wait");
         let Some(number) = element.attempts.checked_add(1) else { panic!("T4: {at} has used up its attempt numbers") };
         element.attempts = number;
         element.phase = ElementPhase::Live;
         let reserved = node.reserved.checked_add(&need);
-        node.reserved = reserved.filter(|reserved| node.row.capacity.covers(reserved)).unwrap_or_else(|| panic!("T5: {at} does not fit on {id}"));
+        node.reserved = reserved
+            .filter(|reserved| node.row.capacity.covers(reserved))
+            .unwrap_or_else(|| panic!("T5: {at} does not fit on {id}"));
         node.live.insert(at);
         let deadline = now.after(spec.max_runtime).after(self.policy.overdue_after);
         self.deadlines.insert((deadline, at));
-        let live = Live { number, node: id, assigned_at: now, stage: Stage::Assigned, deadline: Some(deadline), failed_on, dirty: false };
+        let live = Live {
+            number,
+            node: id,
+            assigned_at: now,
+            stage: Stage::Assigned,
+            deadline: Some(deadline),
+            failed_on,
+            dirty: false,
+        };
         assert!(self.live.insert(at, live).is_none(), "T3: {at} has two live attempts");
         self.touch_live(at);
         self.touch_task(at.task);

@@ -60,10 +60,12 @@ impl Task {
         if self.ended < self.row.progress.elements.len() {
             return if self.running > 0 { TaskState::Running } else { TaskState::Pending };
         }
-        let outcomes = || self.row.progress.elements.iter().filter_map(|element| match &element.phase {
-            ElementPhase::Ended { outcome } => Some(outcome),
-            ElementPhase::Waiting { .. } | ElementPhase::Live => None,
-        });
+        let outcomes = || {
+            self.row.progress.elements.iter().filter_map(|element| match &element.phase {
+                ElementPhase::Ended { outcome } => Some(outcome),
+                ElementPhase::Waiting { .. } | ElementPhase::Live => None,
+            })
+        };
         if outcomes().any(|outcome| *outcome == Outcome::Cancelled) {
             TaskState::Cancelled
         } else if outcomes().all(Outcome::is_success) {
@@ -138,7 +140,15 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) fn new(row: NodeRow) -> Self {
         let ceiling = row.capacity;
-        Self { row, link: Link::Offline, session: 0, reserved: Resources::default(), ceiling, live: BTreeSet::new(), dirty: false }
+        Self {
+            row,
+            link: Link::Offline,
+            session: 0,
+            reserved: Resources::default(),
+            ceiling,
+            live: BTreeSet::new(),
+            dirty: false,
+        }
     }
 
     /// The session to which effects go, while there is one.

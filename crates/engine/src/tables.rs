@@ -9,7 +9,9 @@
 use crate::check::ensure;
 use crate::{Batch, Violation};
 use hivemind_ledger::{Account, Entry, Hold, LedgerChanges, LedgerImage};
-use hivemind_model::rows::{AttemptPhase, AttemptRow, Counters, NodeRow, Recovered, RequestKey, RequestRow, RowChanges, TaskRow, UserRow};
+use hivemind_model::rows::{
+    AttemptPhase, AttemptRow, Counters, NodeRow, Recovered, RequestKey, RequestRow, RowChanges, TaskRow, UserRow,
+};
 use hivemind_model::{AttemptRef, Cpt, NodeId, TaskId, Timestamp, UserId};
 use std::collections::BTreeMap;
 
@@ -56,8 +58,17 @@ impl Tables {
             users: self.users.values().cloned().collect(),
             nodes: self.nodes.values().cloned().collect(),
             tasks: self.tasks.values().filter(|task| !task.progress.state.is_terminal()).cloned().collect(),
-            attempts: self.attempts.values().filter(|attempt| !matches!(attempt.phase, AttemptPhase::Ended { .. })).cloned().collect(),
-            used_tokens: self.used_tokens.iter().map(|(id, at)| hivemind_model::rows::UsedToken { id: id.clone(), expires_at: *at }).collect(),
+            attempts: self
+                .attempts
+                .values()
+                .filter(|attempt| !matches!(attempt.phase, AttemptPhase::Ended { .. }))
+                .cloned()
+                .collect(),
+            used_tokens: self
+                .used_tokens
+                .iter()
+                .map(|(id, at)| hivemind_model::rows::UsedToken { id: id.clone(), expires_at: *at })
+                .collect(),
             counters: self.counters?,
         };
         let books = LedgerImage {
@@ -74,13 +85,21 @@ impl Tables {
         self.nodes.extend(rows.nodes.iter().map(|row| (row.id, row.clone())));
         for row in &rows.new_tasks {
             let id = row.progress.id;
-            ensure(self.tasks.insert(id, row.clone()).is_none(), "T1", format_args!("{id} is new, but was stored before"))?;
+            ensure(
+                self.tasks.insert(id, row.clone()).is_none(),
+                "T1",
+                format_args!("{id} is new, but was stored before"),
+            )?;
         }
         for progress in &rows.tasks {
             let Some(row) = self.tasks.get_mut(&progress.id) else {
                 return ensure(false, "T1", format_args!("{} changed, but was never stored", progress.id));
             };
-            ensure(!row.progress.state.is_terminal(), "T2", format_args!("{} changed after it had ended", progress.id))?;
+            ensure(
+                !row.progress.state.is_terminal(),
+                "T2",
+                format_args!("{} changed after it had ended", progress.id),
+            )?;
             row.progress = progress.clone();
         }
         for row in &rows.attempts {
@@ -111,7 +130,11 @@ impl Tables {
             self.holds.insert(hold.task, *hold);
         }
         for task in &ledger.ended_holds {
-            ensure(self.holds.remove(task).is_some(), "L3", format_args!("the hold of {task} ended, but was not stored"))?;
+            ensure(
+                self.holds.remove(task).is_some(),
+                "L3",
+                format_args!("the hold of {task} ended, but was not stored"),
+            )?;
         }
         Ok(())
     }

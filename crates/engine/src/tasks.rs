@@ -12,7 +12,9 @@ use hivemind_ledger::{Paid, Refusal};
 use hivemind_model::command::Once;
 use hivemind_model::rows::{Answer, Element, ElementPhase, Report, TaskProgress, TaskRow};
 use hivemind_model::state::{Metering, Outcome};
-use hivemind_model::{Code, Cpt, Effect, ElementRef, Millis, NodeId, Rejection, Reply, TaskId, TaskSpec, TaskState, Timestamp, UserId};
+use hivemind_model::{
+    Code, Cpt, Effect, ElementRef, Millis, NodeId, Rejection, Reply, TaskId, TaskSpec, TaskState, Timestamp, UserId,
+};
 use std::sync::Arc;
 
 /// What an ended element costs.
@@ -26,7 +28,13 @@ pub(crate) enum Payment {
 
 impl Engine {
     /// Accepts a task and takes its hold.
-    pub(crate) fn submit(&mut self, user: UserId, spec: Arc<TaskSpec>, once: Option<Once>, now: Timestamp) -> Result<Reply, Rejection> {
+    pub(crate) fn submit(
+        &mut self,
+        user: UserId,
+        spec: Arc<TaskSpec>,
+        once: Option<Once>,
+        now: Timestamp,
+    ) -> Result<Reply, Rejection> {
         self.user(user)?;
         self.at_most_once(once, user, "request_id", |engine| {
             let (task, cap) = engine.submit_now(user, spec, now)?;
@@ -38,10 +46,17 @@ impl Engine {
         spec.check(&self.policy)?;
         let most = self.policy.limits.max_open_tasks_per_user;
         if self.user(user)?.open_tasks >= most {
-            return Err(Rejection::new(Code::Busy, format!("you have {most} open tasks, the most that this pool keeps for one user; wait for some to end")));
+            return Err(Rejection::new(
+                Code::Busy,
+                format!("you have {most} open tasks, the most that this pool keeps for one user; wait for some to end"),
+            ));
         }
         let Some(cap) = self.policy.prices.price(&spec.resources, spec.max_runtime) else {
-            return Err(Rejection::field(Code::TooLarge, "max_runtime", "the price of these resources for so long is more money than there is; ask for less"));
+            return Err(Rejection::field(
+                Code::TooLarge,
+                "max_runtime",
+                "the price of these resources for so long is more money than there is; ask for less",
+            ));
         };
         let id = TaskId(self.counters.task);
         self.ledger.open_hold(id, user, cap, now).map_err(|refusal| match refusal {
@@ -54,8 +69,15 @@ impl Engine {
         self.counters.task += 1;
         self.pending.counters_moved = true;
         let waiting = Element { attempts: 0, faults: 0, phase: ElementPhase::Waiting { not_before: Timestamp(0) } };
-        let progress = TaskProgress { id, state: TaskState::Pending, ended_at: None, cost: Cpt::ZERO, elements: vec![waiting] };
-        let task = Task { row: TaskRow { user, spec, submitted_at: now, cap, progress }, running: 0, ended: 0, stored: false, dirty: false };
+        let progress =
+            TaskProgress { id, state: TaskState::Pending, ended_at: None, cost: Cpt::ZERO, elements: vec![waiting] };
+        let task = Task {
+            row: TaskRow { user, spec, submitted_at: now, cap, progress },
+            running: 0,
+            ended: 0,
+            stored: false,
+            dirty: false,
+        };
         let element = ElementRef::only(id);
         self.queue.push(task.rank(element), task.row.spec.resources, Vec::new());
         self.stirred = true;
@@ -120,7 +142,9 @@ impl Engine {
     /// The caller calls [`Engine::restate`] afterwards.
     pub(crate) fn end_element(&mut self, at: ElementRef, outcome: Outcome, payment: Payment, now: Timestamp) {
         let Some(task) = self.tasks.get_mut(&at.task) else { panic!("T2: {at} ends after its task") };
-        let Some(element) = task.element_mut(at.index) else { panic!("T2: {at} ends, but its task has no such element") };
+        let Some(element) = task.element_mut(at.index) else {
+            panic!("T2: {at} ends, but its task has no such element")
+        };
         assert!(!matches!(element.phase, ElementPhase::Ended { .. }), "T2: {at} ends twice");
         element.phase = ElementPhase::Ended { outcome };
         task.ended += 1;
@@ -129,10 +153,19 @@ impl Engine {
             Payment::Nothing if last => self.ledger.release(at.task, now).map(drop),
             Payment::Nothing => Ok(()),
             Payment::Price { attempt, payee, amount } => {
-                task.row.progress.cost = task.row.progress.cost.checked_add(amount).unwrap_or_else(|| panic!("L4: the cost of {} overflows", at.task));
+                task.row.progress.cost = task
+                    .row
+                    .progress
+                    .cost
+                    .checked_add(amount)
+                    .unwrap_or_else(|| panic!("L4: the cost of {} overflows", at.task));
                 assert!(task.row.progress.cost <= task.row.cap, "L4: {} costs more than its hold", at.task);
                 let paid = Paid { task: at.task, index: at.index, attempt, payee };
-                if last { self.ledger.settle_and_close(paid, amount, now).map(drop) } else { self.ledger.settle(paid, amount, now) }
+                if last {
+                    self.ledger.settle_and_close(paid, amount, now).map(drop)
+                } else {
+                    self.ledger.settle(paid, amount, now)
+                }
             }
         };
         done.unwrap_or_else(|refusal| panic!("L4: the books refuse the end of {at}: {refusal}"));
@@ -167,7 +200,10 @@ impl Engine {
     /// Takes a waiting element out of the queue, or out of those that wait for their next try.
     pub(crate) fn unqueue(&mut self, at: ElementRef) {
         let Some(task) = self.tasks.get(&at.task) else { return };
-        let Some(ElementPhase::Waiting { not_before }) = task.element(at.index).map(|element| element.phase.clone()) else { return };
+        let Some(ElementPhase::Waiting { not_before }) = task.element(at.index).map(|element| element.phase.clone())
+        else {
+            return;
+        };
         let (rank, need) = (task.rank(at), task.row.spec.resources);
         let found = self.delayed.remove(&(not_before, at)).or_else(|| self.queue.remove(rank, need));
         assert!(found.is_some(), "T7: {at} waits, but is in no queue");

@@ -29,7 +29,9 @@ impl Engine {
             self.stirred = true;
         }
         while let Some(&(at, element)) = self.deadlines.first().filter(|(at, _)| *at <= now) {
-            let Some(live) = self.live.get(&element) else { panic!("T3: {element} was due at {at:?}, but has no live attempt") };
+            let Some(live) = self.live.get(&element) else {
+                panic!("T3: {element} was due at {at:?}, but has no live attempt")
+            };
             self.tell_stop(live.node, element.attempt(live.number));
             self.give_up(element, "the node did not end it long after max_runtime", now);
         }

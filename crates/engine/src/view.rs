@@ -131,7 +131,9 @@ impl Engine {
         let (at, not_before, faults) = waiting.next()?;
         if self.delayed.contains_key(&(not_before, at)) {
             let most = self.policy.max_infrastructure_failures;
-            return Some(format!("it failed {faults} of {most} times through no fault of its own, and is tried again shortly"));
+            return Some(format!(
+                "it failed {faults} of {most} times through no fault of its own, and is tried again shortly"
+            ));
         }
         let linked = self.nodes.values().filter(|node| matches!(node.link, Link::Up { .. })).map(|node| node.view());
         Some(explain(linked, &open.row.spec.resources).to_string())

@@ -6,10 +6,10 @@
 //! Invariant: no method changes anything when it refuses; a broken invariant is a bug and panics
 //! with the invariant's name, in release builds too, so that nothing false is ever stored.
 
+use crate::SUPPLY;
 use crate::account::Account;
 use crate::entry::{Entry, Posting, Reason};
 use crate::hold::Hold;
-use crate::SUPPLY;
 use hivemind_model::{Cpt, TaskId, Timestamp, UserId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -200,7 +200,11 @@ impl Ledger {
         if left < grant {
             return Err(Refusal::TreasuryEmpty { needed: grant, left });
         }
-        self.record(Reason::SignUp { user }, &[(Account::Treasury, -grant.micro()), (Account::Available(user), grant.micro())], now);
+        self.record(
+            Reason::SignUp { user },
+            &[(Account::Treasury, -grant.micro()), (Account::Available(user), grant.micro())],
+            now,
+        );
         Ok(())
     }
 
@@ -278,7 +282,11 @@ impl Ledger {
     pub fn release(&mut self, task: TaskId, now: Timestamp) -> Result<Cpt, Refusal> {
         let hold = self.hold(task).ok_or(Refusal::NoHold { task })?;
         let left = hold.left.micro();
-        self.record(Reason::Release { task }, &[(Account::Held(hold.user), -left), (Account::Available(hold.user), left)], now);
+        self.record(
+            Reason::Release { task },
+            &[(Account::Held(hold.user), -left), (Account::Available(hold.user), left)],
+            now,
+        );
         self.end_hold(task);
         Ok(hold.left)
     }
@@ -348,7 +356,10 @@ impl Ledger {
             sum += i128::from(balance.micro());
         }
         if sum != i128::from(SUPPLY.micro()) {
-            return Err(Broken::new("L5", format!("all accounts together have {sum} micro-CPT instead of {}", SUPPLY.micro())));
+            return Err(Broken::new(
+                "L5",
+                format!("all accounts together have {sum} micro-CPT instead of {}", SUPPLY.micro()),
+            ));
         }
         let mut held: BTreeMap<UserId, i128> = BTreeMap::new();
         for hold in self.holds.values() {
@@ -361,12 +372,17 @@ impl Ledger {
             if let Account::Held(user) = account {
                 let holds = held.remove(user).unwrap_or_default();
                 if holds != i128::from(balance.micro()) {
-                    return Err(Broken::new("L1", format!("{account} has {balance}, its holds have {holds} micro-CPT")));
+                    return Err(Broken::new(
+                        "L1",
+                        format!("{account} has {balance}, its holds have {holds} micro-CPT"),
+                    ));
                 }
             }
         }
         match held.into_iter().find(|(_, left)| *left != 0) {
-            Some((user, left)) => Err(Broken::new("L1", format!("holds of {user} have {left} micro-CPT, its account has none"))),
+            Some((user, left)) => {
+                Err(Broken::new("L1", format!("holds of {user} have {left} micro-CPT, its account has none")))
+            }
             None => Ok(()),
         }
     }

@@ -74,7 +74,9 @@ impl Replay {
             return Err(bad(format!("L7: the next entry has number {}; one is missing or doubled", entry.seq)));
         }
         if entry.hash != entry.hash_after(&self.hash) {
-            return Err(bad("L7: its hash does not follow from the entry before; it or one before it was changed".into()));
+            return Err(bad(
+                "L7: its hash does not follow from the entry before; it or one before it was changed".into()
+            ));
         }
         let genesis = entry.reason == Reason::Genesis;
         if genesis != (seq == 1) {
@@ -106,11 +108,25 @@ impl Replay {
         if self.seq == 0 {
             return Err(bad("L5: the journal is empty; it must begin with genesis".into()));
         }
-        let money = |micro: i128| i64::try_from(micro).map(Cpt::from_micro).map_err(|_| bad(format!("L5: {micro} micro-CPT is more than there is")));
+        let money = |micro: i128| {
+            i64::try_from(micro)
+                .map(Cpt::from_micro)
+                .map_err(|_| bad(format!("L5: {micro} micro-CPT is more than there is")))
+        };
         let supply: i128 = self.balances.values().sum();
-        let balances = self.balances.iter().map(|(account, micro)| Ok((*account, money(*micro)?))).collect::<Result<_, _>>()?;
-        let holds = self.holds.iter().map(|(task, (user, left))| Ok((*task, Hold { task: *task, user: *user, left: money(*left)? })));
-        Ok(ReplayedBooks { balances, holds: holds.collect::<Result<_, _>>()?, supply: money(supply)?, entries: self.seq, last_hash: self.hash })
+        let balances =
+            self.balances.iter().map(|(account, micro)| Ok((*account, money(*micro)?))).collect::<Result<_, _>>()?;
+        let holds = self
+            .holds
+            .iter()
+            .map(|(task, (user, left))| Ok((*task, Hold { task: *task, user: *user, left: money(*left)? })));
+        Ok(ReplayedBooks {
+            balances,
+            holds: holds.collect::<Result<_, _>>()?,
+            supply: money(supply)?,
+            entries: self.seq,
+            last_hash: self.hash,
+        })
     }
 
     fn follow_hold(&mut self, entry: &Entry) -> Result<(), String> {
@@ -124,11 +140,15 @@ impl Replay {
         }
         match (&entry.reason, posting) {
             (Reason::Genesis | Reason::SignUp { .. } | Reason::Transfer { .. }, None) => Ok(()),
-            (Reason::Genesis | Reason::SignUp { .. } | Reason::Transfer { .. }, Some(_)) => Err("L3: it moves held money".into()),
-            (Reason::Hold { task }, Some((user, amount))) if amount > 0 => match self.holds.insert(*task, (user, amount)) {
-                None => Ok(()),
-                Some(_) => Err(format!("L3: {task} has a hold already")),
-            },
+            (Reason::Genesis | Reason::SignUp { .. } | Reason::Transfer { .. }, Some(_)) => {
+                Err("L3: it moves held money".into())
+            }
+            (Reason::Hold { task }, Some((user, amount))) if amount > 0 => {
+                match self.holds.insert(*task, (user, amount)) {
+                    None => Ok(()),
+                    Some(_) => Err(format!("L3: {task} has a hold already")),
+                }
+            }
             (Reason::Settlement { task, .. } | Reason::Release { task }, Some((user, amount))) if amount < 0 => {
                 let Some((holder, left)) = self.holds.get_mut(task) else {
                     return Err(format!("L3: {task} has no open hold"));
@@ -142,7 +162,9 @@ impl Replay {
                 }
                 Ok(())
             }
-            (Reason::Hold { .. } | Reason::Settlement { .. } | Reason::Release { .. }, _) => Err("L3: it does not move held money as its reason says".into()),
+            (Reason::Hold { .. } | Reason::Settlement { .. } | Reason::Release { .. }, _) => {
+                Err("L3: it does not move held money as its reason says".into())
+            }
         }
     }
 }

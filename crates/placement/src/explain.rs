@@ -56,13 +56,23 @@ impl fmt::Display for WhyWaiting {
                     (need.cpu > most.cpu, need.cpu.to_string(), most.cpu.to_string()),
                     (need.memory > most.memory, format!("{} memory", need.memory), most.memory.to_string()),
                     (need.disk > most.disk, format!("{} disk", need.disk), most.disk.to_string()),
-                    (need.gpus > most.gpus, format!("{} GPU{}", need.gpus, if need.gpus == 1 { "" } else { "s" }), most.gpus.to_string()),
+                    (
+                        need.gpus > most.gpus,
+                        format!("{} GPU{}", need.gpus, if need.gpus == 1 { "" } else { "s" }),
+                        most.gpus.to_string(),
+                    ),
                 ];
                 let missing = quantities.into_iter().filter(|(missing, _, _)| *missing);
-                let parts: Vec<String> = missing.map(|(_, need, most)| format!("it needs {need}, the largest has {most}")).collect();
+                let parts: Vec<String> =
+                    missing.map(|(_, need, most)| format!("it needs {need}, the largest has {most}")).collect();
                 match parts.is_empty() {
-                    true => write!(f, "no node is big enough: it needs {need} on one node; ask for less or wait for a larger node"),
-                    false => write!(f, "no node is big enough: {}; ask for less or wait for a larger node", parts.join(", ")),
+                    true => write!(
+                        f,
+                        "no node is big enough: it needs {need} on one node; ask for less or wait for a larger node"
+                    ),
+                    false => {
+                        write!(f, "no node is big enough: {}; ask for less or wait for a larger node", parts.join(", "))
+                    }
                 }
             }
             Self::AllBusy { big_enough: 1 } => f.write_str("the only node that is big enough is busy"),

@@ -79,7 +79,7 @@ impl Pass {
                 }
                 continue;
             }
-            let Some(Reverse((rank, index))) = open.pop() else { return None };
+            let Reverse((rank, index)) = open.pop()?;
             if self.is_full() {
                 return Some(rank);
             }
@@ -129,7 +129,12 @@ impl Pass {
         avoided.sort_unstable();
         let fallback = if chosen.is_none() { avoided.first().map(|(_, _, index)| *index) } else { None };
         let chosen = chosen.or(fallback);
-        line.candidates.extend(avoided.into_iter().filter(|(_, _, index)| Some(*index) != chosen).map(|(_, score, index)| Reverse((score, index))));
+        line.candidates.extend(
+            avoided
+                .into_iter()
+                .filter(|(_, _, index)| Some(*index) != chosen)
+                .map(|(_, score, index)| Reverse((score, index))),
+        );
         let index = chosen?;
         let node = &mut self.nodes[index];
         node.free = node.free.checked_sub(&line.need)?;
@@ -146,7 +151,12 @@ impl Pass {
 
 /// The larger of both in every dimension.
 pub(crate) fn largest(a: &Resources, b: &Resources) -> Resources {
-    Resources { cpu: a.cpu.max(b.cpu), memory: a.memory.max(b.memory), disk: a.disk.max(b.disk), gpus: a.gpus.max(b.gpus) }
+    Resources {
+        cpu: a.cpu.max(b.cpu),
+        memory: a.memory.max(b.memory),
+        disk: a.disk.max(b.disk),
+        gpus: a.gpus.max(b.gpus),
+    }
 }
 
 #[cfg(test)]

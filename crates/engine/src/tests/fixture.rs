@@ -20,7 +20,13 @@ pub(super) struct Pool {
 impl Pool {
     pub(super) fn new(policy: Policy) -> Self {
         let now = Timestamp(1_000_000);
-        let mut pool = Self { engine: Engine::found(policy, now), tables: Tables::default(), now, effects: Vec::new(), sessions: 0 };
+        let mut pool = Self {
+            engine: Engine::found(policy, now),
+            tables: Tables::default(),
+            now,
+            effects: Vec::new(),
+            sessions: 0,
+        };
         pool.settle();
         pool
     }
@@ -73,7 +79,12 @@ impl Pool {
     }
 
     pub(super) fn register(&mut self, name: &str) -> UserId {
-        let command = Command::Register { username: name.into(), email: format!("{name}@example.org"), password_hash: "$argon2id$".into(), role: Role::Member };
+        let command = Command::Register {
+            username: name.into(),
+            email: format!("{name}@example.org"),
+            password_hash: "$argon2id$".into(),
+            role: Role::Member,
+        };
         match self.run(command) {
             Ok(Reply::Registered { user }) => user,
             other => panic!("{name} is not registered: {other:?}"),
@@ -106,7 +117,13 @@ impl Pool {
         self.run(Command::Started { node: self.node(name), attempt })
     }
 
-    pub(super) fn finish(&mut self, name: &str, attempt: AttemptRef, outcome: Outcome, wall: u64) -> Result<Reply, Rejection> {
+    pub(super) fn finish(
+        &mut self,
+        name: &str,
+        attempt: AttemptRef,
+        outcome: Outcome,
+        wall: u64,
+    ) -> Result<Reply, Rejection> {
         self.run(Command::Finished { node: self.node(name), attempt, report: report(outcome, wall) })
     }
 
@@ -135,7 +152,12 @@ pub(super) fn first(task: TaskId, number: u32) -> AttemptRef {
 }
 
 pub(super) fn offer(name: &str, cores: u32) -> NodeOffer {
-    let capacity = Resources { cpu: MilliCores::from_cores(cores), memory: Bytes::from_gib(8), disk: Bytes::from_gib(100), gpus: 0 };
+    let capacity = Resources {
+        cpu: MilliCores::from_cores(cores),
+        memory: Bytes::from_gib(8),
+        disk: Bytes::from_gib(100),
+        gpus: 0,
+    };
     NodeOffer { name: name.into(), capacity, gpu_info: String::new() }
 }
 
@@ -148,7 +170,12 @@ pub(super) fn spec(cores: u32) -> Arc<TaskSpec> {
         files: Vec::new(),
         priority: 5,
         max_runtime: Millis::from_secs(3600),
-        resources: Resources { cpu: MilliCores::from_cores(cores), memory: Bytes::from_mib(512), disk: Bytes::from_mib(64), gpus: 0 },
+        resources: Resources {
+            cpu: MilliCores::from_cores(cores),
+            memory: Bytes::from_mib(512),
+            disk: Bytes::from_mib(64),
+            gpus: 0,
+        },
     })
 }
 
@@ -178,7 +205,8 @@ fn durable(engine: &Engine) -> BTreeMap<String, String> {
         state.insert(id.to_string(), format!("{user:?}"));
     }
     // Whether a due retry has been seen by a tick yet is forgotten.
-    let mut waiting: Vec<ElementRef> = engine.queue.elements().map(|(at, _)| at).chain(engine.delayed.keys().map(|(_, at)| *at)).collect();
+    let mut waiting: Vec<ElementRef> =
+        engine.queue.elements().map(|(at, _)| at).chain(engine.delayed.keys().map(|(_, at)| *at)).collect();
     waiting.sort_unstable();
     state.insert("waiting".into(), format!("{waiting:?}"));
     state.insert("books".into(), format!("{:?}", engine.ledger.image()));

@@ -23,8 +23,14 @@ fn a_task_runs_is_paid_and_leaves_memory() {
     task_1 running
     task_1 completed
     ");
-    assert_eq!((pool.money("anna").as_str(), pool.money("bert").as_str()), ("148.875 CPT + 0.00 CPT", "151.125 CPT + 0.00 CPT"));
-    assert_eq!((pool.progress(task).state, pool.progress(task).cost), (TaskState::Completed, Cpt::from_micro(1_125_000)));
+    assert_eq!(
+        (pool.money("anna").as_str(), pool.money("bert").as_str()),
+        ("148.875 CPT + 0.00 CPT", "151.125 CPT + 0.00 CPT")
+    );
+    assert_eq!(
+        (pool.progress(task).state, pool.progress(task).cost),
+        (TaskState::Completed, Cpt::from_micro(1_125_000))
+    );
     assert_eq!(pool.engine.counts().pending + pool.engine.counts().running, 0);
     hivemind_ledger::replay(&pool.tables.journal).expect("the journal is true");
 }
@@ -86,7 +92,9 @@ fn what_is_stale_changes_nothing() {
     let (mine, foreign) = if node == pool.node("box") { ("box", "other") } else { ("other", "box") };
     pool.sent();
     let before = pool.tables.clone();
-    for (name, attempt) in [(foreign, first(task, 1)), (mine, first(task, 2)), (mine, first(task, 0)), (mine, first(TaskId(99), 1))] {
+    for (name, attempt) in
+        [(foreign, first(task, 1)), (mine, first(task, 2)), (mine, first(task, 0)), (mine, first(TaskId(99), 1))]
+    {
         assert_eq!(pool.start(name, attempt).map_err(|no| no.code), Err(Code::Stale));
         assert_eq!(pool.finish(name, attempt, OK, 5).map_err(|no| no.code), Err(Code::Stale));
     }
@@ -103,7 +111,10 @@ fn a_fault_pauses_and_another_node_is_preferred() {
     pool.finish("box", first(task, 1), fault(), 5).expect("it is current");
     pool.connect("other", &[]).expect("it is enrolled");
     pool.sent();
-    assert_eq!(pool.engine.waiting_reason(task).as_deref(), Some("it failed 1 of 10 times through no fault of its own, and is tried again shortly"));
+    assert_eq!(
+        pool.engine.waiting_reason(task).as_deref(),
+        Some("it failed 1 of 10 times through no fault of its own, and is tried again shortly")
+    );
     assert_eq!(pool.engine.next_due(), Some(pool.now.after(Millis(500))));
     pool.pass(499);
     assert_eq!(pool.sent(), "");
@@ -122,7 +133,10 @@ fn too_many_faults_fail_the_task_and_release_the_hold() {
     }
     assert_eq!(pool.progress(task).state, TaskState::Failed);
     insta::assert_snapshot!(format!("{:?}", pool.progress(task).elements[0].phase), @r#"Ended { outcome: Infrastructure { reason: "failed 10 times through no fault of the task, and is not tried again; the last time: the disk broke" } }"#);
-    assert_eq!((pool.money("anna").as_str(), pool.money("bert").as_str()), ("150.00 CPT + 0.00 CPT", "150.00 CPT + 0.00 CPT"));
+    assert_eq!(
+        (pool.money("anna").as_str(), pool.money("bert").as_str()),
+        ("150.00 CPT + 0.00 CPT", "150.00 CPT + 0.00 CPT")
+    );
 }
 
 #[test]
@@ -187,14 +201,18 @@ fn an_attempt_that_outlived_the_pools_absence_is_not_overdue_at_once() {
 fn waiting_tasks_say_why() {
     let mut pool = Pool::ready();
     let tasks = [pool.submit("anna", 2), pool.submit("anna", 1), pool.submit("anna", 3)];
-    let reasons: Vec<String> = tasks.iter().map(|task| format!("{task}: {:?}", pool.engine.waiting_reason(*task))).collect();
+    let reasons: Vec<String> =
+        tasks.iter().map(|task| format!("{task}: {:?}", pool.engine.waiting_reason(*task))).collect();
     insta::assert_snapshot!(reasons.join("\n"), @r#"
     task_1: None
     task_2: Some("the only node that is big enough is busy")
     task_3: Some("no node is big enough: it needs 3 cores, the largest has 2 cores; ask for less or wait for a larger node")
     "#);
     pool.run(Command::Disconnected { node: pool.node("box"), session: 1 }).expect("known");
-    assert_eq!(pool.engine.waiting_reason(tasks[1]).as_deref(), Some("no node is linked; the task starts when one joins"));
+    assert_eq!(
+        pool.engine.waiting_reason(tasks[1]).as_deref(),
+        Some("no node is linked; the task starts when one joins")
+    );
 }
 
 #[test]
@@ -207,7 +225,9 @@ fn a_batch_has_one_row_per_key() {
     }
     pool.engine.schedule(now);
     pool.engine.apply(Command::Started { node, attempt: first(TaskId(1), 1) }, now).expect("it is current");
-    pool.engine.apply(Command::Finished { node, attempt: first(TaskId(1), 1), report: report(OK, 0) }, now).expect("it is current");
+    pool.engine
+        .apply(Command::Finished { node, attempt: first(TaskId(1), 1), report: report(OK, 0) }, now)
+        .expect("it is current");
     let batch = pool.engine.take_batch();
     assert_eq!((batch.rows.new_tasks.len(), batch.rows.tasks.len(), batch.rows.attempts.len()), (2, 0, 2));
     assert_eq!(batch.rows.new_tasks[0].progress.state, TaskState::Completed);

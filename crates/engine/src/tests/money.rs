@@ -28,7 +28,12 @@ fn registration_is_judged_at_the_door() {
         ("carl", "@c"),
         ("carl", "c@example.org"),
     ] {
-        let command = Command::Register { username: username.into(), email: email.into(), password_hash: "$argon2id$".into(), role: Role::Member };
+        let command = Command::Register {
+            username: username.into(),
+            email: email.into(),
+            password_hash: "$argon2id$".into(),
+            role: Role::Member,
+        };
         table += &format!("{username}: {}\n", shown(pool.run(command)));
     }
     insta::assert_snapshot!(table, @r"
@@ -64,7 +69,12 @@ fn transfers_are_judged_and_remembered() {
         ("bert", 200_000_000, "seven", 7),
         ("bert", 1, "line\nbreak", 8),
     ] {
-        let result = pool.run(Command::Transfer { from: anna, to_username: to.into(), amount: amount(micro), once: once(anna, id, body) });
+        let result = pool.run(Command::Transfer {
+            from: anna,
+            to_username: to.into(),
+            amount: amount(micro),
+            once: once(anna, id, body),
+        });
         table += &format!("{to} {micro} {id:?}: {}\n", shown(result));
     }
     insta::assert_snapshot!(table, @r#"
@@ -81,7 +91,10 @@ fn transfers_are_judged_and_remembered() {
     bert 200000000 "seven": E_INSUFFICIENT_CPT [amount] amount: needs 200.00 CPT, 144.999999 CPT is available; transfer less, or wait for open tasks to end
     bert 1 "line\nbreak": E_INVALID [transfer_id] transfer_id: must have 1 to 128 bytes of printable characters; a UUID will do
     "#);
-    assert_eq!((pool.money("anna").as_str(), pool.money("bert").as_str()), ("144.999999 CPT + 0.00 CPT", "155.000001 CPT + 0.00 CPT"));
+    assert_eq!(
+        (pool.money("anna").as_str(), pool.money("bert").as_str()),
+        ("144.999999 CPT + 0.00 CPT", "155.000001 CPT + 0.00 CPT")
+    );
 }
 
 #[test]
@@ -111,7 +124,12 @@ fn a_submission_that_cannot_be_paid_names_what_is_needed() {
         change(&mut spec);
         shown(pool.run(Command::Submit { user: anna, spec: Arc::new(spec), once: None }))
     };
-    let table = [submit(|_| {}), submit(|spec| spec.priority = 11), submit(|spec| spec.image.clear()), submit(|spec| spec.max_runtime = Millis(0))];
+    let table = [
+        submit(|_| {}),
+        submit(|spec| spec.priority = 11),
+        submit(|spec| spec.image.clear()),
+        submit(|spec| spec.max_runtime = Millis(0)),
+    ];
     insta::assert_snapshot!(table.join("\n"), @r"
     E_INSUFFICIENT_CPT [] needs 2.25 CPT (the price cap), 1.00 CPT is available; lower max_runtime or the resources, or wait for open tasks to end
     E_INVALID [priority] priority: 11 is outside 1 to 10 (10 is the most urgent)
@@ -134,7 +152,10 @@ fn bounds_are_kept_and_not_remembered_as_answers() {
     pool.run(Command::Cancel { user: anna, task }).expect("open");
     assert!(pool.run(again).is_ok(), "busy is no answer for ever");
     pool.enroll("anna", "one", 1);
-    assert_eq!(pool.run(Command::Enroll { owner: anna, offer: offer("two", 1), token: None }).map_err(|no| no.code), Err(Code::Busy));
+    assert_eq!(
+        pool.run(Command::Enroll { owner: anna, offer: offer("two", 1), token: None }).map_err(|no| no.code),
+        Err(Code::Busy)
+    );
 }
 
 #[test]
@@ -164,6 +185,11 @@ fn who_pays_themselves_loses_nothing() {
 fn an_empty_treasury_takes_no_new_users() {
     let mut pool = Pool::new(Policy { signup_grant: hivemind_ledger::SUPPLY, ..Policy::default() });
     pool.register("first");
-    let command = Command::Register { username: "second".into(), email: "a@b".into(), password_hash: "$argon2id$".into(), role: Role::Member };
+    let command = Command::Register {
+        username: "second".into(),
+        email: "a@b".into(),
+        password_hash: "$argon2id$".into(),
+        role: Role::Member,
+    };
     insta::assert_snapshot!(shown(pool.run(command)), @"E_BUSY [] the pool takes no new users: the treasury has 0.00 CPT left, less than the grant of 1000000000000.00 CPT; ask its operator");
 }

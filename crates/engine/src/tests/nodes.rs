@@ -17,7 +17,12 @@ fn a_join_token_enrols_one_machine() {
     let mut pool = Pool::ready();
     let (anna, expires_at) = (pool.user("anna"), pool.now.after(Millis(900)));
     let enroll = |pool: &mut Pool, name: &str, id: &str, expires_at| {
-        pool.run(Command::Enroll { owner: anna, offer: offer(name, 1), token: Some(JoinUse { id: id.into(), expires_at }) }).map_err(|no| no.code)
+        pool.run(Command::Enroll {
+            owner: anna,
+            offer: offer(name, 1),
+            token: Some(JoinUse { id: id.into(), expires_at }),
+        })
+        .map_err(|no| no.code)
     };
     assert_eq!(enroll(&mut pool, "box", "t1", expires_at), Err(Code::Taken), "it is bert's");
     assert_eq!(enroll(&mut pool, "b x", "t1", expires_at), Err(Code::Invalid));
@@ -25,7 +30,11 @@ fn a_join_token_enrols_one_machine() {
     assert_eq!(enroll(&mut pool, "more", "t1", expires_at), Err(Code::TokenUsed));
     let now = pool.now;
     assert_eq!(enroll(&mut pool, "more", "t2", now), Err(Code::TokenExpired));
-    assert_eq!(enroll(&mut pool, "mine", "t3", expires_at), Ok(Reply::Enrolled { node: NodeId(2) }), "the same owner may again");
+    assert_eq!(
+        enroll(&mut pool, "mine", "t3", expires_at),
+        Ok(Reply::Enrolled { node: NodeId(2) }),
+        "the same owner may again"
+    );
     assert_eq!(pool.engine.next_due(), Some(expires_at));
     pool.pass(900);
     assert!(pool.tables.used_tokens.is_empty());
@@ -94,7 +103,10 @@ fn a_lost_nodes_work_goes_elsewhere() {
     pool.sent();
     pool.run(Command::Lost { node: pool.node("box") }).expect("known");
     insta::assert_snapshot!(pool.sent(), @"node_2/2: run att_1.0.2");
-    assert_eq!(pool.finish("box", first(task, 1), Outcome::Exited { code: 0 }, 1).map_err(|no| no.code), Err(Code::Stale));
+    assert_eq!(
+        pool.finish("box", first(task, 1), Outcome::Exited { code: 0 }, 1).map_err(|no| no.code),
+        Err(Code::Stale)
+    );
     assert_eq!(stale(pool.connect("box", &[first(task, 1)])), [first(task, 1)]);
     pool.run(Command::Lost { node: NodeId(99) }).expect_err("unknown");
 }

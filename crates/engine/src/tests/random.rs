@@ -56,7 +56,8 @@ fn outcome(kind: u8) -> Outcome {
 
 /// A live attempt with its node, or one that is a little wrong.
 fn pick(pool: &Pool, pick: usize, wrong: u8) -> (NodeId, AttemptRef) {
-    let live: Vec<_> = pool.tables.attempts.values().filter(|row| !matches!(row.phase, AttemptPhase::Ended { .. })).collect();
+    let live: Vec<_> =
+        pool.tables.attempts.values().filter(|row| !matches!(row.phase, AttemptPhase::Ended { .. })).collect();
     let Some(row) = live.get(pick % live.len().max(1)) else { return (NodeId(1), first(TaskId(1), 1)) };
     let element = row.attempt.element;
     match wrong {
@@ -81,17 +82,25 @@ fn command(pool: &mut Pool, act: Act) -> Option<Command> {
             let name = ["", "anna", "bert", "carl"][usize::try_from(to).unwrap_or(0)];
             Command::Transfer { from: UserId(from), to_username: name.into(), amount: Cpt::from_micro(micro), once }
         }
-        Act::Submit { user, cores, id } => Command::Submit { user: UserId(user), spec: spec(cores), once: once_of(pool, UserId(user), id, 9) },
+        Act::Submit { user, cores, id } => {
+            Command::Submit { user: UserId(user), spec: spec(cores), once: once_of(pool, UserId(user), id, 9) }
+        }
         Act::Cancel { user, task } => Command::Cancel { user: UserId(user), task: TaskId(task) },
         Act::Enroll { owner, name, cores, token } => {
-            let token = (token > 0).then(|| JoinUse { id: format!("t{token}"), expires_at: pool.now.after(Millis(1000)) });
-            Command::Enroll { owner: UserId(owner), offer: offer(["one", "two", "three"][usize::from(name)], cores), token }
+            let token =
+                (token > 0).then(|| JoinUse { id: format!("t{token}"), expires_at: pool.now.after(Millis(1000)) });
+            Command::Enroll {
+                owner: UserId(owner),
+                offer: offer(["one", "two", "three"][usize::from(name)], cores),
+                token,
+            }
         }
         Act::Connect { node, cores, drop } => {
             pool.sessions += 1;
             let name = pool.tables.nodes.get(&NodeId(node)).map(|row| row.name.clone()).unwrap_or_default();
             let held = pool.tables.attempts.values().filter(|row| row.node == NodeId(node) || drop == 1);
-            let holds = held.filter(|row| drop > 0 || row.attempt.element.task.0 % 2 == 0).map(|row| row.attempt).collect();
+            let holds =
+                held.filter(|row| drop > 0 || row.attempt.element.task.0 % 2 == 0).map(|row| row.attempt).collect();
             Command::Connected { node: NodeId(node), session: pool.sessions, offer: offer(&name, cores), holds }
         }
         Act::Disconnect { node } => Command::Disconnected { node: NodeId(node), session: pool.sessions },

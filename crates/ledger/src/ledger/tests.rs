@@ -25,7 +25,8 @@ fn founded() -> Ledger {
 /// One line per entry: number, reason, postings.
 fn journal(ledger: &mut Ledger) -> String {
     let lines = ledger.take_changes().entries.into_iter().map(|entry| {
-        let postings: Vec<String> = entry.postings.iter().map(|posting| format!("{} {}", posting.account, posting.amount)).collect();
+        let postings: Vec<String> =
+            entry.postings.iter().map(|posting| format!("{} {}", posting.account, posting.amount)).collect();
         format!("{} {:?}: {}", entry.seq, entry.reason, postings.join(", "))
     });
     lines.collect::<Vec<_>>().join("\n")
@@ -80,7 +81,8 @@ fn refusals_change_nothing() {
         ledger.release(other, NOW).map(drop),
         ledger.sign_up(UserId(3), SUPPLY, NOW),
     ];
-    let texts: Vec<String> = refusals.into_iter().map(|refusal| refusal.expect_err("must be refused").to_string()).collect();
+    let texts: Vec<String> =
+        refusals.into_iter().map(|refusal| refusal.expect_err("must be refused").to_string()).collect();
     insta::assert_snapshot!(texts.join("\n"), @r"
     needs 141.00 CPT, 140.00 CPT is available
     0.00 CPT is not an amount that can be moved

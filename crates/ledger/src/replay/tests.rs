@@ -8,7 +8,9 @@ fn journal() -> Vec<Entry> {
     let mut ledger = Ledger::found(now);
     ledger.sign_up(UserId(1), amount, now).expect("the treasury is full");
     ledger.open_hold(TaskId(1), UserId(1), amount, now).expect("enough");
-    ledger.settle_and_close(Paid { task: TaskId(1), index: 0, attempt: 1, payee: UserId(2) }, Cpt::from_micro(4), now).expect("open");
+    ledger
+        .settle_and_close(Paid { task: TaskId(1), index: 0, attempt: 1, payee: UserId(2) }, Cpt::from_micro(4), now)
+        .expect("open");
     ledger.take_changes().entries
 }
 
@@ -47,9 +49,23 @@ fn what_was_changed_is_found() {
         ("missing", |j| drop(j.remove(1)), false),
         ("doubled", |j| j.insert(1, j[1].clone()), false),
         ("unbalanced", |j| j[1].postings[1].amount = Cpt::from_micro(11), true),
-        ("below zero", |j| j[2].postings.iter_mut().for_each(|p| p.amount = Cpt::from_micro(p.amount.micro() * 2)), true),
+        (
+            "below zero",
+            |j| j[2].postings.iter_mut().for_each(|p| p.amount = Cpt::from_micro(p.amount.micro() * 2)),
+            true,
+        ),
         ("second genesis", |j| j[1].reason = Reason::Genesis, true),
-        ("hold twice", |j| { j.truncate(3); j.push(Entry { seq: 4, reason: Reason::Hold { task: TaskId(1) }, ..j[2].clone() }); j[2].postings[0].amount = Cpt::from_micro(-1); j[2].postings[1].amount = Cpt::from_micro(1); j[3].postings = j[2].postings.clone(); }, true),
+        (
+            "hold twice",
+            |j| {
+                j.truncate(3);
+                j.push(Entry { seq: 4, reason: Reason::Hold { task: TaskId(1) }, ..j[2].clone() });
+                j[2].postings[0].amount = Cpt::from_micro(-1);
+                j[2].postings[1].amount = Cpt::from_micro(1);
+                j[3].postings = j[2].postings.clone();
+            },
+            true,
+        ),
         ("paid by another's hold", |j| j[3].reason = Reason::Release { task: TaskId(2) }, true),
     ];
     let mut found = String::new();

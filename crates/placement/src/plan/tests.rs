@@ -29,11 +29,13 @@ impl Queue for Waits {
         let head = |line: &BTreeMap<Rank, Vec<NodeId>>| *line.keys().next().expect("no empty lines");
         let mut lines: Vec<_> = self.0.iter().map(|(need, line)| (head(line), *need, line)).collect();
         lines.sort_by_key(|(head, need, _)| (*head, *need));
-        Box::new(lines.into_iter().filter(move |(head, _, _)| from.is_none_or(|from| *head >= from)).map(|(head, need, line)| Line {
-            need,
-            head,
-            waiting: Box::new(line.iter().map(|(rank, failed_on)| Waiting { rank: *rank, failed_on })),
-        }))
+        Box::new(lines.into_iter().filter(move |(head, _, _)| from.is_none_or(|from| *head >= from)).map(
+            |(head, need, line)| Line {
+                need,
+                head,
+                waiting: Box::new(line.iter().map(|(rank, failed_on)| Waiting { rank: *rank, failed_on })),
+            },
+        ))
     }
 }
 
@@ -76,7 +78,9 @@ fn the_tightest_fit_wins_and_gpus_are_kept_for_those_who_need_them() {
 fn a_node_where_it_failed_is_the_last_choice() {
     let size = need(1, 1000, 0);
     let nodes = [node(1, size, size), node(2, size, size)];
-    for (failed_on, expected) in [(vec![1], "1>2 "), (vec![2], "1>1 "), (vec![1, 1, 2], "1>2 "), (vec![1, 2, 2], "1>1 ")] {
+    for (failed_on, expected) in
+        [(vec![1], "1>2 "), (vec![2], "1>1 "), (vec![1, 1, 2], "1>2 "), (vec![1, 2, 2], "1>1 ")]
+    {
         let mut queue = Waits::default();
         queue.add(1, 5, need(1, 10, 0), &failed_on);
         for seed in 0..8 {

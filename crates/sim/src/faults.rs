@@ -1,0 +1,68 @@
+//! What goes wrong.
+//!
+//! Invariant: after `stop_faults` nothing breaks any more, and everybody is switched on.
+
+use crate::world::{Death, Event, Up, World};
+
+impl World {
+    /// One thing breaks; the next one is on its way.
+    pub(crate) fn something_breaks(&mut self) {
+        if self.calm {
+            return;
+        }
+        let worker = self.rng.index(self.workers.len());
+        let away = self.rng.between(1, 15_000);
+        match self.rng.between(0, 9) {
+            0 | 1 => {
+                // Most of the damage is done while something is on its way to the disk.
+                self.pool_dies = if self.rng.chance(700) { Death::WithBatchInFlight } else { Death::Now };
+            }
+            2 | 3 => {
+                self.kill_worker(worker);
+                self.soon(away, Event::WorkerStarts { worker });
+            }
+            4 | 5 => {
+                self.workers[worker].cut_off_until = self.now + away + 5_000;
+                if let Some(link) = self.workers[worker].link {
+                    self.break_link(link);
+                }
+            }
+            6 | 7 => {
+                if let Some(link) = self.workers[worker].link {
+                    self.break_link(link);
+                }
+            }
+            8 => {
+                // The machine sleeps: it neither hears nor speaks, and its clock goes on.
+                if let Some(link) = self.workers[worker].link
+                    && let Some(way) = self.links.get_mut(&link)
+                {
+                    way.up_after = way.up_after.max(self.now + away);
+                    way.down_after = way.down_after.max(self.now + away);
+                }
+            }
+            _ => {
+                if let Some(link) = self.workers[worker].link {
+                    self.send_up(link, Up::Drain);
+                }
+            }
+        }
+        let pause = self.rng.between(1, 2 * self.weather.fault_pause);
+        self.soon(pause, Event::Breaks);
+    }
+
+    /// From now on everything works: whoever is off starts again, and drained nodes come back.
+    pub(crate) fn stop_faults(&mut self) {
+        self.calm = true;
+        self.pool_dies = Death::No;
+        self.weather.slowest_message = 20;
+        self.soon(0, Event::PoolStarts);
+        for worker in 0..self.workers.len() {
+            self.workers[worker].cut_off_until = 0;
+            self.soon(1, Event::WorkerStarts { worker });
+            if let Some(link) = self.workers[worker].link {
+                self.break_link(link);
+            }
+        }
+    }
+}
