@@ -11,4 +11,3 @@ mod files;
 mod images;
 mod registry;
 mod rig;
-mod zz;
