@@ -15,8 +15,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let set = protox::compile(FILES, ["proto"])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?).join("hivemind.bin");
     std::fs::write(out, prost::Message::encode_to_vec(&set))?;
-    tonic_prost_build::configure()
-        .bytes(".hivemind")
-        .compile_fds(set)?;
+    tonic_prost_build::configure().bytes(".hivemind").compile_fds(set)?;
     Ok(())
 }

@@ -69,12 +69,19 @@ impl Route {
         if let Some(file) = &self.token_file {
             return secret::line_of_file(file);
         }
-        let fix = format!("hivemind login USERNAME{}", if self.server == DEFAULT_SERVER { String::new() } else { format!(" --server {}", self.server) });
+        let fix = format!(
+            "hivemind login USERNAME{}",
+            if self.server == DEFAULT_SERVER { String::new() } else { format!(" --server {}", self.server) }
+        );
         let Some(known) = &self.remembered else {
             return Err(Failure::login("nobody is logged in").fix(fix));
         };
         if known.ca_pem.trim() != self.ca_pem.trim() {
-            return Err(Failure::login(format!("the login of {} belongs to another pool ({}) than {}", known.username, known.server, self.server)).fix(fix));
+            return Err(Failure::login(format!(
+                "the login of {} belongs to another pool ({}) than {}",
+                known.username, known.server, self.server
+            ))
+            .fix(fix));
         }
         let now = Timestamp(jiff::Timestamp::now().as_millisecond());
         known.token_at(now).map(str::to_owned).map_err(|error| Failure::from(error).fix(fix))
@@ -108,7 +115,12 @@ pub fn forget(global: &Global) -> Done<bool> {
     let profile = profile(&place::data(global)?);
     let Some(known) = profile.load()? else { return Ok(false) };
     let had = !known.token.is_empty();
-    profile.save(&Credentials { username: String::new(), token: String::new(), token_expires_at_unix_ms: 0, ..known })?;
+    profile.save(&Credentials {
+        username: String::new(),
+        token: String::new(),
+        token_expires_at_unix_ms: 0,
+        ..known
+    })?;
     Ok(had)
 }
 
@@ -125,7 +137,8 @@ fn normal(server: &str) -> String {
 /// else the remembered one.
 fn find_ca(global: &Global, data: &Path, server: &str, remembered: Option<&Credentials>) -> Done<(String, String)> {
     if let Some(file) = &global.ca {
-        let text = fs::read_to_string(file).map_err(|error| Failure::io(format!("--ca: {} cannot be read", file.display()), &error))?;
+        let text = fs::read_to_string(file)
+            .map_err(|error| Failure::io(format!("--ca: {} cannot be read", file.display()), &error))?;
         return Ok((text, file.display().to_string()));
     }
     let known = |known: &Credentials| (known.ca_pem.clone(), "the last login".to_owned());

@@ -148,7 +148,9 @@ impl Face {
         };
         let done = writer.write_all(data).and_then(|()| writer.flush());
         done.map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe => Failure::new(crate::exit::Exit::Failure, "E_CLOSED", format!("{name} was closed by its reader")),
+            io::ErrorKind::BrokenPipe => {
+                Failure::new(crate::exit::Exit::Failure, "E_CLOSED", format!("{name} was closed by its reader"))
+            }
             _ => Failure::io(format!("{name} cannot be written to"), &error),
         })
     }
@@ -198,7 +200,9 @@ pub enum Channel {
 }
 
 fn to_json<D: Document>(document: &D) -> Result<Value, Failure> {
-    let bug = |why: String| Failure::new(crate::exit::Exit::Failure, "E_BUG", format!("{} has no JSON form: {why}", D::SCHEMA));
+    let bug = |why: String| {
+        Failure::new(crate::exit::Exit::Failure, "E_BUG", format!("{} has no JSON form: {why}", D::SCHEMA))
+    };
     match serde_json::to_value(document).map_err(|error| bug(error.to_string()))? {
         Value::Object(fields) => {
             let mut whole = serde_json::Map::from_iter([("schema".to_owned(), Value::from(D::SCHEMA))]);
@@ -214,4 +218,3 @@ fn to_json<D: Document>(document: &D) -> Result<Value, Failure> {
 pub fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
-

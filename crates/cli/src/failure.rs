@@ -127,8 +127,12 @@ const fn hint(exit: Exit) -> &'static str {
     match exit {
         Exit::Login => "hivemind login USERNAME",
         Exit::NotFound => "`hivemind ps --all` lists your tasks",
-        Exit::InsufficientCpt => "ask for less (--timeout, --cpus, --memory, --gpus set the price cap), or earn with `hivemind worker`",
-        Exit::Unreachable => "start a pool with `hivemind up`, or name another with --server; `hivemind doctor` checks the way",
+        Exit::InsufficientCpt => {
+            "ask for less (--timeout, --cpus, --memory, --gpus set the price cap), or earn with `hivemind worker`"
+        }
+        Exit::Unreachable => {
+            "start a pool with `hivemind up`, or name another with --server; `hivemind doctor` checks the way"
+        }
         _ => "",
     }
 }

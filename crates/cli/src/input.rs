@@ -61,7 +61,11 @@ pub fn gather(args: &[String]) -> Done<Vec<Input>> {
                 return Err(Failure::usage(format!("--input: the folder {} holds no files", source.display())));
             }
         } else {
-            let name = || own_name(&source).ok_or_else(|| Failure::usage(format!("--input: {} has no name that can be used; say PATH:DEST", source.display())));
+            let name = || {
+                own_name(&source).ok_or_else(|| {
+                    Failure::usage(format!("--input: {} has no name that can be used; say PATH:DEST", source.display()))
+                })
+            };
             let dest = match dest {
                 None => name()?,
                 Some(folder) if folder.ends_with('/') => format!("{folder}{}", name()?),
@@ -97,7 +101,8 @@ fn look(path: &Path) -> Done<Metadata> {
         _ => Failure::io(format!("--input: {shown} cannot be looked at"), &error),
     })?;
     if meta.is_symlink() {
-        return Err(Failure::usage(format!("--input: {shown} is a symbolic link, which is not followed")).fix("name the file it leads to"));
+        return Err(Failure::usage(format!("--input: {shown} is a symbolic link, which is not followed"))
+            .fix("name the file it leads to"));
     }
     if !meta.is_file() && !meta.is_dir() {
         return Err(Failure::usage(format!("--input: {shown} is neither a file nor a folder")));
@@ -109,7 +114,8 @@ fn walk(folder: &Path, prefix: &str, depth: usize, found: &mut Vec<Input>) -> Do
     if depth > MAX_DEPTH {
         return Err(Failure::usage(format!("--input: {} lies more than {MAX_DEPTH} folders deep", folder.display())));
     }
-    let cannot = |error: std::io::Error| Failure::io(format!("--input: the folder {} cannot be read", folder.display()), &error);
+    let cannot =
+        |error: std::io::Error| Failure::io(format!("--input: the folder {} cannot be read", folder.display()), &error);
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(cannot)? {
         names.push(entry.map_err(cannot)?.file_name());
@@ -134,7 +140,8 @@ fn walk(folder: &Path, prefix: &str, depth: usize, found: &mut Vec<Input>) -> Do
 fn push(source: PathBuf, dest: String, bytes: u64, found: &mut Vec<Input>) -> Done<()> {
     check_path("--input", &dest).map_err(|rejection| Failure::usage(rejection.text))?;
     if found.len() >= MAX_FILES {
-        return Err(Failure::usage(format!("--input: more than {MAX_FILES} files")).fix("pack them into an archive and unpack it in the task"));
+        return Err(Failure::usage(format!("--input: more than {MAX_FILES} files"))
+            .fix("pack them into an archive and unpack it in the task"));
     }
     found.push(Input { source, dest, bytes, way: Way::Upload });
     Ok(())
@@ -144,7 +151,8 @@ fn refuse_doubles(found: &[Input]) -> Done<()> {
     let mut dests: Vec<&str> = found.iter().map(|input| input.dest.as_str()).collect();
     dests.sort_unstable();
     match dests.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(Failure::usage(format!("--input: two files would both become /task/{}", pair[0])).fix("give one of them another place with PATH:DEST")),
+        Some(pair) => Err(Failure::usage(format!("--input: two files would both become /task/{}", pair[0]))
+            .fix("give one of them another place with PATH:DEST")),
         None => Ok(()),
     }
 }

@@ -147,7 +147,9 @@ async fn ask(ctx: &mut Context, verb: Verb) -> Done {
             Some(NodesVerb::JoinToken { valid }) => verbs::nodes::join_token(ctx, valid).await,
         },
         Verb::Wallet(WalletVerb::Balance) => verbs::wallet::balance(ctx).await,
-        Verb::Wallet(WalletVerb::Transfer { username, amount, id }) => verbs::wallet::transfer(ctx, &username, &amount, id.as_deref()).await,
+        Verb::Wallet(WalletVerb::Transfer { username, amount, id }) => {
+            verbs::wallet::transfer(ctx, &username, &amount, id.as_deref()).await
+        }
         Verb::Ledger(LedgerVerb::Audit) => verbs::wallet::audit(ctx).await,
         Verb::Doctor => verbs::doctor::doctor(ctx).await,
         Verb::Up(_) | Verb::Pool(_) | Verb::Worker(_) | Verb::WorkerReaper(_) | Verb::Completion(_) | Verb::Version => {

@@ -20,8 +20,12 @@ pub fn start(speaker: Speaker, format: LogFormat, verbose: u8) {
     let usual = match (speaker, verbose) {
         (Speaker::Client, 0) => "error",
         (Speaker::Client, 1) => "warn,hivemind=info",
-        (Speaker::Server, 0) => "warn,hivemind=info,hivemind_pool=info,hivemind_worker=info,hivemind_runtime=info,hivemind_cli=info",
-        (Speaker::Client, 2) | (Speaker::Server, 1) => "info,hivemind_client=debug,hivemind_pool=debug,hivemind_worker=debug,hivemind_runtime=debug",
+        (Speaker::Server, 0) => {
+            "warn,hivemind=info,hivemind_pool=info,hivemind_worker=info,hivemind_runtime=info,hivemind_cli=info"
+        }
+        (Speaker::Client, 2) | (Speaker::Server, 1) => {
+            "info,hivemind_client=debug,hivemind_pool=debug,hivemind_worker=debug,hivemind_runtime=debug"
+        }
         _ => "debug",
     };
     let wanted = std::env::var("HIVEMIND_LOG").unwrap_or_default();

@@ -32,9 +32,11 @@ struct Has {
 /// # Errors
 /// More is to be offered than there is, or the machine does not tell what it has.
 pub fn offer(args: &OfferArgs, data: &Path) -> Done<Offer> {
-    let space = rustix::fs::statvfs(data).map_err(|error| Failure::io(format!("the free space of {} is not known", data.display()), &error.into()))?;
+    let space = rustix::fs::statvfs(data)
+        .map_err(|error| Failure::io(format!("the free space of {} is not known", data.display()), &error.into()))?;
     let info = rustix::system::sysinfo();
-    let cores = std::thread::available_parallelism().map_err(|error| Failure::io("the number of cores is not known", &error))?;
+    let cores = std::thread::available_parallelism()
+        .map_err(|error| Failure::io("the number of cores is not known", &error))?;
     let has = Has {
         cores: u32::try_from(cores.get()).unwrap_or(u32::MAX),
         memory: Bytes(memory_bytes(info.totalram, info.mem_unit)),
@@ -53,14 +55,28 @@ fn memory_bytes(total: impl Into<u64>, unit: u32) -> u64 {
 
 fn limited(args: &OfferArgs, has: Has) -> Done<Offer> {
     let within = |name: &str, wanted: Option<u64>, most: u64, usual: u64, shown: String| match wanted {
-        Some(wanted) if wanted > most => Err(Failure::usage(format!("{name}: this machine has only {shown}")).fix("offer at most that, or leave the option out")),
+        Some(wanted) if wanted > most => Err(Failure::usage(format!("{name}: this machine has only {shown}"))
+            .fix("offer at most that, or leave the option out")),
         Some(wanted) => Ok(wanted),
         None => Ok(usual),
     };
     let share = |bytes: Bytes| bytes.0 / 100 * SHARE_PERCENT;
-    let cores = within("--cpus", args.cpus.map(u64::from), has.cores.into(), has.cores.into(), MilliCores::from_cores(has.cores).to_string())?;
-    let memory = within("--memory", args.memory.map(|size| size.0), has.memory.0, share(has.memory), has.memory.to_string())?;
-    let disk = within("--disk", args.disk.map(|size| size.0), has.free_disk.0, share(has.free_disk), format!("{} free", has.free_disk))?;
+    let cores = within(
+        "--cpus",
+        args.cpus.map(u64::from),
+        has.cores.into(),
+        has.cores.into(),
+        MilliCores::from_cores(has.cores).to_string(),
+    )?;
+    let memory =
+        within("--memory", args.memory.map(|size| size.0), has.memory.0, share(has.memory), has.memory.to_string())?;
+    let disk = within(
+        "--disk",
+        args.disk.map(|size| size.0),
+        has.free_disk.0,
+        share(has.free_disk),
+        format!("{} free", has.free_disk),
+    )?;
     Ok(made(u32::try_from(cores).unwrap_or(u32::MAX), memory, disk))
 }
 
@@ -69,7 +85,8 @@ fn pretended(args: &OfferArgs, has: Has) -> Offer {
 }
 
 fn made(cores: u32, memory: u64, disk: u64) -> Offer {
-    let capacity = Resources { cpu: MilliCores::from_cores(cores), memory: Bytes(memory), disk: Bytes(disk), gpus: GPUS };
+    let capacity =
+        Resources { cpu: MilliCores::from_cores(cores), memory: Bytes(memory), disk: Bytes(disk), gpus: GPUS };
     Offer { capacity, gpu_info: String::new() }
 }
 
@@ -103,7 +120,8 @@ pub fn docker_config(data: &Path) -> Done<DockerConfig> {
         Ok(text) => text.trim().to_owned(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let fresh = uuid::Uuid::new_v4().simple().to_string();
-            hivemind_pki::write_private(&file, fresh.as_bytes()).map_err(|error| Failure::new(crate::exit::Exit::Failure, "E_IO", error))?;
+            hivemind_pki::write_private(&file, fresh.as_bytes())
+                .map_err(|error| Failure::new(crate::exit::Exit::Failure, "E_IO", error))?;
             fresh
         }
         Err(error) => return Err(cannot(error)),
@@ -130,6 +148,9 @@ mod tests {
         assert!(limited(&args, HAS).unwrap_err().what.contains("only 4 cores"));
         let args = OfferArgs { memory: Some(Bytes::from_gib(1)), ..OfferArgs::default() };
         assert!(limited(&args, HAS).unwrap_err().what.contains("--memory"));
-        assert_eq!(pretended(&OfferArgs { cpus: Some(64), ..OfferArgs::default() }, HAS).capacity.cpu, MilliCores::from_cores(64));
+        assert_eq!(
+            pretended(&OfferArgs { cpus: Some(64), ..OfferArgs::default() }, HAS).capacity.cpu,
+            MilliCores::from_cores(64)
+        );
     }
 }

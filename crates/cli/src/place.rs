@@ -16,14 +16,18 @@ pub fn data(global: &Global) -> Done<PathBuf> {
 
 fn choose(global: &Global, variable: impl Fn(&str) -> Option<PathBuf>) -> Done<PathBuf> {
     if let Some(dir) = &global.data {
-        return std::path::absolute(dir).map_err(|error| Failure::io(format!("--data {} is no path", dir.display()), &error));
+        return std::path::absolute(dir)
+            .map_err(|error| Failure::io(format!("--data {} is no path", dir.display()), &error));
     }
     // The XDG rules: a relative path in these variables is to be ignored.
     let folder = |name: &str| variable(name).filter(|path| path.is_absolute());
     folder("XDG_DATA_HOME")
         .or_else(|| folder("HOME").map(|home| home.join(".local/share")))
         .map(|base| base.join("hivemind"))
-        .ok_or_else(|| Failure::usage("there is no home folder to keep data in").fix("name a folder with --data DIR or HIVEMIND_DATA"))
+        .ok_or_else(|| {
+            Failure::usage("there is no home folder to keep data in")
+                .fix("name a folder with --data DIR or HIVEMIND_DATA")
+        })
 }
 
 /// The certificate of the authority of a pool that runs here.
@@ -44,12 +48,17 @@ mod tests {
 
     #[test]
     fn the_data_folder_follows_flag_then_xdg_then_home() {
-        let env = |pairs: &'static [(&str, &str)]| move |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| PathBuf::from(value));
+        let env = |pairs: &'static [(&str, &str)]| {
+            move |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| PathBuf::from(value))
+        };
         let none = Global::default();
         let flag = Global { data: Some("/d".into()), ..Global::default() };
         assert_eq!(choose(&flag, env(&[("XDG_DATA_HOME", "/x")])), Ok("/d".into()));
         assert_eq!(choose(&none, env(&[("XDG_DATA_HOME", "/x"), ("HOME", "/h")])), Ok("/x/hivemind".into()));
-        assert_eq!(choose(&none, env(&[("XDG_DATA_HOME", "rel"), ("HOME", "/h")])), Ok("/h/.local/share/hivemind".into()));
+        assert_eq!(
+            choose(&none, env(&[("XDG_DATA_HOME", "rel"), ("HOME", "/h")])),
+            Ok("/h/.local/share/hivemind".into())
+        );
         assert!(choose(&none, env(&[])).is_err());
     }
 }

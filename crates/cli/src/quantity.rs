@@ -54,7 +54,10 @@ pub fn parse_span(text: &str) -> Result<Duration, String> {
         if unit.is_empty() {
             return Err(if tail.is_empty() { format!("the unit is missing; {form}") } else { form.into() });
         }
-        let (_, millis) = *UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(|| format!("`{unit}` is no unit of time; {form}"))?;
+        let (_, millis) = *UNITS
+            .iter()
+            .find(|(name, _)| *name == unit)
+            .ok_or_else(|| format!("`{unit}` is no unit of time; {form}"))?;
         if millis >= least_seen {
             return Err(format!("units go from large to small, each once; {form}"));
         }
@@ -73,7 +76,9 @@ pub fn parse_span(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// A sentence for people.
 pub fn parse_cores(text: &str) -> Result<u32, String> {
-    let is_decimal = text.split_once('.').is_some_and(|(whole, part)| [whole, part].iter().all(|s| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit())));
+    let is_decimal = text.split_once('.').is_some_and(|(whole, part)| {
+        [whole, part].iter().all(|s| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit()))
+    });
     if is_decimal {
         let (whole, part) = text.split_once('.').unwrap_or((text, ""));
         if part.bytes().all(|b| b == b'0') {
@@ -101,7 +106,10 @@ pub fn parse_cpt(text: &str) -> Result<Cpt, String> {
     }
     let whole: i64 = whole.parse().map_err(|_| "that is more CPT than there are".to_owned())?;
     let micro: i64 = format!("{part:0<6}").parse().map_err(|_| form.to_owned())?;
-    let sum = whole.checked_mul(MICRO_PER_CPT).and_then(|base| base.checked_add(micro)).ok_or("that is more CPT than there are")?;
+    let sum = whole
+        .checked_mul(MICRO_PER_CPT)
+        .and_then(|base| base.checked_add(micro))
+        .ok_or("that is more CPT than there are")?;
     if sum == 0 {
         return Err(form.into());
     }

@@ -24,7 +24,8 @@ const NO_HOST: &str = "tasks run on other people's machines and get nothing of t
 const NO_RIGHTS: &str = "tasks run as a non-root user without capabilities under the default seccomp profile; build what needs root into the image";
 const FILES: &str = "no folder of a host is mounted; send files with --input PATH[:DEST], take results from /task/output with --output DIR";
 const NETWORK: &str = "tasks have no network; send what they need with --input, or build it into the image";
-const ENVIRONMENT: &str = "environment variables are not handed in; put `env NAME=value` before the command, or send a file with --input";
+const ENVIRONMENT: &str =
+    "environment variables are not handed in; put `env NAME=value` before the command, or send a file with --input";
 const TERMINAL: &str = "tasks have no terminal and no standard input; send input as a file with --input";
 
 const REFUSED: &[Refusal] = &[
@@ -82,7 +83,11 @@ pub fn check(argv: &[OsString], cli: &Command) -> Result<(), Failure> {
 }
 
 /// Goes over options and their values up to the first free word, which is given back.
-fn skip_options<'a>(words: &mut impl Iterator<Item = &'a OsString>, command: &Command, refuse: impl Fn(Name) -> Option<&'static Refusal>) -> Result<Option<&'a OsStr>, Failure> {
+fn skip_options<'a>(
+    words: &mut impl Iterator<Item = &'a OsString>,
+    command: &Command,
+    refuse: impl Fn(Name) -> Option<&'static Refusal>,
+) -> Result<Option<&'a OsStr>, Failure> {
     while let Some(word) = words.next() {
         let text = word.to_string_lossy();
         if let Some(long) = text.strip_prefix("--") {

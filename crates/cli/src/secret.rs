@@ -63,7 +63,10 @@ pub fn typed_line(prompt: &str, missing: &str) -> Done<String> {
 }
 
 fn typed(ask: Ask) -> Done<String> {
-    let prompt = |text: &str| rpassword::prompt_password(text).map_err(|error| Failure::io("the password cannot be read from the terminal", &error));
+    let prompt = |text: &str| {
+        rpassword::prompt_password(text)
+            .map_err(|error| Failure::io("the password cannot be read from the terminal", &error))
+    };
     let first = prompt("Password: ")?;
     if first.is_empty() {
         return Err(Failure::usage("no password was given"));
@@ -83,7 +86,8 @@ fn line(reader: impl BufRead, from: &str) -> Done<String> {
     }
     let secret = text.trim_end_matches(['\n', '\r']);
     if secret.is_empty() {
-        return Err(Failure::usage(format!("no password or token in the first line of {from}")).fix("type it at a terminal, pipe it in, or name a file that holds it"));
+        return Err(Failure::usage(format!("no password or token in the first line of {from}"))
+            .fix("type it at a terminal, pipe it in, or name a file that holds it"));
     }
     Ok(secret.to_owned())
 }

@@ -57,7 +57,13 @@ enum Started {
 }
 
 /// Starts the worker of `up`, where this machine can run tasks.
-async fn own_worker(data: &Path, args: &UpArgs, pool: &PoolHandle, face: &mut Face, interrupts: &mut Interrupts) -> Done<Started> {
+async fn own_worker(
+    data: &Path,
+    args: &UpArgs,
+    pool: &PoolHandle,
+    face: &mut Face,
+    interrupts: &mut Interrupts,
+) -> Done<Started> {
     let runtime = match machine::runtime(args.offer.runtime, data).await {
         Ok(runtime) => runtime,
         Err(failure) => {
@@ -65,7 +71,10 @@ async fn own_worker(data: &Path, args: &UpArgs, pool: &PoolHandle, face: &mut Fa
             return Ok(Started::None);
         }
     };
-    let token = pool.operator_join_token().await.map_err(|error| failed("the pool gave its own worker no join token", &error))?;
+    let token = pool
+        .operator_join_token()
+        .await
+        .map_err(|error| failed("the pool gave its own worker no join token", &error))?;
     let server = format!("https://{}", reachable(pool));
     let agent = Agent::start(data, &args.offer, Some(token), Some(server), runtime).await?;
     tokio::select! {
@@ -79,7 +88,13 @@ async fn own_worker(data: &Path, args: &UpArgs, pool: &PoolHandle, face: &mut Fa
     Ok(Started::Worker(Box::new(agent)))
 }
 
-async fn serve_both(data: &Path, pool: &mut PoolHandle, worker: &mut WorkerHandle, face: &mut Face, interrupts: &mut Interrupts) -> Done<()> {
+async fn serve_both(
+    data: &Path,
+    pool: &mut PoolHandle,
+    worker: &mut WorkerHandle,
+    face: &mut Face,
+    interrupts: &mut Interrupts,
+) -> Done<()> {
     ready(face, &pool_line(pool), &json!({"grpc": pool_url(pool), "node": worker.name()}))?;
     next_steps(data, pool, face, Next::User);
     tokio::select! {
@@ -102,7 +117,13 @@ pub async fn pool(global: &Global, face: &mut Face, args: &PoolArgs) -> Done {
     served.and(stopped).map(|()| Exit::Ok)
 }
 
-async fn serve_pool(data: &Path, pool: &mut PoolHandle, face: &mut Face, interrupts: &mut Interrupts, next: Next) -> Done<()> {
+async fn serve_pool(
+    data: &Path,
+    pool: &mut PoolHandle,
+    face: &mut Face,
+    interrupts: &mut Interrupts,
+    next: Next,
+) -> Done<()> {
     ready(face, &pool_line(pool), &json!({"grpc": pool_url(pool)}))?;
     next_steps(data, pool, face, next);
     tokio::select! {
@@ -134,7 +155,12 @@ pub async fn worker(global: &Global, face: &mut Face, args: &WorkerArgs) -> Done
     served.and(stopped).map(|()| Exit::Ok)
 }
 
-async fn serve_worker(worker: &mut WorkerHandle, server: Option<String>, face: &mut Face, interrupts: &mut Interrupts) -> Done<()> {
+async fn serve_worker(
+    worker: &mut WorkerHandle,
+    server: Option<String>,
+    face: &mut Face,
+    interrupts: &mut Interrupts,
+) -> Done<()> {
     tokio::select! {
         () = worker.linked() => {}
         () = interrupts.next() => return Ok(()),
@@ -151,7 +177,10 @@ async fn serve_worker(worker: &mut WorkerHandle, server: Option<String>, face: &
 
 fn data_folder(global: &Global) -> Done<PathBuf> {
     let data = place::data(global)?;
-    std::fs::create_dir_all(&data).map_err(|error| Failure::io(format!("the data folder {} cannot be made", data.display()), &error).fix("name another with --data DIR"))?;
+    std::fs::create_dir_all(&data).map_err(|error| {
+        Failure::io(format!("the data folder {} cannot be made", data.display()), &error)
+            .fix("name another with --data DIR")
+    })?;
     Ok(data)
 }
 
@@ -169,7 +198,8 @@ async fn start_pool(data: &Path, args: &ListenArgs) -> Done<PoolHandle> {
 }
 
 fn read_policy(path: &Path) -> Done<Policy> {
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::io(format!("--policy: {} cannot be read", path.display()), &error))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::io(format!("--policy: {} cannot be read", path.display()), &error))?;
     toml::from_str(&text).map_err(|error| Failure::usage(format!("--policy: {}: {error}", path.display())))
 }
 

@@ -48,7 +48,11 @@ impl<R: Read> Entries<R> {
         loop {
             self.skip()?;
             let Some(header) = self.header()? else {
-                return if long_name.is_none() && long_size.is_none() { Ok(None) } else { Err(bad("it ends after a long name")) };
+                return if long_name.is_none() && long_size.is_none() {
+                    Ok(None)
+                } else {
+                    Err(bad("it ends after a long name"))
+                };
             };
             let size = header.entry_size()?;
             match header.entry_type() {
@@ -93,7 +97,11 @@ impl<R: Read> Entries<R> {
         }
         let header = Header::from_byte_slice(&block).clone();
         // The checksum's own field, bytes 148 to 155, counts as blanks: POSIX, pax, ustar.
-        let sum: u32 = block.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) }).sum();
+        let sum: u32 = block
+            .iter()
+            .enumerate()
+            .map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) })
+            .sum();
         if header.cksum()? != sum {
             return Err(bad("a header has a wrong checksum"));
         }

@@ -66,7 +66,11 @@ impl Client {
     /// # Errors
     /// [`ClientError::Io`] where the file cannot be read; `E_TOO_LARGE` where the pool takes no
     /// such size; [`ClientError::Protocol`] where the pool stored something else.
-    pub async fn upload(&self, source: impl Into<Source>, mut progress: impl FnMut(u64, u64) + Send) -> Result<BlobRef, ClientError> {
+    pub async fn upload(
+        &self,
+        source: impl Into<Source>,
+        mut progress: impl FnMut(u64, u64) + Send,
+    ) -> Result<BlobRef, ClientError> {
         let source = source.into();
         let mut backoff = self.backoff();
         loop {
@@ -77,7 +81,11 @@ impl Client {
         }
     }
 
-    async fn upload_once(&self, source: &Source, progress: &mut (impl FnMut(u64, u64) + Send)) -> Result<BlobRef, ClientError> {
+    async fn upload_once(
+        &self,
+        source: &Source,
+        progress: &mut (impl FnMut(u64, u64) + Send),
+    ) -> Result<BlobRef, ClientError> {
         let what = "Upload";
         let (send, receive) = mpsc::channel(QUEUE);
         let mut tasks = self.tasks();
@@ -87,7 +95,9 @@ impl Client {
         };
         let feed = async {
             match source {
-                Source::Bytes(bytes) => feed(&mut bytes.as_ref(), bytes.len() as u64, Path::new("the given bytes"), send, progress).await,
+                Source::Bytes(bytes) => {
+                    feed(&mut bytes.as_ref(), bytes.len() as u64, Path::new("the given bytes"), send, progress).await
+                }
                 Source::File(path) => {
                     let file = tokio::fs::File::open(path).await.map_err(ClientError::io("open", path))?;
                     let about = file.metadata().await.map_err(ClientError::io("look at", path))?;
@@ -102,9 +112,17 @@ impl Client {
         // A fault of this side comes first: the pool's refusal is then only of what was cut short.
         let sent = fed?;
         let answer = answer?;
-        let sent = sent.ok_or_else(|| ClientError::protocol(what, "the pool answered before it had the whole content"))?;
+        let sent =
+            sent.ok_or_else(|| ClientError::protocol(what, "the pool answered before it had the whole content"))?;
         if answer.digest != sent.digest.to_string() {
-            return Err(ClientError::protocol(what, format!("the pool stored {} where {} was sent", hivemind_proto::convert::bounded(&answer.digest), sent.digest)));
+            return Err(ClientError::protocol(
+                what,
+                format!(
+                    "the pool stored {} where {} was sent",
+                    hivemind_proto::convert::bounded(&answer.digest),
+                    sent.digest
+                ),
+            ));
         }
         Ok(sent)
     }
@@ -116,7 +134,12 @@ impl Client {
     /// # Errors
     /// `E_NOT_FOUND` where there is no such task or it left no files; [`ClientError::Protocol`]
     /// where the content has another digest than the pool says; [`ClientError::Io`] of `to`.
-    pub async fn download(&self, task: TaskId, to: &mut (impl AsyncWrite + Unpin + Send), mut progress: impl FnMut(u64, u64) + Send) -> Result<Downloaded, ClientError> {
+    pub async fn download(
+        &self,
+        task: TaskId,
+        to: &mut (impl AsyncWrite + Unpin + Send),
+        mut progress: impl FnMut(u64, u64) + Send,
+    ) -> Result<Downloaded, ClientError> {
         let mut transfer = Transfer { hash: Sha256::new(), done: 0, whole: None };
         let mut backoff = self.backoff();
         loop {
@@ -135,7 +158,13 @@ impl Client {
         transfer.verified()
     }
 
-    async fn download_from(&self, task: TaskId, transfer: &mut Transfer, to: &mut (impl AsyncWrite + Unpin + Send), progress: &mut (impl FnMut(u64, u64) + Send)) -> Result<(), ClientError> {
+    async fn download_from(
+        &self,
+        task: TaskId,
+        transfer: &mut Transfer,
+        to: &mut (impl AsyncWrite + Unpin + Send),
+        progress: &mut (impl FnMut(u64, u64) + Send),
+    ) -> Result<(), ClientError> {
         let offset = i64::try_from(transfer.done).unwrap_or(i64::MAX);
         let request = DownloadOutputRequest { token: String::new(), task_id: task.to_string(), offset };
         let mut chunks = self.opened(DOWNLOAD, self.tasks().download_output(self.stream_request(request))).await?;
@@ -148,7 +177,11 @@ impl Client {
             to.write_all(&chunk.data).await.map_err(write_failed)?;
             progress(transfer.done, size);
         }
-        if transfer.is_complete() { Ok(()) } else { Err(ClientError::unreachable(&self.server, "the content ended before its size was reached")) }
+        if transfer.is_complete() {
+            Ok(())
+        } else {
+            Err(ClientError::unreachable(&self.server, "the content ended before its size was reached"))
+        }
     }
 }
 
@@ -159,8 +192,15 @@ fn write_failed(source: std::io::Error) -> ClientError {
 }
 
 /// Sends a whole content; `None` where the other side stopped listening.
-async fn feed(from: &mut (impl AsyncRead + Unpin + Send), size: u64, path: &Path, send: mpsc::Sender<UploadChunk>, progress: &mut (impl FnMut(u64, u64) + Send)) -> Result<Option<BlobRef>, ClientError> {
-    let wire_size = i64::try_from(size).map_err(|_| ClientError::invalid(format!("`{}`", path.display()), "it is too large"))?;
+async fn feed(
+    from: &mut (impl AsyncRead + Unpin + Send),
+    size: u64,
+    path: &Path,
+    send: mpsc::Sender<UploadChunk>,
+    progress: &mut (impl FnMut(u64, u64) + Send),
+) -> Result<Option<BlobRef>, ClientError> {
+    let wire_size =
+        i64::try_from(size).map_err(|_| ClientError::invalid(format!("`{}`", path.display()), "it is too large"))?;
     let head = UploadChunk { token: String::new(), size: wire_size, data: Bytes::new() };
     if send.send(head).await.is_err() {
         return Ok(None);
@@ -171,7 +211,10 @@ async fn feed(from: &mut (impl AsyncRead + Unpin + Send), size: u64, path: &Path
         let got = from.take(CHUNK as u64).read_to_end(&mut buffer).await.map_err(ClientError::io("read", path))?;
         done += got as u64;
         if done > size || (got == 0 && done < size) {
-            return Err(ClientError::invalid(format!("`{}`", path.display()), "it changed while it was read; try again once it is at rest"));
+            return Err(ClientError::invalid(
+                format!("`{}`", path.display()),
+                "it changed while it was read; try again once it is at rest",
+            ));
         }
         if got == 0 {
             return Ok(Some(BlobRef { digest: Digest(hash.finalize().into()), size: Size(size) }));
@@ -195,10 +238,15 @@ impl Transfer {
     /// Takes what the first message of a stream says of the whole.
     fn begin(&mut self, chunk: &DownloadChunk) -> Result<(), ClientError> {
         let size = u64::try_from(chunk.size).map_err(|_| ClientError::protocol(DOWNLOAD, "a size below zero"))?;
-        let digest = chunk.digest.parse().map_err(|why: hivemind_model::spec::BadDigest| ClientError::protocol(DOWNLOAD, why.to_string()))?;
+        let digest = chunk
+            .digest
+            .parse()
+            .map_err(|why: hivemind_model::spec::BadDigest| ClientError::protocol(DOWNLOAD, why.to_string()))?;
         let told = BlobRef { digest, size: Size(size) };
         match self.whole {
-            Some(before) if before != told => Err(ClientError::protocol(DOWNLOAD, "the content became another while it was downloaded")),
+            Some(before) if before != told => {
+                Err(ClientError::protocol(DOWNLOAD, "the content became another while it was downloaded"))
+            }
             _ => {
                 self.whole = Some(told);
                 Ok(())
@@ -226,7 +274,10 @@ impl Transfer {
         let found = Digest(self.hash.finalize().into());
         match self.whole {
             Some(whole) if whole.digest == found => Ok(whole),
-            _ => Err(ClientError::protocol(DOWNLOAD, format!("the content has the digest {found}, which is not the one that was told"))),
+            _ => Err(ClientError::protocol(
+                DOWNLOAD,
+                format!("the content has the digest {found}, which is not the one that was told"),
+            )),
         }
     }
 }

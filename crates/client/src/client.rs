@@ -36,7 +36,10 @@ pub struct Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("server", &self.server).field("logged_in", &self.bearer.is_some()).finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("server", &self.server)
+            .field("logged_in", &self.bearer.is_some())
+            .finish_non_exhaustive()
     }
 }
 
@@ -92,7 +95,8 @@ impl Client {
     /// # Errors
     /// The refusal, such as `E_TAKEN`; never repeated by itself.
     pub async fn register(&self, username: &str, password: &str, email: &str) -> Result<(), ClientError> {
-        let request = RegisterRequest { username: username.to_owned(), password: password.to_owned(), email: email.to_owned() };
+        let request =
+            RegisterRequest { username: username.to_owned(), password: password.to_owned(), email: email.to_owned() };
         let what = "Register";
         let answer = self.answer(what, self.auth().register(self.request(request)).await)?;
         if answer.success { Ok(()) } else { Err(ClientError::refused(what, &answer.message)) }
@@ -145,10 +149,16 @@ impl Client {
     }
 
     /// Waits, within the bound of one call, for a stream to begin.
-    pub(crate) async fn opened<T>(&self, what: &str, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, ClientError> {
+    pub(crate) async fn opened<T>(
+        &self,
+        what: &str,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, ClientError> {
         match tokio::time::timeout(CALL_TIMEOUT, call).await {
             Ok(answer) => self.answer(what, answer),
-            Err(_) => Err(ClientError::unreachable(&self.server, format!("no answer within {} s", CALL_TIMEOUT.as_secs()))),
+            Err(_) => {
+                Err(ClientError::unreachable(&self.server, format!("no answer within {} s", CALL_TIMEOUT.as_secs())))
+            }
         }
     }
 
@@ -177,7 +187,10 @@ impl Client {
 
 fn bearer(token: &str) -> Result<MetadataValue<Ascii>, ClientError> {
     let value = format!("Bearer {token}").parse::<MetadataValue<Ascii>>();
-    let mut value = value.map_err(|_| ClientError::Login { code: String::new(), message: "the token contains characters that no token has".into() })?;
+    let mut value = value.map_err(|_| ClientError::Login {
+        code: String::new(),
+        message: "the token contains characters that no token has".into(),
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -101,7 +101,8 @@ impl Service<Uri> for Connector {
         let this = self.clone();
         Box::pin(async move {
             let opened = tokio::time::timeout(CONNECT_TIMEOUT, this.open(&uri)).await;
-            let late = |_| ClientError::unreachable(&this.server, format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()));
+            let late =
+                |_| ClientError::unreachable(&this.server, format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()));
             opened.map_err(late)?.map(TokioIo::new)
         })
     }
@@ -112,7 +113,12 @@ impl Connector {
         const HTTPS: u16 = 443;
         let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned());
-        let name = name.map_err(|_| ClientError::invalid(format!("the server address `{}`", self.server), "its host is neither a DNS name nor an IP address"))?;
+        let name = name.map_err(|_| {
+            ClientError::invalid(
+                format!("the server address `{}`", self.server),
+                "its host is neither a DNS name nor an IP address",
+            )
+        })?;
         let lost = |error: std::io::Error| ClientError::unreachable(&self.server, error.to_string());
         let tcp = TcpStream::connect((host, uri.port_u16().unwrap_or(HTTPS))).await.map_err(lost)?;
         tcp.set_nodelay(true).map_err(lost)?;
@@ -126,7 +132,9 @@ impl Connector {
         }
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         match tls {
-            Some(rustls::Error::InvalidMessage(_)) => ClientError::unreachable(&self.server, "what answers there does not speak TLS"),
+            Some(rustls::Error::InvalidMessage(_)) => {
+                ClientError::unreachable(&self.server, "what answers there does not speak TLS")
+            }
             _ => ClientError::unreachable(&self.server, error.to_string()),
         }
     }

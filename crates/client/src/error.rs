@@ -22,7 +22,9 @@ pub enum ClientError {
         why: String,
     },
     /// Somebody answers who is not the pool that was expected.
-    #[error("{server} did not prove that it is your pool: {why}; nothing was sent to it. If the pool was founded anew, log in again with its new CA certificate")]
+    #[error(
+        "{server} did not prove that it is your pool: {why}; nothing was sent to it. If the pool was founded anew, log in again with its new CA certificate"
+    )]
     Untrusted {
         /// Its address.
         server: String,
@@ -80,8 +82,14 @@ impl ClientError {
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         match self {
-            Self::Rejected { code, .. } | Self::Login { code, .. } => Some(code.as_str()).filter(|code| !code.is_empty()),
-            Self::Unreachable { .. } | Self::Untrusted { .. } | Self::Protocol { .. } | Self::Invalid { .. } | Self::Io { .. } => None,
+            Self::Rejected { code, .. } | Self::Login { code, .. } => {
+                Some(code.as_str()).filter(|code| !code.is_empty())
+            }
+            Self::Unreachable { .. }
+            | Self::Untrusted { .. }
+            | Self::Protocol { .. }
+            | Self::Invalid { .. }
+            | Self::Io { .. } => None,
         }
     }
 
@@ -108,12 +116,16 @@ impl ClientError {
         // A status made on this side has a source: the connection broke, or time ran out.
         let local = status.source().is_some();
         match (status.code(), coded) {
-            (Code::Unauthenticated, Some((code, text))) => Self::Login { code: code.to_owned(), message: text.to_owned() },
+            (Code::Unauthenticated, Some((code, text))) => {
+                Self::Login { code: code.to_owned(), message: text.to_owned() }
+            }
             (Code::Unauthenticated, None) => Self::Login { code: String::new(), message: short(status.message()) },
             (_, Some((code, text))) => Self::rejected(code, text),
             (Code::Unavailable | Code::Aborted, None) => Self::unreachable(server, reason_of(status)),
             (_, None) if local => Self::unreachable(server, reason_of(status)),
-            (Code::Unimplemented, None) => Self::protocol(what, "the pool does not know this call; it may be older than this program"),
+            (Code::Unimplemented, None) => {
+                Self::protocol(what, "the pool does not know this call; it may be older than this program")
+            }
             (code, None) => Self::protocol(what, format!("{code:?}: {}", short(status.message()))),
         }
     }
@@ -136,7 +148,11 @@ impl ClientError {
     }
 
     fn rejected(code: &str, text: &str) -> Self {
-        let is_field = |word: &&str| !word.is_empty() && word.len() <= 64 && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.[]".contains(&b));
+        let is_field = |word: &&str| {
+            !word.is_empty()
+                && word.len() <= 64
+                && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.[]".contains(&b))
+        };
         let field = text.split_once(": ").map(|(word, _)| word).filter(is_field).unwrap_or_default();
         Self::Rejected { code: code.to_owned(), field: field.to_owned(), message: text.to_owned() }
     }

@@ -58,7 +58,15 @@ impl Client {
     /// [`ClientError::Unreachable`] where the pool has not answered for 10 minutes.
     #[must_use]
     pub fn follow_logs(&self, task: TaskId, until: Until) -> Events<LogPart> {
-        let follower = Follower { client: self.clone(), task, until, place: Place::default(), open: None, backoff: Backoff::new(PATIENCE), ended: false };
+        let follower = Follower {
+            client: self.clone(),
+            task,
+            until,
+            place: Place::default(),
+            open: None,
+            backoff: Backoff::new(PATIENCE),
+            ended: false,
+        };
         futures::stream::unfold(follower, |mut follower| async move {
             if follower.ended {
                 return None;
@@ -184,7 +192,9 @@ impl Follower {
             Verdict::Gap => {
                 self.open = None;
                 // Bounded: should the gap stay, patience ends.
-                self.backoff.after(ClientError::unreachable(&self.client.server, "a part of the logs is missing")).await?;
+                self.backoff
+                    .after(ClientError::unreachable(&self.client.server, "a part of the logs is missing"))
+                    .await?;
                 Ok(Step::Again)
             }
         }
@@ -198,7 +208,8 @@ impl Follower {
             stdout_offset: i64::try_from(self.place.stdout).unwrap_or(i64::MAX),
             stderr_offset: i64::try_from(self.place.stderr).unwrap_or(i64::MAX),
         };
-        let chunks = self.client.opened(WHAT, self.client.tasks().follow_logs(self.client.stream_request(request))).await?;
+        let chunks =
+            self.client.opened(WHAT, self.client.tasks().follow_logs(self.client.stream_request(request))).await?;
         Ok(Reading { chunks, unsure: !self.place.is_start() })
     }
 

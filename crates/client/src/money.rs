@@ -26,7 +26,8 @@ impl Client {
     /// [`ClientError::Login`] where the token is not valid.
     pub async fn balance(&self) -> Result<Balance, ClientError> {
         let what = "Balance";
-        let answer = self.repeated(what, async || self.tokens().balance(self.request(BalanceRequest::default())).await).await?;
+        let answer =
+            self.repeated(what, async || self.tokens().balance(self.request(BalanceRequest::default())).await).await?;
         if !answer.success {
             return Err(ClientError::refused(what, &answer.message));
         }
@@ -49,7 +50,11 @@ impl Client {
         };
         let what = "Transfer";
         let answer = self.repeated(what, async || self.tokens().transfer(self.request(request.clone())).await).await?;
-        if answer.success { Ok(Cpt::from_micro(answer.new_balance_micro)) } else { Err(ClientError::refused(what, &answer.message)) }
+        if answer.success {
+            Ok(Cpt::from_micro(answer.new_balance_micro))
+        } else {
+            Err(ClientError::refused(what, &answer.message))
+        }
     }
 
     fn tokens(&self) -> TokenServiceClient<Channel> {

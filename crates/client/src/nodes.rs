@@ -7,7 +7,9 @@ use crate::{Client, ClientError};
 use hivemind_model::Timestamp;
 use hivemind_proto::v1::node_service_client::NodeServiceClient;
 use hivemind_proto::v1::pool_service_client::PoolServiceClient;
-use hivemind_proto::v1::{AuditRequest, AuditResponse, CreateJoinTokenRequest, InfoRequest, InfoResponse, ListNodesRequest, NodeSummary};
+use hivemind_proto::v1::{
+    AuditRequest, AuditResponse, CreateJoinTokenRequest, InfoRequest, InfoResponse, ListNodesRequest, NodeSummary,
+};
 use std::fmt;
 use std::time::Duration;
 use tonic::transport::Channel;
@@ -46,7 +48,9 @@ impl Client {
     /// `E_FORBIDDEN` where everybody's are asked for by somebody who is not an operator.
     pub async fn nodes(&self, whose: Whose) -> Result<Vec<NodeSummary>, ClientError> {
         let request = ListNodesRequest { token: String::new(), all: whose == Whose::Everyones };
-        let answer = self.repeated("ListNodes", async || self.machines().list_nodes(self.request(request.clone())).await).await?;
+        let answer = self
+            .repeated("ListNodes", async || self.machines().list_nodes(self.request(request.clone())).await)
+            .await?;
         Ok(answer.nodes)
     }
 

@@ -37,7 +37,10 @@ pub struct Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("server", &self.server).field("username", &self.username).finish_non_exhaustive()
+        f.debug_struct("Credentials")
+            .field("server", &self.server)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
     }
 }
 
@@ -81,7 +84,12 @@ impl Profile {
         let config = set(CONFIG_HOME)
             .or_else(|| set("XDG_CONFIG_HOME").filter(|path| path.is_absolute()))
             .or_else(|| set("HOME").map(|home| home.join(".config")));
-        let config = config.ok_or_else(|| ClientError::invalid("the environment", format!("neither HOME nor {CONFIG_HOME} is set, so there is no place for credentials")))?;
+        let config = config.ok_or_else(|| {
+            ClientError::invalid(
+                "the environment",
+                format!("neither HOME nor {CONFIG_HOME} is set, so there is no place for credentials"),
+            )
+        })?;
         Ok(Self::at(config.join("hivemind").join("credentials.toml")))
     }
 
@@ -113,7 +121,12 @@ impl Profile {
             Err(error) => return Err(ClientError::io("read", &self.path)(error)),
         };
         // The parser's own message would repeat the line at fault, which may hold the token.
-        let bad = |_| ClientError::invalid(format!("`{}`", self.path.display()), "it is not a credentials file; remove it and log in again");
+        let bad = |_| {
+            ClientError::invalid(
+                format!("`{}`", self.path.display()),
+                "it is not a credentials file; remove it and log in again",
+            )
+        };
         toml::from_str(&text).map(Some).map_err(bad)
     }
 

@@ -6,7 +6,10 @@ use crate::client::MAX_MESSAGE_BYTES;
 use crate::{Client, ClientError};
 use hivemind_model::{Cpt, TaskId, TaskState};
 use hivemind_proto::v1::task_service_client::TaskServiceClient;
-use hivemind_proto::v1::{CancelTaskRequest, ListTasksRequest, ListTasksResponse, SubmitTaskRequest, SubmitTaskResponse, SubmitTasksRequest, TaskStatusRequest, TaskStatusResponse};
+use hivemind_proto::v1::{
+    CancelTaskRequest, ListTasksRequest, ListTasksResponse, SubmitTaskRequest, SubmitTaskResponse, SubmitTasksRequest,
+    TaskStatusRequest, TaskStatusResponse,
+};
 use prost::Message;
 use tonic::transport::Channel;
 use uuid::Uuid;
@@ -35,7 +38,8 @@ impl Client {
     /// the same id tells.
     pub async fn submit(&self, mut request: SubmitTaskRequest) -> Result<Submitted, ClientError> {
         ensure_id(&mut request);
-        let answer = self.repeated("SubmitTask", async || self.tasks().submit_task(self.request(request.clone())).await).await?;
+        let answer =
+            self.repeated("SubmitTask", async || self.tasks().submit_task(self.request(request.clone())).await).await?;
         submitted("SubmitTask", answer)
     }
 
@@ -53,9 +57,12 @@ impl Client {
         let what = "SubmitTasks";
         let expected = tasks.len();
         let request = SubmitTasksRequest { token: String::new(), tasks };
-        let answered = self.repeated(what, async || self.tasks().submit_tasks(self.request(request.clone())).await).await;
+        let answered =
+            self.repeated(what, async || self.tasks().submit_tasks(self.request(request.clone())).await).await;
         match answered {
-            Ok(answer) if answer.tasks.len() == expected => answer.tasks.into_iter().map(|task| submitted(what, task)).collect(),
+            Ok(answer) if answer.tasks.len() == expected => {
+                answer.tasks.into_iter().map(|task| submitted(what, task)).collect()
+            }
             Ok(answer) => {
                 let error = ClientError::protocol(what, format!("{} answers to {expected} tasks", answer.tasks.len()));
                 vec![Err(error); expected]
@@ -71,7 +78,8 @@ impl Client {
     pub async fn status(&self, task: TaskId) -> Result<TaskStatusResponse, ClientError> {
         let what = "TaskStatus";
         let request = TaskStatusRequest { token: String::new(), task_id: task.to_string() };
-        let answer = self.repeated(what, async || self.tasks().task_status(self.request(request.clone())).await).await?;
+        let answer =
+            self.repeated(what, async || self.tasks().task_status(self.request(request.clone())).await).await?;
         if !answer.success {
             return Err(ClientError::refused(what, &answer.error_message));
         }
@@ -93,7 +101,8 @@ impl Client {
     pub async fn cancel(&self, task: TaskId) -> Result<TaskState, ClientError> {
         let what = "CancelTask";
         let request = CancelTaskRequest { token: String::new(), task_id: task.to_string() };
-        let answer = self.repeated(what, async || self.tasks().cancel_task(self.request(request.clone())).await).await?;
+        let answer =
+            self.repeated(what, async || self.tasks().cancel_task(self.request(request.clone())).await).await?;
         state(what, &answer.status)
     }
 
@@ -103,7 +112,9 @@ impl Client {
 }
 
 pub(crate) fn state(what: &str, word: &str) -> Result<TaskState, ClientError> {
-    TaskState::parse(word).ok_or_else(|| ClientError::protocol(what, format!("`{}` is no state of a task", hivemind_proto::convert::bounded(word))))
+    TaskState::parse(word).ok_or_else(|| {
+        ClientError::protocol(what, format!("`{}` is no state of a task", hivemind_proto::convert::bounded(word)))
+    })
 }
 
 fn ensure_id(request: &mut SubmitTaskRequest) {
@@ -116,7 +127,10 @@ fn submitted(what: &str, answer: SubmitTaskResponse) -> Result<Submitted, Client
     if !answer.success {
         return Err(ClientError::refused(what, &answer.message));
     }
-    let task = answer.task_id.parse().map_err(|why: hivemind_model::ids::BadId| ClientError::protocol(what, why.to_string()))?;
+    let task = answer
+        .task_id
+        .parse()
+        .map_err(|why: hivemind_model::ids::BadId| ClientError::protocol(what, why.to_string()))?;
     Ok(Submitted { task, cap: Cpt::from_micro(answer.price_cap_micro) })
 }
 

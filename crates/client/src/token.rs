@@ -42,7 +42,12 @@ struct Payload {
 /// # Errors
 /// [`ClientError::Invalid`] where it is no join token.
 pub fn join_token_peek(token: &str) -> Result<JoinClaims, ClientError> {
-    let bad = |why: &str| ClientError::invalid("the join token", format!("{why}; ask the pool's operator for a new one and copy all of it"));
+    let bad = |why: &str| {
+        ClientError::invalid(
+            "the join token",
+            format!("{why}; ask the pool's operator for a new one and copy all of it"),
+        )
+    };
     let token = token.trim();
     if token.len() > MAX_TOKEN_BYTES {
         return Err(bad("it is longer than any"));

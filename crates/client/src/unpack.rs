@@ -61,7 +61,12 @@ impl Client {
     ///
     /// # Errors
     /// As of [`unpack`].
-    pub async fn unpack_output(archive: &Path, into: &Path, limits: UnpackLimits, existing: Existing) -> std::result::Result<Unpacked, ClientError> {
+    pub async fn unpack_output(
+        archive: &Path,
+        into: &Path,
+        limits: UnpackLimits,
+        existing: Existing,
+    ) -> std::result::Result<Unpacked, ClientError> {
         let (archive, into) = (archive.to_owned(), into.to_owned());
         let work = move || {
             let file = File::open(&archive).map_err(ClientError::io("open", &archive))?;
@@ -79,12 +84,18 @@ impl Client {
 /// same name twice, or more than `limits`: nothing is then written. [`ClientError::Io`] where a
 /// file is already there (with [`Existing::Refuse`]) or the disk refuses: what was written before
 /// stays.
-pub fn unpack(mut archive: impl Read + Seek, into: &Path, limits: UnpackLimits, existing: Existing) -> std::result::Result<Unpacked, ClientError> {
+pub fn unpack(
+    mut archive: impl Read + Seek,
+    into: &Path,
+    limits: UnpackLimits,
+    existing: Existing,
+) -> std::result::Result<Unpacked, ClientError> {
     let refused = |why: Error| ClientError::invalid("the output archive", format!("{why}; nothing was unpacked"));
     look_through(BufReader::new(&mut archive), limits).map_err(refused)?;
     archive.rewind().map_err(refused)?;
     std::fs::create_dir_all(into).map_err(ClientError::io("make the folder", into))?;
-    let root = openat(CWD, into, FOLDER, Mode::empty()).map_err(|errno| ClientError::io("open the folder", into)(errno.into()))?;
+    let root = openat(CWD, into, FOLDER, Mode::empty())
+        .map_err(|errno| ClientError::io("open the folder", into)(errno.into()))?;
     let mut unpacked = Unpacked::default();
     let mut entries = Entries::new(BufReader::new(archive));
     while let Some(entry) = entries.next().map_err(refused)? {
@@ -109,7 +120,10 @@ fn look_through(archive: impl Read, limits: UnpackLimits) -> Result<()> {
         count += 1;
         bytes = bytes.saturating_add(entry.size);
         if count > limits.entries || bytes > limits.bytes {
-            return Err(bad(&format!("it holds more than {} files or {} bytes, which is the limit", limits.entries, limits.bytes)));
+            return Err(bad(&format!(
+                "it holds more than {} files or {} bytes, which is the limit",
+                limits.entries, limits.bytes
+            )));
         }
         let parts = parts(&entry.path)?.join(&b'/');
         if entry.kind != Kind::Folder && parts.is_empty() {
@@ -175,7 +189,9 @@ fn open_or_make(folder: &OwnedFd, name: &OsStr) -> Result<OwnedFd> {
         Err(errno) => return Err(errno.into()),
     }
     openat(folder, name, FOLDER | OFlags::NOFOLLOW, Mode::empty()).map_err(|errno| match errno {
-        Errno::LOOP | Errno::NOTDIR => Error::new(ErrorKind::NotADirectory, "a link or a file stands where a folder should be; move it away"),
+        Errno::LOOP | Errno::NOTDIR => {
+            Error::new(ErrorKind::NotADirectory, "a link or a file stands where a folder should be; move it away")
+        }
         other => other.into(),
     })
 }
@@ -183,7 +199,9 @@ fn open_or_make(folder: &OwnedFd, name: &OsStr) -> Result<OwnedFd> {
 fn write_new<R: Read>(folder: &OwnedFd, name: &OsStr, mode: Mode, entries: &mut Entries<R>) -> Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = openat(folder, name, flags, mode).map_err(|errno| match errno {
-        Errno::EXIST => Error::new(ErrorKind::AlreadyExists, "it is already there; choose another folder or allow replacing"),
+        Errno::EXIST => {
+            Error::new(ErrorKind::AlreadyExists, "it is already there; choose another folder or allow replacing")
+        }
         other => Error::from(other),
     })?;
     let mut file = BufWriter::with_capacity(256 << 10, File::from(file));

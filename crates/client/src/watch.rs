@@ -23,7 +23,8 @@ impl Client {
     /// `E_NOT_FOUND` where a task is not the user's.
     pub async fn watch(&self, tasks: &[TaskId]) -> Result<Events<TaskEvent>, ClientError> {
         let what = "WatchTasks";
-        let request = WatchTasksRequest { token: String::new(), task_ids: tasks.iter().map(TaskId::to_string).collect() };
+        let request =
+            WatchTasksRequest { token: String::new(), task_ids: tasks.iter().map(TaskId::to_string).collect() };
         let events = self.opened(what, self.tasks().watch_tasks(self.stream_request(request))).await?;
         let this = self.clone();
         Ok(events.map(move |event| event.map_err(|status| this.fault(what, &status))).boxed())
@@ -44,7 +45,11 @@ impl Client {
     ///
     /// # Errors
     /// As of [`Client::wait`].
-    pub async fn wait_with(&self, tasks: &[TaskId], mut on_event: impl FnMut(&TaskEvent) + Send) -> Result<Vec<(TaskId, TaskState)>, ClientError> {
+    pub async fn wait_with(
+        &self,
+        tasks: &[TaskId],
+        mut on_event: impl FnMut(&TaskEvent) + Send,
+    ) -> Result<Vec<(TaskId, TaskState)>, ClientError> {
         let mut open = Open { states: tasks.iter().map(|task| (*task, None)).collect() };
         let mut backoff = Backoff::new(PATIENCE);
         loop {
@@ -59,7 +64,13 @@ impl Client {
         Ok(tasks.iter().filter_map(|task| Some((*task, open.states.get(task).copied()??))).collect())
     }
 
-    async fn watch_until_lost(&self, left: &[TaskId], open: &mut Open, backoff: &mut Backoff, on_event: &mut (impl FnMut(&TaskEvent) + Send)) -> Result<(), ClientError> {
+    async fn watch_until_lost(
+        &self,
+        left: &[TaskId],
+        open: &mut Open,
+        backoff: &mut Backoff,
+        on_event: &mut (impl FnMut(&TaskEvent) + Send),
+    ) -> Result<(), ClientError> {
         let mut events = self.watch(left).await?;
         while let Some(event) = events.next().await {
             let event = event?;
@@ -86,7 +97,10 @@ impl Open {
 
     fn note(&mut self, event: &TaskEvent) -> Result<(), ClientError> {
         let what = "WatchTasks";
-        let task: TaskId = event.task_id.parse().map_err(|why: hivemind_model::ids::BadId| ClientError::protocol(what, why.to_string()))?;
+        let task: TaskId = event
+            .task_id
+            .parse()
+            .map_err(|why: hivemind_model::ids::BadId| ClientError::protocol(what, why.to_string()))?;
         let now = state(what, &event.status)?;
         if let (true, Some(known)) = (now.is_terminal(), self.states.get_mut(&task)) {
             *known = Some(now);

@@ -121,10 +121,7 @@ impl FromStr for AttemptRef {
         if parts.next().is_some() {
             return Err(bad());
         }
-        let element = ElementRef {
-            task: task.parse().map_err(|_| bad())?,
-            index: index.parse().map_err(|_| bad())?,
-        };
+        let element = ElementRef { task: task.parse().map_err(|_| bad())?, index: index.parse().map_err(|_| bad())? };
         Ok(element.attempt(number.parse().map_err(|_| bad())?))
     }
 }

@@ -24,4 +24,4 @@ pub use rejection::{Code, Rejection};
 pub use resources::Resources;
 pub use spec::TaskSpec;
 pub use state::{Metering, Outcome, TaskState};
-pub use units::{Bytes, Cpt, Millis, MilliCores, Timestamp};
+pub use units::{Bytes, Cpt, MilliCores, Millis, Timestamp};

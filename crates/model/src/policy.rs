@@ -3,7 +3,7 @@
 //! Invariant: the only place where such a number has its default.
 
 use crate::resources::Resources;
-use crate::units::{Bytes, Cpt, Millis, MilliCores};
+use crate::units::{Bytes, Cpt, MilliCores, Millis};
 use serde::{Deserialize, Serialize};
 
 /// Prices of resources, charged for the time they are reserved and used.
@@ -43,7 +43,8 @@ impl Prices {
         const GIB: i128 = 1 << 30;
         // Numerators over the common denominator 1000 x GIB.
         let core = i128::from(resources.cpu.0) * i128::from(self.core_hour.micro()) * GIB;
-        let memory = i128::from(resources.memory.0).checked_mul(i128::from(self.gib_hour.micro()))?.checked_mul(1000)?;
+        let memory =
+            i128::from(resources.memory.0).checked_mul(i128::from(self.gib_hour.micro()))?.checked_mul(1000)?;
         let gpu = i128::from(resources.gpus) * i128::from(self.gpu_hour.micro()) * 1000 * GIB;
         let per_hour = core.checked_add(memory)?.checked_add(gpu)?;
         let exact = per_hour.checked_mul(i128::from(time.0))?;
@@ -163,7 +164,11 @@ mod tests {
             (need(1, 512, 0), Millis(1), 1),
             (need(1, 512, 0), Millis(2), 2),
         ] {
-            assert_eq!(Prices::default().price(&resources, time), Some(Cpt::from_micro(micro)), "{resources} for {time:?}");
+            assert_eq!(
+                Prices::default().price(&resources, time),
+                Some(Cpt::from_micro(micro)),
+                "{resources} for {time:?}"
+            );
         }
     }
 

@@ -126,7 +126,10 @@ impl TaskSpec {
         check_image(&self.image)?;
         self.check_command()?;
         if !(1..=10).contains(&self.priority) {
-            return Err(Rejection::invalid("priority", format!("{} is outside 1 to 10 (10 is the most urgent)", self.priority)));
+            return Err(Rejection::invalid(
+                "priority",
+                format!("{} is outside 1 to 10 (10 is the most urgent)", self.priority),
+            ));
         }
         self.check_amounts(policy)?;
         self.check_files(policy)
@@ -135,7 +138,11 @@ impl TaskSpec {
     fn check_command(&self) -> Result<(), Rejection> {
         let bytes: usize = self.command.iter().map(|word| word.len() + 1).sum();
         if bytes > MAX_COMMAND_BYTES {
-            return Err(Rejection::field(Code::TooLarge, "command", format!("{bytes} bytes; at most {MAX_COMMAND_BYTES} are taken; put long input into a file")));
+            return Err(Rejection::field(
+                Code::TooLarge,
+                "command",
+                format!("{bytes} bytes; at most {MAX_COMMAND_BYTES} are taken; put long input into a file"),
+            ));
         }
         if self.command.iter().any(|word| word.contains('\0')) {
             return Err(Rejection::invalid("command", "contains a NUL character"));
@@ -158,7 +165,11 @@ impl TaskSpec {
 
     fn check_files(&self, policy: &Policy) -> Result<(), Rejection> {
         if self.files.len() > MAX_FILES {
-            return Err(Rejection::field(Code::TooLarge, "files", format!("{} files; at most {MAX_FILES} are taken; pack them into an archive", self.files.len())));
+            return Err(Rejection::field(
+                Code::TooLarge,
+                "files",
+                format!("{} files; at most {MAX_FILES} are taken; pack them into an archive", self.files.len()),
+            ));
         }
         let mut paths: Vec<&str> = self.files.iter().map(|file| file.path.as_str()).collect();
         for path in &paths {
@@ -168,14 +179,21 @@ impl TaskSpec {
         for pair in paths.windows(2) {
             let nested = pair[1].strip_prefix(pair[0]).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
             if nested {
-                return Err(Rejection::invalid("files", format!("`{}` and `{}` cannot both be files", pair[0], pair[1])));
+                return Err(Rejection::invalid(
+                    "files",
+                    format!("`{}` and `{}` cannot both be files", pair[0], pair[1]),
+                ));
             }
         }
         let total = self.files.iter().try_fold(0u64, |sum, file| sum.checked_add(file.blob.size.0));
         let most = policy.limits.max_input_bytes.0.min(self.resources.disk.0);
         match total {
             Some(bytes) if bytes <= most => Ok(()),
-            _ => Err(Rejection::field(Code::TooLarge, "files", format!("together more than {}, which is what this task's disk and the pool allow", Bytes(most)))),
+            _ => Err(Rejection::field(
+                Code::TooLarge,
+                "files",
+                format!("together more than {}, which is what this task's disk and the pool allow", Bytes(most)),
+            )),
         }
     }
 }
@@ -230,7 +248,10 @@ pub fn check_image(image: &str) -> Result<(), Rejection> {
         return bad("what follows `@` is not `sha256:` and 64 hexadecimal digits");
     }
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:".contains(c);
-    let ends_well = |s: &str| s.starts_with(|c: char| c.is_ascii_alphanumeric()) && s.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    let ends_well = |s: &str| {
+        s.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && s.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+    };
     if !name.chars().all(allowed) || !ends_well(name) || name.contains("//") || name.contains("::") {
         return bad("is not of the form `name[:tag][@sha256:...]`");
     }

@@ -15,7 +15,10 @@ use crate::node::{request_key, to_pem};
 use crate::{CaHash, PkiError, hash_of, provider, validity};
 use hivemind_model::units::Millis;
 use hivemind_model::{NodeId, Timestamp};
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PublicKeyData, SanType, SerialNumber,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, DnsName, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -91,9 +94,14 @@ impl Authority {
     fn from_files(pem: &str, secret: &str, certificate: &Path, key: &Path, now: Timestamp) -> Result<Self, PkiError> {
         let trusted = certificates(pem, &certificate.display().to_string())?;
         if trusted.len() > MAX_CAS {
-            return Err(PkiError::malformed(certificate.display().to_string(), format!("{} certificates; at most {MAX_CAS} are trusted at a time", trusted.len())));
+            return Err(PkiError::malformed(
+                certificate.display().to_string(),
+                format!("{} certificates; at most {MAX_CAS} are trusted at a time", trusted.len()),
+            ));
         }
-        let unusable = |why: &dyn fmt::Display| PkiError::malformed(key.display().to_string(), format!("no private key can be read from it ({why})"));
+        let unusable = |why: &dyn fmt::Display| {
+            PkiError::malformed(key.display().to_string(), format!("no private key can be read from it ({why})"))
+        };
         let der = PrivateKeyDer::from_pem_slice(secret.as_bytes()).map_err(|why| unusable(&why))?;
         let pair = KeyPair::try_from(&der).map_err(|why| unusable(&why))?;
         for authority in &trusted {
@@ -144,7 +152,10 @@ impl Authority {
             }
         }
         if alternatives.is_empty() || alternatives.len() > MAX_NAMES {
-            return Err(PkiError::malformed("the list of server names", format!("it has {} names; give 1 to {MAX_NAMES}", alternatives.len())));
+            return Err(PkiError::malformed(
+                "the list of server names",
+                format!("it has {} names; give 1 to {MAX_NAMES}", alternatives.len()),
+            ));
         }
         let pair = KeyPair::generate()?;
         let mut params = params(now, SERVER_LIFE)?;
@@ -218,7 +229,10 @@ pub(crate) fn certificates(pem: &str, what: &str) -> Result<Vec<CertificateDer<'
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     let list = read.map_err(|why| PkiError::malformed(what, why))?;
     if list.is_empty() {
-        return Err(PkiError::malformed(what, "it holds no certificate; a PEM text begins with `-----BEGIN CERTIFICATE-----`"));
+        return Err(PkiError::malformed(
+            what,
+            "it holds no certificate; a PEM text begins with `-----BEGIN CERTIFICATE-----`",
+        ));
     }
     Ok(list)
 }
@@ -230,7 +244,8 @@ fn first_certificate(pem: &str, path: &Path) -> Result<String, PkiError> {
 
 fn check_authority(certificate: &CertificateDer<'_>, path: &Path) -> Result<(), PkiError> {
     let bad = |why: &str| PkiError::malformed(path.display().to_string(), why);
-    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|_| bad("a certificate in it cannot be read"))?;
+    let (_, parsed) =
+        x509_parser::parse_x509_certificate(certificate).map_err(|_| bad("a certificate in it cannot be read"))?;
     if parsed.is_ca() { Ok(()) } else { Err(bad("a certificate in it is not an authority's")) }
 }
 

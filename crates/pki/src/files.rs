@@ -62,7 +62,10 @@ pub(crate) fn read_private(path: &Path, most: u64) -> Result<Option<String>, Pki
 pub(crate) fn read_text(path: &Path, most: u64) -> Result<Option<String>, PkiError> {
     let read = std::fs::metadata(path).and_then(|about| {
         if about.len() > most {
-            return Err(std::io::Error::new(ErrorKind::FileTooLarge, format!("{} bytes; at most {most} are read", about.len())));
+            return Err(std::io::Error::new(
+                ErrorKind::FileTooLarge,
+                format!("{} bytes; at most {most} are read", about.len()),
+            ));
         }
         std::fs::read_to_string(path)
     });
@@ -74,7 +77,8 @@ pub(crate) fn read_text(path: &Path, most: u64) -> Result<Option<String>, PkiErr
 }
 
 fn refuse_exposed(path: &Path) -> Result<(), PkiError> {
-    let about = std::fs::metadata(path).map_err(|source| PkiError::Io { action: "look at", path: path.to_owned(), source })?;
+    let about =
+        std::fs::metadata(path).map_err(|source| PkiError::Io { action: "look at", path: path.to_owned(), source })?;
     let mode = about.permissions().mode() & 0o777;
     if mode & 0o077 == 0 { Ok(()) } else { Err(PkiError::Exposed { path: path.to_owned(), mode }) }
 }

@@ -28,7 +28,8 @@ use std::sync::{Arc, LazyLock};
 /// SHA-256 of a CA certificate's DER: what a join token carries.
 pub type CaHash = [u8; 32];
 
-static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+static PROVIDER: LazyLock<Arc<CryptoProvider>> =
+    LazyLock::new(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
 
 /// Makes aws-lc-rs the process's default for TLS. Safe to call more than once.
 ///

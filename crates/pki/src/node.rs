@@ -8,7 +8,9 @@
 use crate::PkiError;
 use hivemind_model::units::Millis;
 use hivemind_model::{NodeId, Timestamp};
-use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData, SubjectPublicKeyInfo};
+use rcgen::{
+    CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData, SubjectPublicKeyInfo,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer};
 use std::fmt;
@@ -129,7 +131,8 @@ pub(crate) fn request_key(csr_pem: &str) -> Result<SubjectPublicKeyInfo, PkiErro
     if csr_pem.len() > MAX_REQUEST_BYTES {
         return Err(bad("it is longer than 16 KiB"));
     }
-    let der = CertificateSigningRequestDer::from_pem_slice(csr_pem.as_bytes()).map_err(|_| bad("it is not a PEM `CERTIFICATE REQUEST`"))?;
+    let der = CertificateSigningRequestDer::from_pem_slice(csr_pem.as_bytes())
+        .map_err(|_| bad("it is not a PEM `CERTIFICATE REQUEST`"))?;
     let (rest, request) = X509CertificationRequest::from_der(&der).map_err(|_| bad("its content cannot be read"))?;
     if !rest.is_empty() {
         return Err(bad("something follows its content"));

@@ -42,7 +42,11 @@ impl ServerCertVerifier for PinnedCa {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let pinned = intermediates.iter().find(|certificate| hash_of(certificate) == self.expected);
-        let other = || Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(OtherAuthority { expected: self.expected }))));
+        let other = || {
+            Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(OtherAuthority {
+                expected: self.expected,
+            }))))
+        };
         let mut roots = RootCertStore::empty();
         roots.add(pinned.ok_or_else(other)?.clone().into_owned())?;
         let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
@@ -50,11 +54,21 @@ impl ServerCertVerifier for PinnedCa {
         usual.verify_server_cert(end_entity, &[], server_name, ocsp_response, now)
     }
 
-    fn verify_tls12_signature(&self, message: &[u8], cert: &CertificateDer<'_>, dss: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
         verify_tls12_signature(message, cert, dss, &provider().signature_verification_algorithms)
     }
 
-    fn verify_tls13_signature(&self, message: &[u8], cert: &CertificateDer<'_>, dss: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
         verify_tls13_signature(message, cert, dss, &provider().signature_verification_algorithms)
     }
 

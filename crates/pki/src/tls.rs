@@ -98,14 +98,17 @@ impl fmt::Debug for Trust {
 pub fn client_config(trust: &Trust, identity: Option<&NodeIdentity>) -> Result<Arc<ClientConfig>, PkiError> {
     let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13, &TLS12])?;
     let builder = match trust {
-        Trust::CaPem(pem) => builder.with_root_certificates(root_store(&certificates(pem, "the pool's CA certificate")?)?),
+        Trust::CaPem(pem) => {
+            builder.with_root_certificates(root_store(&certificates(pem, "the pool's CA certificate")?)?)
+        }
         Trust::CaHash(hash) => builder.dangerous().with_custom_certificate_verifier(Arc::new(PinnedCa::new(*hash))),
     };
     let mut config = match identity {
         None => builder.with_no_client_auth(),
         Some(identity) => {
             let chain = certificates(&identity.chain_pem, "the node's certificate")?;
-            let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes()).map_err(|why| PkiError::malformed("the node's key", why))?;
+            let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes())
+                .map_err(|why| PkiError::malformed("the node's key", why))?;
             builder.with_client_auth_cert(chain, key)?
         }
     };
@@ -121,8 +124,12 @@ pub fn refusal_of(error: &std::io::Error) -> Option<String> {
     let rustls::Error::InvalidCertificate(why) = tls else { return None };
     Some(match why {
         CertificateError::Other(own) => own.to_string(),
-        CertificateError::UnknownIssuer => "its certificate was signed by another certificate authority than the one that is trusted".to_owned(),
-        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => "its certificate was made for another purpose".to_owned(),
+        CertificateError::UnknownIssuer => {
+            "its certificate was signed by another certificate authority than the one that is trusted".to_owned()
+        }
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "its certificate was made for another purpose".to_owned()
+        }
         other => other.to_string(),
     })
 }

@@ -112,7 +112,15 @@ impl Auth {
     /// A password of a wrong length; too many callers at once.
     pub(crate) async fn hash(&self, password: Zeroizing<String>) -> Result<String, Rejection> {
         if !PASSWORD_BYTES.contains(&password.len()) {
-            return Err(Rejection::invalid("password", format!("has {} bytes; it must have {} to {}", password.len(), PASSWORD_BYTES.start(), PASSWORD_BYTES.end())));
+            return Err(Rejection::invalid(
+                "password",
+                format!(
+                    "has {} bytes; it must have {} to {}",
+                    password.len(),
+                    PASSWORD_BYTES.start(),
+                    PASSWORD_BYTES.end()
+                ),
+            ));
         }
         let _turn = self.turn().await?;
         let hashed = tokio::task::spawn_blocking(move || hash_now(&password)).await;
@@ -127,14 +135,21 @@ impl Auth {
         }
         let _turn = self.turn().await?;
         let (known, hash) = (hash.is_some(), hash.unwrap_or_else(|| self.decoy.clone()));
-        let right = tokio::task::spawn_blocking(move || Argon2::default().verify_password(password.as_bytes(), hash.as_str()).is_ok()).await;
+        let right = tokio::task::spawn_blocking(move || {
+            Argon2::default().verify_password(password.as_bytes(), hash.as_str()).is_ok()
+        })
+        .await;
         right.map(|right| right && known).map_err(|error| fault(&error.into()))
     }
 
     async fn turn(&self) -> Result<(SemaphorePermit<'_>, SemaphorePermit<'_>), Rejection> {
         let busy = |_| Rejection::new(Code::Busy, "too many logins at once; try again");
         let waiting = self.waiting.try_acquire().map_err(busy)?;
-        let hashing = self.hashing.acquire().await.map_err(|_| Rejection::new(Code::Busy, "the pool is stopping; try again later"))?;
+        let hashing = self
+            .hashing
+            .acquire()
+            .await
+            .map_err(|_| Rejection::new(Code::Busy, "the pool is stopping; try again later"))?;
         Ok((waiting, hashing))
     }
 }

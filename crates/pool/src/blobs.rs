@@ -85,7 +85,13 @@ impl Blobs {
             NamedTempFile::new_in(inner.root.join("tmp"))
         })
         .await?;
-        Ok(BlobWriter { part: Some(Part { file, hash: Sha256::new() }), size, written: 0, blobs: self.clone(), _permit: permit })
+        Ok(BlobWriter {
+            part: Some(Part { file, hash: Sha256::new() }),
+            size,
+            written: 0,
+            blobs: self.clone(),
+            _permit: permit,
+        })
     }
 
     /// Stores content that is in memory.
@@ -225,8 +231,12 @@ pub(crate) fn digest_of(content: &[u8]) -> Digest {
 }
 
 /// Runs file work where it may block.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| io::Error::other(format!("file work did not end: {error}")))?
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| io::Error::other(format!("file work did not end: {error}")))?
 }
 
 fn not_found_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {

@@ -7,7 +7,9 @@
 //! Invariant: nothing is decided here; the engine alone decides.
 
 use hivemind_model::rows::{AttemptPhase, AttemptRow, NodeRow, Recovered, RowChanges};
-use hivemind_model::{AttemptRef, Bytes, ElementRef, MilliCores, NodeId, Resources, TaskId, TaskSpec, TaskState, UserId};
+use hivemind_model::{
+    AttemptRef, Bytes, ElementRef, MilliCores, NodeId, Resources, TaskId, TaskSpec, TaskState, UserId,
+};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -75,7 +77,10 @@ impl Board {
         let mut inner = Inner::default();
         rows.nodes.iter().for_each(|node| inner.put_node(node));
         for task in &rows.tasks {
-            inner.put_task(task.progress.id, OpenTask { user: task.user, state: task.progress.state, spec: task.spec.clone() });
+            inner.put_task(
+                task.progress.id,
+                OpenTask { user: task.user, state: task.progress.state, spec: task.spec.clone() },
+            );
         }
         for row in &rows.attempts {
             inner.put_attempt(row);
@@ -88,7 +93,10 @@ impl Board {
         let mut inner = self.inner.write();
         rows.nodes.iter().for_each(|node| inner.put_node(node));
         for task in &rows.new_tasks {
-            inner.put_task(task.progress.id, OpenTask { user: task.user, state: task.progress.state, spec: task.spec.clone() });
+            inner.put_task(
+                task.progress.id,
+                OpenTask { user: task.user, state: task.progress.state, spec: task.spec.clone() },
+            );
         }
         // Attempts need the specifications of tasks that end in this very batch.
         let ended = rows.attempts.iter().filter_map(|row| inner.put_attempt(row)).collect();

@@ -18,7 +18,13 @@ use std::sync::Arc;
 use tonic::Status;
 
 /// Takes the end of an attempt, asks for missing output, or refuses it for good.
-pub(crate) async fn finish(shared: Arc<Shared>, node: NodeId, session: u64, attempt: AttemptRef, mut report: Report) -> Result<(), Status> {
+pub(crate) async fn finish(
+    shared: Arc<Shared>,
+    node: NodeId,
+    session: u64,
+    attempt: AttemptRef,
+    mut report: Report,
+) -> Result<(), Status> {
     let reply = |event| shared.live.links.send(node, session, Outgoing::Event(event));
     let ack = |refusal: String| reply(Event::FinishedAck(FinishedAck { attempt: Some(attempt.into()), refusal }));
     if let Err(rejection) = shared.live_attempt(node, attempt) {
@@ -27,7 +33,8 @@ pub(crate) async fn finish(shared: Arc<Shared>, node: NodeId, session: u64, atte
     }
     keep_to_the_cap(&mut report, shared.live.logs.cap());
     let live = shared.live.clone();
-    let have = blocking(move || live.logs.lengths(attempt)).await.map_err(|error| status::file("reading logs", &error))?;
+    let have =
+        blocking(move || live.logs.lengths(attempt)).await.map_err(|error| status::file("reading logs", &error))?;
     if have.stdout < report.logs.stdout.0 || have.stderr < report.logs.stderr.0 {
         reply(Event::LogResend(LogResend { position: Some(position(attempt, have)) }));
         return Ok(());
@@ -37,9 +44,15 @@ pub(crate) async fn finish(shared: Arc<Shared>, node: NodeId, session: u64, atte
     check_output(&shared, &mut report).await?;
     if have.stdout > 0 || have.stderr > 0 {
         let live = shared.live.clone();
-        blocking(move || live.logs.sync(attempt)).await.map_err(|error| status::file("keeping the output of a task", &error))?;
+        blocking(move || live.logs.sync(attempt))
+            .await
+            .map_err(|error| status::file("keeping the output of a task", &error))?;
     }
-    let pending = shared.writer.enqueue(Command::Finished { node, attempt, report }).await.map_err(|refused| status::refused(&refused))?;
+    let pending = shared
+        .writer
+        .enqueue(Command::Finished { node, attempt, report })
+        .await
+        .map_err(|refused| status::refused(&refused))?;
     match pending.reply().await {
         Ok(_) => ack(String::new()),
         Err(Refused::Rejected(rejection)) => ack(rejection.to_string()),
@@ -65,7 +78,9 @@ async fn check_output(shared: &Shared, report: &mut Report) -> Result<(), Status
     let stored = shared.blobs.size(output.digest).await.map_err(|error| status::file("reading an output", &error))?;
     if stored != Some(output.size.0) {
         report.output = None;
-        report.outcome = Outcome::Infrastructure { reason: format!("the node reported an output archive {} that it had not stored", output.digest) };
+        report.outcome = Outcome::Infrastructure {
+            reason: format!("the node reported an output archive {} that it had not stored", output.digest),
+        };
     }
     Ok(())
 }

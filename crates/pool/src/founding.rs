@@ -47,18 +47,34 @@ pub(crate) struct Founded {
 
 /// Makes the folder and locks it for this process.
 pub(crate) fn lock(data: &Path) -> anyhow::Result<File> {
-    DirBuilder::new().recursive(true).mode(0o700).create(data).with_context(|| format!("cannot make the data folder {}", data.display()))?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data)
+        .with_context(|| format!("cannot make the data folder {}", data.display()))?;
     let path = data.join("pool.lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .with_context(|| format!("cannot open {}", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => anyhow::bail!("{} is in use by another pool; stop it, or choose another data folder", data.display()),
+        Err(TryLockError::WouldBlock) => {
+            anyhow::bail!("{} is in use by another pool; stop it, or choose another data folder", data.display())
+        }
         Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
     }
 }
 
 /// Opens everything under the folder and starts the writer.
-pub(crate) async fn found(config: &PoolConfig, tuning: &Tuning, address: SocketAddr, writer_stop: CancellationToken) -> anyhow::Result<Founded> {
+pub(crate) async fn found(
+    config: &PoolConfig,
+    tuning: &Tuning,
+    address: SocketAddr,
+    writer_stop: CancellationToken,
+) -> anyhow::Result<Founded> {
     let data = &config.data;
     let store = SqliteStore::open(&data.join("pool.db"), SqliteOptions::default()).await;
     let store = Arc::new(store.with_context(|| format!("cannot open the store in {}", data.display()))?);
@@ -72,7 +88,12 @@ pub(crate) async fn found(config: &PoolConfig, tuning: &Tuning, address: SocketA
     let authority = Authority::open(data, started_at).context("cannot open the certificate authority")?;
     let disk = Disk::new(data, tuning.disk_reserve.0);
     let logs = Logs::open(data.join("logs"), tuning.log_cap.0).context("cannot open the logs")?;
-    let live = Arc::new(Followers { board: Board::recovered(&rows), hub: Hub::default(), links: Links::new(started_at), logs });
+    let live = Arc::new(Followers {
+        board: Board::recovered(&rows),
+        hub: Hub::default(),
+        links: Links::new(started_at),
+        logs,
+    });
     let liveness = Liveness::new(Duration::from_millis(config.policy.lost_after.0), live.board.busy_nodes());
     let (writer, task) = writer::spawn(engine, store.clone(), clock.clone(), live.clone(), writer_stop);
     let auth = Auth::new(&tuning.rates)?;
@@ -100,7 +121,14 @@ pub(crate) async fn found(config: &PoolConfig, tuning: &Tuning, address: SocketA
 async fn recover(store: &dyn Store, config: &PoolConfig) -> anyhow::Result<(Option<Engine>, Recovered, Timestamp)> {
     let Some((rows, books)) = store.recover().await.context("cannot read the stored pool")? else {
         let counters = hivemind_model::rows::Counters { user: 1, node: 1, task: 1 };
-        let nothing = Recovered { users: Vec::new(), nodes: Vec::new(), tasks: Vec::new(), attempts: Vec::new(), used_tokens: Vec::new(), counters };
+        let nothing = Recovered {
+            users: Vec::new(),
+            nodes: Vec::new(),
+            tasks: Vec::new(),
+            attempts: Vec::new(),
+            used_tokens: Vec::new(),
+            counters,
+        };
         return Ok((None, nothing, Timestamp(0)));
     };
     let newest = store.journal(books.last_seq.saturating_sub(1), 1).await.context("cannot read the journal")?;
@@ -109,7 +137,8 @@ async fn recover(store: &dyn Store, config: &PoolConfig) -> anyhow::Result<(Opti
     let attempts = rows.attempts.iter().map(|attempt| attempt.assigned_at);
     let nodes = rows.nodes.iter().map(|node| node.seen_at);
     let floor = entries.chain(tasks).chain(attempts).chain(nodes).max().unwrap_or_default();
-    let engine = Engine::restore(config.policy.clone(), rows.clone(), books).context("the stored pool is damaged; restore it from a backup")?;
+    let engine = Engine::restore(config.policy.clone(), rows.clone(), books)
+        .context("the stored pool is damaged; restore it from a backup")?;
     Ok((Some(engine), rows, floor))
 }
 
@@ -126,13 +155,22 @@ async fn ensure_operator(data: &Path, rows: &Recovered, auth: &Auth, writer: &Wr
         Ok(text) => text.trim().to_owned(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let password = random_password();
-            hivemind_pki::write_private(&path, format!("{password}\n").as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+            hivemind_pki::write_private(&path, format!("{password}\n").as_bytes())
+                .with_context(|| format!("cannot write {}", path.display()))?;
             password.to_string()
         }
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     };
-    let password_hash = auth.hash(Zeroizing::new(password)).await.with_context(|| format!("{} holds no usable password; remove it and start again", path.display()))?;
-    let command = Command::Register { username: OPERATOR.into(), email: "operator@localhost.localdomain".into(), password_hash, role: Role::Operator };
+    let password_hash = auth
+        .hash(Zeroizing::new(password))
+        .await
+        .with_context(|| format!("{} holds no usable password; remove it and start again", path.display()))?;
+    let command = Command::Register {
+        username: OPERATOR.into(),
+        email: "operator@localhost.localdomain".into(),
+        password_hash,
+        role: Role::Operator,
+    };
     writer.apply(command).await.context("cannot make the operator's account")?;
     tracing::info!(path = %path.display(), "made the operator's account; its password is in the file");
     Ok(())
@@ -140,7 +178,8 @@ async fn ensure_operator(data: &Path, rows: &Recovered, auth: &Auth, writer: &Wr
 
 fn host_name() -> Option<String> {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let usable = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
+    let usable =
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
     usable.then_some(name)
 }
 

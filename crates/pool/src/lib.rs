@@ -112,14 +112,23 @@ pub async fn start(config: PoolConfig) -> anyhow::Result<PoolHandle> {
 pub async fn start_with(config: PoolConfig, tuning: Tuning) -> anyhow::Result<PoolHandle> {
     hivemind_pki::install_provider();
     let lock = founding::lock(&config.data)?;
-    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}; choose another address, or stop what listens there", config.listen))?;
+    let listener = TcpListener::bind(config.listen).await.with_context(|| {
+        format!("cannot listen on {}; choose another address, or stop what listens there", config.listen)
+    })?;
     let address = listener.local_addr().context("cannot tell the listening address")?;
     let writer_stop = CancellationToken::new();
-    let founding::Founded { shared, writer, store, server_names } = founding::found(&config, &tuning, address, writer_stop.clone()).await?;
-    let certificate = Arc::new(RotatingCert::new(shared.authority.issue_server(&server_names, shared.clock.now()).context("cannot issue the server's certificate")?));
+    let founding::Founded { shared, writer, store, server_names } =
+        founding::found(&config, &tuning, address, writer_stop.clone()).await?;
+    let certificate = Arc::new(RotatingCert::new(
+        shared
+            .authority
+            .issue_server(&server_names, shared.clock.now())
+            .context("cannot issue the server's certificate")?,
+    ));
     let tls = hivemind_pki::server_config(&shared.authority, certificate.clone()).context("cannot set up TLS")?;
     let (ready, connections) = mpsc::channel(READY_CONNECTIONS);
-    let reflection = if config.reflection || config.listen.ip().is_loopback() { Reflection::On } else { Reflection::Off };
+    let reflection =
+        if config.reflection || config.listen.ip().is_loopback() { Reflection::On } else { Reflection::Off };
     let background = CancellationToken::new();
     tokio::spawn(tls::accept(listener, tls, ready, shared.closing.clone()));
     tokio::spawn(renew(shared.clone(), certificate, server_names, background.clone()));
@@ -150,10 +159,12 @@ impl PoolHandle {
     /// # Errors
     /// The store cannot be read; the token cannot be signed.
     pub async fn operator_join_token(&self) -> anyhow::Result<String> {
-        let operator = self.shared.store.user_by_name(founding::OPERATOR).await.context("cannot read the operator's account")?;
+        let operator =
+            self.shared.store.user_by_name(founding::OPERATOR).await.context("cannot read the operator's account")?;
         let operator = operator.context("the pool has no operator; restore its store from a backup")?;
         let shared = &self.shared;
-        let issued = shared.tokens.issue_join(operator.id, OPERATOR_JOIN_LIFE, &shared.server_url, &shared.authority.ca_hash());
+        let issued =
+            shared.tokens.issue_join(operator.id, OPERATOR_JOIN_LIFE, &shared.server_url, &shared.authority.ca_hash());
         Ok(issued.context("cannot sign a join token")?.token)
     }
 
@@ -253,7 +264,9 @@ async fn renew(shared: Arc<Shared>, certificate: Arc<RotatingCert>, names: Vec<S
         }
         match shared.authority.issue_server(&names, shared.clock.now()) {
             Ok(fresh) => certificate.replace(fresh),
-            Err(error) => tracing::error!(%error, "the server's certificate could not be renewed; it is tried again in a day"),
+            Err(error) => {
+                tracing::error!(%error, "the server's certificate could not be renewed; it is tried again in a day")
+            }
         }
     }
 }

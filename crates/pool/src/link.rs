@@ -25,7 +25,10 @@ use hivemind_model::{AttemptRef, Code, Command, NodeId, Rejection, Reply};
 use hivemind_proto::convert::{self, LogPosition};
 use hivemind_proto::worker::pool_event::Event as PoolEventKind;
 use hivemind_proto::worker::worker_event::Event;
-use hivemind_proto::worker::{AttemptProgress, Certificate, Heartbeat, HeartbeatAck, Hello, LogData, LogResend, PoolMessage, Stop, Welcome, WorkerEvent, WorkerMessage};
+use hivemind_proto::worker::{
+    AttemptProgress, Certificate, Heartbeat, HeartbeatAck, Hello, LogData, LogResend, PoolMessage, Stop, Welcome,
+    WorkerEvent, WorkerMessage,
+};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +54,11 @@ type Out = mpsc::Sender<Result<PoolMessage, Status>>;
 type Work = BoxFuture<'static, Result<(), Status>>;
 
 /// Takes over a link of `node`; gives what is sent to it.
-pub(crate) fn start(shared: Arc<Shared>, node: NodeRow, messages: Streaming<WorkerMessage>) -> BoxStream<'static, Result<PoolMessage, Status>> {
+pub(crate) fn start(
+    shared: Arc<Shared>,
+    node: NodeRow,
+    messages: Streaming<WorkerMessage>,
+) -> BoxStream<'static, Result<PoolMessage, Status>> {
     let (out, stream) = mpsc::channel(OUT_QUEUE);
     tokio::spawn(async move {
         if let Err(fault) = run(&shared, &node, messages, out.clone()).await {
@@ -63,14 +70,23 @@ pub(crate) fn start(shared: Arc<Shared>, node: NodeRow, messages: Streaming<Work
     Box::pin(ReceiverStream::new(stream))
 }
 
-async fn run(shared: &Arc<Shared>, node: &NodeRow, mut messages: Streaming<WorkerMessage>, out: Out) -> Result<(), Status> {
+async fn run(
+    shared: &Arc<Shared>,
+    node: &NodeRow,
+    mut messages: Streaming<WorkerMessage>,
+    out: Out,
+) -> Result<(), Status> {
     let first = tokio::time::timeout(HELLO_TIMEOUT, messages.message()).await;
     let first = first.map_err(|_| Status::deadline_exceeded("E_TIMED_OUT: no Hello came within 10 s"))??;
     let mut events: VecDeque<WorkerEvent> = first.map(|message| message.events.into()).unwrap_or_default();
     let Some(Event::Hello(hello)) = events.pop_front().and_then(|event| event.event) else {
         return Err(Status::invalid_argument("E_INVALID: the first event of a link must be a Hello"));
     };
-    let runtime: String = hello.offer.as_ref().map(|offer| offer.runtime.chars().filter(|c| !c.is_control()).take(32).collect()).unwrap_or_default();
+    let runtime: String = hello
+        .offer
+        .as_ref()
+        .map(|offer| offer.runtime.chars().filter(|c| !c.is_control()).take(32).collect())
+        .unwrap_or_default();
     let command = |session| connected(node, &hello, session);
     let closed = CancellationToken::new();
     let (session, queue, pending) = {
@@ -105,10 +121,18 @@ async fn run(shared: &Arc<Shared>, node: &NodeRow, mut messages: Streaming<Worke
 fn connected(node: &NodeRow, hello: &Hello, session: u64) -> Result<Command, Status> {
     let offer = convert::node_offer(hello.offer.as_ref()).map_err(|bad| status::malformed(&bad))?;
     if offer.name != node.name {
-        return Err(status::rejected(&Rejection::field(Code::Forbidden, "offer.name", format!("the certificate is that of {}; a node speaks only for itself", node.name))));
+        return Err(status::rejected(&Rejection::field(
+            Code::Forbidden,
+            "offer.name",
+            format!("the certificate is that of {}; a node speaks only for itself", node.name),
+        )));
     }
     if hello.holds.len() > MAX_HELD {
-        return Err(status::rejected(&Rejection::field(Code::TooLarge, "holds", format!("{} attempts; no node has more than {MAX_HELD}", hello.holds.len()))));
+        return Err(status::rejected(&Rejection::field(
+            Code::TooLarge,
+            "holds",
+            format!("{} attempts; no node has more than {MAX_HELD}", hello.holds.len()),
+        )));
     }
     let holds = convert::attempts(&hello.holds).map_err(|bad| status::malformed(&bad))?;
     Ok(Command::Connected { node: node.id, session, offer, holds })
@@ -140,7 +164,10 @@ async fn send(mut queue: mpsc::Receiver<Outgoing>, out: Out) {
 
 fn message(outgoing: Outgoing) -> hivemind_proto::worker::PoolEvent {
     let event = match outgoing {
-        Outgoing::Assign(attempt, spec) => PoolEventKind::Assign(hivemind_proto::worker::Assign { attempt: Some(attempt.into()), spec: Some((&*spec).into()) }),
+        Outgoing::Assign(attempt, spec) => PoolEventKind::Assign(hivemind_proto::worker::Assign {
+            attempt: Some(attempt.into()),
+            spec: Some((&*spec).into()),
+        }),
         Outgoing::Event(event) => event,
     };
     hivemind_proto::worker::PoolEvent { event: Some(event) }
@@ -167,18 +194,29 @@ impl Link {
         let live = self.shared.live.clone();
         let logs = crate::blobs::blocking(move || {
             let kept = held.into_iter().filter(|attempt| !stale_set.contains(attempt));
-            kept.map(|attempt| live.logs.lengths(attempt).map(|lengths| position(attempt, lengths))).collect::<std::io::Result<Vec<_>>>()
+            kept.map(|attempt| live.logs.lengths(attempt).map(|lengths| position(attempt, lengths)))
+                .collect::<std::io::Result<Vec<_>>>()
         });
         let logs = logs.await.map_err(|error| status::file("reading logs", &error))?;
         let policy = &self.shared.policy;
-        let welcome = Welcome { lease_ms: policy.lost_after.0, heartbeat_every_ms: policy.heartbeat_every.0, stale: stale.into_iter().map(Into::into).collect(), logs };
+        let welcome = Welcome {
+            lease_ms: policy.lost_after.0,
+            heartbeat_every_ms: policy.heartbeat_every.0,
+            stale: stale.into_iter().map(Into::into).collect(),
+            logs,
+        };
         let events = vec![hivemind_proto::worker::PoolEvent { event: Some(PoolEventKind::Welcome(welcome)) }];
         tracing::info!(node = %self.node, session = self.session, "a worker is linked");
         out.send(Ok(PoolMessage { events })).await.map_err(|_| Status::cancelled("E_UNAVAILABLE: the worker has gone"))
     }
 
     /// Takes events until the link ends.
-    async fn serve(&mut self, mut messages: Streaming<WorkerMessage>, first: VecDeque<WorkerEvent>, closed: &CancellationToken) -> Result<(), Status> {
+    async fn serve(
+        &mut self,
+        mut messages: Streaming<WorkerMessage>,
+        first: VecDeque<WorkerEvent>,
+        closed: &CancellationToken,
+    ) -> Result<(), Status> {
         let closing = self.shared.closing.clone();
         self.take(first).await?;
         loop {
@@ -197,7 +235,9 @@ impl Link {
     async fn take(&mut self, events: VecDeque<WorkerEvent>) -> Result<(), Status> {
         let mut logs = Vec::new();
         for event in events {
-            let event = event.event.ok_or_else(|| Status::invalid_argument("E_INVALID: an event is empty or of a newer release"))?;
+            let event = event
+                .event
+                .ok_or_else(|| Status::invalid_argument("E_INVALID: an event is empty or of a newer release"))?;
             if let Event::Log(data) = event {
                 logs.push(data);
                 continue;
@@ -224,7 +264,8 @@ impl Link {
             Event::Progress(progress) => self.progress(&progress),
             Event::Finished(finished) => {
                 let (attempt, report) = convert::report(&finished).map_err(|bad| status::malformed(&bad))?;
-                self.pending.push(finish::finish(self.shared.clone(), self.node, self.session, attempt, report).boxed());
+                self.pending
+                    .push(finish::finish(self.shared.clone(), self.node, self.session, attempt, report).boxed());
                 Ok(())
             }
             Event::Renew(request) => {
@@ -240,7 +281,8 @@ impl Link {
     }
 
     fn beat(&self, beat: &Heartbeat) {
-        let usage = Usage { cpu: beat.cpu_usage, memory: beat.memory_usage, disk: beat.disk_usage, gpu: beat.gpu_usage };
+        let usage =
+            Usage { cpu: beat.cpu_usage, memory: beat.memory_usage, disk: beat.disk_usage, gpu: beat.gpu_usage };
         // A sample that makes no sense is left out; the sign of life counts all the same.
         self.shared.liveness.heard(self.node, Some(usage).filter(|usage| usage.fault().is_none()));
         self.reply(PoolEventKind::Beat(HeartbeatAck { sequence: beat.sequence }));
@@ -251,7 +293,12 @@ impl Link {
             self.stop(attempt);
             return Ok(());
         }
-        let pending = self.shared.writer.enqueue(Command::Started { node: self.node, attempt }).await.map_err(|refused| status::refused(&refused))?;
+        let pending = self
+            .shared
+            .writer
+            .enqueue(Command::Started { node: self.node, attempt })
+            .await
+            .map_err(|refused| status::refused(&refused))?;
         let (shared, node, session) = (self.shared.clone(), self.node, self.session);
         let done = async move {
             match pending.reply().await {
@@ -291,7 +338,12 @@ impl Link {
                 self.stop(attempt);
                 continue;
             }
-            checked.push((attempt, if piece.stderr { LogStream::Stderr } else { LogStream::Stdout }, piece.offset, piece.data));
+            checked.push((
+                attempt,
+                if piece.stderr { LogStream::Stderr } else { LogStream::Stdout },
+                piece.offset,
+                piece.data,
+            ));
         }
         let live = self.shared.live.clone();
         let gaps = crate::blobs::blocking(move || {
@@ -325,7 +377,9 @@ impl Link {
     /// Queues a command whose reply tells the worker nothing.
     async fn queue(&mut self, command: Command) -> Result<(), Status> {
         let pending = self.shared.writer.enqueue(command).await.map_err(|refused| status::refused(&refused))?;
-        self.pending.push(async move { pending.reply().await.map(|_| ()).map_err(|refused| status::refused(&refused)) }.boxed());
+        self.pending.push(
+            async move { pending.reply().await.map(|_| ()).map_err(|refused| status::refused(&refused)) }.boxed(),
+        );
         Ok(())
     }
 
@@ -337,7 +391,9 @@ impl Link {
             Err(refused) => Err(refused),
         };
         match outcome {
-            Ok(()) | Err(Refused::Stopped) => tracing::info!(node = %self.node, session = self.session, "a worker's link is down"),
+            Ok(()) | Err(Refused::Stopped) => {
+                tracing::info!(node = %self.node, session = self.session, "a worker's link is down")
+            }
             Err(refused) => tracing::error!(node = %self.node, error = %refused, "the end of a link was refused"),
         }
         // What was reported before the break still counts.

@@ -50,7 +50,12 @@ impl Links {
     }
 
     /// Puts a new link in the place of the node's older one, which is closed.
-    pub(crate) fn open(&self, node: NodeId, runtime: String, closed: CancellationToken) -> (u64, mpsc::Receiver<Outgoing>) {
+    pub(crate) fn open(
+        &self,
+        node: NodeId,
+        runtime: String,
+        closed: CancellationToken,
+    ) -> (u64, mpsc::Receiver<Outgoing>) {
         let session = self.next_session.fetch_add(1, Ordering::Relaxed);
         let (queue, receiver) = mpsc::channel(QUEUE);
         let old = self.links.lock().insert(node, Link { session, queue, closed, draining: false, runtime });

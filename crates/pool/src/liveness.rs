@@ -35,7 +35,12 @@ pub(crate) struct Usage {
 impl Usage {
     /// The field that is not a percentage, if one is not.
     pub(crate) fn fault(&self) -> Option<&'static str> {
-        let fields = [("cpu_usage", self.cpu), ("memory_usage", self.memory), ("disk_usage", self.disk), ("gpu_usage", self.gpu)];
+        let fields = [
+            ("cpu_usage", self.cpu),
+            ("memory_usage", self.memory),
+            ("disk_usage", self.disk),
+            ("gpu_usage", self.gpu),
+        ];
         fields.into_iter().find(|(_, value)| !(0.0..=100.0).contains(value)).map(|(name, _)| name)
     }
 }
@@ -59,7 +64,11 @@ pub(crate) struct Liveness {
 impl Liveness {
     /// A table in which `nodes` have `lost_after` from now on to be heard from.
     pub(crate) fn new(lost_after: Duration, nodes: Vec<NodeId>) -> Self {
-        let table = Self { shards: std::array::from_fn(|_| Mutex::default()), membership: std::array::from_fn(|_| tokio::sync::Mutex::default()), lost_after };
+        let table = Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            membership: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+            lost_after,
+        };
         let deadline = Instant::now() + lost_after;
         for node in nodes {
             let entry = Entry { heard: None, lost_at: Some(deadline), usage: Usage::default() };
@@ -138,7 +147,12 @@ impl Liveness {
     fn overdue(&self) -> Vec<NodeId> {
         let now = Instant::now();
         let late = |entry: &Entry| entry.lost_at.is_some_and(|lost| lost <= now);
-        self.shards.iter().flat_map(|shard| shard.lock().iter().filter(|(_, entry)| late(entry)).map(|(node, _)| *node).collect::<Vec<_>>()).collect()
+        self.shards
+            .iter()
+            .flat_map(|shard| {
+                shard.lock().iter().filter(|(_, entry)| late(entry)).map(|(node, _)| *node).collect::<Vec<_>>()
+            })
+            .collect()
     }
 
     /// Takes the deadline of a node that is still overdue.

@@ -202,7 +202,10 @@ impl Logs {
         }
         let lengths = self.read_lengths(attempt)?;
         let seen = Seen { lengths: lengths.into(), ended: false };
-        let log = Arc::new(AttemptLog { open: Mutex::new(Open { files: [None, None], lengths }), seen: watch::channel(seen).0 });
+        let log = Arc::new(AttemptLog {
+            open: Mutex::new(Open { files: [None, None], lengths }),
+            seen: watch::channel(seen).0,
+        });
         open.insert(attempt, log.clone());
         Ok(log)
     }

@@ -51,7 +51,11 @@ pub(crate) enum Reflection {
 }
 
 /// Serves `connections` until the pool closes, then waits for the calls that are open.
-pub(crate) async fn serve(shared: Arc<Shared>, connections: mpsc::Receiver<Connection>, reflection: Reflection) -> anyhow::Result<()> {
+pub(crate) async fn serve(
+    shared: Arc<Shared>,
+    connections: mpsc::Receiver<Connection>,
+    reflection: Reflection,
+) -> anyhow::Result<()> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<AuthServiceServer<AuthCalls>>().await;
     health.set_serving::<TokenServiceServer<TokenCalls>>().await;
@@ -60,7 +64,11 @@ pub(crate) async fn serve(shared: Arc<Shared>, connections: mpsc::Receiver<Conne
     health.set_serving::<PoolServiceServer<PoolCalls>>().await;
     health.set_serving::<WorkerServiceServer<WorkerCalls>>().await;
     let described = match reflection {
-        Reflection::On => Some(tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(hivemind_proto::DESCRIPTOR_SET).build_v1()?),
+        Reflection::On => Some(
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(hivemind_proto::DESCRIPTOR_SET)
+                .build_v1()?,
+        ),
         Reflection::Off => None,
     };
     let closing = shared.closing.clone();
@@ -89,7 +97,9 @@ pub(crate) async fn serve(shared: Arc<Shared>, connections: mpsc::Receiver<Conne
 fn explain_too_large(mut response: http::Response<tonic::body::Body>) -> http::Response<tonic::body::Body> {
     let headers = response.headers_mut();
     // The codec percent-encodes the blanks of its sentence.
-    let too_large = headers.get("grpc-message").and_then(|text| text.to_str().ok()).is_some_and(|text| text.contains("message%20length%20too%20large") || text.contains("message length too large"));
+    let too_large = headers.get("grpc-message").and_then(|text| text.to_str().ok()).is_some_and(|text| {
+        text.contains("message%20length%20too%20large") || text.contains("message length too large")
+    });
     if too_large {
         headers.insert("grpc-status", http::HeaderValue::from_static("8"));
         headers.insert("grpc-message", http::HeaderValue::from_static("E_TOO_LARGE: the request is larger than the pool takes in one message; the files of a task may have 8 MiB together: send larger content with Upload and name its digest in inputs"));

@@ -64,7 +64,9 @@ impl Outlet for Followers {
         let ended = self.board.follow(&rows);
         for effect in effects {
             match effect {
-                Effect::Assign { node, session, attempt, spec } => self.links.send(node, session, Outgoing::Assign(attempt, spec)),
+                Effect::Assign { node, session, attempt, spec } => {
+                    self.links.send(node, session, Outgoing::Assign(attempt, spec))
+                }
                 Effect::Stop { node, session, attempt } => {
                     let stop = pool_event::Event::Stop(Stop { attempt: Some(attempt.into()) });
                     self.links.send(node, session, Outgoing::Event(stop));
@@ -87,7 +89,9 @@ impl Shared {
     pub(crate) fn caller(&self, token: &str, metadata: &MetadataMap) -> Result<Arc<Caller>, Status> {
         let token = if token.is_empty() { bearer(metadata)? } else { token };
         if token.is_empty() {
-            return Err(status::unauthenticated("this call needs a token; log in, then send it in `token` or as `authorization: Bearer` metadata"));
+            return Err(status::unauthenticated(
+                "this call needs a token; log in, then send it in `token` or as `authorization: Bearer` metadata",
+            ));
         }
         self.tokens.user(token).map_err(|why| status::unauthenticated(&why.to_string()))
     }
@@ -95,8 +99,13 @@ impl Shared {
     /// The node whose certificate the connection showed.
     pub(crate) fn node_of<T>(&self, request: &Request<T>) -> Result<NodeRow, Status> {
         let node = peer(request).and_then(|peer| peer.node);
-        let node = node.ok_or_else(|| status::unauthenticated("this call needs a node certificate; join with a join token first"))?;
-        self.live.board.node(node).ok_or_else(|| status::unauthenticated("this pool does not know the node of that certificate; join again"))
+        let node = node.ok_or_else(|| {
+            status::unauthenticated("this call needs a node certificate; join with a join token first")
+        })?;
+        self.live
+            .board
+            .node(node)
+            .ok_or_else(|| status::unauthenticated("this pool does not know the node of that certificate; join again"))
     }
 
     /// The specification of an attempt that is live on `node`.
@@ -114,7 +123,9 @@ pub(crate) fn stale(attempt: AttemptRef) -> Rejection {
 pub(crate) fn operators_only(caller: &Caller) -> Result<(), Status> {
     match caller.role {
         Role::Operator => Ok(()),
-        Role::Member => Err(status::rejected(&Rejection::new(Code::Forbidden, "only operators of the pool may do this"))),
+        Role::Member => {
+            Err(status::rejected(&Rejection::new(Code::Forbidden, "only operators of the pool may do this")))
+        }
     }
 }
 

@@ -102,7 +102,9 @@ pub(crate) fn malformed(fault: &BadMessage) -> Status {
 pub(crate) fn file(doing: &str, error: &io::Error) -> Status {
     if disk::is_full(error) {
         tracing::error!(doing, %error, "the pool's disk is full");
-        return Status::resource_exhausted(format!("E_DISK_FULL: {doing}: the pool's disk is full; nothing was stored; try again when its operator has made room"));
+        return Status::resource_exhausted(format!(
+            "E_DISK_FULL: {doing}: the pool's disk is full; nothing was stored; try again when its operator has made room"
+        ));
     }
     tracing::error!(doing, %error, "a file of the pool cannot be used");
     Status::internal(format!("E_INTERNAL: {doing} failed in the pool; its operator finds the cause in the log"))

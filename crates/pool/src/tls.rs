@@ -37,7 +37,12 @@ pub(crate) struct Connection {
 }
 
 /// Accepts connections and passes them on until `closing` fires.
-pub(crate) async fn accept(listener: TcpListener, config: Arc<ServerConfig>, ready: mpsc::Sender<Connection>, closing: CancellationToken) {
+pub(crate) async fn accept(
+    listener: TcpListener,
+    config: Arc<ServerConfig>,
+    ready: mpsc::Sender<Connection>,
+    closing: CancellationToken,
+) {
     let acceptor = TlsAcceptor::from(config);
     let (places, handshakes) = (Arc::new(Semaphore::new(MAX_CONNECTIONS)), Arc::new(Semaphore::new(MAX_HANDSHAKES)));
     loop {
@@ -57,7 +62,8 @@ pub(crate) async fn accept(listener: TcpListener, config: Arc<ServerConfig>, rea
             Ok((stream, address)) => {
                 let (acceptor, ready) = (acceptor.clone(), ready.clone());
                 tokio::spawn(async move {
-                    let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, shake(acceptor, stream, address, place)).await;
+                    let handshake =
+                        tokio::time::timeout(HANDSHAKE_TIMEOUT, shake(acceptor, stream, address, place)).await;
                     drop(turn);
                     match handshake {
                         // The server has stopped where it takes no connection.
@@ -75,7 +81,12 @@ pub(crate) async fn accept(listener: TcpListener, config: Arc<ServerConfig>, rea
     }
 }
 
-async fn shake(acceptor: TlsAcceptor, stream: TcpStream, address: std::net::SocketAddr, place: OwnedSemaphorePermit) -> io::Result<Connection> {
+async fn shake(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    address: std::net::SocketAddr,
+    place: OwnedSemaphorePermit,
+) -> io::Result<Connection> {
     stream.set_nodelay(true)?;
     let stream = acceptor.accept(stream).await?;
     let node = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(hivemind_pki::node_of);
@@ -91,7 +102,11 @@ impl Connected for Connection {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
@@ -101,7 +116,11 @@ impl AsyncWrite for Connection {
         Pin::new(&mut self.stream).poll_write(context, data)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write_vectored(context, data)
     }
 

@@ -116,7 +116,11 @@ impl Tokens {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => make_key(path)?,
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
         };
-        anyhow::ensure!(pair.is_compatible(&PKCS_ED25519), "{} is not an Ed25519 key; restore it from a backup, or remove it", path.display());
+        anyhow::ensure!(
+            pair.is_compatible(&PKCS_ED25519),
+            "{} is not an Ed25519 key; restore it from a backup, or remove it",
+            path.display()
+        );
         let signing = EncodingKey::from_ed_der(&pair.serialize_der());
         let verifying = DecodingKey::from_ed_der(pair.public_key_raw());
         Ok(Self { signing, verifying, clock, remembered: Mutex::default() })
@@ -140,7 +144,13 @@ impl Tokens {
     }
 
     /// A one-time token with which a machine joins as `owner`'s.
-    pub(crate) fn issue_join(&self, owner: UserId, life: Millis, server: &str, ca_hash: &[u8; 32]) -> Result<Issued, jsonwebtoken::errors::Error> {
+    pub(crate) fn issue_join(
+        &self,
+        owner: UserId,
+        life: Millis,
+        server: &str,
+        ca_hash: &[u8; 32],
+    ) -> Result<Issued, jsonwebtoken::errors::Error> {
         let (now, end) = self.span(life);
         let claims = JoinClaims {
             iss: ISSUER.into(),
@@ -168,7 +178,12 @@ impl Tokens {
         }
         let claims: UserClaims = self.verify(token, USER_AUDIENCE)?;
         self.check(&claims.typ, "user", claims.nbf, claims.exp)?;
-        let caller = Arc::new(Caller { id: user_id(&claims.sub)?, name: claims.name, role: claims.role, expires_at: moment(claims.exp) });
+        let caller = Arc::new(Caller {
+            id: user_id(&claims.sub)?,
+            name: claims.name,
+            role: claims.role,
+            expires_at: moment(claims.exp),
+        });
         let mut remembered = self.remembered.lock();
         if remembered.len() >= REMEMBERED {
             remembered.clear();
@@ -226,7 +241,8 @@ fn make_key(path: &Path) -> anyhow::Result<KeyPair> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
-    hivemind_pki::write_private(path, pair.serialize_pem().as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+    hivemind_pki::write_private(path, pair.serialize_pem().as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))?;
     Ok(pair)
 }
 

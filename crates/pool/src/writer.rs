@@ -50,10 +50,14 @@ pub(crate) trait Outlet: Send + Sync + 'static {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WriterFailure {
     /// The store did not take a batch. Nothing of it was acknowledged.
-    #[error("the pool stopped: a batch could not be made durable; nothing of it was acknowledged; see to the database's disk, then start the pool again, it recovers from what is stored")]
+    #[error(
+        "the pool stopped: a batch could not be made durable; nothing of it was acknowledged; see to the database's disk, then start the pool again, it recovers from what is stored"
+    )]
     Commit(#[source] StoreError),
     /// A bug: the engine or the store panicked.
-    #[error("the pool stopped: {part} panicked, which is a bug; nothing of the open batch was acknowledged; start the pool again, it recovers from what is stored")]
+    #[error(
+        "the pool stopped: {part} panicked, which is a bug; nothing of the open batch was acknowledged; start the pool again, it recovers from what is stored"
+    )]
     Panicked {
         /// Which part.
         part: &'static str,
@@ -86,7 +90,18 @@ pub(crate) fn spawn(
     let (sender, requests) = mpsc::channel(QUEUE);
     let ids_applied = Arc::new(AtomicU64::new(0));
     let writer = Writer::new(sender, store.clone(), ids_applied.clone());
-    let state = Loop { engine, store, clock, outlet, requests, ids_applied, answers: Vec::new(), dirty: true, committing: None, idle_tick: false };
+    let state = Loop {
+        engine,
+        store,
+        clock,
+        outlet,
+        requests,
+        ids_applied,
+        answers: Vec::new(),
+        dirty: true,
+        committing: None,
+        idle_tick: false,
+    };
     (writer, tokio::spawn(state.run(stop)))
 }
 

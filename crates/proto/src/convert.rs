@@ -10,7 +10,7 @@ use crate::worker;
 use hivemind_model::command::NodeOffer;
 use hivemind_model::rows::{LogLengths, Report};
 use hivemind_model::spec::{BlobRef, Digest, InputFile, MAX_FILES, TaskSpec, check_path};
-use hivemind_model::units::{Bytes, Millis, MilliCores};
+use hivemind_model::units::{Bytes, MilliCores, Millis};
 use hivemind_model::{AttemptRef, ElementRef, Metering, Outcome, Resources, TaskId};
 
 /// Longest text for people that is taken from the wire, in bytes.
@@ -40,7 +40,8 @@ impl BadMessage {
 /// characters (but line breaks and tabs) replaced: it may end up on a terminal.
 #[must_use]
 pub fn bounded(text: &str) -> String {
-    let clean = text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { char::REPLACEMENT_CHARACTER } else { c });
+    let clean =
+        text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { char::REPLACEMENT_CHARACTER } else { c });
     let mut kept = String::with_capacity(text.len().min(MAX_TEXT_BYTES));
     for c in clean {
         if kept.len() + c.len_utf8() > MAX_TEXT_BYTES {
@@ -80,7 +81,11 @@ pub fn attempts(messages: &[worker::AttemptRef]) -> Result<Vec<AttemptRef>, BadM
 
 impl From<&TaskSpec> for worker::TaskSpec {
     fn from(spec: &TaskSpec) -> Self {
-        let file = |file: &InputFile| worker::InputFile { path: file.path.clone(), digest: file.blob.digest.to_string(), size: file.blob.size.0 };
+        let file = |file: &InputFile| worker::InputFile {
+            path: file.path.clone(),
+            digest: file.blob.digest.to_string(),
+            size: file.blob.size.0,
+        };
         Self {
             image: spec.image.clone(),
             command: spec.command.clone(),
@@ -118,7 +123,8 @@ pub fn task_spec(message: Option<worker::TaskSpec>) -> Result<TaskSpec, BadMessa
         image: spec.image,
         command: spec.command,
         files: spec.files.into_iter().map(input_file).collect::<Result<_, _>>()?,
-        priority: priority.ok_or_else(|| BadMessage::new("spec.priority", format!("{} is outside 1 to 10", spec.priority)))?,
+        priority: priority
+            .ok_or_else(|| BadMessage::new("spec.priority", format!("{} is outside 1 to 10", spec.priority)))?,
         max_runtime: Millis(storable("spec.max_runtime_ms", spec.max_runtime_ms)?),
         resources,
     })
@@ -163,7 +169,9 @@ pub fn outcome(message: Option<&worker::Outcome>) -> Result<Outcome, BadMessage>
         Ok(Kind::BadImage) => Ok(Outcome::BadImage { reason: reason() }),
         Ok(Kind::Cancelled) => Ok(Outcome::Cancelled),
         Ok(Kind::Infrastructure) => Ok(Outcome::Infrastructure { reason: reason() }),
-        Ok(Kind::Unspecified) | Err(_) => Err(BadMessage::new("outcome.kind", format!("{} is no kind of outcome", told.kind))),
+        Ok(Kind::Unspecified) | Err(_) => {
+            Err(BadMessage::new("outcome.kind", format!("{} is no kind of outcome", told.kind)))
+        }
     }
 }
 
@@ -200,7 +208,13 @@ pub fn report(message: &worker::AttemptFinished) -> Result<(AttemptRef, Report),
         stderr: Bytes(storable("stderr_bytes", message.stderr_bytes)?),
         cut: message.logs_cut,
     };
-    let report = Report { outcome: outcome(message.outcome.as_ref())?, metering, logs, image_id: word("image_id", &message.image_id)?, output: output(message)? };
+    let report = Report {
+        outcome: outcome(message.outcome.as_ref())?,
+        metering,
+        logs,
+        image_id: word("image_id", &message.image_id)?,
+        output: output(message)?,
+    };
     Ok((attempt(message.attempt)?, report))
 }
 
@@ -208,7 +222,9 @@ fn output(message: &worker::AttemptFinished) -> Result<Option<BlobRef>, BadMessa
     match (message.output_digest.as_str(), message.output_bytes) {
         ("", 0) => Ok(None),
         ("", _) => Err(missing("output_digest")),
-        (text, size) => Ok(Some(BlobRef { digest: digest("output_digest", text)?, size: Bytes(storable("output_bytes", size)?) })),
+        (text, size) => {
+            Ok(Some(BlobRef { digest: digest("output_digest", text)?, size: Bytes(storable("output_bytes", size)?) }))
+        }
     }
 }
 
@@ -254,7 +270,11 @@ pub struct LogPosition {
 
 impl From<LogPosition> for worker::LogPosition {
     fn from(position: LogPosition) -> Self {
-        Self { attempt: Some(position.attempt.into()), stdout_bytes: position.stdout.0, stderr_bytes: position.stderr.0 }
+        Self {
+            attempt: Some(position.attempt.into()),
+            stdout_bytes: position.stdout.0,
+            stderr_bytes: position.stderr.0,
+        }
     }
 }
 
@@ -285,7 +305,11 @@ pub fn digest(field: &'static str, text: &str) -> Result<Digest, BadMessage> {
 
 /// Databases store signed numbers: what does not fit in 63 bits is refused at the door.
 fn storable(field: &'static str, value: u64) -> Result<u64, BadMessage> {
-    if i64::try_from(value).is_ok() { Ok(value) } else { Err(BadMessage::new(field, format!("{value} is larger than any real quantity"))) }
+    if i64::try_from(value).is_ok() {
+        Ok(value)
+    } else {
+        Err(BadMessage::new(field, format!("{value} is larger than any real quantity")))
+    }
 }
 
 fn word(field: &'static str, text: &str) -> Result<String, BadMessage> {

@@ -93,7 +93,12 @@ impl Runtime for FakeRuntime {
     async fn run(&self, job: Job, sink: Arc<dyn Sink>, stop: Stop, scratch: &Path) -> Finished {
         if job.image.starts_with(ABSENT_IMAGE) {
             let reason = format!("`{}` does not exist", job.image);
-            return Finished { outcome: Outcome::BadImage { reason }, metering: Metering::default(), image_id: String::new(), output: None };
+            return Finished {
+                outcome: Outcome::BadImage { reason },
+                metering: Metering::default(),
+                image_id: String::new(),
+                output: None,
+            };
         }
         let image_id = format!("fake:{}", job.image);
         let _live = Live::enter(&self.running);
@@ -152,7 +157,9 @@ impl Act<'_> {
         };
         match program.as_str() {
             "missing" => return cannot_start(program),
-            "fail-node" => return (Outcome::Infrastructure { reason: "the machine failed, as it was told to".into() }, None),
+            "fail-node" => {
+                return (Outcome::Infrastructure { reason: "the machine failed, as it was told to".into() }, None);
+            }
             "true" | "false" | "exit" | "echo" | "warn" | "sleep" | "cat" | "spew" | "produce" | "oom" => {}
             unknown => return cannot_start(unknown),
         }

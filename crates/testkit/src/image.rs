@@ -20,7 +20,9 @@ pub async fn daemon() -> anyhow::Result<Option<Docker>> {
     let connected = async { Docker::connect_with_unix_defaults()?.negotiate_version().await };
     match connected.await {
         Ok(docker) => Ok(Some(docker)),
-        Err(error) if std::env::var("HIVEMIND_REQUIRE_DOCKER").is_ok_and(|value| value == "1") => Err(error).context("a Docker daemon is required"),
+        Err(error) if std::env::var("HIVEMIND_REQUIRE_DOCKER").is_ok_and(|value| value == "1") => {
+            Err(error).context("a Docker daemon is required")
+        }
         Err(error) => {
             println!("skipped: no Docker daemon answers: {error}");
             Ok(None)

@@ -34,7 +34,8 @@ const MAX_UPLOAD_RETRY: Duration = Duration::from_secs(10);
 pub(crate) const OWNER_STOPPED: &str = "the owner stopped the worker";
 
 /// What is said of attempts whose lease ended while the link was up.
-pub(crate) const LEASE_ENDED: &str = "the pool did not answer in time, so the lease ended and the worker stopped the attempt";
+pub(crate) const LEASE_ENDED: &str =
+    "the pool did not answer in time, so the lease ended and the worker stopped the attempt";
 
 /// How the link stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +103,9 @@ impl Agent {
         match event {
             Event::LinkOpened => self.on_link_opened(now),
             Event::LinkLost => self.on_link_lost(),
-            Event::Welcome { lease, heartbeat_every, stale, logs } => self.on_welcome(lease, heartbeat_every, &stale, &logs, now),
+            Event::Welcome { lease, heartbeat_every, stale, logs } => {
+                self.on_welcome(lease, heartbeat_every, &stale, &logs, now)
+            }
             Event::HeartbeatAck { sequence } => {
                 self.lease.answered(sequence);
                 Vec::new()
@@ -147,7 +150,12 @@ impl Agent {
         let deliverable = self.link == Link::Up;
         !self.attempts.values().any(|attempt| match attempt.phase {
             Phase::Delivering { .. } => deliverable,
-            Phase::Waiting { .. } | Phase::Fetching | Phase::Preparing | Phase::Running | Phase::Stopping(_) | Phase::Spooling { .. } => true,
+            Phase::Waiting { .. }
+            | Phase::Fetching
+            | Phase::Preparing
+            | Phase::Running
+            | Phase::Stopping(_)
+            | Phase::Spooling { .. } => true,
         })
     }
 
@@ -184,7 +192,8 @@ impl Agent {
         if self.patience_ends().is_some_and(|at| now >= at) {
             self.link = Link::Closing;
             let patience = self.lease.patience();
-            actions.push(Action::Reconnect { why: format!("the pool has not answered for {} ms", patience.as_millis()) });
+            actions
+                .push(Action::Reconnect { why: format!("the pool has not answered for {} ms", patience.as_millis()) });
             return actions;
         }
         if self.link == Link::Up && self.next_heartbeat.is_none_or(|at| now >= at) {
@@ -210,8 +219,11 @@ impl Agent {
     /// here, so it is told; otherwise it learns from the next Hello, which does not name them.
     fn end_lease(&mut self, actions: &mut Vec<Action>) {
         let believed = matches!(self.link, Link::Greeting(_) | Link::Up);
-        let live: Vec<AttemptRef> = self.attempts.iter().filter(|(_, a)| a.phase.needs_lease()).map(|(r, _)| *r).collect();
-        actions.push(Action::Warn { text: format!("the lease ended without an answer from the pool: stopping {} attempts", live.len()) });
+        let live: Vec<AttemptRef> =
+            self.attempts.iter().filter(|(_, a)| a.phase.needs_lease()).map(|(r, _)| *r).collect();
+        actions.push(Action::Warn {
+            text: format!("the lease ended without an answer from the pool: stopping {} attempts", live.len()),
+        });
         for attempt in live {
             if believed {
                 self.stop_and_report(attempt, LEASE_ENDED, actions);
@@ -267,7 +279,9 @@ impl Agent {
     fn start_waiting(&mut self, actions: &mut Vec<Action>) {
         while let Some(attempt) = self.waiting.front().copied() {
             // One that was stopped meanwhile has only its place in the line to give up.
-            if let Some((Phase::Waiting { spec }, need)) = self.attempts.get(&attempt).map(|entry| (&entry.phase, entry.need)) {
+            if let Some((Phase::Waiting { spec }, need)) =
+                self.attempts.get(&attempt).map(|entry| (&entry.phase, entry.need))
+            {
                 if !self.has_room(&need) {
                     return;
                 }
@@ -325,7 +339,13 @@ impl Agent {
 
     /// Adds to or takes from the sums. What is added was found to fit before, what is taken was
     /// added before; so the arithmetic has a result.
-    fn count(&mut self, phase: &Phase, need: &Resources, sum: fn(&Resources, &Resources) -> Option<Resources>, one: fn(u32, u32) -> u32) {
+    fn count(
+        &mut self,
+        phase: &Phase,
+        need: &Resources,
+        sum: fn(&Resources, &Resources) -> Option<Resources>,
+        one: fn(u32, u32) -> u32,
+    ) {
         if phase.is_promised() {
             self.promised = sum(&self.promised, need).unwrap_or(self.promised);
         }

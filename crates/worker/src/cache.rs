@@ -39,7 +39,12 @@ pub(crate) type Pieces<'a> = dyn FnMut(&[u8]) -> Result<(), FetchError> + Send +
 /// Has contents.
 pub(crate) trait Source: Sync {
     /// Gives the content of `digest`, which is an input of `attempt`, to `pieces`.
-    fn fetch(&self, attempt: AttemptRef, digest: Digest, pieces: &mut Pieces<'_>) -> impl Future<Output = Result<(), FetchError>> + Send;
+    fn fetch(
+        &self,
+        attempt: AttemptRef,
+        digest: Digest,
+        pieces: &mut Pieces<'_>,
+    ) -> impl Future<Output = Result<(), FetchError>> + Send;
 }
 
 #[derive(Debug)]
@@ -126,7 +131,12 @@ impl InputCache {
     ///
     /// # Errors
     /// A sentence: the source does not give it, what it gives is not it, or there is no room.
-    pub(crate) async fn hold(self: &Arc<Self>, attempt: AttemptRef, blob: BlobRef, source: &impl Source) -> Result<Held, String> {
+    pub(crate) async fn hold(
+        self: &Arc<Self>,
+        attempt: AttemptRef,
+        blob: BlobRef,
+        source: &impl Source,
+    ) -> Result<Held, String> {
         let gate = self.reserve(blob)?;
         let held = Held { cache: Arc::clone(self), digest: blob.digest, path: self.path(blob.digest) };
         if self.is_ready(blob, held.path()) {
@@ -174,9 +184,14 @@ impl InputCache {
 
     fn make_room(&self, state: &mut State, size: u64) -> Result<(), String> {
         while state.total.checked_add(size).is_none_or(|sum| sum > self.limit) {
-            let unused = state.entries.iter().filter(|(_, entry)| entry.users == 0).min_by_key(|(_, entry)| entry.used_at);
+            let unused =
+                state.entries.iter().filter(|(_, entry)| entry.users == 0).min_by_key(|(_, entry)| entry.used_at);
             let Some((digest, size)) = unused.map(|(digest, entry)| (*digest, entry.size)) else {
-                return Err(format!("it has {} and the inputs in use leave no room in the {} for inputs", Bytes(size), Bytes(self.limit)));
+                return Err(format!(
+                    "it has {} and the inputs in use leave no room in the {} for inputs",
+                    Bytes(size),
+                    Bytes(self.limit)
+                ));
             };
             remove_if_there(&self.path(digest)).map_err(|e| format!("no room can be made for it: {e}"))?;
             state.total -= size;
@@ -193,7 +208,13 @@ impl InputCache {
         entry.ready
     }
 
-    async fn fetch(&self, attempt: AttemptRef, blob: BlobRef, source: &impl Source, path: &Path) -> Result<(), FetchError> {
+    async fn fetch(
+        &self,
+        attempt: AttemptRef,
+        blob: BlobRef,
+        source: &impl Source,
+        path: &Path,
+    ) -> Result<(), FetchError> {
         let disk = |e: io::Error| FetchError::Final(format!("it cannot be written to this node's disk: {e}"));
         let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&self.dir).map_err(disk)?;
         let mut hash = Sha256::new();
@@ -212,7 +233,10 @@ impl InputCache {
         }
         let digest = Digest(hash.finalize().into());
         if digest != blob.digest {
-            return Err(FetchError::Final(format!("what the pool sent has the digest {digest} instead of {}", blob.digest)));
+            return Err(FetchError::Final(format!(
+                "what the pool sent has the digest {digest} instead of {}",
+                blob.digest
+            )));
         }
         file.as_file().sync_data().map_err(disk)?;
         file.persist(path).map_err(|e| disk(e.error))?;

@@ -82,7 +82,8 @@ impl Capture {
                 true
             }
             Err(e) => {
-                written.fault = Some(format!("the output could not be written to {}: {e}", self.path(stream).display()));
+                written.fault =
+                    Some(format!("the output could not be written to {}: {e}", self.path(stream).display()));
                 false
             }
         }
@@ -91,7 +92,15 @@ impl Capture {
     fn write(&self, written: &mut Written, stream: Stream, data: &[u8]) -> io::Result<()> {
         let file = match &mut written.file {
             Some(file) => file,
-            none => none.insert(OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(self.path(stream))?),
+            none => none.insert(
+                OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .create(true)
+                    .truncate(true)
+                    .mode(0o600)
+                    .open(self.path(stream))?,
+            ),
         };
         file.write_all(data)
     }

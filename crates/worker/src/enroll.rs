@@ -32,7 +32,9 @@ pub(crate) async fn membership(config: &WorkerConfig, folders: &Folders) -> anyh
     let known = Membership::load(folders)?;
     let root = folders.root.display();
     let mut membership = match (known, claims) {
-        (None, None) => bail!("this machine belongs to no pool yet; ask the pool's operator for a join token and start again with --join TOKEN"),
+        (None, None) => bail!(
+            "this machine belongs to no pool yet; ask the pool's operator for a join token and start again with --join TOKEN"
+        ),
         (None, Some(claims)) => join(config, folders, &claims).await?,
         (Some(known), Some(claims)) if hex::encode(claims.ca_hash) != known.pool.ca_hash => bail!(
             "this machine belongs to the pool at {}, and the join token is of another pool; to leave the old one, move {root} away and start again",
@@ -71,7 +73,8 @@ async fn join(config: &WorkerConfig, folders: &Folders, claims: &JoinClaims) -> 
     let server = config.server.clone().unwrap_or_else(|| claims.server.clone());
     let target = Target { server: server.clone(), trust: Trust::CaHash(claims.ca_hash), identity: None };
     let channel = hivemind_client::connect(&target).await?;
-    let offer = NodeOffer { name: name.clone(), capacity: config.offer.capacity, gpu_info: config.offer.gpu_info.clone() };
+    let offer =
+        NodeOffer { name: name.clone(), capacity: config.offer.capacity, gpu_info: config.offer.gpu_info.clone() };
     let request = EnrollRequest {
         join_token: token,
         csr_pem: key.csr_pem()?,
@@ -84,7 +87,8 @@ async fn join(config: &WorkerConfig, folders: &Folders, claims: &JoinClaims) -> 
     let node: NodeId = node_id.parse().context("the pool answered with a node id that is none")?;
     let identity = NodeIdentity { chain_pem: certificate_pem, key_pem: key.pem().to_owned() };
     // What cannot be used is refused now, not at the next start.
-    hivemind_pki::client_config(&Trust::CaPem(ca_pem.clone()), Some(&identity)).context("the pool answered with a certificate that is not for this node's key")?;
+    hivemind_pki::client_config(&Trust::CaPem(ca_pem.clone()), Some(&identity))
+        .context("the pool answered with a certificate that is not for this node's key")?;
     let pool = PoolFile { server, node_id: node, name, ca_hash: hex::encode(claims.ca_hash) };
     let membership = Membership::store(folders, pool, ca_pem, identity)?;
     crate::capture::remove_if_there(&folders.root.join(PENDING)).context("cannot remove the key of the enrolment")?;
@@ -112,10 +116,14 @@ fn pending_key(folders: &Folders) -> anyhow::Result<NodeKey> {
 fn refusal(server: &str, status: &tonic::Status) -> anyhow::Error {
     let said = bounded(status.message());
     match hivemind_model::Code::ALL.iter().find(|code| said.starts_with(code.as_str())) {
-        Some(hivemind_model::Code::TokenUsed) => anyhow!("{said}\neach join token enrols one machine, once: make a new one and start again"),
+        Some(hivemind_model::Code::TokenUsed) => {
+            anyhow!("{said}\neach join token enrols one machine, once: make a new one and start again")
+        }
         Some(hivemind_model::Code::TokenExpired) => anyhow!("{said}\nmake a new join token and start again"),
         Some(_) => anyhow!("the pool at {server} refused this machine: {said}"),
-        None if status.code() == Code::Unauthenticated => anyhow!("the pool at {server} does not take the join token: {said}"),
+        None if status.code() == Code::Unauthenticated => {
+            anyhow!("the pool at {server} does not take the join token: {said}")
+        }
         None => anyhow!("the pool at {server} did not enrol this machine ({:?}): {said}; try again", status.code()),
     }
 }
@@ -125,7 +133,11 @@ fn host_name() -> String {
     let system = rustix::system::uname();
     let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
     let name: String = system.nodename().to_string_lossy().chars().map(plain).take(64).collect();
-    if name.starts_with(|c: char| c.is_ascii_alphanumeric()) { name } else { format!("node{name}").chars().take(64).collect() }
+    if name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        name
+    } else {
+        format!("node{name}").chars().take(64).collect()
+    }
 }
 
 /// The wall clock, which certificates and tokens go by.

@@ -52,7 +52,8 @@ impl Folders {
     pub(crate) fn lock(data: &Path) -> anyhow::Result<(Self, Lock)> {
         let root = data.join("worker");
         let sub = |name: &str| root.join(name);
-        let folders = Self { logs: sub("logs"), outputs: sub("outputs"), cache: sub("cache"), scratch: sub("scratch"), root };
+        let folders =
+            Self { logs: sub("logs"), outputs: sub("outputs"), cache: sub("cache"), scratch: sub("scratch"), root };
         make_private(&folders.root)?;
         let path = folders.root.join("lock");
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
@@ -60,7 +61,10 @@ impl Folders {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                bail!("another worker runs on {}; stop it first, or give this one its own data folder", folders.root.display());
+                bail!(
+                    "another worker runs on {}; stop it first, or give this one its own data folder",
+                    folders.root.display()
+                );
             }
             Err(TryLockError::Error(e)) => return Err(e).with_context(|| format!("cannot lock {}", path.display())),
         }
@@ -99,7 +103,11 @@ impl Folders {
 }
 
 fn make_private(path: &Path) -> anyhow::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(|| format!("cannot make the folder {}", path.display()))
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("cannot make the folder {}", path.display()))
 }
 
 #[cfg(test)]
@@ -121,7 +129,8 @@ mod tests {
     fn a_sweep_keeps_what_waits_for_the_pool_and_what_is_not_ours() {
         let data = tempfile::tempdir().unwrap();
         let (folders, _lock) = Folders::lock(data.path()).unwrap();
-        let names = ["logs/att_1.0.1.out", "logs/att_2.0.1.err", "logs/notes.txt", "outputs/att_2.0.1.tar", "scratch/x"];
+        let names =
+            ["logs/att_1.0.1.out", "logs/att_2.0.1.err", "logs/notes.txt", "outputs/att_2.0.1.tar", "scratch/x"];
         for name in names {
             fs::write(folders.root.join(name), "x").unwrap();
         }

@@ -21,13 +21,22 @@ pub(crate) fn event(said: Incoming) -> Result<Event, BadMessage> {
             lease: span("lease_ms", welcome.lease_ms)?,
             heartbeat_every: span("heartbeat_every_ms", welcome.heartbeat_every_ms)?,
             stale: convert::attempts(&welcome.stale)?,
-            logs: welcome.logs.into_iter().map(|position| convert::log_position(Some(position))).collect::<Result<_, _>>()?,
+            logs: welcome
+                .logs
+                .into_iter()
+                .map(|position| convert::log_position(Some(position)))
+                .collect::<Result<_, _>>()?,
         },
         Incoming::Beat(beat) => Event::HeartbeatAck { sequence: beat.sequence },
-        Incoming::Assign(assign) => Event::Assign { attempt: convert::attempt(assign.attempt)?, spec: Arc::new(convert::task_spec(assign.spec)?) },
+        Incoming::Assign(assign) => Event::Assign {
+            attempt: convert::attempt(assign.attempt)?,
+            spec: Arc::new(convert::task_spec(assign.spec)?),
+        },
         Incoming::Stop(stop) => Event::Stop { attempt: convert::attempt(stop.attempt)? },
         Incoming::LogResend(resend) => Event::LogResend { position: convert::log_position(resend.position)? },
-        Incoming::FinishedAck(ack) => Event::FinishedAck { attempt: convert::attempt(ack.attempt)?, refusal: convert::bounded(&ack.refusal) },
+        Incoming::FinishedAck(ack) => {
+            Event::FinishedAck { attempt: convert::attempt(ack.attempt)?, refusal: convert::bounded(&ack.refusal) }
+        }
         Incoming::Certificate(certificate) => Event::Certificate { pem: certificate.certificate_pem },
         Incoming::Drain(Drain {}) => Event::Drain,
     })
@@ -35,7 +44,11 @@ pub(crate) fn event(said: Incoming) -> Result<Event, BadMessage> {
 
 /// A span that a lease or a heartbeat can have: 10 ms to an hour.
 fn span(field: &'static str, millis: u64) -> Result<Duration, BadMessage> {
-    if (10..=3_600_000).contains(&millis) { Ok(Duration::from_millis(millis)) } else { Err(BadMessage::new(field, format!("{millis} is outside 10 to 3600000"))) }
+    if (10..=3_600_000).contains(&millis) {
+        Ok(Duration::from_millis(millis))
+    } else {
+        Err(BadMessage::new(field, format!("{millis} is outside 10 to 3600000")))
+    }
 }
 
 #[cfg(test)]
@@ -45,7 +58,9 @@ mod tests {
 
     #[test]
     fn what_no_pool_says_is_refused_by_the_name_of_the_field() {
-        let welcome = |lease_ms, heartbeat_every_ms| Incoming::Welcome(Welcome { lease_ms, heartbeat_every_ms, ..Welcome::default() });
+        let welcome = |lease_ms, heartbeat_every_ms| {
+            Incoming::Welcome(Welcome { lease_ms, heartbeat_every_ms, ..Welcome::default() })
+        };
         for (said, field) in [
             (welcome(0, 1000), "lease_ms"),
             (welcome(10_000, u64::MAX), "heartbeat_every_ms"),

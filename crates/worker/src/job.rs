@@ -57,7 +57,12 @@ pub(crate) struct Voice {
 impl Voice {
     /// A voice that speaks into `signals`, and stops the job with `stop` where its output cannot
     /// be kept.
-    pub(crate) fn new(attempt: AttemptRef, capture: Arc<Capture>, signals: UnboundedSender<Signal>, stop: Stop) -> Self {
+    pub(crate) fn new(
+        attempt: AttemptRef,
+        capture: Arc<Capture>,
+        signals: UnboundedSender<Signal>,
+        stop: Stop,
+    ) -> Self {
         Self { attempt, capture, signals, stop, spoke: AtomicBool::new(false), note: Mutex::new(None) }
     }
 
@@ -187,7 +192,11 @@ impl Job {
         });
         match settled.await {
             Ok(Ok((logs, output))) => Report { outcome, metering, logs, image_id, output },
-            Ok(Err(why)) => Report { metering, image_id, ..no_fault(&format!("the result could not be written to the node's disk: {why}")) },
+            Ok(Err(why)) => Report {
+                metering,
+                image_id,
+                ..no_fault(&format!("the result could not be written to the node's disk: {why}"))
+            },
             Err(why) => Report { metering, image_id, ..no_fault(&format!("the result could not be kept: {why}")) },
         }
     }
@@ -218,5 +227,9 @@ pub(crate) fn digest_of(path: &Path) -> io::Result<BlobRef> {
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without a text")
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without a text")
 }

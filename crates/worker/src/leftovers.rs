@@ -18,15 +18,23 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// Where a file is there and cannot be opened.
-pub(crate) fn recheck(folders: &Folders, attempt: AttemptRef, report: Arc<Report>) -> io::Result<(AttemptRef, Capture, Arc<Report>)> {
+pub(crate) fn recheck(
+    folders: &Folders,
+    attempt: AttemptRef,
+    report: Arc<Report>,
+) -> io::Result<(AttemptRef, Capture, Arc<Report>)> {
     let capture = Capture::open(&folders.logs, attempt)?;
     let (stdout, stderr) = capture.lens();
     let logs_there = Bytes(stdout) >= report.logs.stdout && Bytes(stderr) >= report.logs.stderr;
-    let output_there = report.output.is_none_or(|blob| fs::metadata(folders.output(attempt)).is_ok_and(|file| Bytes(file.len()) == blob.size));
+    let output_there = report
+        .output
+        .is_none_or(|blob| fs::metadata(folders.output(attempt)).is_ok_and(|file| Bytes(file.len()) == blob.size));
     if logs_there && output_there {
         return Ok((attempt, capture, report));
     }
-    tracing::warn!("the disk has lost a part of what {attempt} left; it is reported as failed through no fault of its own");
+    tracing::warn!(
+        "the disk has lost a part of what {attempt} left; it is reported as failed through no fault of its own"
+    );
     let lost = no_fault("a part of the result was lost with the node's disk");
     Ok((attempt, capture, Arc::new(lost)))
 }
@@ -45,7 +53,13 @@ mod tests {
         let attempt = ElementRef::only(TaskId(1)).attempt(1);
         let logs = LogLengths { stdout: Bytes(3), ..LogLengths::default() };
         let output = Some(BlobRef { digest: Digest([0; 32]), size: Bytes(2) });
-        let report = Report { outcome: Outcome::Exited { code: 0 }, metering: Metering::default(), logs, image_id: String::new(), output };
+        let report = Report {
+            outcome: Outcome::Exited { code: 0 },
+            metering: Metering::default(),
+            logs,
+            image_id: String::new(),
+            output,
+        };
         let report = Arc::new(report);
         let kept = || recheck(&folders, attempt, Arc::clone(&report)).unwrap().2.outcome.is_success();
         assert!(!kept());

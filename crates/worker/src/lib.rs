@@ -88,31 +88,45 @@ pub async fn start(config: WorkerConfig) -> anyhow::Result<WorkerHandle> {
     let (folders, lock) = folders::Folders::lock(&config.data)?;
     let folders = Arc::new(folders);
     let membership = Arc::new(enroll::membership(&config, &folders).await?);
-    let swept = config.runtime.sweep().await.map_err(|why| anyhow!("the {} runtime does not work: {why}", config.runtime.name()))?;
+    let swept = config
+        .runtime
+        .sweep()
+        .await
+        .map_err(|why| anyhow!("the {} runtime does not work: {why}", config.runtime.name()))?;
     if swept > 0 {
         tracing::info!("removed {swept} containers that an earlier worker left");
     }
     let (signals, signals_in) = mpsc::unbounded_channel();
     let (spool, ended) = spool::Spool::open(&folders.root.join("spool.redb"), signals.clone())?;
-    folders.sweep(&ended.iter().map(|(attempt, _)| *attempt).collect::<BTreeSet<_>>()).context("cannot remove what an earlier worker left")?;
+    folders
+        .sweep(&ended.iter().map(|(attempt, _)| *attempt).collect::<BTreeSet<_>>())
+        .context("cannot remove what an earlier worker left")?;
     let captures = ended.into_iter().map(|(attempt, report)| leftovers::recheck(&folders, attempt, report));
     let captures: Vec<_> = captures.collect::<Result<_, _>>().context("cannot read what an earlier worker left")?;
     if !captures.is_empty() {
         tracing::info!("{} results of an earlier worker wait for the pool", captures.len());
     }
-    let cache = cache::InputCache::open(&folders.cache, config.offer.capacity.disk, cache::FIRST_WAIT).context("cannot read the cache of inputs")?;
+    let cache = cache::InputCache::open(&folders.cache, config.offer.capacity.disk, cache::FIRST_WAIT)
+        .context("cannot read the cache of inputs")?;
     let tools = job::Tools {
         runtime: Arc::clone(&config.runtime),
         cache: Arc::new(cache),
         transfer: Arc::new(transfer::Transfer::new(Arc::clone(&membership))),
         folders: Arc::clone(&folders),
     };
-    let offer = NodeOffer { name: membership.pool.name.clone(), capacity: config.offer.capacity, gpu_info: config.offer.gpu_info.clone() };
+    let offer = NodeOffer {
+        name: membership.pool.name.clone(),
+        capacity: config.offer.capacity,
+        gpu_info: config.offer.gpu_info.clone(),
+    };
     let machine = event::Machine { capacity: config.offer.capacity };
     let monitor = usage::Monitor::default();
     let (status, status_out) = watch::channel(Status::default());
     let parts = shell::Parts {
-        agent: agent::Agent::new(machine, captures.iter().map(|(attempt, _, report)| (*attempt, Arc::clone(report))).collect()),
+        agent: agent::Agent::new(
+            machine,
+            captures.iter().map(|(attempt, _, report)| (*attempt, Arc::clone(report))).collect(),
+        ),
         tools,
         offer: hivemind_proto::convert::wire_offer(&offer, config.runtime.name(), env!("CARGO_PKG_VERSION")),
         monitor: monitor.clone(),

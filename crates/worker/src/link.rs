@@ -57,7 +57,10 @@ pub(crate) struct Line {
 enum End {
     /// Nobody listens to us any more.
     Unheard,
-    Broken { reason: String, answered: bool },
+    Broken {
+        reason: String,
+        answered: bool,
+    },
     Refused(String),
 }
 
@@ -160,9 +163,12 @@ fn unreached(why: ClientError) -> End {
 /// The pool's "no" to this node is final; everything else is trouble on the way.
 fn judge(status: &Status, answered: bool) -> End {
     let said = bounded(status.message());
-    let refused = status.code() == tonic::Code::Unauthenticated || code_of(status).is_some_and(|code| is_final(code.as_str()));
+    let refused =
+        status.code() == tonic::Code::Unauthenticated || code_of(status).is_some_and(|code| is_final(code.as_str()));
     if refused {
-        return End::Refused(format!("the pool does not take this node: {said}; if the pool was founded anew, move this worker's folder away and join again"));
+        return End::Refused(format!(
+            "the pool does not take this node: {said}; if the pool was founded anew, move this worker's folder away and join again"
+        ));
     }
     End::Broken { reason: format!("{:?}: {said}", status.code()), answered }
 }

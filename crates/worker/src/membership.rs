@@ -52,13 +52,25 @@ impl Membership {
         let Some(pair) = read_if_there(&file)? else { return Ok(None) };
         let need = |name: &str| {
             let path = folders.root.join(name);
-            let hint = || anyhow!("{} is missing though this machine was enrolled; move {} away and join again", path.display(), folders.root.display());
+            let hint = || {
+                anyhow!(
+                    "{} is missing though this machine was enrolled; move {} away and join again",
+                    path.display(),
+                    folders.root.display()
+                )
+            };
             read_if_there(&path)?.ok_or_else(hint).map(|text| (path, text))
         };
         let (pool_path, pool) = need("pool.toml")?;
         let pool = toml::from_str(&pool).with_context(|| format!("{} is not readable", pool_path.display()))?;
         let (_, ca_pem) = need("ca.pem")?;
-        let identity = split(&pair).with_context(|| format!("{} does not hold a key and a certificate; move {} away and join again", file.display(), folders.root.display()))?;
+        let identity = split(&pair).with_context(|| {
+            format!(
+                "{} does not hold a key and a certificate; move {} away and join again",
+                file.display(),
+                folders.root.display()
+            )
+        })?;
         Ok(Some(Self { pool, ca_pem, identity: RwLock::new(identity), file }))
     }
 
@@ -66,7 +78,12 @@ impl Membership {
     ///
     /// # Errors
     /// What the disk says.
-    pub(crate) fn store(folders: &Folders, pool: PoolFile, ca_pem: String, identity: NodeIdentity) -> anyhow::Result<Self> {
+    pub(crate) fn store(
+        folders: &Folders,
+        pool: PoolFile,
+        ca_pem: String,
+        identity: NodeIdentity,
+    ) -> anyhow::Result<Self> {
         let text = toml::to_string(&pool).context("the pool's file cannot be written")?;
         write_private(&folders.root.join("pool.toml"), text.as_bytes())?;
         write_private(&folders.root.join("ca.pem"), ca_pem.as_bytes())?;
@@ -103,7 +120,11 @@ impl Membership {
 
     /// How to reach the pool as this node.
     pub(crate) fn target(&self) -> Target {
-        Target { server: self.pool.server.clone(), trust: Trust::CaPem(self.ca_pem.clone()), identity: Some(self.identity.read().clone()) }
+        Target {
+            server: self.pool.server.clone(),
+            trust: Trust::CaPem(self.ca_pem.clone()),
+            identity: Some(self.identity.read().clone()),
+        }
     }
 }
 

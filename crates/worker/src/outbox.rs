@@ -73,7 +73,8 @@ impl Outbox {
     pub(crate) fn clear(&mut self) {
         let tails = std::mem::take(&mut self.tails);
         *self = Self::default();
-        self.tails = tails.into_iter().map(|(attempt, tail)| (attempt, Tail { queued: false, finish: None, ..tail })).collect();
+        self.tails =
+            tails.into_iter().map(|(attempt, tail)| (attempt, Tail { queued: false, finish: None, ..tail })).collect();
     }
 
     /// Sends `event` behind all others.
@@ -84,7 +85,8 @@ impl Outbox {
     /// Sends a heartbeat before all others; one that still waits is replaced.
     pub(crate) fn push_heartbeat(&mut self, heartbeat: wire::Heartbeat) {
         let sequence = heartbeat.sequence;
-        self.heartbeat = Some((sequence, wire::WorkerEvent { event: Some(wire::worker_event::Event::Heartbeat(heartbeat)) }));
+        self.heartbeat =
+            Some((sequence, wire::WorkerEvent { event: Some(wire::worker_event::Event::Heartbeat(heartbeat)) }));
     }
 
     /// Sends the end of an attempt behind its last log byte.
@@ -101,7 +103,13 @@ impl Outbox {
 
     /// From now on the streams of `attempt` are sent, from their beginning.
     pub(crate) fn follow(&mut self, attempt: AttemptRef, capture: &Arc<Capture>) {
-        self.tails.entry(attempt).or_insert_with(|| Tail { capture: Arc::clone(capture), stdout: 0, stderr: 0, queued: false, finish: None });
+        self.tails.entry(attempt).or_insert_with(|| Tail {
+            capture: Arc::clone(capture),
+            stdout: 0,
+            stderr: 0,
+            queued: false,
+            finish: None,
+        });
         self.queue(attempt);
     }
 
@@ -218,7 +226,12 @@ impl Tail {
             taken += data.len();
             let start = *offset;
             *offset += data.len() as u64;
-            let log = wire::LogData { attempt: Some(attempt.into()), stderr: stream == Stream::Stderr, offset: start, data: data.into() };
+            let log = wire::LogData {
+                attempt: Some(attempt.into()),
+                stderr: stream == Stream::Stderr,
+                offset: start,
+                data: data.into(),
+            };
             events.push(wire::WorkerEvent { event: Some(wire::worker_event::Event::Log(log)) });
         }
         Ok(taken)

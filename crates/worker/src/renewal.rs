@@ -56,7 +56,8 @@ impl Renewal {
     pub(crate) fn keep(&mut self, chain_pem: String) -> anyhow::Result<()> {
         let (key, _) = self.asked.take().context("the pool sent a certificate that was not asked for")?;
         let identity = NodeIdentity { chain_pem, key_pem: key.pem().to_owned() };
-        client_config(&self.membership.target().trust, Some(&identity)).context("the pool sent a certificate that is not for this node's new key")?;
+        client_config(&self.membership.target().trust, Some(&identity))
+            .context("the pool sent a certificate that is not for this node's new key")?;
         self.membership.renew(identity)?;
         self.due = due(&self.membership)?;
         Ok(())

@@ -16,9 +16,9 @@ use crate::renewal::Renewal;
 use crate::spool::Spool;
 use crate::status::Status;
 use crate::usage::{Monitor, SleepWatch};
+use hivemind_model::AttemptRef;
 use hivemind_model::rows::Report;
 use hivemind_model::spec::{BlobRef, TaskSpec};
-use hivemind_model::AttemptRef;
 use hivemind_proto::convert::{self, LogPosition};
 use hivemind_proto::worker::{self as wire, worker_event::Event as Outgoing};
 use hivemind_runtime::Stop;
@@ -87,7 +87,13 @@ impl Shell {
     /// A shell without a link.
     pub(crate) fn new(parts: Parts) -> Self {
         let kept = parts.captures.into_iter().map(|(attempt, capture, report)| {
-            let kept = Kept { capture: Arc::new(capture), stop: None, upload: None, has_output: report.output.is_some(), spooled: true };
+            let kept = Kept {
+                capture: Arc::new(capture),
+                stop: None,
+                upload: None,
+                has_output: report.output.is_some(),
+                spooled: true,
+            };
             (attempt, kept)
         });
         Self {
@@ -148,11 +154,19 @@ impl Shell {
                 self.outbox.push_heartbeat(self.monitor.heartbeat(sequence, active));
                 self.renew(now);
             }
-            Action::SendStarted { attempt } => self.outbox.push(Outgoing::Started(wire::AttemptStarted { attempt: Some(attempt.into()) })),
-            Action::SendNote { attempt, text } => {
-                self.outbox.push(Outgoing::Progress(wire::AttemptProgress { attempt: Some(attempt.into()), percent: 0, note: text }));
+            Action::SendStarted { attempt } => {
+                self.outbox.push(Outgoing::Started(wire::AttemptStarted { attempt: Some(attempt.into()) }))
             }
-            Action::SendFinished { attempt, report } => self.outbox.push_finished(attempt, convert::attempt_finished(attempt, &report)),
+            Action::SendNote { attempt, text } => {
+                self.outbox.push(Outgoing::Progress(wire::AttemptProgress {
+                    attempt: Some(attempt.into()),
+                    percent: 0,
+                    note: text,
+                }));
+            }
+            Action::SendFinished { attempt, report } => {
+                self.outbox.push_finished(attempt, convert::attempt_finished(attempt, &report))
+            }
             Action::SendDrain => self.outbox.push(Outgoing::Drain(wire::DrainRequest {})),
             Action::StartJob { attempt, spec } => self.start_job(attempt, spec),
             Action::StopJob { attempt } => {
@@ -179,7 +193,10 @@ impl Shell {
     }
 
     fn send_hello(&self, holds: &[AttemptRef]) {
-        let hello = wire::Hello { offer: Some(self.offer.clone()), holds: holds.iter().map(|attempt| (*attempt).into()).collect() };
+        let hello = wire::Hello {
+            offer: Some(self.offer.clone()),
+            holds: holds.iter().map(|attempt| (*attempt).into()).collect(),
+        };
         let message = wire::WorkerMessage { events: vec![wire::WorkerEvent { event: Some(Outgoing::Hello(hello)) }] };
         if let Some(line) = &self.line
             && line.out.try_send(message).is_err()
@@ -200,7 +217,8 @@ impl Shell {
     }
 
     fn store_output(&mut self, attempt: AttemptRef, blob: BlobRef) {
-        let (transfer, signals, path) = (Arc::clone(&self.tools.transfer), self.signals.clone(), self.tools.folders.output(attempt));
+        let (transfer, signals, path) =
+            (Arc::clone(&self.tools.transfer), self.signals.clone(), self.tools.folders.output(attempt));
         let upload = self.spawn(async move {
             let result = transfer.store(attempt, blob, &path).await;
             // Nobody listens while the worker ends; the next start tries again.
@@ -229,7 +247,10 @@ impl Shell {
         if kept.spooled {
             self.spool.remove(attempt);
         }
-        let removed = kept.capture.remove().and_then(|()| if kept.has_output { remove_if_there(&self.tools.folders.output(attempt)) } else { Ok(()) });
+        let removed = kept
+            .capture
+            .remove()
+            .and_then(|()| if kept.has_output { remove_if_there(&self.tools.folders.output(attempt)) } else { Ok(()) });
         if let Err(why) = removed {
             self.warn(format!("files of {attempt} could not be removed; the next start tries again: {why}"));
         }
@@ -310,7 +331,9 @@ impl Shell {
                 for event in message.events.into_iter().filter_map(|event| event.event) {
                     match incoming::event(event) {
                         Ok(event) => self.on_pool(event),
-                        Err(why) => self.warn(format!("the pool said something that no pool of this release says: {why}")),
+                        Err(why) => {
+                            self.warn(format!("the pool said something that no pool of this release says: {why}"))
+                        }
                     }
                 }
             }

@@ -42,7 +42,9 @@ pub(crate) enum SpoolError {
     #[error("the spool of results does not work; check that the disk has room and that the folder is this user's")]
     Database(#[source] Box<redb::Error>),
     /// An entry that this release did not write.
-    #[error("the spool of results holds an entry of {attempt} that cannot be read ({why}); move the file spool.redb away to start without the results in it")]
+    #[error(
+        "the spool of results holds an entry of {attempt} that cannot be read ({why}); move the file spool.redb away to start without the results in it"
+    )]
     Entry {
         /// Whose.
         attempt: String,
@@ -93,7 +95,10 @@ impl Spool {
         let ended = load(&database)?;
         let (orders, inbox) = channel();
         let writer = Writer { database, signals, batch: Vec::new(), urgent: false };
-        let thread = std::thread::Builder::new().name("hivemind-spool".into()).spawn(move || writer.run(&inbox)).map_err(SpoolError::Thread)?;
+        let thread = std::thread::Builder::new()
+            .name("hivemind-spool".into())
+            .spawn(move || writer.run(&inbox))
+            .map_err(SpoolError::Thread)?;
         Ok((Self { orders: Some(orders), thread: Some(thread) }, ended))
     }
 
@@ -202,7 +207,9 @@ impl Writer {
             tracing::error!(error = error as &dyn std::error::Error, "results could not be stored");
         }
         let events = self.batch.drain(..).filter_map(|order| match order {
-            Order::Put(attempt, _) => Some(if result.is_ok() { Event::Spooled { attempt } } else { Event::SpoolFailed { attempt } }),
+            Order::Put(attempt, _) => {
+                Some(if result.is_ok() { Event::Spooled { attempt } } else { Event::SpoolFailed { attempt } })
+            }
             Order::Remove(_) => None,
         });
         for event in events {

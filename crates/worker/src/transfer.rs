@@ -78,7 +78,9 @@ impl Transfer {
         }
         match answer {
             Ok(Ok(stored)) if stored.get_ref().digest == blob.digest.to_string() => Upload::Stored,
-            Ok(Ok(stored)) => later(&format!("the pool stored {} where {} was sent", bounded(&stored.get_ref().digest), blob.digest)),
+            Ok(Ok(stored)) => {
+                later(&format!("the pool stored {} where {} was sent", bounded(&stored.get_ref().digest), blob.digest))
+            }
             Ok(Err(status)) => match self.judge(&status).await {
                 Verdict::Stale(_) => Upload::Unwanted,
                 Verdict::Refused(reason) => Upload::Refused { reason },
@@ -165,7 +167,12 @@ fn later(reason: &str) -> Upload {
 }
 
 /// The archive as messages; a file that cannot be read ends them early and is told in `fault`.
-fn pieces(attempt: AttemptRef, blob: BlobRef, file: File, fault: Arc<Mutex<Option<String>>>) -> impl Stream<Item = OutputChunk> + Send + 'static {
+fn pieces(
+    attempt: AttemptRef,
+    blob: BlobRef,
+    file: File,
+    fault: Arc<Mutex<Option<String>>>,
+) -> impl Stream<Item = OutputChunk> + Send + 'static {
     let first = OutputChunk { attempt: Some(attempt.into()), size: blob.size.0, data: Bytes::new() };
     futures::stream::unfold((Some(first), file), move |(first, mut file)| {
         let fault = Arc::clone(&fault);

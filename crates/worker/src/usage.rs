@@ -73,7 +73,8 @@ fn look(system: &mut System, data: &Path) -> Usage {
     system.refresh_cpu_usage();
     system.refresh_memory();
     let percent = |part: u64, whole: u64| if whole == 0 { 0.0 } else { (part as f64 / whole as f64 * 100.0) as f32 };
-    let disk = rustix::fs::statvfs(data).map_or(0.0, |disk| percent(disk.f_blocks.saturating_sub(disk.f_bavail), disk.f_blocks));
+    let disk = rustix::fs::statvfs(data)
+        .map_or(0.0, |disk| percent(disk.f_blocks.saturating_sub(disk.f_bavail), disk.f_blocks));
     Usage { cpu: system.global_cpu_usage(), memory: percent(system.used_memory(), system.total_memory()), disk }
 }
 
@@ -117,7 +118,14 @@ mod tests {
     fn only_a_jump_of_the_boot_clock_is_sleep() {
         let mut watch = SleepWatch::default();
         let ms = Duration::from_millis;
-        for (lag, slept) in [(100_000, None), (100_010, None), (100_400, None), (130_000, Some(ms(30_000))), (130_000, None), (129_990, None)] {
+        for (lag, slept) in [
+            (100_000, None),
+            (100_010, None),
+            (100_400, None),
+            (130_000, Some(ms(30_000))),
+            (130_000, None),
+            (129_990, None),
+        ] {
             assert_eq!(watch.judge(ms(lag)), slept, "{lag}");
         }
     }

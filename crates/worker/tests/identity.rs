@@ -24,7 +24,8 @@ async fn refused(data: &Path, join: Option<String>) -> String {
 
 #[tokio::test]
 async fn a_token_enrols_once_and_the_membership_stays() {
-    let (data, other, mut pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), ScriptedPool::start().await);
+    let (data, other, mut pool) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), ScriptedPool::start().await);
     let why = refused(data.path(), None).await;
     assert!(why.contains("--join"), "{why}");
     let token = pool.token();
@@ -46,7 +47,8 @@ async fn a_token_enrols_once_and_the_membership_stays() {
 
 #[tokio::test]
 async fn a_token_of_another_pool_is_refused_and_the_folder_is_named() {
-    let (data, mut pool, mut other) = (tempfile::tempdir().unwrap(), ScriptedPool::start().await, ScriptedPool::start().await);
+    let (data, mut pool, mut other) =
+        (tempfile::tempdir().unwrap(), ScriptedPool::start().await, ScriptedPool::start().await);
     pool.worker(data.path()).await.0.stop().await.unwrap();
     let why = refused(data.path(), Some(other.token())).await;
     assert!(why.contains("another pool") && why.contains(data.path().to_str().unwrap()), "{why}");
@@ -62,7 +64,8 @@ async fn one_folder_has_one_worker() {
 
 #[tokio::test]
 async fn a_pool_that_is_not_the_tokens_gets_nothing() {
-    let (data, pool, mut other) = (tempfile::tempdir().unwrap(), ScriptedPool::start().await, ScriptedPool::start().await);
+    let (data, pool, mut other) =
+        (tempfile::tempdir().unwrap(), ScriptedPool::start().await, ScriptedPool::start().await);
     let (mut config, _) = config(data.path(), Some(other.token()));
     config.server = Some(pool.server.clone());
     let why = hivemind_worker::start(config).await.map(|_| ()).unwrap_err().to_string();

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
 use hivemind_client::{Client, Target};
-use hivemind_model::{Bytes, Millis, MilliCores, Policy, Resources, TaskState};
+use hivemind_model::{Bytes, MilliCores, Millis, Policy, Resources, TaskState};
 use hivemind_pki::Trust;
 use hivemind_pool::{PoolConfig, PoolHandle};
 use hivemind_proto::v1::{InputFile, SubmitTaskRequest};
@@ -23,7 +23,8 @@ async fn within<T>(future: impl Future<Output = T>) -> T {
 
 async fn pool(data: &Path, listen: SocketAddr) -> PoolHandle {
     let policy = Policy { heartbeat_every: Millis(100), ..Policy::default() };
-    let config = PoolConfig { data: data.join("pool"), listen, advertise: None, names: Vec::new(), policy, reflection: false };
+    let config =
+        PoolConfig { data: data.join("pool"), listen, advertise: None, names: Vec::new(), policy, reflection: false };
     within(hivemind_pool::start(config)).await.unwrap()
 }
 
@@ -32,7 +33,8 @@ fn any_port() -> SocketAddr {
 }
 
 async fn worker(data: &Path, join: Option<String>) -> WorkerHandle {
-    let capacity = Resources { cpu: MilliCores::from_cores(8), memory: Bytes::from_gib(8), disk: Bytes::from_gib(16), gpus: 0 };
+    let capacity =
+        Resources { cpu: MilliCores::from_cores(8), memory: Bytes::from_gib(8), disk: Bytes::from_gib(16), gpus: 0 };
     let config = WorkerConfig {
         data: data.to_owned(),
         join,
@@ -47,7 +49,11 @@ async fn worker(data: &Path, join: Option<String>) -> WorkerHandle {
 }
 
 async fn user(pool: &PoolHandle) -> Client {
-    let target = Target { server: format!("https://{}", pool.grpc_addr()), trust: Trust::CaPem(pool.ca_pem().to_owned()), identity: None };
+    let target = Target {
+        server: format!("https://{}", pool.grpc_addr()),
+        trust: Trust::CaPem(pool.ca_pem().to_owned()),
+        identity: None,
+    };
     let client = Client::connect(&target, None).await.unwrap();
     client.register("alice", "correct horse battery", "alice@example.org").await.unwrap();
     let session = client.login("alice", "correct horse battery").await.unwrap();
@@ -55,7 +61,14 @@ async fn user(pool: &PoolHandle) -> Client {
 }
 
 fn task(command: &str) -> SubmitTaskRequest {
-    SubmitTaskRequest { task_name: "t".into(), docker_image: "image".into(), command: command.into(), max_runtime: 60, required_memory: 64, ..SubmitTaskRequest::default() }
+    SubmitTaskRequest {
+        task_name: "t".into(),
+        docker_image: "image".into(),
+        command: command.into(),
+        max_runtime: 60,
+        required_memory: 64,
+        ..SubmitTaskRequest::default()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -65,7 +78,10 @@ async fn tasks_run_end_to_end() {
     let worker = worker(data.path(), Some(pool.operator_join_token().await.unwrap())).await;
     let alice = user(&pool).await;
     let input = alice.upload(vec![b'x'; 100_000], |_, _| ()).await.unwrap();
-    let with_input = SubmitTaskRequest { inputs: vec![InputFile { path: "in.txt".into(), digest: input.digest.to_string() }], ..task("cat in.txt") };
+    let with_input = SubmitTaskRequest {
+        inputs: vec![InputFile { path: "in.txt".into(), digest: input.digest.to_string() }],
+        ..task("cat in.txt")
+    };
     let cases = [
         (task("echo hello"), TaskState::Completed, "hello\n".to_owned()),
         (task("exit 3"), TaskState::Failed, String::new()),

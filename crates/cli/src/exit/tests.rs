@@ -45,6 +45,20 @@ fn every_fault_on_the_way_has_its_number() {
 
 #[test]
 fn the_numbers_are_the_documented_ones() {
-    let all = [Exit::Ok, Exit::Failure, Exit::Usage, Exit::NotFound, Exit::Login, Exit::Forbidden, Exit::InsufficientCpt, Exit::Conflict, Exit::TimedOut, Exit::Unreachable, Exit::Platform, Exit::Interrupted, Exit::Task(42)];
+    let all = [
+        Exit::Ok,
+        Exit::Failure,
+        Exit::Usage,
+        Exit::NotFound,
+        Exit::Login,
+        Exit::Forbidden,
+        Exit::InsufficientCpt,
+        Exit::Conflict,
+        Exit::TimedOut,
+        Exit::Unreachable,
+        Exit::Platform,
+        Exit::Interrupted,
+        Exit::Task(42),
+    ];
     assert_eq!(all.map(Exit::number), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 125, 130, 42]);
 }

@@ -2,7 +2,11 @@ use super::*;
 
 #[test]
 fn a_refusal_tells_what_fix_and_code() {
-    let error = ClientError::Rejected { code: "E_INSUFFICIENT_CPT".into(), field: String::new(), message: "the task may cost 200.00 CPT, and 150.00 CPT are there".into() };
+    let error = ClientError::Rejected {
+        code: "E_INSUFFICIENT_CPT".into(),
+        field: String::new(),
+        message: "the task may cost 200.00 CPT, and 150.00 CPT are there".into(),
+    };
     insta::assert_snapshot!(Failure::from(error).human(), @"
     error: the task may cost 200.00 CPT, and 150.00 CPT are there
       fix: ask for less (--timeout, --cpus, --memory, --gpus set the price cap), or earn with `hivemind worker`
@@ -12,7 +16,11 @@ fn a_refusal_tells_what_fix_and_code() {
 
 #[test]
 fn programs_get_the_same_as_json() {
-    let error = ClientError::Rejected { code: "E_INVALID".into(), field: "priority".into(), message: "priority: 11 is outside 1 to 10".into() };
+    let error = ClientError::Rejected {
+        code: "E_INVALID".into(),
+        field: "priority".into(),
+        message: "priority: 11 is outside 1 to 10".into(),
+    };
     insta::assert_snapshot!(Failure::from(error).json().to_string(), @r#"{"code":"E_INVALID","exit_code":2,"field":"priority","fix":"","message":"priority: 11 is outside 1 to 10","schema":"hivemind.error/1"}"#);
 }
 

@@ -14,7 +14,9 @@ fn tree() -> tempfile::TempDir {
 
 fn dests(dir: &tempfile::TempDir, args: &[&str]) -> Result<Vec<(String, Way)>, String> {
     let args: Vec<String> = args.iter().map(|arg| format!("{}/{arg}", dir.path().display())).collect();
-    gather(&args).map(|found| found.into_iter().map(|input| (input.dest, input.way)).collect()).map_err(|failure| failure.what)
+    gather(&args)
+        .map(|found| found.into_iter().map(|input| (input.dest, input.way)).collect())
+        .map_err(|failure| failure.what)
 }
 
 #[test]

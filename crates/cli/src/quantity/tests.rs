@@ -2,7 +2,9 @@ use super::*;
 
 #[test]
 fn sizes_are_read_or_refused() {
-    for (text, bytes) in [("512m", 512 << 20), ("2g", 2 << 30), ("2GiB", 2 << 30), ("64kb", 64 << 10), ("100b", 100), ("1T", 1 << 40)] {
+    for (text, bytes) in
+        [("512m", 512 << 20), ("2g", 2 << 30), ("2GiB", 2 << 30), ("64kb", 64 << 10), ("100b", 100), ("1T", 1 << 40)]
+    {
         assert_eq!(parse_size(text), Ok(Bytes(bytes)), "{text}");
     }
     for (text, part) in [
@@ -22,7 +24,14 @@ fn sizes_are_read_or_refused() {
 
 #[test]
 fn spans_are_read_or_refused() {
-    for (text, millis) in [("90s", 90_000), ("2h", 7_200_000), ("1h30m", 5_400_000), ("3d", 259_200_000), ("500ms", 500), ("1m1ms", 60_001)] {
+    for (text, millis) in [
+        ("90s", 90_000),
+        ("2h", 7_200_000),
+        ("1h30m", 5_400_000),
+        ("3d", 259_200_000),
+        ("500ms", 500),
+        ("1m1ms", 60_001),
+    ] {
         assert_eq!(parse_span(text), Ok(Duration::from_millis(millis)), "{text}");
     }
     for (text, part) in [
@@ -46,7 +55,14 @@ fn spans_are_read_or_refused() {
 fn parts_of_a_core_are_refused() {
     assert_eq!(parse_cores("2"), Ok(2));
     assert_eq!(parse_cores("2.0"), Ok(2));
-    for (text, part) in [("1.5", "parts of a core"), ("0", "at least 1"), ("0.5", "parts of a core"), ("-1", "whole number"), ("1.x", "whole number"), ("", "whole number")] {
+    for (text, part) in [
+        ("1.5", "parts of a core"),
+        ("0", "at least 1"),
+        ("0.5", "parts of a core"),
+        ("-1", "whole number"),
+        ("1.x", "whole number"),
+        ("", "whole number"),
+    ] {
         let refusal = parse_cores(text).expect_err(text);
         assert!(refusal.contains(part), "{text}: {refusal}");
     }
@@ -57,14 +73,26 @@ fn money_is_read_exactly_or_refused() {
     for (text, micro) in [("12", 12_000_000), ("0.25", 250_000), ("0.000001", 1), ("7.10", 7_100_000)] {
         assert_eq!(parse_cpt(text), Ok(Cpt::from_micro(micro)), "{text}");
     }
-    for text in ["0", "-1", "1e3", "0.0000001", "", ".", "1.", ".5", "1 000", "99999999999999999999", "9999999999999", "+1"] {
+    for text in
+        ["0", "-1", "1e3", "0.0000001", "", ".", "1.", ".5", "1 000", "99999999999999999999", "9999999999999", "+1"]
+    {
         assert!(parse_cpt(text).is_err(), "{text}");
     }
 }
 
 #[test]
 fn spans_and_ages_print_for_people() {
-    for (millis, text) in [(0, "0s"), (420, "420ms"), (3_299, "3.2s"), (12_000, "12s"), (12_300, "12s"), (200_000, "3m 20s"), (7_500_000, "2h 5m"), (7_200_000, "2h"), (273_600_000, "3d 4h")] {
+    for (millis, text) in [
+        (0, "0s"),
+        (420, "420ms"),
+        (3_299, "3.2s"),
+        (12_000, "12s"),
+        (12_300, "12s"),
+        (200_000, "3m 20s"),
+        (7_500_000, "2h 5m"),
+        (7_200_000, "2h"),
+        (273_600_000, "3d 4h"),
+    ] {
         assert_eq!(show_span(Millis(millis)), text);
     }
     assert_eq!(show_age(Timestamp(0), Timestamp(7_500_000)), "2h");

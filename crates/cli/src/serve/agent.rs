@@ -28,13 +28,26 @@ impl Agent {
     ///
     /// # Errors
     /// The offer is more than there is, the pool does not take the worker, or no process starts.
-    pub(super) async fn start(data: &Path, args: &OfferArgs, join: Option<String>, server: Option<String>, runtime: Arc<dyn Runtime>) -> Done<Self> {
+    pub(super) async fn start(
+        data: &Path,
+        args: &OfferArgs,
+        join: Option<String>,
+        server: Option<String>,
+        runtime: Arc<dyn Runtime>,
+    ) -> Done<Self> {
         let offer = machine::offer(args, data)?;
         let reaper = match args.runtime {
             RuntimeKind::Fake => None,
             RuntimeKind::Docker => Some(helper(data)?),
         };
-        let config = WorkerConfig { data: data.to_owned(), join, server, name: args.name.clone(), offer, runtime: runtime.clone() };
+        let config = WorkerConfig {
+            data: data.to_owned(),
+            join,
+            server,
+            name: args.name.clone(),
+            offer,
+            runtime: runtime.clone(),
+        };
         match hivemind_worker::start(config).await {
             Ok(worker) => Ok(Self { worker, runtime, reaper }),
             Err(error) => {
@@ -52,7 +65,10 @@ impl Agent {
     pub(super) async fn stop(self) -> Done<()> {
         let Self { worker, runtime, reaper } = self;
         worker.stop().await.map_err(|error| failed("the worker did not stop cleanly", &error))?;
-        let left = runtime.sweep().await.map_err(|why| Failure::new(Exit::Failure, "E_RUNTIME", format!("containers may be left: {why}")))?;
+        let left = runtime
+            .sweep()
+            .await
+            .map_err(|why| Failure::new(Exit::Failure, "E_RUNTIME", format!("containers may be left: {why}")))?;
         if left > 0 {
             tracing::info!(left, "removed containers that were left");
         }
@@ -62,7 +78,8 @@ impl Agent {
 }
 
 fn helper(data: &Path) -> Done<Reaper> {
-    let cannot = |error: std::io::Error| Failure::io("the helper that cleans up after a kill cannot be started", &error);
+    let cannot =
+        |error: std::io::Error| Failure::io("the helper that cleans up after a kill cannot be started", &error);
     let config = machine::docker_config(data)?;
     let exe = std::env::current_exe().map_err(cannot)?;
     spawn_reaper(&exe, ["worker-reaper", &config.instance]).map_err(cannot)

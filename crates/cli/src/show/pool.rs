@@ -102,7 +102,11 @@ impl Document for Nodes {
         let mut rows = Rows::new(look, &COLUMNS);
         for node in &self.nodes {
             let mib = |count: i64| Bytes::from_mib(u64::try_from(count).unwrap_or(0)).to_string();
-            let seen = if node.seen_at_unix_ms == 0 { "never".into() } else { format!("{} ago", look.age(node.seen_at_unix_ms)) };
+            let seen = if node.seen_at_unix_ms == 0 {
+                "never".into()
+            } else {
+                format!("{} ago", look.age(node.seen_at_unix_ms))
+            };
             rows.add(&[
                 node.node.clone(),
                 node.owner.clone(),
@@ -247,7 +251,12 @@ impl From<Vec<Check>> for Checks {
             Verdict::Weak => "weak",
             Verdict::Bad => "bad",
         };
-        let one = |check: Check| Checked { check: check.name, verdict: word(check.verdict), detail: check.detail, fix: check.fix };
+        let one = |check: Check| Checked {
+            check: check.name,
+            verdict: word(check.verdict),
+            detail: check.detail,
+            fix: check.fix,
+        };
         Self { ok, checks: checks.into_iter().map(one).collect() }
     }
 }

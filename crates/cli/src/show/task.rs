@@ -91,7 +91,12 @@ impl TaskDetail {
     pub fn of(answer: TaskStatusResponse) -> Option<Self> {
         let task = Task::from(answer.task?);
         let fix = advice(&task);
-        Some(Self { fix, task, progress_percent: answer.progress, attempts_detail: answer.attempts.into_iter().map(Attempt::from).collect() })
+        Some(Self {
+            fix,
+            task,
+            progress_percent: answer.progress,
+            attempts_detail: answer.attempts.into_iter().map(Attempt::from).collect(),
+        })
     }
 }
 
@@ -101,9 +106,15 @@ pub fn advice(task: &Task) -> Option<String> {
     let (code, _) = task.error.as_deref()?.split_once(':')?;
     let text = match code {
         "E_OUT_OF_MEMORY" => format!("submit it again with --memory {}m", task.memory_mib.saturating_mul(2)),
-        "E_TIMED_OUT" => format!("submit it again with --timeout {}s, or split it", task.max_runtime_s.saturating_mul(2)),
-        "E_BAD_IMAGE" => "check the image's name and tag; a private image cannot be pulled by other people's machines".into(),
-        "E_CANNOT_START" => "check that the program is in the image and may be executed; words after the image are the command".into(),
+        "E_TIMED_OUT" => {
+            format!("submit it again with --timeout {}s, or split it", task.max_runtime_s.saturating_mul(2))
+        }
+        "E_BAD_IMAGE" => {
+            "check the image's name and tag; a private image cannot be pulled by other people's machines".into()
+        }
+        "E_CANNOT_START" => {
+            "check that the program is in the image and may be executed; words after the image are the command".into()
+        }
         "E_EXIT" => format!("`hivemind logs {}` shows what it wrote", task.task),
         "E_INFRASTRUCTURE" => "nothing was paid; submit it again".into(),
         _ => return None,
@@ -133,7 +144,8 @@ impl TaskDetail {
             span(task.max_runtime_s.saturating_mul(1000)),
         );
         let open = task.ended_at.is_none();
-        let progress = if open && self.progress_percent > 0 { format!(" ({} %)", self.progress_percent) } else { String::new() };
+        let progress =
+            if open && self.progress_percent > 0 { format!(" ({} %)", self.progress_percent) } else { String::new() };
         pairs(&[
             ("task", task.task.clone()),
             ("name", task.name.clone()),
@@ -176,7 +188,16 @@ impl TaskDetail {
             };
             let cost = if ended { Cpt::from_micro(attempt.cost.micro).to_string() } else { "-".into() };
             let memory = if attempt.peak_memory_bytes > 0 { bytes(attempt.peak_memory_bytes) } else { "-".into() };
-            rows.add(&[attempt.attempt.clone(), attempt.node.clone(), attempt.state.clone(), span(attempt.wall_ms), span(attempt.cpu_ms), memory, cost, outcome]);
+            rows.add(&[
+                attempt.attempt.clone(),
+                attempt.node.clone(),
+                attempt.state.clone(),
+                span(attempt.wall_ms),
+                span(attempt.cpu_ms),
+                memory,
+                cost,
+                outcome,
+            ]);
         }
         rows.finish()
     }

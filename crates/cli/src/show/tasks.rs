@@ -138,7 +138,15 @@ impl Document for Tasks {
         for task in &self.tasks {
             let node = task.node.clone().unwrap_or_else(|| "-".into());
             let name = if task.name.is_empty() { "-".to_owned() } else { shortened(&task.name, 40) };
-            rows.add(&[task.task.clone(), name, task.state.clone(), node, task.time(), task.money(), look.age(task.submitted_at_unix_ms)]);
+            rows.add(&[
+                task.task.clone(),
+                name,
+                task.state.clone(),
+                node,
+                task.time(),
+                task.money(),
+                look.age(task.submitted_at_unix_ms),
+            ]);
         }
         rows.finish()
     }

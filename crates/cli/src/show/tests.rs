@@ -75,7 +75,14 @@ fn done() -> TaskSummary {
 }
 
 fn waiting() -> TaskSummary {
-    TaskSummary { task_id: "task_13".into(), task_name: "evil\u{1b}[31m\nname".into(), status: "pending".into(), submitted_at_unix_ms: 9_940_000, price_cap_micro: 1, ..TaskSummary::default() }
+    TaskSummary {
+        task_id: "task_13".into(),
+        task_name: "evil\u{1b}[31m\nname".into(),
+        status: "pending".into(),
+        submitted_at_unix_ms: 9_940_000,
+        price_cap_micro: 1,
+        ..TaskSummary::default()
+    }
 }
 
 #[test]
@@ -102,7 +109,13 @@ fn an_empty_list_keeps_its_header() {
 
 #[test]
 fn a_failed_task_tells_what_to_do() {
-    let task = TaskSummary { status: "failed".into(), error_message: "E_OUT_OF_MEMORY: the task used more memory than required_memory; ask for more".into(), exit_code: None, has_output: false, ..done() };
+    let task = TaskSummary {
+        status: "failed".into(),
+        error_message: "E_OUT_OF_MEMORY: the task used more memory than required_memory; ask for more".into(),
+        exit_code: None,
+        has_output: false,
+        ..done()
+    };
     let attempt = AttemptSummary {
         attempt_id: "att_12.0.1".into(),
         node: "lab-1".into(),
@@ -115,7 +128,14 @@ fn a_failed_task_tells_what_to_do() {
         peak_memory_bytes: 512 << 20,
         ..AttemptSummary::default()
     };
-    let detail = TaskDetail::of(TaskStatusResponse { success: true, status: "failed".into(), task: Some(task), attempts: vec![attempt], ..TaskStatusResponse::default() }).unwrap();
+    let detail = TaskDetail::of(TaskStatusResponse {
+        success: true,
+        status: "failed".into(),
+        task: Some(task),
+        attempts: vec![attempt],
+        ..TaskStatusResponse::default()
+    })
+    .unwrap();
     insta::assert_snapshot!(shown(Mode::Human, &detail), @"
     task       task_12
     name       render
@@ -136,12 +156,23 @@ fn a_failed_task_tells_what_to_do() {
     att_12.0.1   lab-1   ended    12s    3s   512 MiB   0.0075 CPT   E_OUT_OF_MEMORY: too much
     ");
     let json: serde_json::Value = serde_json::from_str(&shown(Mode::Json, &detail)).unwrap();
-    assert_eq!((json["schema"].as_str(), json["fix"].as_str()), (Some("hivemind.task/1"), Some("submit it again with --memory 1024m")));
+    assert_eq!(
+        (json["schema"].as_str(), json["fix"].as_str()),
+        (Some("hivemind.task/1"), Some("submit it again with --memory 1024m"))
+    );
 }
 
 #[test]
 fn the_books_tell_their_verdict_first() {
-    let audit = Audit::from(AuditResponse { balanced: true, entries: 3, accounts: 2, supply_micro: 1_000_000_000_000_000_000, held_micro: 5, treasury_micro: 7, ..AuditResponse::default() });
+    let audit = Audit::from(AuditResponse {
+        balanced: true,
+        entries: 3,
+        accounts: 2,
+        supply_micro: 1_000_000_000_000_000_000,
+        held_micro: 5,
+        treasury_micro: 7,
+        ..AuditResponse::default()
+    });
     insta::assert_snapshot!(shown(Mode::Human, &audit), @"
     ledger: balanced
     entries   3
@@ -150,14 +181,26 @@ fn the_books_tell_their_verdict_first() {
     held      0.000005 CPT
     treasury  0.000007 CPT
     ");
-    let wrong = Audit::from(AuditResponse { balanced: false, finding: "entry 7 does not balance".into(), ..AuditResponse::default() });
+    let wrong = Audit::from(AuditResponse {
+        balanced: false,
+        finding: "entry 7 does not balance".into(),
+        ..AuditResponse::default()
+    });
     assert_eq!(shown(Mode::Quiet, &wrong), "ledger: NOT balanced: entry 7 does not balance\n");
 }
 
 #[test]
 fn checks_tell_the_fix_under_the_finding() {
-    let check = |name: &str, verdict, detail: &str, fix: &str| Check { name: name.into(), verdict, detail: detail.into(), fix: fix.into() };
-    let checks = Checks::from(vec![check("disk space", Verdict::Good, "9 GiB free", ""), check("pool", Verdict::Bad, "does not answer", "hivemind up")]);
+    let check = |name: &str, verdict, detail: &str, fix: &str| Check {
+        name: name.into(),
+        verdict,
+        detail: detail.into(),
+        fix: fix.into(),
+    };
+    let checks = Checks::from(vec![
+        check("disk space", Verdict::Good, "9 GiB free", ""),
+        check("pool", Verdict::Bad, "does not answer", "hivemind up"),
+    ]);
     assert!(!checks.ok);
     insta::assert_snapshot!(shown(Mode::Human, &checks), @"
     CHECK              FOUND
@@ -173,7 +216,10 @@ fn a_word_stands_alone() {
     let word = Word::new("task", "task_7").with("price_cap", serde_json::json!({"micro": 5}));
     assert_eq!(shown(Mode::Human, &word), "task_7\n");
     assert_eq!(shown(Mode::Quiet, &word), "task_7\n");
-    assert_eq!(shown(Mode::Json, &word), "{\"price_cap\":{\"micro\":5},\"schema\":\"hivemind.result/1\",\"task\":\"task_7\"}\n");
+    assert_eq!(
+        shown(Mode::Json, &word),
+        "{\"price_cap\":{\"micro\":5},\"schema\":\"hivemind.result/1\",\"task\":\"task_7\"}\n"
+    );
 }
 
 #[test]
@@ -182,7 +228,10 @@ fn errors_follow_the_face() {
     for (mode, wanted) in [
         (Mode::Human, "error: nobody is logged in\n  fix: hivemind login USERNAME\n  code: E_LOGIN (exit 4)\n"),
         (Mode::Quiet, "error: nobody is logged in\n  fix: hivemind login USERNAME\n  code: E_LOGIN (exit 4)\n"),
-        (Mode::Json, "{\"code\":\"E_LOGIN\",\"exit_code\":4,\"field\":\"\",\"fix\":\"hivemind login USERNAME\",\"message\":\"nobody is logged in\",\"schema\":\"hivemind.error/1\"}\n"),
+        (
+            Mode::Json,
+            "{\"code\":\"E_LOGIN\",\"exit_code\":4,\"field\":\"\",\"fix\":\"hivemind login USERNAME\",\"message\":\"nobody is logged in\",\"schema\":\"hivemind.error/1\"}\n",
+        ),
     ] {
         let (out, err) = (Shared::default(), Shared::default());
         Face::new(mode, look(), Box::new(out.clone()), Box::new(err.clone())).fail(&failure);

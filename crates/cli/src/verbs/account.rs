@@ -25,12 +25,16 @@ pub async fn register(ctx: &mut Context, args: &RegisterArgs) -> Done {
     let password = password(args.password.password_file.as_deref(), Ask::Twice)?;
     client.register(&args.username, &password, &email).await?;
     if args.no_login {
-        let said = Said::new(format!("registered {}", args.username), json!({"username": args.username, "logged_in": false}));
+        let said =
+            Said::new(format!("registered {}", args.username), json!({"username": args.username, "logged_in": false}));
         ctx.face.show(&said)?;
         return Ok(Exit::Ok);
     }
     log_in(&route, &args.username, &password).await?;
-    let said = Said::new(format!("registered {} and logged in", args.username), json!({"username": args.username, "logged_in": true}));
+    let said = Said::new(
+        format!("registered {} and logged in", args.username),
+        json!({"username": args.username, "logged_in": true}),
+    );
     ctx.face.show(&said)?;
     Ok(Exit::Ok)
 }

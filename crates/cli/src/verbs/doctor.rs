@@ -63,7 +63,9 @@ fn folder(data: &Path) -> Vec<Check> {
     let write = match written {
         Ok(_) if there == data => good("data folder", format!("{} can be written to", data.display())),
         Ok(_) => good("data folder", format!("{} will be made when it is needed", data.display())),
-        Err(error) => check("data folder", Verdict::Bad, format!("{} cannot be written to: {error}", there.display()), elsewhere),
+        Err(error) => {
+            check("data folder", Verdict::Bad, format!("{} cannot be written to: {error}", there.display()), elsewhere)
+        }
     };
     vec![write, space(there)]
 }
@@ -139,8 +141,16 @@ async fn pool(route: Done<Route>) -> Vec<Check> {
 async fn of_user(client: &Client) -> Vec<Check> {
     let mut checks = Vec::new();
     match client.info().await {
-        Ok(info) if info.nodes_online > 0 => checks.push(good("nodes online", format!("{}; {} tasks wait, {} run", info.nodes_online, info.tasks_pending, info.tasks_running))),
-        Ok(_) => checks.push(check("nodes online", Verdict::Weak, "none: tasks wait", "on a machine with Docker: hivemind worker --join TOKEN, with a token of `hivemind nodes join-token`")),
+        Ok(info) if info.nodes_online > 0 => checks.push(good(
+            "nodes online",
+            format!("{}; {} tasks wait, {} run", info.nodes_online, info.tasks_pending, info.tasks_running),
+        )),
+        Ok(_) => checks.push(check(
+            "nodes online",
+            Verdict::Weak,
+            "none: tasks wait",
+            "on a machine with Docker: hivemind worker --join TOKEN, with a token of `hivemind nodes join-token`",
+        )),
         Err(error) => checks.push(bad("nodes online", &error.into())),
     }
     match client.nodes(Whose::Mine).await {
@@ -179,7 +189,11 @@ mod tests {
 
     #[test]
     fn clocks_are_compared_by_the_newest_word_of_an_online_node() {
-        let node = |state: &str, seen: i64| NodeSummary { state: state.into(), seen_at_unix_ms: seen, ..NodeSummary::default() };
+        let node = |state: &str, seen: i64| NodeSummary {
+            state: state.into(),
+            seen_at_unix_ms: seen,
+            ..NodeSummary::default()
+        };
         let verdict = |nodes: &[NodeSummary]| skew(nodes, Timestamp(100_000)).map(|check| check.verdict);
         assert_eq!(verdict(&[node("offline", 1)]), None);
         assert_eq!(verdict(&[node("online", 99_000), node("online", 1)]), Some(Verdict::Good));

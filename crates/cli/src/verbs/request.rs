@@ -19,7 +19,12 @@ use std::time::Duration;
 ///
 /// # Errors
 /// An input cannot be used, or an upload fails.
-pub async fn build(client: &Client, options: &TaskOptions, program: &Program, face: &mut Face) -> Done<SubmitTaskRequest> {
+pub async fn build(
+    client: &Client,
+    options: &TaskOptions,
+    program: &Program,
+    face: &mut Face,
+) -> Done<SubmitTaskRequest> {
     let inputs = gather(&options.input)?;
     let mut request = plain(options, program)?;
     for input in &inputs {
@@ -36,9 +41,11 @@ pub async fn build(client: &Client, options: &TaskOptions, program: &Program, fa
 }
 
 fn inline(input: &Input) -> Done<String> {
-    let content = std::fs::read(&input.source).map_err(|error| Failure::io(format!("--input: {} cannot be read", input.source.display()), &error))?;
+    let content = std::fs::read(&input.source)
+        .map_err(|error| Failure::io(format!("--input: {} cannot be read", input.source.display()), &error))?;
     if content.len() as u64 != input.bytes {
-        return Err(Failure::usage(format!("--input: {} is being changed by somebody", input.source.display())).fix("try again when it has settled"));
+        return Err(Failure::usage(format!("--input: {} is being changed by somebody", input.source.display()))
+            .fix("try again when it has settled"));
     }
     Ok(format!("{}={}", input.dest, STANDARD.encode(content)))
 }
@@ -67,7 +74,8 @@ fn whole(name: &str, value: Option<u32>) -> Done<i32> {
 /// Whole MiB, rounded up: the task gets what it asked for, or a little more.
 fn mib(name: &str, size: Option<Bytes>) -> Done<i64> {
     let bytes = size.map_or(0, |size| size.0);
-    i64::try_from(bytes.div_ceil(1 << 20)).map_err(|_| Failure::usage(format!("{name}: that is more than any machine has")))
+    i64::try_from(bytes.div_ceil(1 << 20))
+        .map_err(|_| Failure::usage(format!("{name}: that is more than any machine has")))
 }
 
 fn seconds(span: Option<Duration>) -> Done<i64> {
@@ -86,7 +94,10 @@ mod tests {
     fn what_is_not_said_is_left_to_the_pool() {
         let program = Program { image: "bb:1".into(), command: vec!["sh".into(), "-c".into(), "a b".into()] };
         let request = plain(&TaskOptions::default(), &program).unwrap();
-        assert_eq!((request.required_memory, request.required_cpu_cores, request.max_runtime, request.priority), (0, 0, 0, 0));
+        assert_eq!(
+            (request.required_memory, request.required_cpu_cores, request.max_runtime, request.priority),
+            (0, 0, 0, 0)
+        );
         assert_eq!(request.argv, ["sh", "-c", "a b"]);
         assert_eq!(request.command, "");
         assert!(!request.request_id.is_empty());
@@ -94,9 +105,18 @@ mod tests {
 
     #[test]
     fn amounts_are_given_in_the_units_of_the_api() {
-        let options = TaskOptions { memory: Some(Bytes((1 << 20) + 1)), disk: Some(Bytes::from_gib(2)), timeout: Some(Duration::from_secs(90)), gpus: Some(1), ..TaskOptions::default() };
+        let options = TaskOptions {
+            memory: Some(Bytes((1 << 20) + 1)),
+            disk: Some(Bytes::from_gib(2)),
+            timeout: Some(Duration::from_secs(90)),
+            gpus: Some(1),
+            ..TaskOptions::default()
+        };
         let request = plain(&options, &Program::default()).unwrap();
-        assert_eq!((request.required_memory, request.required_disk_mb, request.max_runtime, request.required_gpus), (2, 2048, 90, 1));
+        assert_eq!(
+            (request.required_memory, request.required_disk_mb, request.max_runtime, request.required_gpus),
+            (2, 2048, 90, 1)
+        );
         let uneven = TaskOptions { timeout: Some(Duration::from_millis(1500)), ..TaskOptions::default() };
         assert!(plain(&uneven, &Program::default()).is_err());
     }

@@ -45,7 +45,11 @@ pub async fn run(ctx: &mut Context, args: &RunArgs) -> Done {
     }
     let attendance = Attendance::new(&client, task, &mut ctx.face);
     let lost = |failure: Failure| {
-        let fix = if failure.fix.is_empty() { format!("the task may go on: `hivemind logs -f {task}`") } else { format!("{}; the task may go on: `hivemind logs -f {task}`", failure.fix) };
+        let fix = if failure.fix.is_empty() {
+            format!("the task may go on: `hivemind logs -f {task}`")
+        } else {
+            format!("{}; the task may go on: `hivemind logs -f {task}`", failure.fix)
+        };
         failure.fix(fix).exit(Exit::Platform)
     };
     let answer = match attendance.attend(&mut interrupts).await.map_err(lost)? {
@@ -55,7 +59,10 @@ pub async fn run(ctx: &mut Context, args: &RunArgs) -> Done {
     if let Some(dir) = &args.output {
         let has_output = answer.task.as_ref().is_some_and(|task| task.has_output);
         match has_output {
-            true => fetch::into(&client, task, dir, &mut ctx.face).await.map(|_| ()).map_err(|failure| failure.exit(Exit::Platform))?,
+            true => fetch::into(&client, task, dir, &mut ctx.face)
+                .await
+                .map(|_| ())
+                .map_err(|failure| failure.exit(Exit::Platform))?,
             false => ctx.face.warn("the task left nothing under /task/output"),
         }
     }

@@ -45,7 +45,8 @@ pub async fn wait(ctx: &mut Context, args: &WaitArgs) -> Done {
     let states = match args.timeout {
         None => all.await?,
         Some(limit) => tokio::time::timeout(limit, all).await.map_err(|_| {
-            Failure::new(Exit::TimedOut, "E_WAIT_TIMED_OUT", "not all tasks have ended in the time given; they go on").fix("wait again, with a longer --timeout")
+            Failure::new(Exit::TimedOut, "E_WAIT_TIMED_OUT", "not all tasks have ended in the time given; they go on")
+                .fix("wait again, with a longer --timeout")
         })??,
     };
     let mut tasks = Vec::with_capacity(ids.len());
@@ -63,7 +64,9 @@ pub async fn wait(ctx: &mut Context, args: &WaitArgs) -> Done {
 /// It does not exist, or the pool does not answer.
 pub async fn status(ctx: &mut Context, task: &str) -> Done {
     let answer = ctx.user().await?.status(task_id(task)?).await?;
-    let detail = TaskDetail::of(answer).ok_or_else(|| Failure::new(Exit::Failure, "E_PROTOCOL", "the pool's answer has no task in it; it is older than this program"))?;
+    let detail = TaskDetail::of(answer).ok_or_else(|| {
+        Failure::new(Exit::Failure, "E_PROTOCOL", "the pool's answer has no task in it; it is older than this program")
+    })?;
     ctx.face.show(&detail)?;
     Ok(Exit::Ok)
 }
@@ -75,7 +78,10 @@ pub async fn status(ctx: &mut Context, task: &str) -> Done {
 pub async fn ps(ctx: &mut Context, args: &PsArgs) -> Done {
     let client = ctx.user().await?;
     let wanted = |open: bool| {
-        let states = TaskState::ALL.into_iter().filter(|state| state.is_terminal() != open).map(|state| state.as_str().to_owned());
+        let states = TaskState::ALL
+            .into_iter()
+            .filter(|state| state.is_terminal() != open)
+            .map(|state| state.as_str().to_owned());
         states.filter(|word| args.state.is_empty() || args.state.contains(word)).collect::<Vec<_>>()
     };
     let mut tasks = Tasks::default();
@@ -84,7 +90,12 @@ pub async fn ps(ctx: &mut Context, args: &PsArgs) -> Done {
             tasks.more |= collect(&client, states, whole, &mut tasks.tasks).await?;
         }
     }
-    tasks.tasks.sort_by_key(|task| (std::cmp::Reverse(task.submitted_at_unix_ms), std::cmp::Reverse(task.task.parse::<hivemind_model::TaskId>().ok())));
+    tasks.tasks.sort_by_key(|task| {
+        (
+            std::cmp::Reverse(task.submitted_at_unix_ms),
+            std::cmp::Reverse(task.task.parse::<hivemind_model::TaskId>().ok()),
+        )
+    });
     ctx.face.show(&tasks)?;
     if tasks.more {
         ctx.face.say("there are older ones: `hivemind ps --all`");
@@ -97,7 +108,9 @@ async fn collect(client: &Client, status: Vec<String>, whole: bool, into: &mut V
     let page_size = if whole { PAGE } else { RECENT };
     let mut page_token = String::new();
     loop {
-        let page = client.list(ListTasksRequest { status: status.clone(), page_size, page_token, ..ListTasksRequest::default() }).await?;
+        let page = client
+            .list(ListTasksRequest { status: status.clone(), page_size, page_token, ..ListTasksRequest::default() })
+            .await?;
         into.extend(page.tasks.into_iter().map(Task::from));
         page_token = page.next_page_token;
         if page_token.is_empty() || !whole {

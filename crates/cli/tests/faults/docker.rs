@@ -58,7 +58,10 @@ async fn docker_containers_of_a_killed_worker_end_and_run_elsewhere() -> anyhow:
     let owner = stage.owner.clone();
     stage.scene.start_worker(&owner, "lab-2").await?;
     stage.scene.kill_worker("lab-1")?;
-    wait::until("the killed worker's container is gone", || async { docker.inspect_container(&first, None).await.is_err().then_some(()) }).await;
+    wait::until("the killed worker's container is gone", || async {
+        docker.inspect_container(&first, None).await.is_err().then_some(())
+    })
+    .await;
     let second = container(&docker, &stage, task).await;
     assert_ne!(second, first);
     touch(&docker, &second, "/task/go").await?;
@@ -91,7 +94,8 @@ async fn docker_container_killed_from_outside_runs_again() -> anyhow::Result<()>
 async fn touch(docker: &Docker, container: &str, path: &str) -> anyhow::Result<()> {
     use bollard::exec::{CreateExecOptions, StartExecResults};
     use futures::StreamExt;
-    let options = CreateExecOptions { cmd: Some(vec!["touch", path]), attach_stdout: Some(true), ..CreateExecOptions::default() };
+    let options =
+        CreateExecOptions { cmd: Some(vec!["touch", path]), attach_stdout: Some(true), ..CreateExecOptions::default() };
     let exec = docker.create_exec(container, options).await?;
     if let StartExecResults::Attached { mut output, .. } = docker.start_exec(&exec.id, None).await? {
         while let Some(part) = output.next().await {

@@ -63,7 +63,8 @@ impl Stage {
         for task in tasks {
             let status = self.requester.status(*task).await?;
             let summary = status.task.clone().unwrap_or_default();
-            let paid: Vec<i64> = status.attempts.iter().map(|attempt| attempt.cost_micro).filter(|paid| *paid > 0).collect();
+            let paid: Vec<i64> =
+                status.attempts.iter().map(|attempt| attempt.cost_micro).filter(|paid| *paid > 0).collect();
             assert!(paid.len() <= 1, "{task} was paid {} times: {:?}", paid.len(), status.attempts);
             assert_eq!(paid.iter().sum::<i64>(), summary.cost_micro, "{task}");
             assert!(summary.cost_micro <= summary.price_cap_micro, "{task} cost more than its cap");

@@ -4,7 +4,7 @@
 
 mod program;
 
-use program::{User, Up, eventually};
+use program::{Up, User, eventually};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::fs;
@@ -23,7 +23,10 @@ fn a_session_from_registration_to_the_books() {
 
     let input = up.path("input.txt");
     fs::write(&input, "from a file\n").unwrap();
-    assert_eq!(ann.ok(&["run", "--input", &format!("{}:in/x.txt", input.display()), "bb:1", "cat", "in/x.txt"]), "from a file\n");
+    assert_eq!(
+        ann.ok(&["run", "--input", &format!("{}:in/x.txt", input.display()), "bb:1", "cat", "in/x.txt"]),
+        "from a file\n"
+    );
     let big = up.path("big.txt");
     fs::write(&big, "y".repeat(200_000)).unwrap();
     assert_eq!(ann.ok(&["run", "--input", big.to_str().unwrap(), "bb:1", "cat", "big.txt"]).len(), 200_000);
@@ -42,7 +45,10 @@ fn a_detached_task(up: &Up, ann: &User) {
     assert!(task.starts_with("task_"), "{task}");
     ann.ok(&["wait", task]);
     let status: Value = serde_json::from_str(&ann.ok(&["status", task, "--json"])).unwrap();
-    assert_eq!((status["schema"].as_str(), status["state"].as_str(), status["name"].as_str()), (Some("hivemind.task/1"), Some("completed"), Some("produced")));
+    assert_eq!(
+        (status["schema"].as_str(), status["state"].as_str(), status["name"].as_str()),
+        (Some("hivemind.task/1"), Some("completed"), Some("produced"))
+    );
     assert_eq!(ann.ok(&["status", task, "-q"]), "completed\n");
     let to = up.path("fetched");
     ann.ok(&["fetch", task, "--to", to.to_str().unwrap()]);
@@ -72,9 +78,19 @@ fn money_and_books(up: &Up, ann: &User) {
     let audit = up.operator().ok(&["ledger", "audit"]);
     assert_eq!(audit.lines().next(), Some("ledger: balanced"));
     let json: Value = serde_json::from_str(&up.operator().ok(&["ledger", "audit", "--json"])).unwrap();
-    assert_eq!((json["balanced"].as_bool(), json["supply"]["micro"].as_i64()), (Some(true), Some(1_000_000_000_000_000_000)));
+    assert_eq!(
+        (json["balanced"].as_bool(), json["supply"]["micro"].as_i64()),
+        (Some(true), Some(1_000_000_000_000_000_000))
+    );
     let doctor: Value = serde_json::from_str(&up.operator().says(&["doctor", "--json"]).out).unwrap();
-    let verdict = |name: &str| doctor["checks"].as_array().unwrap().iter().find(|check| check["check"] == name).map(|check| check["verdict"].clone());
+    let verdict = |name: &str| {
+        doctor["checks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|check| check["check"] == name)
+            .map(|check| check["verdict"].clone())
+    };
     assert_eq!(verdict("login"), Some("ok".into()), "{doctor}");
     assert_eq!(verdict("clock"), Some("ok".into()), "{doctor}");
 }
@@ -117,7 +133,10 @@ fn every_kind_of_failure_has_its_exit_code() {
     }
     let json = ann.says(&["--json", "status", "task_999999"]);
     let error: Value = serde_json::from_str(&json.err).unwrap();
-    assert_eq!((error["schema"].as_str(), error["code"].as_str(), error["exit_code"].as_i64()), (Some("hivemind.error/1"), Some("E_NOT_FOUND"), Some(3)));
+    assert_eq!(
+        (error["schema"].as_str(), error["code"].as_str(), error["exit_code"].as_i64()),
+        (Some("hivemind.error/1"), Some("E_NOT_FOUND"), Some(3))
+    );
 
     ann.ok(&["cancel", sleeper.trim()]);
     assert_eq!(ann.says(&["wait", sleeper.trim()]).code, 1, "a cancelled task is no success");
@@ -129,7 +148,8 @@ fn ctrl_c_cancels_the_task() {
     let ann = up.user("ann");
     ann.ok(&["register", "ann", "--email", "ann@example.org"]);
     let run = ann.spawn(&["run", "bb:1", "sleep", "600000"]);
-    let task = eventually("the task runs", || Some(ann.ok(&["ps", "-q", "--state", "running"])).filter(|ids| !ids.is_empty()));
+    let task =
+        eventually("the task runs", || Some(ann.ok(&["ps", "-q", "--state", "running"])).filter(|ids| !ids.is_empty()));
     run.signal(Signal::INT);
     assert_eq!(run.end().code, 130);
     assert_eq!(ann.ok(&["status", task.trim(), "-q"]), "cancelled\n");

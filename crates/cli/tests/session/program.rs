@@ -13,7 +13,9 @@ const DEADLINE: Duration = Duration::from_secs(60);
 fn hivemind() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hivemind"));
     // Nothing of the tester's own settings gets in.
-    for name in ["HIVEMIND_DATA", "HIVEMIND_SERVER", "HIVEMIND_CA", "HIVEMIND_TOKEN_FILE", "HIVEMIND_LOG", "HIVEMIND_JOIN"] {
+    for name in
+        ["HIVEMIND_DATA", "HIVEMIND_SERVER", "HIVEMIND_CA", "HIVEMIND_TOKEN_FILE", "HIVEMIND_LOG", "HIVEMIND_JOIN"]
+    {
         command.env_remove(name);
     }
     command
@@ -68,8 +70,30 @@ impl Up {
     /// Starts over the same data, on the same address.
     pub(crate) fn start_again(&mut self) {
         let log = std::fs::File::create(self.path("up.log")).unwrap();
-        let args = ["up", "--runtime", "fake", "--listen", &self.listen, "--cpus", "4", "--memory", "8g", "--disk", "20g", "--name", "here"];
-        let mut child = hivemind().arg("--data").arg(self.path("up")).args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let args = [
+            "up",
+            "--runtime",
+            "fake",
+            "--listen",
+            &self.listen,
+            "--cpus",
+            "4",
+            "--memory",
+            "8g",
+            "--disk",
+            "20g",
+            "--name",
+            "here",
+        ];
+        let mut child = hivemind()
+            .arg("--data")
+            .arg(self.path("up"))
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         self.server = Some(child);

@@ -3,12 +3,19 @@ use super::{client, soon, target};
 use crate::{Balance, Client, ClientError, Submitted, Target, Trust, connect};
 use hivemind_model::{Cpt, TaskId};
 use hivemind_pki::Authority;
-use hivemind_proto::v1::{RegisterResponse, SubmitTaskRequest, SubmitTaskResponse, SubmitTasksResponse, TaskStatusResponse, TransferResponse};
+use hivemind_proto::v1::{
+    RegisterResponse, SubmitTaskRequest, SubmitTaskResponse, SubmitTasksResponse, TaskStatusResponse, TransferResponse,
+};
 use std::time::Duration;
 use tonic::Status;
 
 fn accepted(task: u64) -> SubmitTaskResponse {
-    SubmitTaskResponse { success: true, task_id: TaskId(task).to_string(), message: String::new(), price_cap_micro: 625 }
+    SubmitTaskResponse {
+        success: true,
+        task_id: TaskId(task).to_string(),
+        message: String::new(),
+        price_cap_micro: 625,
+    }
 }
 
 fn refused(message: &str) -> SubmitTaskResponse {
@@ -21,16 +28,24 @@ async fn refusals_keep_their_code_and_field() {
     let client = client(&pool).await;
     pool.scripts.submit.then(vec![Ok(refused("E_INVALID: priority: 11 is outside 1 to 10"))]);
     let error = soon(client.submit(SubmitTaskRequest::default())).await.expect_err("refused");
-    assert!(matches!(&error, ClientError::Rejected { code, field, message } if code == "E_INVALID" && field == "priority" && message.starts_with("priority: 11")), "{error}");
+    assert!(
+        matches!(&error, ClientError::Rejected { code, field, message } if code == "E_INVALID" && field == "priority" && message.starts_with("priority: 11")),
+        "{error}"
+    );
     assert_eq!(error.to_string(), "E_INVALID: priority: 11 is outside 1 to 10");
 
     let error = soon(client.cancel(TaskId(9))).await.expect_err("refused");
     assert_eq!(error.code(), Some("E_NOT_FOUND"));
 
-    pool.scripts.status.then(vec![Ok(TaskStatusResponse { error_message: "E_NOT_FOUND: task_9 does not exist, or is not yours".into(), ..TaskStatusResponse::default() })]);
+    pool.scripts.status.then(vec![Ok(TaskStatusResponse {
+        error_message: "E_NOT_FOUND: task_9 does not exist, or is not yours".into(),
+        ..TaskStatusResponse::default()
+    })]);
     assert_eq!(soon(client.status(TaskId(9))).await.expect_err("refused").code(), Some("E_NOT_FOUND"));
 
-    pool.scripts.register.then(vec![Ok(RegisterResponse { success: false, message: "E_TAKEN: username: ada is in use".into() })]);
+    pool.scripts
+        .register
+        .then(vec![Ok(RegisterResponse { success: false, message: "E_TAKEN: username: ada is in use".into() })]);
     assert_eq!(soon(client.register("ada", "secret-word", "")).await.expect_err("refused").code(), Some("E_TAKEN"));
 }
 
@@ -40,7 +55,11 @@ async fn what_is_no_answer_is_told_apart() {
     let client = client(&pool).await;
     let error = soon(client.list(Default::default())).await.expect_err("not there");
     assert!(matches!(&error, ClientError::Protocol { .. }) && error.to_string().contains("older"), "{error}");
-    for said in [Ok(refused("no code at all")), Ok(SubmitTaskResponse { task_id: "node_1".into(), ..accepted(1) }), Err(Status::internal("the disk is full"))] {
+    for said in [
+        Ok(refused("no code at all")),
+        Ok(SubmitTaskResponse { task_id: "node_1".into(), ..accepted(1) }),
+        Err(Status::internal("the disk is full")),
+    ] {
         pool.scripts.submit.then(vec![said]);
         let error = soon(client.submit(SubmitTaskRequest::default())).await.expect_err("no answer");
         assert!(matches!(&error, ClientError::Protocol { .. }), "{error}");
@@ -115,7 +134,9 @@ async fn a_submission_survives_a_restart_under_one_id() {
 async fn many_submissions_have_an_answer_each() {
     let pool = Pool::start().await;
     let client = client(&pool).await;
-    pool.scripts.submits.then(vec![Ok(SubmitTasksResponse { tasks: vec![accepted(1), refused("E_BUSY: too many open tasks")] })]);
+    pool.scripts
+        .submits
+        .then(vec![Ok(SubmitTasksResponse { tasks: vec![accepted(1), refused("E_BUSY: too many open tasks")] })]);
     let own = SubmitTaskRequest { request_id: "mine".into(), ..SubmitTaskRequest::default() };
     let answers = soon(client.submit_many(vec![SubmitTaskRequest::default(), own.clone()])).await;
     assert_eq!(answers[0].as_ref().map(|submitted| submitted.task).ok(), Some(TaskId(1)));
@@ -145,7 +166,10 @@ async fn large_batches_are_split() {
 async fn money_is_exact_and_a_transfer_keeps_its_id() {
     let pool = Pool::start().await;
     let client = client(&pool).await;
-    assert_eq!(soon(client.balance()).await.expect("told"), Balance { available: Cpt::from_micro(150_250_000), held: Cpt::from_micro(7) });
+    assert_eq!(
+        soon(client.balance()).await.expect("told"),
+        Balance { available: Cpt::from_micro(150_250_000), held: Cpt::from_micro(7) }
+    );
     let done = TransferResponse { success: true, new_balance_micro: 42, ..TransferResponse::default() };
     pool.scripts.transfer.then(vec![Err(Status::unavailable("starting"))]).then(vec![Ok(done)]);
     let left = soon(client.transfer("bob", Cpt::from_micro(1_500_000), "")).await.expect("done");

@@ -87,7 +87,12 @@ async fn an_upload_tells_the_digest_and_is_repeated_as_a_whole() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("input");
     std::fs::write(&path, &whole).expect("written");
-    pool.scripts.upload.then(vec![Err(Status::unavailable("starting"))]).then(vec![Ok(())]).then(vec![Ok(())]).then(vec![Ok(())]);
+    pool.scripts
+        .upload
+        .then(vec![Err(Status::unavailable("starting"))])
+        .then(vec![Ok(())])
+        .then(vec![Ok(())])
+        .then(vec![Ok(())]);
     let mut last = (0, 0);
     let blob = soon(client.upload(path.as_path(), |done, of| last = (done, of))).await.expect("uploaded");
     assert_eq!((blob.digest.to_string(), blob.size.0, last), (digest(&whole), 1_000_000, (1_000_000, 1_000_000)));

@@ -13,9 +13,14 @@ fn token(payload: &str) -> String {
 #[test]
 fn a_join_token_tells_where_the_pool_is() {
     let ca = "ab".repeat(32);
-    let good = token(&format!(r#"{{"typ":"join","aud":"hivemind:join","exp":1700000000,"jti":"x","sub":"user_1","srv":"https://pool:7700","ca":"{ca}"}}"#));
+    let good = token(&format!(
+        r#"{{"typ":"join","aud":"hivemind:join","exp":1700000000,"jti":"x","sub":"user_1","srv":"https://pool:7700","ca":"{ca}"}}"#
+    ));
     let claims = join_token_peek(&format!(" {good}\n")).expect("a join token");
-    assert_eq!((claims.server.as_str(), claims.ca_hash, claims.expires_at), ("https://pool:7700", [0xab; 32], Timestamp(1_700_000_000_000)));
+    assert_eq!(
+        (claims.server.as_str(), claims.ca_hash, claims.expires_at),
+        ("https://pool:7700", [0xab; 32], Timestamp(1_700_000_000_000))
+    );
 }
 
 #[test]
@@ -39,7 +44,13 @@ fn what_is_no_join_token_is_told() {
 }
 
 fn credentials() -> Credentials {
-    Credentials { server: "https://pool:7700".into(), ca_pem: "-----BEGIN\nlines\n".into(), username: "ada".into(), token: "secret-token".into(), token_expires_at_unix_ms: 1000 }
+    Credentials {
+        server: "https://pool:7700".into(),
+        ca_pem: "-----BEGIN\nlines\n".into(),
+        username: "ada".into(),
+        token: "secret-token".into(),
+        token_expires_at_unix_ms: 1000,
+    }
 }
 
 #[test]

@@ -153,7 +153,8 @@ impl Pool {
     pub(super) async fn serve(&mut self) {
         let cert = self.authority.issue_server(&["127.0.0.1".to_owned()], now()).expect("a certificate");
         let tls = server_config(&self.authority, Arc::new(RotatingCert::new(cert))).expect("settings");
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let (wanted, scripts) = (self.address, self.scripts.clone());
         let listening = runtime.spawn(async move { TcpListener::bind(wanted).await });
         let listener = listening.await.expect("bound").expect("a port");
@@ -209,7 +210,10 @@ impl TaskService for Scripts {
         self.submit.one(request.into_inner()).await
     }
 
-    async fn submit_tasks(&self, request: Request<SubmitTasksRequest>) -> Result<Response<SubmitTasksResponse>, Status> {
+    async fn submit_tasks(
+        &self,
+        request: Request<SubmitTasksRequest>,
+    ) -> Result<Response<SubmitTasksResponse>, Status> {
         self.submits.one(request.into_inner()).await
     }
 
@@ -225,11 +229,17 @@ impl TaskService for Scripts {
         Err(Status::not_found("E_NOT_FOUND: task_9 does not exist, or is not yours"))
     }
 
-    async fn watch_tasks(&self, request: Request<WatchTasksRequest>) -> Result<Response<Self::WatchTasksStream>, Status> {
+    async fn watch_tasks(
+        &self,
+        request: Request<WatchTasksRequest>,
+    ) -> Result<Response<Self::WatchTasksStream>, Status> {
         self.watch.many(request.into_inner())
     }
 
-    async fn follow_logs(&self, request: Request<FollowLogsRequest>) -> Result<Response<Self::FollowLogsStream>, Status> {
+    async fn follow_logs(
+        &self,
+        request: Request<FollowLogsRequest>,
+    ) -> Result<Response<Self::FollowLogsStream>, Status> {
         self.logs.many(request.into_inner())
     }
 
@@ -246,7 +256,10 @@ impl TaskService for Scripts {
         Ok(Response::new(UploadResponse { digest, size }))
     }
 
-    async fn download_output(&self, request: Request<DownloadOutputRequest>) -> Result<Response<Self::DownloadOutputStream>, Status> {
+    async fn download_output(
+        &self,
+        request: Request<DownloadOutputRequest>,
+    ) -> Result<Response<Self::DownloadOutputStream>, Status> {
         self.download.many(request.into_inner())
     }
 }
@@ -258,7 +271,13 @@ impl TokenService for Scripts {
     }
 
     async fn balance(&self, _: Request<BalanceRequest>) -> Result<Response<BalanceResponse>, Status> {
-        Ok(Response::new(BalanceResponse { success: true, balance: 150, message: String::new(), balance_micro: 150_250_000, held_micro: 7 }))
+        Ok(Response::new(BalanceResponse {
+            success: true,
+            balance: 150,
+            message: String::new(),
+            balance_micro: 150_250_000,
+            held_micro: 7,
+        }))
     }
 }
 
@@ -271,12 +290,19 @@ impl AuthService for Scripts {
     async fn login(&self, request: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
         let good = request.into_inner().password == "right";
         let message = if good { "" } else { "E_BAD_CREDENTIALS: user name or password is wrong" };
-        Ok(Response::new(LoginResponse { success: good, token: "good".to_owned(), message: message.to_owned(), expires_at_unix_ms: 99 }))
+        Ok(Response::new(LoginResponse {
+            success: good,
+            token: "good".to_owned(),
+            message: message.to_owned(),
+            expires_at_unix_ms: 99,
+        }))
     }
 
     async fn who_am_i(&self, request: Request<WhoAmIRequest>) -> Result<Response<WhoAmIResponse>, Status> {
         match request.metadata().get("authorization").map(|value| value.as_bytes()) {
-            Some(b"Bearer good") => Ok(Response::new(WhoAmIResponse { username: "ada".to_owned(), ..WhoAmIResponse::default() })),
+            Some(b"Bearer good") => {
+                Ok(Response::new(WhoAmIResponse { username: "ada".to_owned(), ..WhoAmIResponse::default() }))
+            }
             _ => Err(Status::unauthenticated("E_TOKEN_EXPIRED: the token has expired")),
         }
     }

@@ -27,7 +27,10 @@ async fn waiting_goes_on_where_the_stream_broke() {
         .then(vec![event(1, "failed")]);
     let mut seen = 0;
     let ended = soon(client.wait_with(&[TaskId(1), TaskId(2), TaskId(1)], |_| seen += 1)).await.expect("ended");
-    assert_eq!(ended, vec![(TaskId(1), TaskState::Failed), (TaskId(2), TaskState::Completed), (TaskId(1), TaskState::Failed)]);
+    assert_eq!(
+        ended,
+        vec![(TaskId(1), TaskState::Failed), (TaskId(2), TaskState::Completed), (TaskId(1), TaskState::Failed)]
+    );
     assert_eq!(seen, 4);
     let asked: Vec<Vec<String>> = pool.scripts.watch.asked().into_iter().map(|request| request.task_ids).collect();
     assert_eq!(asked, [vec!["task_1", "task_2"], vec!["task_1"], vec!["task_1"]]);
@@ -39,7 +42,10 @@ async fn waiting_survives_a_pool_killed_in_mid_stream() {
     let client = client(&pool).await;
     pool.scripts.watch.then_hang(vec![event(1, "running")]).then(vec![event(1, "completed")]);
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-    let waiting = tokio::spawn(async move { client.wait_with(&[TaskId(1)], |event| drop(tell.send(event.status.clone()))).await });
+    let waiting =
+        tokio::spawn(
+            async move { client.wait_with(&[TaskId(1)], |event| drop(tell.send(event.status.clone()))).await },
+        );
     assert_eq!(soon(told.recv()).await.as_deref(), Some("running"));
     pool.kill().await;
     pool.serve().await;
@@ -83,7 +89,8 @@ async fn logs_go_on_where_the_stream_broke() {
     pool.scripts.logs.then(vec![chunk(1, 0, "one "), lost()]).then(vec![chunk(1, 4, "two")]);
     let parts: Vec<LogPart> = all_logs(&client).await.into_iter().map(|part| part.expect("a part")).collect();
     assert_eq!(parts, vec![part(1, 0, "one "), part(1, 4, "two")]);
-    let offsets: Vec<(i64, bool)> = pool.scripts.logs.asked().iter().map(|request| (request.stdout_offset, request.follow)).collect();
+    let offsets: Vec<(i64, bool)> =
+        pool.scripts.logs.asked().iter().map(|request| (request.stdout_offset, request.follow)).collect();
     assert_eq!(offsets, [(0, true), (4, true)]);
 }
 
@@ -92,7 +99,11 @@ async fn a_new_attempt_is_read_from_its_start() {
     let pool = Pool::start().await;
     let client = client(&pool).await;
     // While the connection was lost a second attempt began: its bytes come from the old offset on.
-    pool.scripts.logs.then(vec![chunk(1, 0, "first"), lost()]).then(vec![chunk(2, 5, "d all")]).then(vec![chunk(2, 0, "second all")]);
+    pool.scripts.logs.then(vec![chunk(1, 0, "first"), lost()]).then(vec![chunk(2, 5, "d all")]).then(vec![chunk(
+        2,
+        0,
+        "second all",
+    )]);
     let parts: Vec<LogPart> = all_logs(&client).await.into_iter().map(|part| part.expect("a part")).collect();
     assert_eq!(parts, vec![part(1, 0, "first"), part(2, 0, "second all")]);
 }

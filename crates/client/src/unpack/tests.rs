@@ -81,11 +81,15 @@ fn files_and_folders_come_out_as_they_went_in() {
 
 #[test]
 fn a_hostile_archive_is_refused_and_nothing_is_written() {
-    use EntryType::{Block, Char, Directory, Fifo, GNULongName, GNUSparse, Link, Regular, Symlink, XGlobalHeader, XHeader};
+    use EntryType::{
+        Block, Char, Directory, Fifo, GNULongName, GNUSparse, Link, Regular, Symlink, XGlobalHeader, XHeader,
+    };
     let harmless: (&[u8], EntryType, &[u8]) = (b"harmless", Regular, b"1");
-    let with = |name: &'static [u8], kind: EntryType, content: &'static [u8]| archive(&[harmless, (name, kind, content)]);
+    let with =
+        |name: &'static [u8], kind: EntryType, content: &'static [u8]| archive(&[harmless, (name, kind, content)]);
     let many: Vec<(Vec<u8>, EntryType)> = (0..11).map(|n| (format!("f{n}").into_bytes(), Regular)).collect();
-    let many: Vec<(&[u8], EntryType, &[u8])> = many.iter().map(|(name, kind)| (name.as_slice(), *kind, &b""[..])).collect();
+    let many: Vec<(&[u8], EntryType, &[u8])> =
+        many.iter().map(|(name, kind)| (name.as_slice(), *kind, &b""[..])).collect();
     let mut cut = with(b"x", Regular, &[7; 2000]);
     cut.truncate(3000);
     let mut forged = file(b"x", b"1");
@@ -167,10 +171,16 @@ fn what_is_there_stays_unless_replacing_is_allowed() {
     create_dir(&place.into).expect("a folder");
     write(place.into.join("x"), "old").expect("written");
     let refused = try_unpack(&file(b"x", b"new"), &place.into, Existing::Refuse).expect_err("already there");
-    assert!(matches!(&refused, ClientError::Io { source, .. } if source.kind() == ErrorKind::AlreadyExists), "{refused}");
+    assert!(
+        matches!(&refused, ClientError::Io { source, .. } if source.kind() == ErrorKind::AlreadyExists),
+        "{refused}"
+    );
     assert_eq!(read_to_string(place.into.join("x")).expect("there"), "old");
     try_unpack(&file(b"x", b"new"), &place.into, Existing::Replace).expect("replaced");
     assert_eq!(read_to_string(place.into.join("x")).expect("there"), "new");
-    assert!(try_unpack(&file(b"x/y", b"1"), &place.into, Existing::Replace).is_err(), "a file stands where a folder should be");
+    assert!(
+        try_unpack(&file(b"x/y", b"1"), &place.into, Existing::Replace).is_err(),
+        "a file stands where a folder should be"
+    );
     assert_eq!(read_dir(&place.into).expect("a folder").count(), 1, "nothing temporary is left");
 }

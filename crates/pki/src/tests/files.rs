@@ -29,7 +29,10 @@ fn keys_are_readable_by_nobody_else() {
     set_permissions(&own, Permissions::from_mode(0o644)).expect("changed");
     write_private(&own, b"two").expect("written again");
     assert_eq!((mode(&own), read_to_string(&own).expect("readable").as_str()), (0o600, "two"));
-    let left = read_dir(dir.path()).expect("a folder").filter(|entry| entry.as_ref().expect("an entry").file_name().to_string_lossy().ends_with(".tmp")).count();
+    let left = read_dir(dir.path())
+        .expect("a folder")
+        .filter(|entry| entry.as_ref().expect("an entry").file_name().to_string_lossy().ends_with(".tmp"))
+        .count();
     assert_eq!(left, 0);
 }
 

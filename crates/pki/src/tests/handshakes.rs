@@ -1,6 +1,8 @@
 use super::{HOUR_MS, Met, authority, meet, names, node_identity, now, server_of};
 use crate::pin::PinnedCa;
-use crate::{Authority, NodeIdentity, RotatingCert, Trust, client_config, node_of, provider, server_config, write_private};
+use crate::{
+    Authority, NodeIdentity, RotatingCert, Trust, client_config, node_of, provider, server_config, write_private,
+};
 use hivemind_model::{NodeId, Timestamp};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -103,7 +105,8 @@ async fn certificates_serve_only_the_side_they_were_made_for() {
     assert!(met.server.is_err(), "a server's certificate was taken from a client");
 
     let identity = node_identity(&authority, NodeId(7), now());
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(identity.chain_pem.as_bytes()).map(|der| der.expect("a certificate")).collect();
+    let chain: Vec<_> =
+        CertificateDer::pem_slice_iter(identity.chain_pem.as_bytes()).map(|der| der.expect("a certificate")).collect();
     let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes()).expect("a key");
     let node_side = CertifiedKey::from_der(chain, key, &provider()).expect("a pair");
     let as_server = server_config(&authority, Arc::new(RotatingCert::new(node_side))).expect("server settings");

@@ -18,7 +18,9 @@ fn a_node_certificate_names_the_node_and_lasts_a_day() {
     assert_eq!(node_of(&leaf(&identity.chain_pem)), Some(NodeId(7)));
     assert!(identity.chain_pem.ends_with(authority.ca_pem()), "the chain ends in the authority");
     let (from, until) = validity(&identity.chain_pem).expect("a certificate");
-    assert!(from <= Timestamp(at.0 - 59_000) && until.0 >= at.0 + 24 * HOUR_MS - 1000 && until.0 <= at.0 + 24 * HOUR_MS);
+    assert!(
+        from <= Timestamp(at.0 - 59_000) && until.0 >= at.0 + 24 * HOUR_MS - 1000 && until.0 <= at.0 + 24 * HOUR_MS
+    );
     assert!(!format!("{identity:?}").contains("PRIVATE"));
 }
 
@@ -53,7 +55,8 @@ fn a_request_that_is_not_sound_is_refused() {
     let certificate = crate::node::to_pem(&CertificateDer::from(der));
     let broken = certificate.replace("CERTIFICATE", "CERTIFICATE REQUEST");
     let ed25519 = KeyPair::generate_for(&PKCS_ED25519).expect("a key");
-    let other_kind = CertificateParams::default().serialize_request(&ed25519).and_then(|request| request.pem()).expect("a request");
+    let other_kind =
+        CertificateParams::default().serialize_request(&ed25519).and_then(|request| request.pem()).expect("a request");
     for (request, why) in [
         (broken.as_str(), "not signed with its own key"),
         (other_kind.as_str(), "not an ECDSA P-256 key"),

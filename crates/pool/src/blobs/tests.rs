@@ -2,7 +2,11 @@ use super::*;
 use std::path::Path;
 
 fn files_below(dir: &Path) -> usize {
-    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap()).map(|entry| if entry.path().is_dir() { files_below(&entry.path()) } else { 1 }).sum()
+    fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| if entry.path().is_dir() { files_below(&entry.path()) } else { 1 })
+        .sum()
 }
 
 fn store(dir: &Path) -> Blobs {

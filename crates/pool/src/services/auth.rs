@@ -8,7 +8,9 @@ use crate::status;
 use hivemind_model::rows::Role;
 use hivemind_model::{Code, Command, Rejection};
 use hivemind_proto::v1::auth_service_server::AuthService;
-use hivemind_proto::v1::{LoginRequest, LoginResponse, RegisterRequest, RegisterResponse, WhoAmIRequest, WhoAmIResponse};
+use hivemind_proto::v1::{
+    LoginRequest, LoginResponse, RegisterRequest, RegisterResponse, WhoAmIRequest, WhoAmIResponse,
+};
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 use zeroize::Zeroizing;
@@ -27,11 +29,16 @@ impl AuthService for AuthCalls {
             Err(rejection) => Err(rejection),
         };
         let outcome = match hashed {
-            Ok(password_hash) => refusal_or_fault(self.0.writer.apply(Command::Register { username, email, password_hash, role: Role::Member }).await)?,
+            Ok(password_hash) => refusal_or_fault(
+                self.0.writer.apply(Command::Register { username, email, password_hash, role: Role::Member }).await,
+            )?,
             Err(rejection) => Err(rejection),
         };
         Ok(Response::new(match outcome {
-            Ok(_) => RegisterResponse { success: true, message: format!("registered; you start with {}", self.0.policy.signup_grant) },
+            Ok(_) => RegisterResponse {
+                success: true,
+                message: format!("registered; you start with {}", self.0.policy.signup_grant),
+            },
             Err(rejection) => RegisterResponse { success: false, message: rejection.to_string() },
         }))
     }
@@ -40,7 +47,9 @@ impl AuthService for AuthCalls {
         let from = address(&request);
         let LoginRequest { username, password } = request.into_inner();
         let password = Zeroizing::new(password);
-        let refuse = |rejection: Rejection| Ok(Response::new(LoginResponse { message: rejection.to_string(), ..LoginResponse::default() }));
+        let refuse = |rejection: Rejection| {
+            Ok(Response::new(LoginResponse { message: rejection.to_string(), ..LoginResponse::default() }))
+        };
         if let Err(rejection) = self.0.auth.may_log_in(&username, from) {
             return refuse(rejection);
         }

@@ -25,8 +25,14 @@ const CHUNK: usize = 128 << 10;
 const QUEUE: usize = 8;
 
 /// Sends the logs of a task that is the caller's.
-pub(super) fn start(shared: Arc<Shared>, row: &TaskRow, request: &FollowLogsRequest) -> Result<BoxStream<'static, Result<LogChunk, Status>>, Rejection> {
-    let offset = |field: &str, value: i64| u64::try_from(value).map_err(|_| Rejection::invalid(field, format!("{value} is negative")));
+pub(super) fn start(
+    shared: Arc<Shared>,
+    row: &TaskRow,
+    request: &FollowLogsRequest,
+) -> Result<BoxStream<'static, Result<LogChunk, Status>>, Rejection> {
+    let offset = |field: &str, value: i64| {
+        u64::try_from(value).map_err(|_| Rejection::invalid(field, format!("{value} is negative")))
+    };
     let offsets = [offset("stdout_offset", request.stdout_offset)?, offset("stderr_offset", request.stderr_offset)?];
     let (out, stream) = mpsc::channel(QUEUE);
     let events = shared.live.hub.subscribe(row.user);
@@ -97,7 +103,12 @@ impl Follower {
         if matches!(row.phase, AttemptPhase::Ended { .. }) {
             return self.drain(attempt).await;
         }
-        let mut seen = self.shared.live.logs.follow(attempt).map_err(|error| Stopped::Fault(status::file("reading logs", &error)))?;
+        let mut seen = self
+            .shared
+            .live
+            .logs
+            .follow(attempt)
+            .map_err(|error| Stopped::Fault(status::file("reading logs", &error)))?;
         loop {
             let now = *seen.borrow_and_update();
             self.drain(attempt).await?;
@@ -153,7 +164,12 @@ impl Follower {
                     Stream::Stdout => log_chunk::Stream::Stdout,
                     Stream::Stderr => log_chunk::Stream::Stderr,
                 };
-                let chunk = LogChunk { stream: wire.into(), offset: i64::try_from(offset).unwrap_or(i64::MAX), data: data.into(), attempt: attempt.number };
+                let chunk = LogChunk {
+                    stream: wire.into(),
+                    offset: i64::try_from(offset).unwrap_or(i64::MAX),
+                    data: data.into(),
+                    attempt: attempt.number,
+                };
                 self.out.send(Ok(chunk)).await.map_err(|_| Stopped::Gone)?;
             }
         }
@@ -167,5 +183,7 @@ impl Follower {
 }
 
 fn stopping() -> Stopped {
-    Stopped::Fault(Status::unavailable("E_UNAVAILABLE: the pool is stopping; follow again from your offsets when it runs"))
+    Stopped::Fault(Status::unavailable(
+        "E_UNAVAILABLE: the pool is stopping; follow again from your offsets when it runs",
+    ))
 }

@@ -12,10 +12,11 @@ use crate::status;
 use crate::tokens::MAX_JOIN_SECONDS;
 use hivemind_model::command::NodeOffer;
 use hivemind_model::rows::NodeRow;
-use hivemind_model::{Bytes, Code, Command, Millis, MilliCores, Rejection, Resources, Timestamp, UserId};
+use hivemind_model::{Bytes, Code, Command, MilliCores, Millis, Rejection, Resources, Timestamp, UserId};
 use hivemind_proto::v1::node_service_server::NodeService;
 use hivemind_proto::v1::{
-    CreateJoinTokenRequest, CreateJoinTokenResponse, ListNodesRequest, ListNodesResponse, NodeSummary, RegisterNodeRequest, RegisterNodeResponse, ResourceReportRequest, ResourceReportResponse,
+    CreateJoinTokenRequest, CreateJoinTokenResponse, ListNodesRequest, ListNodesResponse, NodeSummary,
+    RegisterNodeRequest, RegisterNodeResponse, ResourceReportRequest, ResourceReportResponse,
 };
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -33,20 +34,34 @@ enum Speaker {
 
 #[tonic::async_trait]
 impl NodeService for NodeCalls {
-    async fn register_node(&self, request: Request<RegisterNodeRequest>) -> Result<Response<RegisterNodeResponse>, Status> {
+    async fn register_node(
+        &self,
+        request: Request<RegisterNodeRequest>,
+    ) -> Result<Response<RegisterNodeResponse>, Status> {
         let speaker = self.speaker(&request)?;
         let checked = offer(request.into_inner()).and_then(|offer| Ok((owner(&speaker, &offer.name)?, offer)));
         let outcome = match checked {
-            Ok((owner, offer)) => refusal_or_fault(self.0.writer.apply(Command::Enroll { owner, offer, token: None }).await)?,
+            Ok((owner, offer)) => {
+                refusal_or_fault(self.0.writer.apply(Command::Enroll { owner, offer, token: None }).await)?
+            }
             Err(rejection) => Err(rejection),
         };
         Ok(Response::new(match outcome {
-            Ok(_) => RegisterNodeResponse { success: true, message: "registered; it takes work once its worker is linked".into(), vpn_config: String::new() },
-            Err(rejection) => RegisterNodeResponse { message: rejection.to_string(), ..RegisterNodeResponse::default() },
+            Ok(_) => RegisterNodeResponse {
+                success: true,
+                message: "registered; it takes work once its worker is linked".into(),
+                vpn_config: String::new(),
+            },
+            Err(rejection) => {
+                RegisterNodeResponse { message: rejection.to_string(), ..RegisterNodeResponse::default() }
+            }
         }))
     }
 
-    async fn report_resource(&self, request: Request<ResourceReportRequest>) -> Result<Response<ResourceReportResponse>, Status> {
+    async fn report_resource(
+        &self,
+        request: Request<ResourceReportRequest>,
+    ) -> Result<Response<ResourceReportResponse>, Status> {
         let speaker = self.speaker(&request)?;
         let outcome = self.take_sample(&speaker, &request.into_inner());
         Ok(Response::new(match outcome {
@@ -81,15 +96,28 @@ impl NodeService for NodeCalls {
         Ok(Response::new(ListNodesResponse { nodes }))
     }
 
-    async fn create_join_token(&self, request: Request<CreateJoinTokenRequest>) -> Result<Response<CreateJoinTokenResponse>, Status> {
+    async fn create_join_token(
+        &self,
+        request: Request<CreateJoinTokenRequest>,
+    ) -> Result<Response<CreateJoinTokenResponse>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
         let seconds = match u32::try_from(request.get_ref().valid_seconds) {
             Ok(0) => MAX_JOIN_SECONDS,
             Ok(seconds) if seconds <= MAX_JOIN_SECONDS => seconds,
-            _ => return Err(status::rejected(&Rejection::invalid("valid_seconds", format!("{} is outside 1 to {MAX_JOIN_SECONDS}", request.get_ref().valid_seconds)))),
+            _ => {
+                return Err(status::rejected(&Rejection::invalid(
+                    "valid_seconds",
+                    format!("{} is outside 1 to {MAX_JOIN_SECONDS}", request.get_ref().valid_seconds),
+                )));
+            }
         };
         let shared = &self.0;
-        let issued = shared.tokens.issue_join(caller.id, Millis::from_secs(seconds.into()), &shared.server_url, &shared.authority.ca_hash());
+        let issued = shared.tokens.issue_join(
+            caller.id,
+            Millis::from_secs(seconds.into()),
+            &shared.server_url,
+            &shared.authority.ca_hash(),
+        );
         let issued = issued.map_err(|error| signing_fault(&error))?;
         Ok(Response::new(CreateJoinTokenResponse { join_token: issued.token, expires_at_unix_ms: issued.expires_at.0 }))
     }
@@ -102,7 +130,9 @@ impl NodeCalls {
         }
         match self.0.node_of(request) {
             Ok(node) => Ok(Speaker::Node(node)),
-            Err(_) => Err(status::unauthenticated("this call needs `authorization: Bearer <user token>` metadata or a node certificate")),
+            Err(_) => Err(status::unauthenticated(
+                "this call needs `authorization: Bearer <user token>` metadata or a node certificate",
+            )),
         }
     }
 
@@ -112,7 +142,12 @@ impl NodeCalls {
         if owner(speaker, &node.name)? != node.owner {
             return Err(unknown());
         }
-        let usage = Usage { cpu: report.cpu_usage, memory: report.memory_usage, disk: report.disk_usage, gpu: report.gpu_usage };
+        let usage = Usage {
+            cpu: report.cpu_usage,
+            memory: report.memory_usage,
+            disk: report.disk_usage,
+            gpu: report.gpu_usage,
+        };
         if let Some(field) = usage.fault() {
             return Err(Rejection::invalid(field, "is not a percentage from 0 to 100"));
         }
@@ -169,13 +204,20 @@ fn owner(speaker: &Speaker, name: &str) -> Result<UserId, Rejection> {
     match speaker {
         Speaker::Owner(user) => Ok(*user),
         Speaker::Node(node) if node.name == name => Ok(node.owner),
-        Speaker::Node(node) => Err(Rejection::field(Code::Forbidden, "node_id", format!("the certificate is that of {}; a node speaks only for itself", node.name))),
+        Speaker::Node(node) => Err(Rejection::field(
+            Code::Forbidden,
+            "node_id",
+            format!("the certificate is that of {}; a node speaks only for itself", node.name),
+        )),
     }
 }
 
 fn offer(request: RegisterNodeRequest) -> Result<NodeOffer, Rejection> {
     if !request.ip_address.is_empty() && request.ip_address.parse::<IpAddr>().is_err() {
-        return Err(Rejection::invalid("ip_address", "is not an IPv4 or IPv6 address; leave it empty if there is none"));
+        return Err(Rejection::invalid(
+            "ip_address",
+            "is not an IPv4 or IPv6 address; leave it empty if there is none",
+        ));
     }
     if !(0..=65_535).contains(&request.port) {
         return Err(Rejection::invalid("port", format!("{} is outside 0 to 65535", request.port)));
@@ -196,5 +238,8 @@ fn offer(request: RegisterNodeRequest) -> Result<NodeOffer, Rejection> {
 }
 
 fn quantity(field: &str, value: i64, least: u64, most: u64) -> Result<u64, Rejection> {
-    u64::try_from(value).ok().filter(|value| (least..=most).contains(value)).ok_or_else(|| Rejection::invalid(field, format!("{value} is outside {least} to {most}")))
+    u64::try_from(value)
+        .ok()
+        .filter(|value| (least..=most).contains(value))
+        .ok_or_else(|| Rejection::invalid(field, format!("{value} is outside {least} to {most}")))
 }

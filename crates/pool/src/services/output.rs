@@ -27,7 +27,10 @@ const QUEUE: usize = 4;
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// Stores an upload, and lets its sender use it as an input.
-pub(super) async fn upload(shared: &Arc<Shared>, request: Request<Streaming<UploadChunk>>) -> Result<UploadResponse, Status> {
+pub(super) async fn upload(
+    shared: &Arc<Shared>,
+    request: Request<Streaming<UploadChunk>>,
+) -> Result<UploadResponse, Status> {
     let (metadata, _, mut chunks) = request.into_parts();
     let Some(first) = next(&mut chunks).await? else {
         shared.caller("", &metadata)?;
@@ -37,7 +40,13 @@ pub(super) async fn upload(shared: &Arc<Shared>, request: Request<Streaming<Uplo
     let most = shared.policy.limits.max_input_bytes;
     let size = match u64::try_from(first.size) {
         Ok(size) if size <= most.0 => size,
-        Ok(size) => return Err(status::rejected(&Rejection::field(Code::TooLarge, "size", format!("{size} bytes; at most {most} are taken")))),
+        Ok(size) => {
+            return Err(status::rejected(&Rejection::field(
+                Code::TooLarge,
+                "size",
+                format!("{size} bytes; at most {most} are taken"),
+            )));
+        }
         Err(_) => return Err(status::rejected(&Rejection::invalid("size", format!("{} is negative", first.size)))),
     };
     let mut blob = shared.blobs.writer(size).await.map_err(|error| status::blob("size", &error))?;
@@ -57,27 +66,42 @@ pub(super) async fn upload(shared: &Arc<Shared>, request: Request<Streaming<Uplo
 pub(super) async fn next<T>(messages: &mut Streaming<T>) -> Result<Option<T>, Status> {
     match tokio::time::timeout(SILENCE, messages.message()).await {
         Ok(message) => message,
-        Err(_) => Err(Status::deadline_exceeded("E_TIMED_OUT: nothing came for a minute; nothing was stored; send it again")),
+        Err(_) => {
+            Err(Status::deadline_exceeded("E_TIMED_OUT: nothing came for a minute; nothing was stored; send it again"))
+        }
     }
 }
 
 /// Sends the output archive of a completed task of the caller.
-pub(super) async fn download(shared: &Arc<Shared>, row: &TaskRow, offset: i64) -> Result<BoxStream<'static, Result<DownloadChunk, Status>>, Status> {
+pub(super) async fn download(
+    shared: &Arc<Shared>,
+    row: &TaskRow,
+    offset: i64,
+) -> Result<BoxStream<'static, Result<DownloadChunk, Status>>, Status> {
     let refuse = |rejection: Rejection| Err(status::rejected(&rejection));
     if row.progress.state != TaskState::Completed {
-        return refuse(Rejection::new(Code::Conflict, format!("{} is {}; only a completed task has output", row.progress.id, row.progress.state)));
+        return refuse(Rejection::new(
+            Code::Conflict,
+            format!("{} is {}; only a completed task has output", row.progress.id, row.progress.state),
+        ));
     }
     let attempts = shared.store.newest_attempts(&[row.progress.id]).await.map_err(|error| status::store(&error))?;
     let Some(blob) = attempts.last().and_then(report).and_then(|report| report.output) else {
         return refuse(Rejection::new(Code::NotFound, format!("{} left no files under /task/output", row.progress.id)));
     };
     let Some(offset) = u64::try_from(offset).ok().filter(|offset| *offset <= blob.size.0) else {
-        return refuse(Rejection::invalid("offset", format!("{offset} is outside 0 to {}, the size of the archive", blob.size.0)));
+        return refuse(Rejection::invalid(
+            "offset",
+            format!("{offset} is outside 0 to {}, the size of the archive", blob.size.0),
+        ));
     };
     let file = shared.blobs.read(blob.digest).await.map_err(|error| status::file("reading the output", &error))?;
     let Some(file) = file else {
         tracing::error!(task = %row.progress.id, digest = %blob.digest, "a stored output is missing");
-        return Err(Status::data_loss(format!("E_INTERNAL: the output of {} is missing in the pool; its operator finds the digest in the log", row.progress.id)));
+        return Err(Status::data_loss(format!(
+            "E_INTERNAL: the output of {} is missing in the pool; its operator finds the digest in the log",
+            row.progress.id
+        )));
     };
     let (out, stream) = mpsc::channel(QUEUE);
     let head = DownloadChunk { size: first_size(blob.size.0), digest: blob.digest.to_string(), data: Bytes::new() };
@@ -91,7 +115,12 @@ pub(super) async fn download(shared: &Arc<Shared>, row: &TaskRow, offset: i64) -
     Ok(Box::pin(ReceiverStream::new(stream)))
 }
 
-async fn send_head_and_file(out: mpsc::Sender<Result<DownloadChunk, Status>>, head: DownloadChunk, file: File, offset: u64) {
+async fn send_head_and_file(
+    out: mpsc::Sender<Result<DownloadChunk, Status>>,
+    head: DownloadChunk,
+    file: File,
+    offset: u64,
+) {
     if out.send(Ok(head)).await.is_err() {
         return;
     }
@@ -103,7 +132,11 @@ async fn send_head_and_file(out: mpsc::Sender<Result<DownloadChunk, Status>>, he
 }
 
 /// Reads `file` from `offset` and passes it on in chunks, as long as `send` says so.
-pub(super) async fn send_file<F: Future<Output = bool>>(file: File, offset: u64, send: impl Fn(Result<Bytes, Status>) -> F) {
+pub(super) async fn send_file<F: Future<Output = bool>>(
+    file: File,
+    offset: u64,
+    send: impl Fn(Result<Bytes, Status>) -> F,
+) {
     let mut file = file;
     let mut offset = Some(offset);
     loop {

@@ -74,7 +74,14 @@ impl PoolCalls {
 }
 
 fn verdict(image: &LedgerImage, replayed: Result<ReplayedBooks, String>) -> AuditResponse {
-    let sum = |wanted: fn(&Account) -> bool| image.balances.iter().filter(|(account, _)| wanted(account)).map(|(_, amount)| i128::from(amount.micro())).sum::<i128>();
+    let sum = |wanted: fn(&Account) -> bool| {
+        image
+            .balances
+            .iter()
+            .filter(|(account, _)| wanted(account))
+            .map(|(_, amount)| i128::from(amount.micro()))
+            .sum::<i128>()
+    };
     let finding = replayed.and_then(|books| compare(image, &books)).err().unwrap_or_default();
     let micro = |sum: i128| i64::try_from(sum).unwrap_or(i64::MAX);
     AuditResponse {
@@ -98,7 +105,10 @@ fn compare(image: &LedgerImage, books: &ReplayedBooks) -> Result<(), String> {
     let stored: BTreeMap<Account, Cpt> = image.balances.iter().copied().collect();
     let accounts = stored.keys().chain(books.balances.keys());
     for account in accounts {
-        let (have, expect) = (stored.get(account).copied().unwrap_or_default(), books.balances.get(account).copied().unwrap_or_default());
+        let (have, expect) = (
+            stored.get(account).copied().unwrap_or_default(),
+            books.balances.get(account).copied().unwrap_or_default(),
+        );
         if have != expect {
             return Err(format!("L7: {account} is stored as {have}, the journal gives {expect}"));
         }
@@ -107,7 +117,11 @@ fn compare(image: &LedgerImage, books: &ReplayedBooks) -> Result<(), String> {
     let open = |hold: &&Hold| hold.left != Cpt::ZERO;
     let stored: BTreeMap<TaskId, Hold> = image.holds.iter().filter(open).map(|hold| (hold.task, *hold)).collect();
     let expect: BTreeMap<TaskId, Hold> = books.holds.values().filter(open).map(|hold| (hold.task, *hold)).collect();
-    match stored.iter().find(|(task, hold)| expect.get(task) != Some(hold)).or_else(|| expect.iter().find(|(task, _)| !stored.contains_key(task))) {
+    match stored
+        .iter()
+        .find(|(task, hold)| expect.get(task) != Some(hold))
+        .or_else(|| expect.iter().find(|(task, _)| !stored.contains_key(task)))
+    {
         Some((task, _)) => Err(format!("L3: the hold of {task} is not the one the journal gives")),
         None => Ok(()),
     }

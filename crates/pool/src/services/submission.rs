@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hivemind_model::command::Once;
 use hivemind_model::spec::{BlobRef, InputFile, MAX_FILES, TaskSpec};
-use hivemind_model::{Bytes as Size, Code, Command, Millis, MilliCores, Policy, Rejection, Resources, UserId};
+use hivemind_model::{Bytes as Size, Code, Command, MilliCores, Millis, Policy, Rejection, Resources, UserId};
 use hivemind_proto::v1::SubmitTaskRequest;
 use prost::Message;
 use std::sync::Arc;
@@ -45,13 +45,24 @@ impl From<Rejection> for Refusal {
 }
 
 /// Fills in defaults, decodes and checks everything.
-pub(super) async fn prepare(user: UserId, request: SubmitTaskRequest, policy: &Policy, blobs: &Blobs) -> Result<Draft, Refusal> {
+pub(super) async fn prepare(
+    user: UserId,
+    request: SubmitTaskRequest,
+    policy: &Policy,
+    blobs: &Blobs,
+) -> Result<Draft, Refusal> {
     if request.files.len() + request.inputs.len() > MAX_FILES {
-        return Err(Rejection::field(Code::TooLarge, "files", format!("more than {MAX_FILES} files; pack them into an archive")).into());
+        return Err(Rejection::field(
+            Code::TooLarge,
+            "files",
+            format!("more than {MAX_FILES} files; pack them into an archive"),
+        )
+        .into());
     }
     let once = request_id(user, &request)?;
     let mut files = uploaded(user, &request, blobs).await?;
-    let (inline, contents) = if request.files.is_empty() { Default::default() } else { decode_off_thread(request.files.clone()).await? };
+    let (inline, contents) =
+        if request.files.is_empty() { Default::default() } else { decode_off_thread(request.files.clone()).await? };
     files.extend(inline);
     let spec = spec(request, files, policy)?;
     spec.check(policy)?;
@@ -75,7 +86,9 @@ fn spec(request: SubmitTaskRequest, files: Vec<InputFile>, policy: &Policy) -> R
     let gpus = natural("required_gpus", request.required_gpus.into())?;
     let priority = match request.priority {
         0 => DEFAULT_PRIORITY,
-        given => u8::try_from(given).ok().filter(|given| (1..=10).contains(given)).ok_or_else(|| Rejection::invalid("priority", format!("{given} is outside 1 to 10 (10 is the most urgent)")))?,
+        given => u8::try_from(given).ok().filter(|given| (1..=10).contains(given)).ok_or_else(|| {
+            Rejection::invalid("priority", format!("{given} is outside 1 to 10 (10 is the most urgent)"))
+        })?,
     };
     Ok(TaskSpec {
         command: words(&request)?,
@@ -94,12 +107,15 @@ fn spec(request: SubmitTaskRequest, files: Vec<InputFile>, policy: &Policy) -> R
 }
 
 fn natural(field: &str, value: i64) -> Result<u64, Rejection> {
-    u64::try_from(value).map_err(|_| Rejection::invalid(field, format!("{value} is negative; leave it 0 for the default")))
+    u64::try_from(value)
+        .map_err(|_| Rejection::invalid(field, format!("{value} is negative; leave it 0 for the default")))
 }
 
 fn words(request: &SubmitTaskRequest) -> Result<Vec<String>, Rejection> {
     match (request.command.is_empty(), request.argv.is_empty()) {
-        (_, true) => shell_words::split(&request.command).map_err(|_| Rejection::invalid("command", "a quotation mark is not closed; close it, or give exact words in argv")),
+        (_, true) => shell_words::split(&request.command).map_err(|_| {
+            Rejection::invalid("command", "a quotation mark is not closed; close it, or give exact words in argv")
+        }),
         (true, false) => Ok(request.argv.clone()),
         (false, false) => Err(Rejection::invalid("argv", "is given beside command; give one of the two")),
     }
@@ -113,9 +129,18 @@ fn words(request: &SubmitTaskRequest) -> Result<Vec<String>, Rejection> {
 async fn uploaded(user: UserId, request: &SubmitTaskRequest, blobs: &Blobs) -> Result<Vec<InputFile>, Refusal> {
     let mut files = Vec::with_capacity(request.inputs.len());
     for input in &request.inputs {
-        let digest = input.digest.parse().map_err(|bad| Rejection::invalid("inputs", format!("`{}`: {bad}", cut(&input.digest))))?;
+        let digest = input
+            .digest
+            .parse()
+            .map_err(|bad| Rejection::invalid("inputs", format!("`{}`: {bad}", cut(&input.digest))))?;
         let size = blobs.size_for(user, digest).await.map_err(Refusal::Fault)?;
-        let size = size.ok_or_else(|| Rejection::field(Code::NotFound, "inputs", format!("{digest} was not uploaded by you; send it with Upload first")))?;
+        let size = size.ok_or_else(|| {
+            Rejection::field(
+                Code::NotFound,
+                "inputs",
+                format!("{digest} was not uploaded by you; send it with Upload first"),
+            )
+        })?;
         files.push(InputFile { path: input.path.clone(), blob: BlobRef { digest, size: Size(size) } });
     }
     Ok(files)
@@ -132,7 +157,16 @@ async fn decode_off_thread(files: Vec<String>) -> Result<Inline, Refusal> {
 
 fn decode(files: Vec<String>) -> Result<Inline, Rejection> {
     let encoded: u64 = files.iter().map(|file| file.len() as u64).sum();
-    let too_large = || Rejection::field(Code::TooLarge, "files", format!("together more than {}; send large files with Upload and name their digests in inputs", Size(MAX_INLINE)));
+    let too_large = || {
+        Rejection::field(
+            Code::TooLarge,
+            "files",
+            format!(
+                "together more than {}; send large files with Upload and name their digests in inputs",
+                Size(MAX_INLINE)
+            ),
+        )
+    };
     // Four characters hold three bytes; the slack is for paths.
     if encoded / 4 * 3 > MAX_INLINE + (MAX_FILES as u64) * 512 {
         return Err(too_large());
@@ -142,7 +176,9 @@ fn decode(files: Vec<String>) -> Result<Inline, Rejection> {
         let Some((path, content)) = file.split_once('=') else {
             return Err(Rejection::invalid("files", format!("`{}` is not of the form path=<base64>", cut(file))));
         };
-        let content = STANDARD.decode(content).map_err(|error| Rejection::invalid("files", format!("the content of `{}` is not base64: {error}", cut(path))))?;
+        let content = STANDARD.decode(content).map_err(|error| {
+            Rejection::invalid("files", format!("the content of `{}` is not base64: {error}", cut(path)))
+        })?;
         total += content.len() as u64;
         if total > MAX_INLINE {
             return Err(too_large());

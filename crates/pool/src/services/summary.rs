@@ -9,7 +9,12 @@ use hivemind_model::{Outcome, TaskState};
 use hivemind_proto::v1::{AttemptSummary, TaskSummary};
 
 /// A task, with its newest attempt where there is one.
-pub(super) fn task(shared: &Shared, row: &TaskRow, newest: Option<&AttemptRow>, waiting_reason: Option<String>) -> TaskSummary {
+pub(super) fn task(
+    shared: &Shared,
+    row: &TaskRow,
+    newest: Option<&AttemptRow>,
+    waiting_reason: Option<String>,
+) -> TaskSummary {
     let (spec, progress) = (&row.spec, &row.progress);
     let ended = newest.and_then(report);
     let attempts = progress.elements.first().map_or(0, |element| element.attempts);
@@ -45,7 +50,11 @@ pub(super) fn attempt(shared: &Shared, row: &AttemptRow) -> AttemptSummary {
         AttemptPhase::Assigned => ("assigned", 0, 0, 0),
         AttemptPhase::Running { started_at } => ("running", started_at.0, 0, 0),
         AttemptPhase::Ended { ended_at, cost, report } => {
-            let began = if report.metering.wall.0 == 0 { 0 } else { ended_at.0.saturating_sub_unsigned(report.metering.wall.0) };
+            let began = if report.metering.wall.0 == 0 {
+                0
+            } else {
+                ended_at.0.saturating_sub_unsigned(report.metering.wall.0)
+            };
             ("ended", began, ended_at.0, cost.micro())
         }
     };
@@ -95,7 +104,12 @@ pub(super) fn report(row: &AttemptRow) -> Option<&Report> {
 fn exit_code(outcome: &Outcome) -> Option<i32> {
     match outcome {
         Outcome::Exited { code } => Some(*code),
-        Outcome::OutOfMemory | Outcome::TimedOut | Outcome::CannotStart { .. } | Outcome::BadImage { .. } | Outcome::Cancelled | Outcome::Infrastructure { .. } => None,
+        Outcome::OutOfMemory
+        | Outcome::TimedOut
+        | Outcome::CannotStart { .. }
+        | Outcome::BadImage { .. }
+        | Outcome::Cancelled
+        | Outcome::Infrastructure { .. } => None,
     }
 }
 

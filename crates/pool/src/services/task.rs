@@ -17,8 +17,9 @@ use hivemind_model::rows::{AttemptRow, TaskRow};
 use hivemind_model::{Code, Command, Rejection, Reply, TaskId, TaskState};
 use hivemind_proto::v1::task_service_server::TaskService;
 use hivemind_proto::v1::{
-    CancelTaskRequest, CancelTaskResponse, DownloadChunk, DownloadOutputRequest, FollowLogsRequest, ListTasksRequest, ListTasksResponse, LogChunk, SubmitTaskRequest, SubmitTaskResponse,
-    SubmitTasksRequest, SubmitTasksResponse, TaskEvent, TaskStatusRequest, TaskStatusResponse, UploadChunk, UploadResponse, WatchTasksRequest,
+    CancelTaskRequest, CancelTaskResponse, DownloadChunk, DownloadOutputRequest, FollowLogsRequest, ListTasksRequest,
+    ListTasksResponse, LogChunk, SubmitTaskRequest, SubmitTaskResponse, SubmitTasksRequest, SubmitTasksResponse,
+    TaskEvent, TaskStatusRequest, TaskStatusResponse, UploadChunk, UploadResponse, WatchTasksRequest,
 };
 use hivemind_store::TaskFilter;
 use prost::Message;
@@ -58,11 +59,18 @@ impl TaskService for TaskCalls {
         Ok(Response::new(answer))
     }
 
-    async fn submit_tasks(&self, request: Request<SubmitTasksRequest>) -> Result<Response<SubmitTasksResponse>, Status> {
+    async fn submit_tasks(
+        &self,
+        request: Request<SubmitTasksRequest>,
+    ) -> Result<Response<SubmitTasksResponse>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
         let requests = request.into_inner().tasks;
         if requests.len() > MAX_TASKS {
-            return Err(status::rejected(&Rejection::field(Code::TooLarge, "tasks", format!("{} tasks; at most {MAX_TASKS} are taken at once", requests.len()))));
+            return Err(status::rejected(&Rejection::field(
+                Code::TooLarge,
+                "tasks",
+                format!("{} tasks; at most {MAX_TASKS} are taken at once", requests.len()),
+            )));
         }
         let (mut commands, mut answers) = (Vec::with_capacity(requests.len()), Vec::with_capacity(requests.len()));
         for request in requests {
@@ -89,7 +97,12 @@ impl TaskService for TaskCalls {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
         let row = match self.find(&caller, &request.get_ref().task_id).await? {
             Ok(row) => row,
-            Err(rejection) => return Ok(Response::new(TaskStatusResponse { error_message: rejection.to_string(), ..TaskStatusResponse::default() })),
+            Err(rejection) => {
+                return Ok(Response::new(TaskStatusResponse {
+                    error_message: rejection.to_string(),
+                    ..TaskStatusResponse::default()
+                }));
+            }
         };
         let attempts = self.0.store.attempts(row.progress.id).await.map_err(|error| status::store(&error))?;
         let completed = row.progress.state == TaskState::Completed;
@@ -129,13 +142,15 @@ impl TaskService for TaskCalls {
         }
         let full = tasks.len() < rows.len() || u32::try_from(rows.len()).is_ok_and(|count| count == filter.limit);
         let next = tasks.len().checked_sub(1).and_then(|last| rows.get(last)).filter(|_| full);
-        let next_page_token = next.map(|row| URL_SAFE_NO_PAD.encode(format!("before:{}", row.progress.id.0))).unwrap_or_default();
+        let next_page_token =
+            next.map(|row| URL_SAFE_NO_PAD.encode(format!("before:{}", row.progress.id.0))).unwrap_or_default();
         Ok(Response::new(ListTasksResponse { tasks, next_page_token }))
     }
 
     async fn cancel_task(&self, request: Request<CancelTaskRequest>) -> Result<Response<CancelTaskResponse>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
-        let row = self.find(&caller, &request.get_ref().task_id).await?.map_err(|rejection| status::rejected(&rejection))?;
+        let row =
+            self.find(&caller, &request.get_ref().task_id).await?.map_err(|rejection| status::rejected(&rejection))?;
         if row.progress.state.is_terminal() {
             return Ok(Response::new(CancelTaskResponse { status: row.progress.state.as_str().into() }));
         }
@@ -143,14 +158,19 @@ impl TaskService for TaskCalls {
         match self.0.writer.apply(Command::Cancel { user: caller.id, task }).await {
             Ok(_) => {}
             // It ended by itself in between; then its state says so.
-            Err(Refused::Rejected(rejection)) if rejection.code == Code::Conflict || rejection.code == Code::NotFound => {}
+            Err(Refused::Rejected(rejection))
+                if rejection.code == Code::Conflict || rejection.code == Code::NotFound => {}
             Err(refused) => return Err(status::refused(&refused)),
         }
-        let row = self.find(&caller, &request.get_ref().task_id).await?.map_err(|rejection| status::rejected(&rejection))?;
+        let row =
+            self.find(&caller, &request.get_ref().task_id).await?.map_err(|rejection| status::rejected(&rejection))?;
         Ok(Response::new(CancelTaskResponse { status: row.progress.state.as_str().into() }))
     }
 
-    async fn watch_tasks(&self, request: Request<WatchTasksRequest>) -> Result<Response<Self::WatchTasksStream>, Status> {
+    async fn watch_tasks(
+        &self,
+        request: Request<WatchTasksRequest>,
+    ) -> Result<Response<Self::WatchTasksStream>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
         let ids = watch::ids(&request.get_ref().task_ids).map_err(|rejection| status::rejected(&rejection))?;
         for id in &ids {
@@ -159,10 +179,15 @@ impl TaskService for TaskCalls {
         Ok(Response::new(watch::start(self.0.clone(), caller.id, ids)))
     }
 
-    async fn follow_logs(&self, request: Request<FollowLogsRequest>) -> Result<Response<Self::FollowLogsStream>, Status> {
+    async fn follow_logs(
+        &self,
+        request: Request<FollowLogsRequest>,
+    ) -> Result<Response<Self::FollowLogsStream>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
-        let row = self.find(&caller, &request.get_ref().task_id).await?.map_err(|rejection| status::rejected(&rejection))?;
-        let stream = follow::start(self.0.clone(), &row, request.get_ref()).map_err(|rejection| status::rejected(&rejection))?;
+        let row =
+            self.find(&caller, &request.get_ref().task_id).await?.map_err(|rejection| status::rejected(&rejection))?;
+        let stream =
+            follow::start(self.0.clone(), &row, request.get_ref()).map_err(|rejection| status::rejected(&rejection))?;
         Ok(Response::new(stream))
     }
 
@@ -170,9 +195,13 @@ impl TaskService for TaskCalls {
         output::upload(&self.0, request).await.map(Response::new)
     }
 
-    async fn download_output(&self, request: Request<DownloadOutputRequest>) -> Result<Response<Self::DownloadOutputStream>, Status> {
+    async fn download_output(
+        &self,
+        request: Request<DownloadOutputRequest>,
+    ) -> Result<Response<Self::DownloadOutputStream>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
-        let row = self.find(&caller, &request.get_ref().task_id).await?.map_err(|rejection| status::rejected(&rejection))?;
+        let row =
+            self.find(&caller, &request.get_ref().task_id).await?.map_err(|rejection| status::rejected(&rejection))?;
         output::download(&self.0, &row, request.get_ref().offset).await.map(Response::new)
     }
 }
@@ -180,11 +209,12 @@ impl TaskService for TaskCalls {
 impl TaskCalls {
     /// Checks a submission and stores its files; gives the command.
     async fn draft(&self, caller: &Caller, request: SubmitTaskRequest) -> Result<Result<Command, Rejection>, Status> {
-        let Draft { command, contents } = match submission::prepare(caller.id, request, &self.0.policy, &self.0.blobs).await {
-            Ok(draft) => draft,
-            Err(Refusal::Rejected(rejection)) => return Ok(Err(rejection)),
-            Err(Refusal::Fault(error)) => return Err(status::file("reading a submission's files", &error)),
-        };
+        let Draft { command, contents } =
+            match submission::prepare(caller.id, request, &self.0.policy, &self.0.blobs).await {
+                Ok(draft) => draft,
+                Err(Refusal::Rejected(rejection)) => return Ok(Err(rejection)),
+                Err(Refusal::Fault(error)) => return Err(status::file("reading a submission's files", &error)),
+            };
         for content in contents {
             self.0.blobs.put(content).await.map_err(|error: BlobError| status::blob("files", &error))?;
         }
@@ -198,12 +228,21 @@ impl TaskCalls {
             Err(bad) => return Ok(Err(Rejection::invalid("task_id", bad))),
         };
         // Databases count in signed numbers; no task has a larger id.
-        let row = if i64::try_from(id.0).is_ok() { self.0.store.task(id).await.map_err(|error| status::store(&error))? } else { None };
+        let row = if i64::try_from(id.0).is_ok() {
+            self.0.store.task(id).await.map_err(|error| status::store(&error))?
+        } else {
+            None
+        };
         Ok(row.filter(|row| row.user == caller.id).ok_or_else(|| Rejection::not_found(id)))
     }
 
     async fn waiting_reasons(&self, rows: &[TaskRow]) -> HashMap<TaskId, String> {
-        let pending: Vec<TaskId> = rows.iter().filter(|row| row.progress.state == TaskState::Pending).map(|row| row.progress.id).take(MAX_REASONS).collect();
+        let pending: Vec<TaskId> = rows
+            .iter()
+            .filter(|row| row.progress.state == TaskState::Pending)
+            .map(|row| row.progress.id)
+            .take(MAX_REASONS)
+            .collect();
         if pending.is_empty() {
             return HashMap::new();
         }
@@ -228,7 +267,12 @@ impl TaskCalls {
 
 fn submitted(outcome: Result<Reply, Refused>) -> Result<SubmitTaskResponse, Status> {
     match super::refusal_or_fault(outcome)? {
-        Ok(Reply::Submitted { task, cap }) => Ok(SubmitTaskResponse { success: true, task_id: task.to_string(), message: format!("accepted; costs at most {cap}"), price_cap_micro: cap.micro() }),
+        Ok(Reply::Submitted { task, cap }) => Ok(SubmitTaskResponse {
+            success: true,
+            task_id: task.to_string(),
+            message: format!("accepted; costs at most {cap}"),
+            price_cap_micro: cap.micro(),
+        }),
         Ok(other) => Err(wrong_reply(&other)),
         Err(rejection) => Ok(refusal(&rejection)),
     }
@@ -239,7 +283,10 @@ fn refusal(rejection: &Rejection) -> SubmitTaskResponse {
 }
 
 fn filter(request: &ListTasksRequest) -> Result<TaskFilter, Rejection> {
-    let state = |word: &String| TaskState::parse(word).ok_or_else(|| Rejection::invalid("status", "is none of pending, running, completed, failed, cancelled"));
+    let state = |word: &String| {
+        TaskState::parse(word)
+            .ok_or_else(|| Rejection::invalid("status", "is none of pending, running, completed, failed, cancelled"))
+    };
     if request.status.len() > TaskState::ALL.len() {
         return Err(Rejection::invalid("status", "names more states than there are"));
     }
@@ -250,7 +297,9 @@ fn filter(request: &ListTasksRequest) -> Result<TaskFilter, Rejection> {
     };
     let before = match request.page_token.as_str() {
         "" => None,
-        token => Some(page(token).ok_or_else(|| Rejection::invalid("page_token", "is not one that this pool gave; begin at the first page"))?),
+        token => Some(page(token).ok_or_else(|| {
+            Rejection::invalid("page_token", "is not one that this pool gave; begin at the first page")
+        })?),
     };
     Ok(TaskFilter { states: request.status.iter().map(state).collect::<Result<_, _>>()?, before, limit })
 }

@@ -30,7 +30,12 @@ impl TokenService for TokenCalls {
             Err(rejection) => Err(rejection),
         };
         Ok(Response::new(match outcome {
-            Ok(Reply::Transferred { balance }) => TransferResponse { success: true, message: "transferred".into(), new_balance: balance.whole(), new_balance_micro: balance.micro() },
+            Ok(Reply::Transferred { balance }) => TransferResponse {
+                success: true,
+                message: "transferred".into(),
+                new_balance: balance.whole(),
+                new_balance_micro: balance.micro(),
+            },
             Ok(other) => return Err(wrong_reply(&other)),
             Err(rejection) => TransferResponse { message: rejection.to_string(), ..TransferResponse::default() },
         }))
@@ -63,7 +68,10 @@ fn amount(whole: i64, micro: i64) -> Result<Cpt, Rejection> {
         return Err(Rejection::invalid("amount", format!("{whole} is negative; only its owner can send money")));
     }
     if !(0..MICRO_PER_CPT).contains(&micro) {
-        return Err(Rejection::invalid("amount_micro", format!("{micro} is outside 0 to 999999; put whole CPT into amount")));
+        return Err(Rejection::invalid(
+            "amount_micro",
+            format!("{micro} is outside 0 to 999999; put whole CPT into amount"),
+        ));
     }
     let sum = Cpt::checked_from_whole(whole).and_then(|whole| whole.checked_add(Cpt::from_micro(micro)));
     match sum {
@@ -74,7 +82,12 @@ fn amount(whole: i64, micro: i64) -> Result<Cpt, Rejection> {
 }
 
 /// A client-made id with the digest of its request; `None` where the client made none.
-pub(super) fn once(field: &str, user: UserId, id: &str, body: impl FnOnce() -> Vec<u8>) -> Result<Option<Once>, Rejection> {
+pub(super) fn once(
+    field: &str,
+    user: UserId,
+    id: &str,
+    body: impl FnOnce() -> Vec<u8>,
+) -> Result<Option<Once>, Rejection> {
     if id.is_empty() {
         return Ok(None);
     }

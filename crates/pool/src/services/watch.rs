@@ -30,7 +30,10 @@ const QUEUE: usize = 256;
 /// The named tasks.
 pub(super) fn ids(names: &[String]) -> Result<BTreeSet<TaskId>, Rejection> {
     if names.len() > MAX_NAMED {
-        return Err(Rejection::invalid("task_ids", format!("{} tasks; at most {MAX_NAMED}, or none for all", names.len())));
+        return Err(Rejection::invalid(
+            "task_ids",
+            format!("{} tasks; at most {MAX_NAMED}, or none for all", names.len()),
+        ));
     }
     names.iter().map(|name| name.parse().map_err(|bad| Rejection::invalid("task_ids", bad))).collect()
 }
@@ -48,7 +51,11 @@ pub(super) fn progress(shared: &Shared, task: TaskId, state: TaskState) -> (i32,
 }
 
 /// Watches `named` tasks of `user`, or all where none is named. They are the user's.
-pub(super) fn start(shared: Arc<Shared>, user: UserId, named: BTreeSet<TaskId>) -> BoxStream<'static, Result<TaskEvent, Status>> {
+pub(super) fn start(
+    shared: Arc<Shared>,
+    user: UserId,
+    named: BTreeSet<TaskId>,
+) -> BoxStream<'static, Result<TaskEvent, Status>> {
     let (out, stream) = mpsc::channel(QUEUE);
     let events = shared.live.hub.subscribe(user);
     let all = named.is_empty();
@@ -108,7 +115,8 @@ impl Watcher {
         };
         // The board is newer than the event: what it no longer has is over, and only an event
         // that says so is still true.
-        let state = self.shared.live.board.task(task).map(|open| open.state).or(told.filter(|state| state.is_terminal()));
+        let state =
+            self.shared.live.board.task(task).map(|open| open.state).or(told.filter(|state| state.is_terminal()));
         match state {
             Some(state) => self.tell(task, state).await,
             None => Ok(()),

@@ -14,7 +14,10 @@ use hivemind_model::command::JoinUse;
 use hivemind_model::{Code, Command, NodeId, Rejection, Reply};
 use hivemind_proto::convert;
 use hivemind_proto::worker::worker_service_server::WorkerService;
-use hivemind_proto::worker::{EnrollRequest, EnrollResponse, FetchInputRequest, InputChunk, OutputChunk, PoolMessage, StoreOutputResponse, WorkerMessage};
+use hivemind_proto::worker::{
+    EnrollRequest, EnrollResponse, FetchInputRequest, InputChunk, OutputChunk, PoolMessage, StoreOutputResponse,
+    WorkerMessage,
+};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -36,18 +39,33 @@ impl WorkerService for WorkerCalls {
     async fn enroll(&self, request: Request<EnrollRequest>) -> Result<Response<EnrollResponse>, Status> {
         let EnrollRequest { join_token, csr_pem, offer } = request.into_inner();
         let join = self.0.tokens.join(&join_token).map_err(|why| match why {
-            crate::tokens::BadToken::Expired => status::rejected(&Rejection::field(Code::TokenExpired, "join_token", "it has expired; make a new one with CreateJoinToken")),
-            crate::tokens::BadToken::Invalid => status::unauthenticated("join_token: is not a join token of this pool; make one with CreateJoinToken"),
+            crate::tokens::BadToken::Expired => status::rejected(&Rejection::field(
+                Code::TokenExpired,
+                "join_token",
+                "it has expired; make a new one with CreateJoinToken",
+            )),
+            crate::tokens::BadToken::Invalid => {
+                status::unauthenticated("join_token: is not a join token of this pool; make one with CreateJoinToken")
+            }
         })?;
         let offer = convert::node_offer(offer.as_ref()).map_err(|bad| status::malformed(&bad))?;
         // A request that cannot be signed must not use up the token: this certificate is thrown away.
         sign(&self.0, &csr_pem, NodeId(0))?;
         let token = Some(JoinUse { id: join.id, expires_at: join.expires_at });
-        let reply = self.0.writer.apply(Command::Enroll { owner: join.owner, offer, token }).await.map_err(|refused| status::refused(&refused))?;
+        let reply = self
+            .0
+            .writer
+            .apply(Command::Enroll { owner: join.owner, offer, token })
+            .await
+            .map_err(|refused| status::refused(&refused))?;
         let Reply::Enrolled { node } = reply else { return Err(wrong_reply(&reply)) };
         let certificate_pem = sign(&self.0, &csr_pem, node)?;
         tracing::info!(%node, "enrolled a node");
-        Ok(Response::new(EnrollResponse { node_id: node.to_string(), certificate_pem, ca_pem: self.0.authority.ca_pem().to_owned() }))
+        Ok(Response::new(EnrollResponse {
+            node_id: node.to_string(),
+            certificate_pem,
+            ca_pem: self.0.authority.ca_pem().to_owned(),
+        }))
     }
 
     async fn link(&self, request: Request<Streaming<WorkerMessage>>) -> Result<Response<Self::LinkStream>, Status> {
@@ -55,19 +73,28 @@ impl WorkerService for WorkerCalls {
         Ok(Response::new(link::start(self.0.clone(), node, request.into_inner())))
     }
 
-    async fn fetch_input(&self, request: Request<FetchInputRequest>) -> Result<Response<Self::FetchInputStream>, Status> {
+    async fn fetch_input(
+        &self,
+        request: Request<FetchInputRequest>,
+    ) -> Result<Response<Self::FetchInputStream>, Status> {
         let node = self.0.node_of(&request)?;
         let FetchInputRequest { attempt, digest } = request.into_inner();
         let attempt = convert::attempt(attempt).map_err(|bad| status::malformed(&bad))?;
         let digest = convert::digest("digest", &digest).map_err(|bad| status::malformed(&bad))?;
         let spec = self.0.live_attempt(node.id, attempt).map_err(|rejection| status::rejected(&rejection))?;
         if !spec.files.iter().any(|file| file.blob.digest == digest) {
-            return Err(status::rejected(&Rejection::field(Code::NotFound, "digest", format!("{attempt} has no input of that digest"))));
+            return Err(status::rejected(&Rejection::field(
+                Code::NotFound,
+                "digest",
+                format!("{attempt} has no input of that digest"),
+            )));
         }
         let file = self.0.blobs.read(digest).await.map_err(|error| status::file("reading an input", &error))?;
         let Some(file) = file else {
             tracing::error!(%attempt, %digest, "a stored input is missing");
-            return Err(Status::data_loss(format!("E_INTERNAL: the input {digest} is missing in the pool; its operator finds it in the log")));
+            return Err(Status::data_loss(format!(
+                "E_INTERNAL: the input {digest} is missing in the pool; its operator finds it in the log"
+            )));
         };
         let (out, stream) = mpsc::channel(QUEUE);
         let closing = self.0.closing.clone();
@@ -84,16 +111,25 @@ impl WorkerService for WorkerCalls {
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 
-    async fn store_output(&self, request: Request<Streaming<OutputChunk>>) -> Result<Response<StoreOutputResponse>, Status> {
+    async fn store_output(
+        &self,
+        request: Request<Streaming<OutputChunk>>,
+    ) -> Result<Response<StoreOutputResponse>, Status> {
         let node = self.0.node_of(&request)?;
         let mut chunks = request.into_inner();
-        let first = next(&mut chunks).await?.ok_or_else(|| status::rejected(&Rejection::invalid("attempt", "no message came; the first one names the attempt")))?;
+        let first = next(&mut chunks).await?.ok_or_else(|| {
+            status::rejected(&Rejection::invalid("attempt", "no message came; the first one names the attempt"))
+        })?;
         let attempt = convert::attempt(first.attempt).map_err(|bad| status::malformed(&bad))?;
         let spec = self.0.live_attempt(node.id, attempt).map_err(|rejection| status::rejected(&rejection))?;
         // An archive of everything on the task's disk: headers and padding of small files come on top.
         let most = spec.resources.disk.0.saturating_mul(2).saturating_add(64 << 20);
         if first.size > most {
-            return Err(status::rejected(&Rejection::field(Code::TooLarge, "size", format!("{} bytes; the output of {attempt} may have {most}", first.size))));
+            return Err(status::rejected(&Rejection::field(
+                Code::TooLarge,
+                "size",
+                format!("{} bytes; the output of {attempt} may have {most}", first.size),
+            )));
         }
         let mut blob = self.0.blobs.writer(first.size).await.map_err(|error| status::blob("size", &error))?;
         let mut chunk = Some(first);
@@ -111,7 +147,11 @@ impl WorkerService for WorkerCalls {
 /// Signs a certificate for `node`.
 pub(crate) fn sign(shared: &Shared, csr_pem: &str, node: NodeId) -> Result<String, Status> {
     if csr_pem.len() > MAX_CSR_BYTES {
-        return Err(status::rejected(&Rejection::field(Code::TooLarge, "csr_pem", format!("{} bytes; at most {MAX_CSR_BYTES} are taken", csr_pem.len()))));
+        return Err(status::rejected(&Rejection::field(
+            Code::TooLarge,
+            "csr_pem",
+            format!("{} bytes; at most {MAX_CSR_BYTES} are taken", csr_pem.len()),
+        )));
     }
     shared.authority.sign_node(csr_pem, node, shared.clock.now()).map_err(|error| status::certificate(&error))
 }

@@ -8,7 +8,14 @@ fn tokens(dir: &Path, floor: Timestamp) -> Tokens {
 }
 
 fn user() -> UserRow {
-    UserRow { id: UserId(7), username: "ada".into(), email: String::new(), password_hash: String::new(), role: Role::Member, registered_at: Timestamp(0) }
+    UserRow {
+        id: UserId(7),
+        username: "ada".into(),
+        email: String::new(),
+        password_hash: String::new(),
+        role: Role::Member,
+        registered_at: Timestamp(0),
+    }
 }
 
 #[test]
@@ -51,7 +58,14 @@ fn forged_and_foreign_tokens_are_refused() {
     let none = URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#);
     let claims = String::from_utf8(URL_SAFE_NO_PAD.decode(parts[1]).unwrap()).unwrap();
     let operator = URL_SAFE_NO_PAD.encode(claims.replace("member", "operator"));
-    let forged = [foreign, format!("{none}.{}.", parts[1]), format!("{}.{operator}.{}", parts[0], parts[2]), "x".repeat(5000), String::new(), "a.b.c".into()];
+    let forged = [
+        foreign,
+        format!("{none}.{}.", parts[1]),
+        format!("{}.{operator}.{}", parts[0], parts[2]),
+        "x".repeat(5000),
+        String::new(),
+        "a.b.c".into(),
+    ];
     for token in forged {
         assert_eq!(mine.user(&token), Err(BadToken::Invalid), "{token} was taken");
     }

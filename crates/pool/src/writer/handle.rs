@@ -140,7 +140,8 @@ impl Writer {
             return Ok(());
         }
         let rows = self.store.requests(&keys).await.map_err(|error| Refused::Store(Arc::new(error)))?;
-        let rows: HashMap<(u64, String), _> = rows.into_iter().map(|row| ((row.key.user.0, row.key.id.clone()), row)).collect();
+        let rows: HashMap<(u64, String), _> =
+            rows.into_iter().map(|row| ((row.key.user.0, row.key.id.clone()), row)).collect();
         for once in commands.iter_mut().filter_map(once_of_mut) {
             once.stored = rows.get(&(once.key.user.0, once.key.id.clone())).cloned();
         }

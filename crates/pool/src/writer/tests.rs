@@ -19,7 +19,12 @@ struct Gate {
 
 impl Gate {
     fn new(passes: usize, fails_from: usize) -> Arc<Self> {
-        Arc::new(Self { passes: Semaphore::new(passes), batches: Mutex::default(), fails_from, requests: Mutex::default() })
+        Arc::new(Self {
+            passes: Semaphore::new(passes),
+            batches: Mutex::default(),
+            fails_from,
+            requests: Mutex::default(),
+        })
     }
 }
 
@@ -86,7 +91,12 @@ impl Outlet for Heard {
 }
 
 fn register(name: &str) -> Command {
-    Command::Register { username: name.into(), email: "a@example.org".into(), password_hash: "hash".into(), role: Role::Member }
+    Command::Register {
+        username: name.into(),
+        email: "a@example.org".into(),
+        password_hash: "hash".into(),
+        role: Role::Member,
+    }
 }
 
 struct Fixture {
@@ -97,7 +107,8 @@ struct Fixture {
 }
 
 fn begin(store: Arc<Gate>) -> Fixture {
-    let (heard, stop, clock) = (Arc::new(Heard::default()), CancellationToken::new(), Arc::new(Clock::from(Timestamp(0))));
+    let (heard, stop, clock) =
+        (Arc::new(Heard::default()), CancellationToken::new(), Arc::new(Clock::from(Timestamp(0))));
     let engine = Engine::found(Policy::default(), clock.now());
     let (writer, task) = spawn(engine, store, clock, heard.clone(), stop.clone());
     Fixture { writer, task, heard, stop }
@@ -180,8 +191,14 @@ async fn a_client_made_id_has_one_effect() {
     for name in ["ada", "bob"] {
         within(writer.apply(register(name))).await.unwrap();
     }
-    let once = |body| Some(Once { key: RequestKey { user: UserId(1), id: "rent".into() }, body: [body; 32], stored: None });
-    let pay = |body| Command::Transfer { from: UserId(1), to_username: "bob".into(), amount: Cpt::from_micro(1_000_000), once: once(body) };
+    let once =
+        |body| Some(Once { key: RequestKey { user: UserId(1), id: "rent".into() }, body: [body; 32], stored: None });
+    let pay = |body| Command::Transfer {
+        from: UserId(1),
+        to_username: "bob".into(),
+        amount: Cpt::from_micro(1_000_000),
+        once: once(body),
+    };
     let expected = Reply::Transferred { balance: Cpt::from_micro(149_000_000) };
     for reply in within(writer.apply_many(vec![pay(1), pay(1), pay(1)])).await {
         assert_eq!(reply.unwrap(), expected);

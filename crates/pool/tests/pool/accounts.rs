@@ -18,7 +18,10 @@ async fn a_new_user_logs_in_and_has_the_grant() {
     let pool = TestPool::start().await;
     let ada = pool.user("ada").await;
     assert_eq!(ada.funds().await, (150_000_000, 0));
-    let me = within(AuthServiceClient::new(ada.channel.clone()).who_am_i(ada.bearing(WhoAmIRequest::default()))).await.unwrap().into_inner();
+    let me = within(AuthServiceClient::new(ada.channel.clone()).who_am_i(ada.bearing(WhoAmIRequest::default())))
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!((me.username.as_str(), me.role.as_str()), ("ada", "member"));
 }
 

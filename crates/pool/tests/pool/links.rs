@@ -67,7 +67,10 @@ async fn a_node_speaks_only_for_itself() {
     let (mine, other) = (pool.join(&ada, "mine").await, pool.join(&bob, "other").await);
     let mut claimed = pool.raw_link(&other, hello("mine")).await.unwrap();
     let status = claimed.next().await.unwrap_err();
-    assert!(status.code() == Code::PermissionDenied && status.message().starts_with("E_FORBIDDEN: offer.name"), "{status}");
+    assert!(
+        status.code() == Code::PermissionDenied && status.message().starts_with("E_FORBIDDEN: offer.name"),
+        "{status}"
+    );
     let (mut link, _) = pool.link(&mine, hello("mine")).await;
     let task = ada.submit("one").await;
     let attempt = link.assigned().await;
@@ -78,10 +81,15 @@ async fn a_node_speaks_only_for_itself() {
     assert!(matches!(thief.next().await.unwrap(), FromPool::Stop(stop) if stop.attempt == Some(attempt)));
     thief.finished(attempt, 0).await;
     assert!(thief.acknowledged().await.starts_with("E_STALE_ATTEMPT: "));
-    let fetched = within(WorkerServiceClient::new(thief.channel.clone()).fetch_input(FetchInputRequest { attempt: Some(attempt), digest: format!("sha256:{}", "0".repeat(64)) })).await;
+    let fetched = within(
+        WorkerServiceClient::new(thief.channel.clone())
+            .fetch_input(FetchInputRequest { attempt: Some(attempt), digest: format!("sha256:{}", "0".repeat(64)) }),
+    )
+    .await;
     assert_eq!(fetched.unwrap_err().code(), Code::Aborted);
     let output = OutputChunk { attempt: Some(attempt), size: 1, data: "x".into() };
-    let stored = within(WorkerServiceClient::new(thief.channel.clone()).store_output(tokio_stream::iter([output]))).await;
+    let stored =
+        within(WorkerServiceClient::new(thief.channel.clone()).store_output(tokio_stream::iter([output]))).await;
     assert_eq!(stored.unwrap_err().code(), Code::Aborted);
     link.finished(attempt, 0).await;
     assert_eq!(link.acknowledged().await, "");
@@ -100,11 +108,18 @@ async fn inputs_come_and_outputs_go_through_the_pool() {
     let (attempt, spec) = (assign.attempt.unwrap(), assign.spec.unwrap());
     assert_eq!((spec.files[0].path.as_str(), spec.files[0].size), ("in/a.txt", 5));
     let mut calls = WorkerServiceClient::new(link.channel.clone());
-    let mut input = within(calls.fetch_input(FetchInputRequest { attempt: Some(attempt), digest: spec.files[0].digest.clone() })).await.unwrap().into_inner();
+    let mut input =
+        within(calls.fetch_input(FetchInputRequest { attempt: Some(attempt), digest: spec.files[0].digest.clone() }))
+            .await
+            .unwrap()
+            .into_inner();
     assert_eq!(within(input.message()).await.unwrap().unwrap().data, "hello");
     let foreign = FetchInputRequest { attempt: Some(attempt), digest: format!("sha256:{}", "0".repeat(64)) };
     assert_eq!(within(calls.fetch_input(foreign)).await.unwrap_err().code(), Code::NotFound);
-    let chunks = [OutputChunk { attempt: Some(attempt), size: 6, data: "out".into() }, OutputChunk { data: "put".into(), ..OutputChunk::default() }];
+    let chunks = [
+        OutputChunk { attempt: Some(attempt), size: 6, data: "out".into() },
+        OutputChunk { data: "put".into(), ..OutputChunk::default() },
+    ];
     let digest = within(calls.store_output(tokio_stream::iter(chunks))).await.unwrap().into_inner().digest;
     link.started(attempt).await;
     let end = AttemptFinished { output_digest: digest.clone(), output_bytes: 6, ..finished(attempt, 0) };
@@ -129,7 +144,11 @@ async fn an_end_without_its_archive_is_the_nodes_failure() {
     let task = ada.submit("one").await;
     let attempt = link.assigned().await;
     link.started(attempt).await;
-    let end = AttemptFinished { output_digest: format!("sha256:{}", "0".repeat(64)), output_bytes: 6, ..finished(attempt, 0) };
+    let end = AttemptFinished {
+        output_digest: format!("sha256:{}", "0".repeat(64)),
+        output_bytes: 6,
+        ..finished(attempt, 0)
+    };
     link.send(FromWorker::Finished(end)).await;
     assert_eq!(link.acknowledged().await, "");
     assert!(!["completed", "failed"].contains(&ada.status(&task).await.status.as_str()));
@@ -194,7 +213,8 @@ async fn a_follower_sees_output_as_it_comes() {
     let identity = pool.join(&ada, "one").await;
     let (mut link, _) = pool.link(&identity, hello("one")).await;
     let task = ada.submit("one").await;
-    let request = FollowLogsRequest { token: ada.token.clone(), task_id: task, follow: true, stdout_offset: 0, stderr_offset: 0 };
+    let request =
+        FollowLogsRequest { token: ada.token.clone(), task_id: task, follow: true, stdout_offset: 0, stderr_offset: 0 };
     let mut logs = within(ada.tasks().follow_logs(request)).await.unwrap().into_inner();
     let attempt = link.assigned().await;
     link.started(attempt).await;

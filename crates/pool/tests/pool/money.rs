@@ -5,7 +5,13 @@ use hivemind_proto::v1::{AuditRequest, TransferRequest, TransferResponse};
 use tonic::Code;
 
 async fn pay(from: &User, to: &str, amount: i64, amount_micro: i64, id: &str) -> TransferResponse {
-    let request = TransferRequest { token: from.token.clone(), to_username: to.into(), amount, transfer_id: id.into(), amount_micro };
+    let request = TransferRequest {
+        token: from.token.clone(),
+        to_username: to.into(),
+        amount,
+        transfer_id: id.into(),
+        amount_micro,
+    };
     within(from.money().transfer(request)).await.unwrap().into_inner()
 }
 
@@ -59,7 +65,8 @@ async fn the_audit_is_the_operators_and_finds_the_books_balanced() {
     ada.submit("one").await;
     let status = within(ada.pool().audit(AuditRequest { token: ada.token.clone() })).await.unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied);
-    let audit = within(operator.pool().audit(AuditRequest { token: operator.token.clone() })).await.unwrap().into_inner();
+    let audit =
+        within(operator.pool().audit(AuditRequest { token: operator.token.clone() })).await.unwrap().into_inner();
     assert!(audit.balanced, "{}", audit.finding);
     assert_eq!(audit.supply_micro, 1_000_000_000_000_000_000);
     assert_eq!(audit.held_micro, ada.funds().await.1);

@@ -31,7 +31,8 @@ async fn an_expired_join_token_is_refused() {
     // A bad request for a certificate does not use the token up, so it can be asked until it has expired.
     let status = within(async {
         loop {
-            let bad = EnrollRequest { join_token: token.clone(), csr_pem: "not a request".into(), offer: Some(offer("one")) };
+            let bad =
+                EnrollRequest { join_token: token.clone(), csr_pem: "not a request".into(), offer: Some(offer("one")) };
             let status = WorkerServiceClient::new(pool.channel().await).enroll(bad).await.unwrap_err();
             if !status.message().starts_with("E_INVALID: csr_pem") {
                 return status;
@@ -41,7 +42,11 @@ async fn an_expired_join_token_is_refused() {
     .await;
     assert!(status.code() == Code::Unauthenticated && status.message().starts_with("E_TOKEN_EXPIRED: "), "{status}");
     for seconds in [-1, 901] {
-        let status = within(ada.nodes().create_join_token(CreateJoinTokenRequest { token: ada.token.clone(), valid_seconds: seconds })).await.unwrap_err();
+        let status = within(
+            ada.nodes().create_join_token(CreateJoinTokenRequest { token: ada.token.clone(), valid_seconds: seconds }),
+        )
+        .await
+        .unwrap_err();
         assert!(status.message().starts_with("E_INVALID: valid_seconds"), "{status}");
     }
 }
@@ -59,7 +64,16 @@ async fn join_tokens_name_the_pool_and_its_authority() {
 async fn bad_registrations_of_nodes_name_the_field() {
     let pool = TestPool::start().await;
     let (ada, eve) = (pool.user("ada").await, pool.user("eve").await);
-    let good = RegisterNodeRequest { node_id: "one".into(), ip_address: "10.0.0.1".into(), port: 22, cpu_cores: 4, memory_mb: 4096, disk_gb: 10, has_gpu: false, gpu_info: String::new() };
+    let good = RegisterNodeRequest {
+        node_id: "one".into(),
+        ip_address: "10.0.0.1".into(),
+        port: 22,
+        cpu_cores: 4,
+        memory_mb: 4096,
+        disk_gb: 10,
+        has_gpu: false,
+        gpu_info: String::new(),
+    };
     assert!(within(ada.nodes().register_node(ada.bearing(good.clone()))).await.unwrap().into_inner().success);
     for (field, request) in [
         ("ip_address", RegisterNodeRequest { ip_address: "300.1.1.1".into(), ..good.clone() }),
@@ -71,7 +85,11 @@ async fn bad_registrations_of_nodes_name_the_field() {
         ("gpu_info", RegisterNodeRequest { gpu_info: "x".repeat(201), ..good.clone() }),
     ] {
         let answer = within(ada.nodes().register_node(ada.bearing(request))).await.unwrap().into_inner();
-        assert!(!answer.success && answer.message.starts_with(&format!("E_INVALID: {field}")), "{field}: {}", answer.message);
+        assert!(
+            !answer.success && answer.message.starts_with(&format!("E_INVALID: {field}")),
+            "{field}: {}",
+            answer.message
+        );
     }
     let answer = within(eve.nodes().register_node(eve.bearing(good))).await.unwrap().into_inner();
     assert!(!answer.success && answer.message.starts_with("E_TAKEN: "), "{}", answer.message);
@@ -82,7 +100,14 @@ async fn samples_are_checked_and_shown() {
     let pool = TestPool::start().await;
     let (ada, eve) = (pool.user("ada").await, pool.user("eve").await);
     let identity = pool.join(&ada, "one").await;
-    let good = ResourceReportRequest { node_id: "one".into(), cpu_usage: 50.0, memory_usage: 25.0, disk_usage: 1.0, gpu_usage: 0.0, active_tasks: 0 };
+    let good = ResourceReportRequest {
+        node_id: "one".into(),
+        cpu_usage: 50.0,
+        memory_usage: 25.0,
+        disk_usage: 1.0,
+        gpu_usage: 0.0,
+        active_tasks: 0,
+    };
     for (field, request) in [
         ("cpu_usage", ResourceReportRequest { cpu_usage: f32::NAN, ..good.clone() }),
         ("memory_usage", ResourceReportRequest { memory_usage: -0.5, ..good.clone() }),
@@ -91,18 +116,35 @@ async fn samples_are_checked_and_shown() {
         ("active_tasks", ResourceReportRequest { active_tasks: -1, ..good.clone() }),
     ] {
         let answer = within(ada.nodes().report_resource(ada.bearing(request))).await.unwrap().into_inner();
-        assert!(!answer.success && answer.message.starts_with(&format!("E_INVALID: {field}")), "{field}: {}", answer.message);
+        assert!(
+            !answer.success && answer.message.starts_with(&format!("E_INVALID: {field}")),
+            "{field}: {}",
+            answer.message
+        );
     }
     let answer = within(eve.nodes().report_resource(eve.bearing(good.clone()))).await.unwrap().into_inner();
     assert!(!answer.success && answer.message.starts_with("E_NOT_FOUND: node_id"), "{}", answer.message);
     let channel = within(hivemind_client::connect(&pool.target(Some(identity)))).await.unwrap();
-    let answer = within(node_service_client::NodeServiceClient::new(channel).report_resource(good)).await.unwrap().into_inner();
+    let answer =
+        within(node_service_client::NodeServiceClient::new(channel).report_resource(good)).await.unwrap().into_inner();
     assert!(answer.success, "{}", answer.message);
-    let list = within(ada.nodes().list_nodes(ListNodesRequest { token: ada.token.clone(), all: false })).await.unwrap().into_inner().nodes;
-    assert_eq!((list.len(), list[0].cpu_usage, list[0].state.as_str(), list[0].owner.as_str()), (1, 50.0, "offline", "ada"));
-    let nobodys = within(eve.nodes().list_nodes(ListNodesRequest { token: eve.token.clone(), all: false })).await.unwrap().into_inner().nodes;
+    let list = within(ada.nodes().list_nodes(ListNodesRequest { token: ada.token.clone(), all: false }))
+        .await
+        .unwrap()
+        .into_inner()
+        .nodes;
+    assert_eq!(
+        (list.len(), list[0].cpu_usage, list[0].state.as_str(), list[0].owner.as_str()),
+        (1, 50.0, "offline", "ada")
+    );
+    let nobodys = within(eve.nodes().list_nodes(ListNodesRequest { token: eve.token.clone(), all: false }))
+        .await
+        .unwrap()
+        .into_inner()
+        .nodes;
     assert!(nobodys.is_empty());
-    let status = within(eve.nodes().list_nodes(ListNodesRequest { token: eve.token.clone(), all: true })).await.unwrap_err();
+    let status =
+        within(eve.nodes().list_nodes(ListNodesRequest { token: eve.token.clone(), all: true })).await.unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied);
 }
 
@@ -113,7 +155,11 @@ async fn a_certificate_of_another_authority_does_not_connect() {
     let foreign = other.join(&ada, "one").await;
     let outcome = match hivemind_client::connect(&pool.target(Some(foreign))).await {
         Err(_) => true,
-        Ok(channel) => within(WorkerServiceClient::new(channel).link(tokio_stream::pending::<hivemind_proto::worker::WorkerMessage>())).await.is_err(),
+        Ok(channel) => within(
+            WorkerServiceClient::new(channel).link(tokio_stream::pending::<hivemind_proto::worker::WorkerMessage>()),
+        )
+        .await
+        .is_err(),
     };
     assert!(outcome);
 }
@@ -124,7 +170,10 @@ async fn a_linked_node_is_online_and_then_silent() {
     let ada = pool.user("ada").await;
     let identity = pool.join(&ada, "one").await;
     let state = || async {
-        let list = within(ada.nodes().list_nodes(ListNodesRequest { token: ada.token.clone(), all: false })).await.unwrap().into_inner();
+        let list = within(ada.nodes().list_nodes(ListNodesRequest { token: ada.token.clone(), all: false }))
+            .await
+            .unwrap()
+            .into_inner();
         list.nodes[0].state.clone()
     };
     let (link, welcome) = pool.link(&identity, hello("one")).await;

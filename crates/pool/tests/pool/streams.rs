@@ -22,7 +22,10 @@ async fn an_upload_is_an_input_of_its_user_only() {
     let pool = TestPool::start().await;
     let (ada, eve) = (pool.user("ada").await, pool.user("eve").await);
     let digest = upload(&ada, 5, &["he", "llo"]).await.unwrap().digest;
-    let with_input = |user: &User| SubmitTaskRequest { inputs: vec![InputFile { path: "in.txt".into(), digest: digest.clone() }], ..user.task("in") };
+    let with_input = |user: &User| SubmitTaskRequest {
+        inputs: vec![InputFile { path: "in.txt".into(), digest: digest.clone() }],
+        ..user.task("in")
+    };
     assert!(within(ada.tasks().submit_task(with_input(&ada))).await.unwrap().into_inner().success);
     let answer = within(eve.tasks().submit_task(with_input(&eve))).await.unwrap().into_inner();
     assert!(answer.message.starts_with("E_NOT_FOUND: inputs: "), "{}", answer.message);

@@ -10,7 +10,11 @@ use std::path::Path;
 use tonic::Code;
 
 fn files_below(dir: &Path) -> usize {
-    std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).map(|path| if path.is_dir() { files_below(&path) } else { 1 }).sum()
+    std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| if path.is_dir() { files_below(&path) } else { 1 })
+        .sum()
 }
 
 #[tokio::test]
@@ -19,7 +23,10 @@ async fn every_bad_field_is_named_and_nothing_is_held() {
     let ada = pool.user("ada").await;
     let good = ada.task("one");
     let file = |text: &str| SubmitTaskRequest { files: vec![text.into()], ..good.clone() };
-    let input = |digest: &str| SubmitTaskRequest { inputs: vec![InputFile { path: "a".into(), digest: digest.into() }], ..good.clone() };
+    let input = |digest: &str| SubmitTaskRequest {
+        inputs: vec![InputFile { path: "a".into(), digest: digest.into() }],
+        ..good.clone()
+    };
     let cases = [
         ("task_name", SubmitTaskRequest { task_name: "x".repeat(201), ..good.clone() }),
         ("task_name", SubmitTaskRequest { task_name: "a\nb".into(), ..good.clone() }),
@@ -53,7 +60,10 @@ async fn every_bad_field_is_named_and_nothing_is_held() {
     ];
     for (field, request) in cases {
         let answer = within(ada.tasks().submit_task(request)).await.unwrap().into_inner();
-        let named = answer.message.split_once(": ").is_some_and(|(code, text)| code.starts_with("E_") && text.starts_with(field));
+        let named = answer
+            .message
+            .split_once(": ")
+            .is_some_and(|(code, text)| code.starts_with("E_") && text.starts_with(field));
         assert!(!answer.success && named, "{field}: {}", answer.message);
     }
     assert_eq!(ada.funds().await, (150_000_000, 0));
@@ -66,20 +76,33 @@ async fn too_little_money_says_what_is_needed_and_what_is_there() {
     let ada = pool.user("ada").await;
     let request = SubmitTaskRequest { max_runtime: 30 * 24 * 3600, required_cpu_cores: 64, ..ada.task("dear") };
     let answer = within(ada.tasks().submit_task(request)).await.unwrap().into_inner();
-    assert!(answer.message.starts_with("E_INSUFFICIENT_CPT: ") && answer.message.contains("150.00 CPT"), "{}", answer.message);
+    assert!(
+        answer.message.starts_with("E_INSUFFICIENT_CPT: ") && answer.message.contains("150.00 CPT"),
+        "{}",
+        answer.message
+    );
 }
 
 #[tokio::test]
 async fn large_files_are_refused_with_the_way_out() {
     let pool = TestPool::start().await;
     let ada = pool.user("ada").await;
-    let nine = SubmitTaskRequest { files: vec![format!("a={}", STANDARD.encode(vec![7; 9 << 20]))], ..ada.task("nine") };
+    let nine =
+        SubmitTaskRequest { files: vec![format!("a={}", STANDARD.encode(vec![7; 9 << 20]))], ..ada.task("nine") };
     let answer = within(ada.tasks().submit_task(nine)).await.unwrap().into_inner();
-    assert!(answer.message.starts_with("E_TOO_LARGE: files: ") && answer.message.contains("Upload"), "{}", answer.message);
+    assert!(
+        answer.message.starts_with("E_TOO_LARGE: files: ") && answer.message.contains("Upload"),
+        "{}",
+        answer.message
+    );
     let hundred = SubmitTaskRequest { files: vec![format!("a={}", "A".repeat(100 << 20))], ..ada.task("hundred") };
     let status = within(ada.tasks().submit_task(hundred)).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
-    assert!(status.message().starts_with("E_TOO_LARGE: ") && status.message().contains("Upload"), "{}", status.message());
+    assert!(
+        status.message().starts_with("E_TOO_LARGE: ") && status.message().contains("Upload"),
+        "{}",
+        status.message()
+    );
     assert!(ada.status(&ada.submit("after").await).await.success, "the connection is of no use any more");
 }
 
@@ -89,17 +112,30 @@ async fn many_submissions_have_an_answer_each() {
     let ada = pool.user("ada").await;
     let mut tasks: Vec<_> = (0..20).map(|index| ada.task(&format!("t{index}"))).collect();
     tasks[7].docker_image = String::new();
-    let answers = within(ada.tasks().submit_tasks(SubmitTasksRequest { token: ada.token.clone(), tasks })).await.unwrap().into_inner().tasks;
-    let refused: Vec<usize> = answers.iter().enumerate().filter(|(_, answer)| !answer.success).map(|(index, _)| index).collect();
+    let answers = within(ada.tasks().submit_tasks(SubmitTasksRequest { token: ada.token.clone(), tasks }))
+        .await
+        .unwrap()
+        .into_inner()
+        .tasks;
+    let refused: Vec<usize> =
+        answers.iter().enumerate().filter(|(_, answer)| !answer.success).map(|(index, _)| index).collect();
     assert_eq!(refused, [7]);
-    let request = |page_token: String| ListTasksRequest { token: ada.token.clone(), status: vec!["pending".into()], page_size: 10, page_token };
+    let request = |page_token: String| ListTasksRequest {
+        token: ada.token.clone(),
+        status: vec!["pending".into()],
+        page_size: 10,
+        page_token,
+    };
     let first = within(ada.tasks().list_tasks(request(String::new()))).await.unwrap().into_inner();
     let second = within(ada.tasks().list_tasks(request(first.next_page_token.clone()))).await.unwrap().into_inner();
     assert_eq!((first.tasks.len(), second.tasks.len(), second.next_page_token.as_str()), (10, 9, ""));
     assert_eq!(first.tasks[0].task_name, "t19");
     for bad in ["x", "YmVmb3JlOi0x", "!"] {
         let status = within(ada.tasks().list_tasks(request(bad.into()))).await.unwrap_err();
-        assert!(status.code() == Code::InvalidArgument && status.message().starts_with("E_INVALID: page_token"), "{status}");
+        assert!(
+            status.code() == Code::InvalidArgument && status.message().starts_with("E_INVALID: page_token"),
+            "{status}"
+        );
     }
 }
 
@@ -110,7 +146,8 @@ async fn one_request_id_submits_one_task() {
     let request = SubmitTaskRequest { request_id: "once".into(), files: vec!["a=aGk=".into()], ..ada.task("one") };
     let first = within(ada.tasks().submit_task(request.clone())).await.unwrap().into_inner();
     assert_eq!(within(ada.tasks().submit_task(request.clone())).await.unwrap().into_inner(), first);
-    let other = within(ada.tasks().submit_task(SubmitTaskRequest { priority: 9, ..request })).await.unwrap().into_inner();
+    let other =
+        within(ada.tasks().submit_task(SubmitTaskRequest { priority: 9, ..request })).await.unwrap().into_inner();
     assert!(other.message.starts_with("E_ID_REUSED: "), "{}", other.message);
 }
 
@@ -126,13 +163,34 @@ async fn another_users_task_does_not_exist() {
         assert_eq!(seen.error_message.replace(&task, "task_99"), never.error_message);
         assert!(!seen.success && seen.error_message.starts_with("E_NOT_FOUND: "), "{}", seen.error_message);
         let codes = [
-            within(stranger.tasks().cancel_task(CancelTaskRequest { token: token.clone(), task_id: id.clone() })).await.err(),
-            within(stranger.tasks().watch_tasks(WatchTasksRequest { token: token.clone(), task_ids: vec![id.clone()] })).await.err(),
-            within(stranger.tasks().follow_logs(FollowLogsRequest { token: token.clone(), task_id: id.clone(), ..FollowLogsRequest::default() })).await.err(),
-            within(stranger.tasks().download_output(DownloadOutputRequest { token: token.clone(), task_id: id, offset: 0 })).await.err(),
+            within(stranger.tasks().cancel_task(CancelTaskRequest { token: token.clone(), task_id: id.clone() }))
+                .await
+                .err(),
+            within(
+                stranger.tasks().watch_tasks(WatchTasksRequest { token: token.clone(), task_ids: vec![id.clone()] }),
+            )
+            .await
+            .err(),
+            within(stranger.tasks().follow_logs(FollowLogsRequest {
+                token: token.clone(),
+                task_id: id.clone(),
+                ..FollowLogsRequest::default()
+            }))
+            .await
+            .err(),
+            within(stranger.tasks().download_output(DownloadOutputRequest {
+                token: token.clone(),
+                task_id: id,
+                offset: 0,
+            }))
+            .await
+            .err(),
         ];
         assert!(codes.into_iter().all(|status| status.is_some_and(|status| status.code() == Code::NotFound)));
-        let list = within(stranger.tasks().list_tasks(ListTasksRequest { token, ..ListTasksRequest::default() })).await.unwrap().into_inner();
+        let list = within(stranger.tasks().list_tasks(ListTasksRequest { token, ..ListTasksRequest::default() }))
+            .await
+            .unwrap()
+            .into_inner();
         assert!(list.tasks.is_empty());
     }
     assert_eq!(ada.status(&task).await.status, "pending");
@@ -149,7 +207,9 @@ async fn a_cancelled_task_gives_its_hold_back() {
         assert_eq!(within(ada.tasks().cancel_task(request)).await.unwrap().into_inner().status, "cancelled");
     }
     assert_eq!(ada.funds().await, (150_000_000, 0));
-    let bad = within(ada.tasks().cancel_task(CancelTaskRequest { token: ada.token.clone(), task_id: "task_x".into() })).await.unwrap_err();
+    let bad = within(ada.tasks().cancel_task(CancelTaskRequest { token: ada.token.clone(), task_id: "task_x".into() }))
+        .await
+        .unwrap_err();
     assert!(bad.code() == Code::InvalidArgument && bad.message().starts_with("E_INVALID: task_id"), "{bad}");
 }
 
@@ -160,7 +220,10 @@ async fn a_full_disk_is_told_and_takes_nothing() {
     let ada = pool.user("ada").await;
     let request = SubmitTaskRequest { files: vec!["a=aGk=".into()], ..ada.task("one") };
     let upload = UploadChunk { token: ada.token.clone(), size: 2, data: "hi".into() };
-    let refusals = [within(ada.tasks().submit_task(request)).await.err().unwrap(), within(ada.tasks().upload(tokio_stream::iter([upload]))).await.err().unwrap()];
+    let refusals = [
+        within(ada.tasks().submit_task(request)).await.err().unwrap(),
+        within(ada.tasks().upload(tokio_stream::iter([upload]))).await.err().unwrap(),
+    ];
     for status in refusals {
         assert!(status.code() == Code::ResourceExhausted && status.message().starts_with("E_DISK_FULL: "), "{status}");
     }

@@ -9,11 +9,17 @@ use hivemind_proto::v1::node_service_client::NodeServiceClient;
 use hivemind_proto::v1::pool_service_client::PoolServiceClient;
 use hivemind_proto::v1::task_service_client::TaskServiceClient;
 use hivemind_proto::v1::token_service_client::TokenServiceClient;
-use hivemind_proto::v1::{BalanceRequest, CreateJoinTokenRequest, LoginRequest, LoginResponse, RegisterRequest, SubmitTaskRequest, TaskStatusRequest, TaskStatusResponse};
+use hivemind_proto::v1::{
+    BalanceRequest, CreateJoinTokenRequest, LoginRequest, LoginResponse, RegisterRequest, SubmitTaskRequest,
+    TaskStatusRequest, TaskStatusResponse,
+};
 use hivemind_proto::worker::pool_event::Event as FromPool;
 use hivemind_proto::worker::worker_event::Event as FromWorker;
 use hivemind_proto::worker::worker_service_client::WorkerServiceClient;
-use hivemind_proto::worker::{AttemptFinished, AttemptRef, AttemptStarted, EnrollRequest, EnrollResponse, Heartbeat, Hello, LogData, NodeOffer, Outcome, PoolMessage, Welcome, WorkerEvent, WorkerMessage};
+use hivemind_proto::worker::{
+    AttemptFinished, AttemptRef, AttemptStarted, EnrollRequest, EnrollResponse, Heartbeat, Hello, LogData, NodeOffer,
+    Outcome, PoolMessage, Welcome, WorkerEvent, WorkerMessage,
+};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -39,7 +45,14 @@ pub(crate) struct TestPool {
 }
 
 fn config(data: &Path, policy: Policy) -> PoolConfig {
-    PoolConfig { data: data.to_owned(), listen: SocketAddr::from(([127, 0, 0, 1], 0)), advertise: None, names: Vec::new(), policy, reflection: false }
+    PoolConfig {
+        data: data.to_owned(),
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        advertise: None,
+        names: Vec::new(),
+        policy,
+        reflection: false,
+    }
 }
 
 impl TestPool {
@@ -56,7 +69,8 @@ impl TestPool {
     /// Stops the pool and starts it again on the same folder.
     pub(crate) async fn restart(self) -> Self {
         within(self.handle.shutdown()).await.unwrap();
-        let handle = within(hivemind_pool::start(config(&self.dir.path().join("pool"), Policy::default()))).await.unwrap();
+        let handle =
+            within(hivemind_pool::start(config(&self.dir.path().join("pool"), Policy::default()))).await.unwrap();
         Self { handle, dir: self.dir }
     }
 
@@ -65,7 +79,11 @@ impl TestPool {
     }
 
     pub(crate) fn target(&self, identity: Option<NodeIdentity>) -> Target {
-        Target { server: format!("https://{}", self.handle.grpc_addr()), trust: Trust::CaPem(self.handle.ca_pem().to_owned()), identity }
+        Target {
+            server: format!("https://{}", self.handle.grpc_addr()),
+            trust: Trust::CaPem(self.handle.ca_pem().to_owned()),
+            identity,
+        }
     }
 
     pub(crate) async fn channel(&self) -> Channel {
@@ -75,7 +93,8 @@ impl TestPool {
     /// Registers and logs in.
     pub(crate) async fn user(&self, name: &str) -> User {
         let channel = self.channel().await;
-        let request = RegisterRequest { username: name.into(), password: PASSWORD.into(), email: format!("{name}@example.org") };
+        let request =
+            RegisterRequest { username: name.into(), password: PASSWORD.into(), email: format!("{name}@example.org") };
         let registered = within(AuthServiceClient::new(channel.clone()).register(request)).await.unwrap().into_inner();
         assert!(registered.success, "{}", registered.message);
         self.login(name, PASSWORD).await
@@ -102,7 +121,8 @@ impl TestPool {
 
     pub(crate) async fn enroll(&self, token: &str, name: &str) -> (NodeKey, Result<EnrollResponse, Status>) {
         let key = NodeKey::generate().unwrap();
-        let request = EnrollRequest { join_token: token.into(), csr_pem: key.csr_pem().unwrap(), offer: Some(offer(name)) };
+        let request =
+            EnrollRequest { join_token: token.into(), csr_pem: key.csr_pem().unwrap(), offer: Some(offer(name)) };
         let answer = within(WorkerServiceClient::new(self.channel().await).enroll(request)).await;
         (key, answer.map(tonic::Response::into_inner))
     }
@@ -121,7 +141,8 @@ impl TestPool {
         let (sender, receiver) = mpsc::channel(64);
         let link = Link { sender, channel: channel.clone(), messages: None, waiting: VecDeque::new() };
         link.send(FromWorker::Hello(hello)).await;
-        let messages = within(WorkerServiceClient::new(channel).link(ReceiverStream::new(receiver))).await?.into_inner();
+        let messages =
+            within(WorkerServiceClient::new(channel).link(ReceiverStream::new(receiver))).await?.into_inner();
         Ok(Link { messages: Some(messages), ..link })
     }
 }
@@ -185,7 +206,14 @@ impl User {
     }
 
     pub(crate) fn task(&self, name: &str) -> SubmitTaskRequest {
-        SubmitTaskRequest { token: self.token.clone(), task_name: name.into(), docker_image: "bb:1".into(), command: "echo hi".into(), max_runtime: 60, ..SubmitTaskRequest::default() }
+        SubmitTaskRequest {
+            token: self.token.clone(),
+            task_name: name.into(),
+            docker_image: "bb:1".into(),
+            command: "echo hi".into(),
+            max_runtime: 60,
+            ..SubmitTaskRequest::default()
+        }
     }
 
     pub(crate) async fn submit(&self, name: &str) -> String {
@@ -201,7 +229,8 @@ impl User {
 
     /// Available and held, in micro-CPT.
     pub(crate) async fn funds(&self) -> (i64, i64) {
-        let answer = within(self.money().balance(BalanceRequest { token: self.token.clone() })).await.unwrap().into_inner();
+        let answer =
+            within(self.money().balance(BalanceRequest { token: self.token.clone() })).await.unwrap().into_inner();
         (answer.balance_micro, answer.held_micro)
     }
 }
@@ -259,7 +288,14 @@ impl Link {
     }
 
     pub(crate) async fn beat(&self, sequence: u64) {
-        let beat = Heartbeat { sequence, cpu_usage: 12.5, memory_usage: 30.0, disk_usage: 5.0, gpu_usage: 0.0, active_attempts: 0 };
+        let beat = Heartbeat {
+            sequence,
+            cpu_usage: 12.5,
+            memory_usage: 30.0,
+            disk_usage: 5.0,
+            gpu_usage: 0.0,
+            active_attempts: 0,
+        };
         self.send(FromWorker::Heartbeat(beat)).await;
     }
 }
@@ -267,7 +303,11 @@ impl Link {
 pub(crate) fn finished(attempt: AttemptRef, stdout_bytes: u64) -> AttemptFinished {
     AttemptFinished {
         attempt: Some(attempt),
-        outcome: Some(Outcome { kind: hivemind_proto::worker::outcome::Kind::Exited.into(), exit_code: 0, reason: String::new() }),
+        outcome: Some(Outcome {
+            kind: hivemind_proto::worker::outcome::Kind::Exited.into(),
+            exit_code: 0,
+            reason: String::new(),
+        }),
         wall_ms: 1000,
         cpu_ms: 900,
         peak_memory_bytes: 1 << 20,

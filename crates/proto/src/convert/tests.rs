@@ -67,21 +67,44 @@ fn a_message_without_a_part_is_refused_by_the_name_of_the_part() {
     for (found, expected) in [
         (attempt(None).map_err(field).err(), "attempt"),
         (attempt(Some(worker::AttemptRef { task: 1, index: 0, number: 0 })).map_err(field).err(), "attempt.number"),
-        (attempt(Some(worker::AttemptRef { task: u64::MAX, index: 0, number: 1 })).map_err(field).err(), "attempt.task"),
+        (
+            attempt(Some(worker::AttemptRef { task: u64::MAX, index: 0, number: 1 })).map_err(field).err(),
+            "attempt.task",
+        ),
         (report(&worker::AttemptFinished { attempt: None, ..good.clone() }).map_err(field).err(), "attempt"),
         (report(&worker::AttemptFinished { outcome: None, ..good.clone() }).map_err(field).err(), "outcome"),
         (report(&worker::AttemptFinished { wall_ms: u64::MAX, ..good.clone() }).map_err(field).err(), "wall_ms"),
-        (report(&worker::AttemptFinished { output_digest: String::new(), ..good.clone() }).map_err(field).err(), "output_digest"),
-        (report(&worker::AttemptFinished { output_digest: "sha256:xyz".into(), ..good.clone() }).map_err(field).err(), "output_digest"),
-        (report(&worker::AttemptFinished { image_id: "i".repeat(513), ..good.clone() }).map_err(field).err(), "image_id"),
+        (
+            report(&worker::AttemptFinished { output_digest: String::new(), ..good.clone() }).map_err(field).err(),
+            "output_digest",
+        ),
+        (
+            report(&worker::AttemptFinished { output_digest: "sha256:xyz".into(), ..good.clone() })
+                .map_err(field)
+                .err(),
+            "output_digest",
+        ),
+        (
+            report(&worker::AttemptFinished { image_id: "i".repeat(513), ..good.clone() }).map_err(field).err(),
+            "image_id",
+        ),
         (node_offer(None).map_err(field).err(), "offer"),
         (task_spec(None).map_err(field).err(), "spec"),
         (task_spec(Some(worker::TaskSpec { image: String::new(), ..spec.clone() })).map_err(field).err(), "spec.image"),
         (task_spec(Some(worker::TaskSpec { priority: 11, ..spec.clone() })).map_err(field).err(), "spec.priority"),
         (task_spec(Some(worker::TaskSpec { priority: 0, ..spec.clone() })).map_err(field).err(), "spec.priority"),
-        (task_spec(Some(worker::TaskSpec { max_runtime_ms: 0, ..spec.clone() })).map_err(field).err(), "spec.max_runtime_ms"),
-        (task_spec(with_file(worker::InputFile { path: "../x".into(), ..file.clone() })).map_err(field).err(), "spec.files.path"),
-        (task_spec(with_file(worker::InputFile { digest: "md5:1".into(), ..file.clone() })).map_err(field).err(), "spec.files.digest"),
+        (
+            task_spec(Some(worker::TaskSpec { max_runtime_ms: 0, ..spec.clone() })).map_err(field).err(),
+            "spec.max_runtime_ms",
+        ),
+        (
+            task_spec(with_file(worker::InputFile { path: "../x".into(), ..file.clone() })).map_err(field).err(),
+            "spec.files.path",
+        ),
+        (
+            task_spec(with_file(worker::InputFile { digest: "md5:1".into(), ..file.clone() })).map_err(field).err(),
+            "spec.files.digest",
+        ),
         (log_position(None).map_err(field).err(), "position"),
     ] {
         assert_eq!(found, Some(expected));

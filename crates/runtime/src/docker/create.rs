@@ -8,8 +8,8 @@
 use super::image::Image;
 use crate::Job;
 use bollard::models::{
-    ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount, MountTmpfsOptions, MountType, MountVolumeOptions,
-    MountVolumeOptionsDriverConfig, ResourcesUlimits,
+    ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount,
+    MountTmpfsOptions, MountType, MountVolumeOptions, MountVolumeOptionsDriverConfig, ResourcesUlimits,
 };
 use hivemind_model::AttemptRef;
 use std::collections::HashMap;
@@ -98,7 +98,8 @@ fn environment(job: &Job) -> Vec<String> {
 
 fn host_config(job: &Job, image: &Image, volume: &TaskVolume, labels: HashMap<String, String>) -> HostConfig {
     let memory = i64::try_from(job.resources.memory.0).unwrap_or(i64::MAX);
-    let limit = |name: &str, most: i64| ResourcesUlimits { name: Some(name.into()), soft: Some(most), hard: Some(most) };
+    let limit =
+        |name: &str, most: i64| ResourcesUlimits { name: Some(name.into()), soft: Some(most), hard: Some(most) };
     let declares_tmp = image.volumes.iter().any(|path| path == "/tmp");
     HostConfig {
         network_mode: Some("none".into()),
@@ -154,7 +155,11 @@ fn mounts(image: &Image, volume: &TaskVolume, labels: HashMap<String, String>) -
     let declared = image.volumes.iter().filter(|path| *path != "/task").map(|path| Mount {
         typ: Some(MountType::TMPFS),
         target: Some(path.clone()),
-        tmpfs_options: Some(MountTmpfsOptions { size_bytes: Some(DECLARED_VOLUME_BYTES), mode: Some(0o1777), options: None }),
+        tmpfs_options: Some(MountTmpfsOptions {
+            size_bytes: Some(DECLARED_VOLUME_BYTES),
+            mode: Some(0o1777),
+            options: None,
+        }),
         ..Mount::default()
     });
     std::iter::once(task).chain(declared).collect()

@@ -15,7 +15,10 @@ const ANSWER_SECONDS: u64 = 120;
 pub(super) async fn connect(socket: Option<&str>) -> Result<Docker, String> {
     let socket = find_socket(socket)?;
     let failed = |error: Error| {
-        format!("the Docker daemon at {socket} cannot be used: {}; is it running (`systemctl start docker`), and may this user open its socket (group `docker`)?", explain(&error))
+        format!(
+            "the Docker daemon at {socket} cannot be used: {}; is it running (`systemctl start docker`), and may this user open its socket (group `docker`)?",
+            explain(&error)
+        )
     };
     let docker = Docker::connect_with_unix(&socket, ANSWER_SECONDS, API_DEFAULT_VERSION).map_err(failed)?;
     docker.negotiate_version().await.map_err(failed)
@@ -28,7 +31,11 @@ fn find_socket(given: Option<&str>) -> Result<String, String> {
     if let Ok(host) = std::env::var("DOCKER_HOST")
         && !host.is_empty()
     {
-        let reason = || format!("DOCKER_HOST is `{host}`, and only a daemon on this machine can be used: unset it, or set it to unix:///path/to/docker.sock");
+        let reason = || {
+            format!(
+                "DOCKER_HOST is `{host}`, and only a daemon on this machine can be used: unset it, or set it to unix:///path/to/docker.sock"
+            )
+        };
         return host.strip_prefix("unix://").map(str::to_owned).ok_or_else(reason);
     }
     let usual = "/var/run/docker.sock";
@@ -118,11 +125,26 @@ mod tests {
 
     #[test]
     fn only_a_quoted_command_is_the_task_s_own_fault() {
-        let unknown = server(400, "failed to create shim: OCI runtime create failed: container_linux.go:380: starting container process caused: exec: \"nope\": executable file not found in $PATH: unknown");
-        assert_eq!(refused_start(&unknown), Outcome::CannotStart { reason: "exec: \"nope\": executable file not found in $PATH".into() });
-        let denied = server(400, "runc create failed: unable to start container process: error during container init: exec: \"/task/x\": permission denied: unknown");
-        assert_eq!(refused_start(&denied), Outcome::CannotStart { reason: "exec: \"/task/x\": permission denied".into() });
-        let mount = server(500, "error while mounting volume '/var/lib/docker/volumes/v/_data': failed to mount local volume: no such device");
+        let unknown = server(
+            400,
+            "failed to create shim: OCI runtime create failed: container_linux.go:380: starting container process caused: exec: \"nope\": executable file not found in $PATH: unknown",
+        );
+        assert_eq!(
+            refused_start(&unknown),
+            Outcome::CannotStart { reason: "exec: \"nope\": executable file not found in $PATH".into() }
+        );
+        let denied = server(
+            400,
+            "runc create failed: unable to start container process: error during container init: exec: \"/task/x\": permission denied: unknown",
+        );
+        assert_eq!(
+            refused_start(&denied),
+            Outcome::CannotStart { reason: "exec: \"/task/x\": permission denied".into() }
+        );
+        let mount = server(
+            500,
+            "error while mounting volume '/var/lib/docker/volumes/v/_data': failed to mount local volume: no such device",
+        );
         assert!(matches!(refused_start(&mount), Outcome::Infrastructure { .. }));
         let small = server(500, "container init was OOM-killed (memory limit too low?)");
         assert_eq!(refused_start(&small), Outcome::OutOfMemory);

@@ -45,8 +45,18 @@ pub(super) async fn checks(docker: &Docker, volumes: &Volumes) -> Vec<Check> {
     checks.push(user());
     checks.push(match free_disk(volumes.folder()) {
         Ok(free) if free >= LITTLE_DISK => check("free disk", Verdict::Good, free.to_string(), ""),
-        Ok(free) => check("free disk", Verdict::Weak, format!("{free} in {}", volumes.folder().display()), "free some, or give the worker a data folder on another disk"),
-        Err(error) => check("free disk", Verdict::Bad, format!("{}: {error}", volumes.folder().display()), "give the worker a data folder that exists"),
+        Ok(free) => check(
+            "free disk",
+            Verdict::Weak,
+            format!("{free} in {}", volumes.folder().display()),
+            "free some, or give the worker a data folder on another disk",
+        ),
+        Err(error) => check(
+            "free disk",
+            Verdict::Bad,
+            format!("{}: {error}", volumes.folder().display()),
+            "give the worker a data folder that exists",
+        ),
     });
     checks
 }
@@ -55,7 +65,12 @@ fn user() -> Check {
     if rustix::process::geteuid().is_root() {
         return check("agent's user", Verdict::Good, "root: loop devices and the kernel's counters can be used", "");
     }
-    check("agent's user", Verdict::Weak, "not root: no hard disk limit, and metering asks the daemon once a second", "run the worker as root for both; tasks never run as root either way")
+    check(
+        "agent's user",
+        Verdict::Weak,
+        "not root: no hard disk limit, and metering asks the daemon once a second",
+        "run the worker as root for both; tasks never run as root either way",
+    )
 }
 
 /// What the daemon says of itself.
@@ -66,11 +81,14 @@ fn of_daemon(info: &SystemInfo, swaps: &Path) -> Vec<Check> {
         Some(SystemInfoCgroupVersionEnum::_2) => "cgroup v2",
         _ => "cgroup v1",
     };
-    let mut checks = vec![check("docker daemon", Verdict::Good, format!("{version}, {generation}, on this machine"), "")];
+    let mut checks =
+        vec![check("docker daemon", Verdict::Good, format!("{version}, {generation}, on this machine"), "")];
     if info.os_type.as_deref().is_some_and(|system| system != "linux") {
         checks.push(check("containers", Verdict::Bad, "not Linux containers", "switch the daemon to Linux containers"));
     }
-    for (name, works) in [("memory limit", info.memory_limit), ("CPU limit", info.cpu_cfs_quota), ("process limit", info.pids_limit)] {
+    for (name, works) in
+        [("memory limit", info.memory_limit), ("CPU limit", info.cpu_cfs_quota), ("process limit", info.pids_limit)]
+    {
         checks.push(match works {
             Some(true) => check(name, Verdict::Good, "effective", ""),
             _ => check(name, Verdict::Bad, "the daemon cannot enforce it", "enable the memory, cpu and pids controllers (with a rootless daemon: delegate them to the user's systemd slice)"),
@@ -80,17 +98,34 @@ fn of_daemon(info: &SystemInfo, swaps: &Path) -> Vec<Check> {
     checks.push(match (info.swap_limit, has_swap) {
         (Some(true), _) => check("swap limit", Verdict::Good, "effective", ""),
         (_, false) => check("swap limit", Verdict::Good, "not needed: this machine has no swap", ""),
-        (_, true) => check("swap limit", Verdict::Weak, "a task may swap beyond its memory", "boot with `swapaccount=1`, or turn swap off"),
+        (_, true) => check(
+            "swap limit",
+            Verdict::Weak,
+            "a task may swap beyond its memory",
+            "boot with `swapaccount=1`, or turn swap off",
+        ),
     });
     let options = info.security_options.as_deref().unwrap_or_default();
     let has = |word: &str| options.iter().any(|option| option.contains(word));
     checks.push(match has("name=seccomp") {
-        true if has("profile=unconfined") => check("seccomp", Verdict::Bad, "the daemon's default profile is `unconfined`", "remove `seccomp-profile` from the daemon's configuration"),
+        true if has("profile=unconfined") => check(
+            "seccomp",
+            Verdict::Bad,
+            "the daemon's default profile is `unconfined`",
+            "remove `seccomp-profile` from the daemon's configuration",
+        ),
         true => check("seccomp", Verdict::Good, "the daemon's default profile", ""),
-        false => check("seccomp", Verdict::Bad, "the daemon does not filter system calls", "use a kernel and daemon with seccomp"),
+        false => check(
+            "seccomp",
+            Verdict::Bad,
+            "the daemon does not filter system calls",
+            "use a kernel and daemon with seccomp",
+        ),
     });
     checks.push(match driver {
-        "vfs" => check("storage driver", Verdict::Weak, "vfs copies the whole image for each container", "use overlay2"),
+        "vfs" => {
+            check("storage driver", Verdict::Weak, "vfs copies the whole image for each container", "use overlay2")
+        }
         other => check("storage driver", Verdict::Good, other, ""),
     });
     checks
@@ -108,7 +143,11 @@ mod tests {
         for check in &checks {
             assert_eq!(check.fix.is_empty(), check.verdict == Verdict::Good, "{}", check.name);
         }
-        checks.into_iter().filter(|check| check.verdict != Verdict::Good).map(|check| (check.name, check.verdict)).collect()
+        checks
+            .into_iter()
+            .filter(|check| check.verdict != Verdict::Good)
+            .map(|check| (check.name, check.verdict))
+            .collect()
     }
 
     fn sound() -> SystemInfo {
@@ -130,10 +169,21 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        let weak = SystemInfo { pids_limit: Some(false), swap_limit: Some(false), driver: Some("vfs".into()), security_options: None, ..sound() };
+        let weak = SystemInfo {
+            pids_limit: Some(false),
+            swap_limit: Some(false),
+            driver: Some("vfs".into()),
+            security_options: None,
+            ..sound()
+        };
         assert_eq!(
             verdicts(&weak, "head\n/dev/sda2\n"),
-            [("process limit".into(), Verdict::Bad), ("swap limit".into(), Verdict::Weak), ("seccomp".into(), Verdict::Bad), ("storage driver".into(), Verdict::Weak)]
+            [
+                ("process limit".into(), Verdict::Bad),
+                ("swap limit".into(), Verdict::Weak),
+                ("seccomp".into(), Verdict::Bad),
+                ("storage driver".into(), Verdict::Weak)
+            ]
         );
         assert_eq!(verdicts(&SystemInfo { swap_limit: Some(false), ..sound() }, "head\n"), []);
     }

@@ -105,7 +105,12 @@ fn is_tag(tag: &str) -> bool {
 
 fn is_domain(domain: &str) -> bool {
     let (host, port) = domain.split_once(':').map_or((domain, None), |(host, port)| (host, Some(port)));
-    let label = |label: &str| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    let label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    };
     host.split('.').all(label) && port.is_none_or(|port| port.parse::<u16>().is_ok())
 }
 
@@ -146,7 +151,9 @@ impl Images {
             Some(found) => found,
             None => {
                 self.pulls.pull(&reference, sink, stop).await?;
-                let gone = || Outcome::Infrastructure { reason: format!("{reference} was pulled and is not there: was it removed in between?") };
+                let gone = || Outcome::Infrastructure {
+                    reason: format!("{reference} was pulled and is not there: was it removed in between?"),
+                };
                 self.local(&reference).await?.ok_or_else(gone)?
             }
         };
@@ -177,7 +184,11 @@ impl Images {
         };
         // A digest pins the content, so the name under which it lies here does not matter: it is
         // the image's own id (built here) or what a registry calls it (pulled).
-        let by_name = Reference { digest: None, tag: reference.tag.clone().or_else(|| Some("latest".into())), ..reference.clone() };
+        let by_name = Reference {
+            digest: None,
+            tag: reference.tag.clone().or_else(|| Some("latest".into())),
+            ..reference.clone()
+        };
         let by_digest = format!("{}@{digest}", reference.name);
         for candidate in [by_digest, by_name.to_string(), digest.clone()] {
             if let Some(image) = self.inspect(&candidate).await?
@@ -200,7 +211,8 @@ impl Images {
 
 fn has_digest(image: &ImageInspect, digest: &str) -> bool {
     let names = image.repo_digests.as_deref().unwrap_or_default();
-    image.id.as_deref() == Some(digest) || names.iter().any(|name| name.split_once('@').is_some_and(|(_, own)| own == digest))
+    image.id.as_deref() == Some(digest)
+        || names.iter().any(|name| name.split_once('@').is_some_and(|(_, own)| own == digest))
 }
 
 fn describe(found: ImageInspect) -> Result<Image, Outcome> {

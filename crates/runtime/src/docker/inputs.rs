@@ -35,16 +35,19 @@ pub(super) async fn upload(docker: &Docker, name: &str, files: Vec<(String, Path
         result
     });
     let options = UploadToContainerOptionsBuilder::default().path("/task").build();
-    let sent = docker.upload_to_container(name, Some(options), bollard::body_try_stream(ReceiverStream::new(stream))).await;
+    let sent =
+        docker.upload_to_container(name, Some(options), bollard::body_try_stream(ReceiverStream::new(stream))).await;
     let packed = packing.await.unwrap_or_else(|error| Err(io::Error::other(error)));
     match (sent, packed) {
         (Ok(()), Ok(())) => Ok(()),
-        (Err(error), _) if daemon::explain(&error).contains("no space left") => {
-            Err(Outcome::CannotStart { reason: "the input files do not fit into the task's disk; ask for more disk".into() })
-        }
+        (Err(error), _) if daemon::explain(&error).contains("no space left") => Err(Outcome::CannotStart {
+            reason: "the input files do not fit into the task's disk; ask for more disk".into(),
+        }),
         // A packer whose reader went away only says so; the daemon's own words say why.
         (Err(error), Ok(())) => Err(daemon::fault("the input files could not be put into /task", &error)),
-        (Err(error), Err(packing)) if packing.kind() == io::ErrorKind::BrokenPipe => Err(daemon::fault("the input files could not be put into /task", &error)),
+        (Err(error), Err(packing)) if packing.kind() == io::ErrorKind::BrokenPipe => {
+            Err(daemon::fault("the input files could not be put into /task", &error))
+        }
         (_, Err(error)) => Err(daemon::io_fault("the input files could not be read", &error)),
     }
 }
@@ -54,19 +57,25 @@ fn pack(files: &[(String, PathBuf)], out: impl Write) -> io::Result<()> {
     let mut builder = tar::Builder::new(out);
     let mut parents = BTreeSet::new();
     for (path, source) in files {
-        check_path("files", path).map_err(|rejection| io::Error::new(io::ErrorKind::InvalidInput, rejection.to_string()))?;
+        check_path("files", path)
+            .map_err(|rejection| io::Error::new(io::ErrorKind::InvalidInput, rejection.to_string()))?;
         for (at, _) in path.match_indices('/') {
             if parents.insert(&path[..at]) {
                 builder.append_data(&mut header(tar::EntryType::Directory, 0, 0o755), &path[..at], io::empty())?;
             }
         }
-        let opened = std::fs::File::open(source).map_err(|error| io::Error::new(error.kind(), format!("{path} at {}: {error}", source.display())))?;
+        let opened = std::fs::File::open(source)
+            .map_err(|error| io::Error::new(error.kind(), format!("{path} at {}: {error}", source.display())))?;
         let size = opened.metadata()?.len();
         let mut content = opened.take(size);
         let mut magic = Vec::with_capacity(4);
         content.by_ref().take(4).read_to_end(&mut magic)?;
         let mode = if is_program(&magic) { 0o755 } else { 0o644 };
-        builder.append_data(&mut header(tar::EntryType::Regular, size, mode), path, io::Cursor::new(magic).chain(content))?;
+        builder.append_data(
+            &mut header(tar::EntryType::Regular, size, mode),
+            path,
+            io::Cursor::new(magic).chain(content),
+        )?;
     }
     builder.into_inner()?.flush()
 }
@@ -132,15 +141,26 @@ mod tests {
         let mut packed = Vec::new();
         pack(&files, &mut packed).expect("packed");
         let mut archive = tar::Archive::new(&packed[..]);
-        let seen: Vec<_> = archive.entries().expect("entries").map(|entry| {
-            let mut entry = entry.expect("sound");
-            let mut content = String::new();
-            entry.read_to_string(&mut content).expect("text");
-            let header = entry.header();
-            assert_eq!((header.uid().ok(), header.gid().ok()), (Some(USER_ID), Some(USER_ID)));
-            (entry.path().expect("a path").display().to_string(), header.mode().expect("a mode"), content)
-        }).collect();
-        let expected = [("a", 0o755, ""), ("a/b", 0o755, ""), ("a/b/data", 0o644, "text"), ("a/run.sh", 0o755, "#!/bin/sh\n"), ("prog", 0o755, "\x7fELF..."), ("empty", 0o644, "")];
+        let seen: Vec<_> = archive
+            .entries()
+            .expect("entries")
+            .map(|entry| {
+                let mut entry = entry.expect("sound");
+                let mut content = String::new();
+                entry.read_to_string(&mut content).expect("text");
+                let header = entry.header();
+                assert_eq!((header.uid().ok(), header.gid().ok()), (Some(USER_ID), Some(USER_ID)));
+                (entry.path().expect("a path").display().to_string(), header.mode().expect("a mode"), content)
+            })
+            .collect();
+        let expected = [
+            ("a", 0o755, ""),
+            ("a/b", 0o755, ""),
+            ("a/b/data", 0o644, "text"),
+            ("a/run.sh", 0o755, "#!/bin/sh\n"),
+            ("prog", 0o755, "\x7fELF..."),
+            ("empty", 0o644, ""),
+        ];
         assert_eq!(seen, expected.map(|(path, mode, content)| (path.to_owned(), mode, content.to_owned())));
     }
 

@@ -227,7 +227,11 @@ mod tests {
             write(root.path(), &format!("memory/{group}/cgroup.procs"), "");
             write(root.path(), &format!("memory/{group}/memory.max_usage_in_bytes"), "4096\n");
             write(root.path(), &format!("cpuacct/{group}/cpuacct.usage"), "7000000\n");
-            write(root.path(), &format!("memory/{group}/memory.oom_control"), "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
+            write(
+                root.path(),
+                &format!("memory/{group}/memory.oom_control"),
+                "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
+            );
             let cgroup = Cgroup::locate_under(root.path(), "ID").expect("found");
             assert_eq!(cgroup.read(), Sample { cpu_nanos: Some(7_000_000), memory_bytes: Some(4096), ooms: Some(2) });
             assert!(cgroup.kill());

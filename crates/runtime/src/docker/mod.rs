@@ -54,7 +54,13 @@ impl DockerConfig {
     /// The usual settings.
     #[must_use]
     pub fn new(instance: impl Into<String>, state: impl Into<PathBuf>) -> Self {
-        Self { instance: instance.into(), socket: None, state: state.into(), disk_limit: DiskLimit::Detect, pull_stall: Duration::from_secs(120) }
+        Self {
+            instance: instance.into(),
+            socket: None,
+            state: state.into(),
+            disk_limit: DiskLimit::Detect,
+            pull_stall: Duration::from_secs(120),
+        }
     }
 }
 
@@ -120,7 +126,12 @@ impl Runtime for DockerRuntime {
         let task = tokio::spawn(run::attempt(self.inner.clone(), job, sink, own_stop, scratch.to_owned()));
         task.await.unwrap_or_else(|error| {
             let reason = format!("the runtime failed: {error}; its container is removed at the agent's next start");
-            Finished { outcome: Outcome::Infrastructure { reason }, metering: Metering::default(), image_id: String::new(), output: None }
+            Finished {
+                outcome: Outcome::Infrastructure { reason },
+                metering: Metering::default(),
+                image_id: String::new(),
+                output: None,
+            }
         })
     }
 

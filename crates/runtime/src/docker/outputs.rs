@@ -50,14 +50,19 @@ pub(super) async fn collect(docker: &Docker, name: &str, limit: u64, scratch: &P
     };
     let (pieces, packed) = mpsc::channel(WAITING_PIECES);
     let scratch = scratch.to_owned();
-    let packing = tokio::task::spawn_blocking(move || repack(Pieces { from: packed, held: Bytes::new() }, limit, &scratch));
+    let packing =
+        tokio::task::spawn_blocking(move || repack(Pieces { from: packed, held: Bytes::new() }, limit, &scratch));
     feed(first, stream, pieces).await;
     let packed = packing.await.unwrap_or_else(|error| Err(io::Error::other(error)));
     packed.map_err(|error| daemon::io_fault("the outputs could not be collected", &error))
 }
 
 /// Hands the daemon's stream to the packer until either ends.
-async fn feed(first: Bytes, mut stream: impl Stream<Item = Result<Bytes, Error>> + Unpin, pieces: mpsc::Sender<io::Result<Bytes>>) {
+async fn feed(
+    first: Bytes,
+    mut stream: impl Stream<Item = Result<Bytes, Error>> + Unpin,
+    pieces: mpsc::Sender<io::Result<Bytes>>,
+) {
     let mut next = Some(Ok(first));
     while let Some(piece) = next {
         let piece = piece.map_err(|error| io::Error::other(daemon::explain(&error)));
@@ -105,7 +110,9 @@ impl Skipped {
 
     fn remark(&self) -> Option<String> {
         let count = self.count;
-        (count > 0).then(|| format!("{count} under {FOLDER} left out (only regular files and folders are kept), first `{}`", self.first))
+        (count > 0).then(|| {
+            format!("{count} under {FOLDER} left out (only regular files and folders are kept), first `{}`", self.first)
+        })
     }
 }
 
@@ -133,7 +140,9 @@ fn repack(from: impl Read, limit: u64, scratch: &Path) -> io::Result<Collected> 
         entries += 1;
         bytes = bytes.saturating_add(entry.size());
         if entries > MOST_ENTRIES || bytes > limit {
-            let remark = format!("{FOLDER} was not kept: it has more than {MOST_ENTRIES} entries or {limit} bytes (holes count), which is the task's disk");
+            let remark = format!(
+                "{FOLDER} was not kept: it has more than {MOST_ENTRIES} entries or {limit} bytes (holes count), which is the task's disk"
+            );
             return Ok(Collected { archive: None, remark: Some(remark) });
         }
         let mut header = plain_header(kind, entry.size(), entry.header().mode()?);

@@ -105,7 +105,12 @@ async fn drive(docker: Docker, reference: Reference, stall: Duration, board: Boa
     stage.send_replace(Stage::Done(result));
 }
 
-async fn fetch(docker: &Docker, reference: &Reference, stall: Duration, stage: &watch::Sender<Stage>) -> Result<(), Outcome> {
+async fn fetch(
+    docker: &Docker,
+    reference: &Reference,
+    stall: Duration,
+    stage: &watch::Sender<Stage>,
+) -> Result<(), Outcome> {
     // The digest goes where the tag goes; without either, the daemon would pull every tag.
     let version = reference.digest.as_ref().or(reference.tag.as_ref()).map_or("latest", String::as_str);
     let options = CreateImageOptionsBuilder::default().from_image(&reference.name).tag(version).build();
@@ -127,7 +132,10 @@ async fn fetch(docker: &Docker, reference: &Reference, stall: Duration, stage: &
             }
             Ok(Some(Err(error))) => return Err(judge(reference, &error)),
             Err(_) => {
-                let reason = format!("the pull of {reference} showed no progress for {} s; is the way to its registry open?", stall.as_secs());
+                let reason = format!(
+                    "the pull of {reference} showed no progress for {} s; is the way to its registry open?",
+                    stall.as_secs()
+                );
                 return Err(Outcome::Infrastructure { reason });
             }
         }
@@ -150,7 +158,10 @@ impl Progress {
         {
             self.layers.insert(layer, (current.max(0), total.max(0)));
         }
-        let (current, total) = self.layers.values().fold((0i64, 0i64), |sum, layer| (sum.0.saturating_add(layer.0), sum.1.saturating_add(layer.1)));
+        let (current, total) = self
+            .layers
+            .values()
+            .fold((0i64, 0i64), |sum, layer| (sum.0.saturating_add(layer.0), sum.1.saturating_add(layer.1)));
         if total == 0 {
             return "waiting for the registry".into();
         }
@@ -163,10 +174,34 @@ impl Progress {
 fn judge(reference: &Reference, error: &Error) -> Outcome {
     let text = daemon::explain(error);
     let lower = text.to_lowercase();
-    let network = ["dial tcp", "lookup ", "timeout", "tls handshake", "connection refused", "connection reset", "no route to host", "too many requests", "toomanyrequests", "eof", "x509"];
-    let refused = ["manifest unknown", "manifest for", "not found", "access denied", "denied:", "unauthorized", "no matching manifest", "invalid reference format", "name unknown", "does not exist"];
+    let network = [
+        "dial tcp",
+        "lookup ",
+        "timeout",
+        "tls handshake",
+        "connection refused",
+        "connection reset",
+        "no route to host",
+        "too many requests",
+        "toomanyrequests",
+        "eof",
+        "x509",
+    ];
+    let refused = [
+        "manifest unknown",
+        "manifest for",
+        "not found",
+        "access denied",
+        "denied:",
+        "unauthorized",
+        "no matching manifest",
+        "invalid reference format",
+        "name unknown",
+        "does not exist",
+    ];
     let is_network = network.iter().any(|word| lower.contains(word));
-    let is_refused = matches!(daemon::status(error), Some(400 | 401 | 403 | 404)) || refused.iter().any(|word| lower.contains(word));
+    let is_refused =
+        matches!(daemon::status(error), Some(400 | 401 | 403 | 404)) || refused.iter().any(|word| lower.contains(word));
     if is_refused && !is_network {
         return Outcome::BadImage { reason: format!("{reference} cannot be pulled: {text}") };
     }

@@ -46,7 +46,9 @@ pub async fn reap(instance: &str, socket: Option<&str>, stdin: impl AsyncRead + 
         return Ok(Reaped::Dismissed);
     }
     // What a successor of the agent makes after this moment is not touched.
-    let until = SystemTime::now().duration_since(UNIX_EPOCH).map_or(i64::MAX, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    let until = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(i64::MAX, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
     let mut last = String::new();
     for round in 0..TRIES {
         if round > 0 {
@@ -85,7 +87,8 @@ pub struct Reaper {
 /// # Errors
 /// Where no process can be started from `exe`.
 pub fn spawn_reaper<A: AsRef<OsStr>>(exe: &Path, args: impl IntoIterator<Item = A>) -> io::Result<Reaper> {
-    let mut child = Command::new(exe).args(args).stdin(Stdio::piped()).stdout(Stdio::null()).process_group(0).spawn()?;
+    let mut child =
+        Command::new(exe).args(args).stdin(Stdio::piped()).stdout(Stdio::null()).process_group(0).spawn()?;
     let pipe = child.stdin.take();
     Ok(Reaper { child, pipe })
 }

@@ -16,7 +16,9 @@ use crate::{Finished, Job, Sink, Stop, Stream};
 use bollard::container::AttachContainerResults;
 use bollard::errors::Error;
 use bollard::models::{ContainerState, ContainerWaitResponse};
-use bollard::query_parameters::{CreateContainerOptionsBuilder, EventsOptionsBuilder, KillContainerOptionsBuilder, WaitContainerOptionsBuilder};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, EventsOptionsBuilder, KillContainerOptionsBuilder, WaitContainerOptionsBuilder,
+};
 use futures::StreamExt;
 use hivemind_model::state::{Metering, Outcome};
 use hivemind_model::units::Millis;
@@ -74,8 +76,19 @@ impl Ran {
 }
 
 /// Runs `job` to its end.
-pub(super) async fn attempt(inner: Arc<Inner>, job: Job, sink: Arc<dyn Sink>, stop: Stop, scratch: PathBuf) -> Finished {
-    let finished = |ran: Ran, image_id: String| Finished { outcome: ran.outcome, metering: ran.metering, image_id, output: ran.output };
+pub(super) async fn attempt(
+    inner: Arc<Inner>,
+    job: Job,
+    sink: Arc<dyn Sink>,
+    stop: Stop,
+    scratch: PathBuf,
+) -> Finished {
+    let finished = |ran: Ran, image_id: String| Finished {
+        outcome: ran.outcome,
+        metering: ran.metering,
+        image_id,
+        output: ran.output,
+    };
     let Some(live) = inner.cleaner.enter(job.attempt) else {
         let reason = format!("{} runs here already", job.attempt);
         return finished(Ran::not_at_all(Outcome::Infrastructure { reason }), String::new());
@@ -125,7 +138,11 @@ impl Attempt {
     }
 
     /// Makes the container, listens to it, and puts the input files into it.
-    async fn prepare(&self, image: Image, volume: &create::TaskVolume) -> Result<(String, AttachContainerResults), Outcome> {
+    async fn prepare(
+        &self,
+        image: Image,
+        volume: &create::TaskVolume,
+    ) -> Result<(String, AttachContainerResults), Outcome> {
         let docker = &self.inner.docker;
         if volume.device.is_none() {
             super::volume::plain::own(docker, &self.inner.instance, self.job.attempt, &image, volume).await?;
@@ -141,7 +158,9 @@ impl Attempt {
                 return Err(daemon::refused_create(&error));
             }
         };
-        let attached = streams::attach(docker, &self.name).await.map_err(|error| daemon::fault("the container's output cannot be read", &error))?;
+        let attached = streams::attach(docker, &self.name)
+            .await
+            .map_err(|error| daemon::fault("the container's output cannot be read", &error))?;
         if !self.job.files.is_empty() {
             tokio::select! {
                 biased;
@@ -154,7 +173,12 @@ impl Attempt {
     }
 
     /// Hands on the output until the command has ended, by itself or by us.
-    async fn follow(&self, attached: AttachContainerResults, meter: &mut Meter<'_>, started: Instant) -> Result<End, Outcome> {
+    async fn follow(
+        &self,
+        attached: AttachContainerResults,
+        meter: &mut Meter<'_>,
+        started: Instant,
+    ) -> Result<End, Outcome> {
         let time_is_up = tokio::time::sleep_until(deadline(started, self.job.max_runtime));
         let drain = streams::drain(attached, &*self.sink);
         let wait = self.wait();
@@ -197,7 +221,9 @@ impl Attempt {
             // What a stopped command still had to say is not worth a fault.
             _ if end != End::Own => Ok(end),
             Ok(Err(error)) => Err(daemon::fault("the command's output broke off", &error)),
-            Err(_) => Err(Outcome::Infrastructure { reason: format!("the command ended and its output did not, for {} s", DRAIN_PATIENCE.as_secs()) }),
+            Err(_) => Err(Outcome::Infrastructure {
+                reason: format!("the command ended and its output did not, for {} s", DRAIN_PATIENCE.as_secs()),
+            }),
         }
     }
 
@@ -231,7 +257,10 @@ impl Attempt {
             Err(_) => tokio::time::timeout(KILL_PATIENCE, kill).await.is_ok_and(killed),
         };
         if !is_dead {
-            tracing::error!(container = self.name, "the daemon does not kill the container and this process may not; it is removed when the daemon answers again");
+            tracing::error!(
+                container = self.name,
+                "the daemon does not kill the container and this process may not; it is removed when the daemon answers again"
+            );
         }
         Instant::now() + KILL_PATIENCE
     }
@@ -243,7 +272,13 @@ impl Attempt {
     }
 
     /// Puts together what is known of a command that has ended.
-    async fn judge(&self, end: Result<End, Outcome>, volume: &Volume, meter: &Meter<'_>, (asked, started): (Instant, Instant)) -> Ran {
+    async fn judge(
+        &self,
+        end: Result<End, Outcome>,
+        volume: &Volume,
+        meter: &Meter<'_>,
+        (asked, started): (Instant, Instant),
+    ) -> Ran {
         let ended = Instant::now();
         let (cpu, peak_memory) = meter.seen();
         let metering = |wall: Duration| Metering { wall: millis(wall), cpu, peak_memory };
@@ -264,9 +299,17 @@ impl Attempt {
         let state = inspected.map(|container| container.state.unwrap_or_default());
         let state = match state {
             Ok(state) => state,
-            Err(error) => return Ran { outcome: daemon::fault("how the command ended cannot be read", &error), metering: metering(own_clock), output: None },
+            Err(error) => {
+                return Ran {
+                    outcome: daemon::fault("how the command ended cannot be read", &error),
+                    metering: metering(own_clock),
+                    output: None,
+                };
+            }
         };
-        let wall = daemon_clock(&state).filter(|wall| *wall <= ended.saturating_duration_since(asked) + CLOCK_SLACK).unwrap_or(own_clock);
+        let wall = daemon_clock(&state)
+            .filter(|wall| *wall <= ended.saturating_duration_since(asked) + CLOCK_SLACK)
+            .unwrap_or(own_clock);
         let metering = metering(wall);
         if state.running == Some(true) {
             let reason = "the container could not be stopped in time; its removal goes on".into();
@@ -316,7 +359,9 @@ impl Attempt {
         };
         match rumour {
             Rumour::Oom if code == KILLED => Outcome::OutOfMemory,
-            Rumour::Kill => Outcome::Infrastructure { reason: "somebody on the node's machine stopped the container".into() },
+            Rumour::Kill => {
+                Outcome::Infrastructure { reason: "somebody on the node's machine stopped the container".into() }
+            }
             Rumour::Oom | Rumour::Silence => Outcome::Exited { code: i32::try_from(code).unwrap_or(i32::MAX) },
         }
     }
@@ -324,8 +369,13 @@ impl Attempt {
     /// What the daemon's event log says of the end. A task cannot bring a kill about from inside,
     /// so it is no way to compute for nothing.
     async fn rumour(&self) -> Rumour {
-        let filters = HashMap::from([("container".to_owned(), vec![self.name.clone()]), ("event".to_owned(), vec!["kill".to_owned(), "oom".to_owned()])]);
-        let Ok(now) = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) else { return Rumour::Silence };
+        let filters = HashMap::from([
+            ("container".to_owned(), vec![self.name.clone()]),
+            ("event".to_owned(), vec!["kill".to_owned(), "oom".to_owned()]),
+        ]);
+        let Ok(now) = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) else {
+            return Rumour::Silence;
+        };
         // In the past by the time it is read; otherwise the daemon would wait for it.
         let until = format!("{}.{:09}", now.as_secs(), now.subsec_nanos());
         let options = EventsOptionsBuilder::default().since("0").until(&until).filters(&filters).build();
@@ -373,7 +423,11 @@ mod tests {
 
     #[test]
     fn the_daemon_s_clock_is_read_and_not_believed_backwards() {
-        let state = |from: &str, to: &str| ContainerState { started_at: Some(from.into()), finished_at: Some(to.into()), ..ContainerState::default() };
+        let state = |from: &str, to: &str| ContainerState {
+            started_at: Some(from.into()),
+            finished_at: Some(to.into()),
+            ..ContainerState::default()
+        };
         let wall = daemon_clock(&state("2026-01-02T03:04:05.123456789Z", "2026-01-02T03:04:06.623456789Z"));
         assert_eq!(wall, Some(Duration::from_millis(1500)));
         assert_eq!(daemon_clock(&state("2026-01-02T03:04:06Z", "2026-01-02T03:04:05Z")), None);

@@ -11,7 +11,13 @@ use futures::StreamExt;
 
 /// Listens to a container that does not run yet, so that not a byte is missed.
 pub(super) async fn attach(docker: &Docker, name: &str) -> Result<AttachContainerResults, Error> {
-    let options = AttachContainerOptionsBuilder::default().stdin(false).stdout(true).stderr(true).stream(true).logs(false).build();
+    let options = AttachContainerOptionsBuilder::default()
+        .stdin(false)
+        .stdout(true)
+        .stderr(true)
+        .stream(true)
+        .logs(false)
+        .build();
     docker.attach_container(name, Some(options)).await
 }
 

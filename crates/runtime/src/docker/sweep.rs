@@ -8,7 +8,9 @@ use super::create::{LABEL_ATTEMPT, LABEL_INSTANCE};
 use super::daemon;
 use bollard::Docker;
 use bollard::models::{ContainerSummary, Volume};
-use bollard::query_parameters::{ListContainersOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder};
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder,
+};
 use hivemind_model::AttemptRef;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -61,7 +63,11 @@ pub(super) async fn containers(docker: &Docker, instance: &str, which: Which<'_>
             stuck.push(format!("volume {}: {error}", volume.name));
         }
     }
-    if stuck.is_empty() { Ok(count) } else { Err(format!("left by an earlier process and not removed: {}", stuck.join("; "))) }
+    if stuck.is_empty() {
+        Ok(count)
+    } else {
+        Err(format!("left by an earlier process and not removed: {}", stuck.join("; ")))
+    }
 }
 
 fn labelled(instance: &str) -> HashMap<String, Vec<String>> {
@@ -70,13 +76,17 @@ fn labelled(instance: &str) -> HashMap<String, Vec<String>> {
 
 async fn list_containers(docker: &Docker, instance: &str) -> Result<Vec<ContainerSummary>, String> {
     let options = ListContainersOptionsBuilder::default().all(true).filters(&labelled(instance)).build();
-    docker.list_containers(Some(options)).await.map_err(|error| format!("the Docker daemon does not list its containers: {}", daemon::explain(&error)))
+    docker
+        .list_containers(Some(options))
+        .await
+        .map_err(|error| format!("the Docker daemon does not list its containers: {}", daemon::explain(&error)))
 }
 
 async fn list_volumes(docker: &Docker, instance: &str) -> Result<Vec<Volume>, String> {
     let options = ListVolumesOptionsBuilder::default().filters(&labelled(instance)).build();
     let listed = docker.list_volumes(Some(options)).await;
-    let volumes = listed.map_err(|error| format!("the Docker daemon does not list its volumes: {}", daemon::explain(&error)))?;
+    let volumes =
+        listed.map_err(|error| format!("the Docker daemon does not list its volumes: {}", daemon::explain(&error)))?;
     Ok(volumes.volumes.unwrap_or_default())
 }
 

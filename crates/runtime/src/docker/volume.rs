@@ -8,9 +8,9 @@
 //!
 //! Invariant: nothing of a task's content is ever read here.
 
+use super::DiskLimit;
 use super::create::{TaskVolume, USER_ID, name_of};
 use super::daemon::io_fault;
-use super::DiskLimit;
 use hivemind_model::AttemptRef;
 use hivemind_model::state::Outcome;
 use hivemind_model::units::Bytes;
@@ -57,8 +57,12 @@ impl Volumes {
     /// Opens `folder` and tries whether limited volumes can be made.
     pub(super) async fn open(folder: &Path, limit: DiskLimit) -> Result<Self, String> {
         let folder = folder.join("volumes");
-        std::fs::create_dir_all(&folder)
-            .map_err(|error| format!("the folder {} cannot be made: {error}; give the agent a data folder that it may write", folder.display()))?;
+        std::fs::create_dir_all(&folder).map_err(|error| {
+            format!(
+                "the folder {} cannot be made: {error}; give the agent a data folder that it may write",
+                folder.display()
+            )
+        })?;
         let mut volumes = Self { folder, unlimited: None, templates: Mutex::default() };
         volumes.unlimited = match limit {
             DiskLimit::None => Some("switched off".into()),
@@ -85,12 +89,19 @@ impl Volumes {
         }
         let file = self.folder.join(format!("{attempt}{SUFFIX}"));
         match self.make(&file, size).await {
-            Ok(device) => Ok(Volume { held: hold(&device).await, source: TaskVolume { name, device: Some(device) }, file: Some(file) }),
+            Ok(device) => Ok(Volume {
+                held: hold(&device).await,
+                source: TaskVolume { name, device: Some(device) },
+                file: Some(file),
+            }),
             Err(error) => {
                 if let Err(leftover) = remove_image(&file).await {
                     tracing::warn!(file = %file.display(), error = %leftover, "an image file stays until the next start");
                 }
-                Err(io_fault(&format!("the disk for /task ({size}) could not be made in {}", self.folder.display()), &error))
+                Err(io_fault(
+                    &format!("the disk for /task ({size}) could not be made in {}", self.folder.display()),
+                    &error,
+                ))
             }
         }
     }
@@ -113,7 +124,21 @@ impl Volumes {
         // No journal: the file system lives as long as one attempt. No reserve for root.
         let options = format!("lazy_itable_init=1,nodiscard,root_owner={USER_ID}:{USER_ID}");
         let target = path.as_os_str();
-        run("mkfs.ext4", &["-q".as_ref(), "-F".as_ref(), "-m".as_ref(), "0".as_ref(), "-O".as_ref(), "^has_journal".as_ref(), "-E".as_ref(), options.as_ref(), target]).await?;
+        run(
+            "mkfs.ext4",
+            &[
+                "-q".as_ref(),
+                "-F".as_ref(),
+                "-m".as_ref(),
+                "0".as_ref(),
+                "-O".as_ref(),
+                "^has_journal".as_ref(),
+                "-E".as_ref(),
+                options.as_ref(),
+                target,
+            ],
+        )
+        .await?;
         // A task that lists /task sees its own files only.
         run("debugfs", &["-w".as_ref(), "-R".as_ref(), "rmdir lost+found".as_ref(), target]).await?;
         let source = path.to_owned();
@@ -206,7 +231,11 @@ async fn remove_image(path: &Path) -> io::Result<()> {
         return Ok(());
     }
     if rustix::process::geteuid().is_root() {
-        let devices = run("losetup", &["--noheadings".as_ref(), "--output".as_ref(), "NAME".as_ref(), "--associated".as_ref(), path.as_os_str()]).await?;
+        let devices = run(
+            "losetup",
+            &["--noheadings".as_ref(), "--output".as_ref(), "NAME".as_ref(), "--associated".as_ref(), path.as_os_str()],
+        )
+        .await?;
         for device in devices.lines().map(str::trim).filter(|line| !line.is_empty()) {
             detach(device).await?;
         }
@@ -246,7 +275,14 @@ async fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> 
 async fn run(program: &str, arguments: &[&std::ffi::OsStr]) -> io::Result<String> {
     // These live in sbin, which is not in everybody's search path.
     let places = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-    let done = Command::new(program).args(arguments).env("PATH", places).env("LC_ALL", "C").stdin(Stdio::null()).kill_on_drop(true).output().await;
+    let done = Command::new(program)
+        .args(arguments)
+        .env("PATH", places)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await;
     let done = done.map_err(|error| io::Error::new(error.kind(), format!("{program}: {error}")))?;
     if done.status.success() {
         return Ok(String::from_utf8_lossy(&done.stdout).into_owned());

@@ -84,8 +84,11 @@ async fn an_input_file_is_printed_and_an_output_file_is_archived() {
     assert_eq!(run(with_file).await.1, "content");
 
     let scratch = tempfile::tempdir().expect("a folder");
-    let finished = FakeRuntime::default().run(job(&["produce", "d/x", "text"]), Arc::new(Kept::default()), Stop::new(), scratch.path()).await;
-    let mut archive = tar::Archive::new(std::fs::File::open(finished.output.expect("an archive").path()).expect("opened"));
+    let finished = FakeRuntime::default()
+        .run(job(&["produce", "d/x", "text"]), Arc::new(Kept::default()), Stop::new(), scratch.path())
+        .await;
+    let mut archive =
+        tar::Archive::new(std::fs::File::open(finished.output.expect("an archive").path()).expect("opened"));
     let mut entry = archive.entries().expect("entries").next().expect("one").expect("sound");
     let mut text = String::new();
     entry.read_to_string(&mut text).expect("text");
@@ -104,7 +107,8 @@ async fn sleep_ends_by_itself_by_the_limit_or_by_the_stop() {
 
     let (runtime, stop, sink) = (FakeRuntime::default(), Stop::new(), Arc::new(Kept::default()));
     let scratch = std::env::temp_dir();
-    let running = runtime.run(Job { max_runtime: Millis(7_200_000), ..job(&["sleep", "3600000"]) }, sink, stop.clone(), &scratch);
+    let running =
+        runtime.run(Job { max_runtime: Millis(7_200_000), ..job(&["sleep", "3600000"]) }, sink, stop.clone(), &scratch);
     let (finished, ()) = tokio::join!(running, async {
         assert_eq!(runtime.running(), 1);
         stop.cancel();

@@ -10,10 +10,22 @@ use std::collections::HashMap;
 
 /// A container as a killed agent leaves it: running.
 async fn orphan(rig: &Rig, instance: &str, name: &str) {
-    let labels = HashMap::from([("hivemind.instance".to_owned(), instance.to_owned()), ("hivemind.attempt".to_owned(), "att_999.0.1".to_owned())]);
+    let labels = HashMap::from([
+        ("hivemind.instance".to_owned(), instance.to_owned()),
+        ("hivemind.attempt".to_owned(), "att_999.0.1".to_owned()),
+    ]);
     let host_config = Some(HostConfig { network_mode: Some("none".into()), ..HostConfig::default() });
-    let request = ContainerCreateBody { image: Some(crate::rig::IMAGE.into()), cmd: Some(vec!["sleep".into(), "600".into()]), labels: Some(labels), host_config, ..ContainerCreateBody::default() };
-    rig.docker.create_container(Some(CreateContainerOptionsBuilder::default().name(name).build()), request).await.expect("made");
+    let request = ContainerCreateBody {
+        image: Some(crate::rig::IMAGE.into()),
+        cmd: Some(vec!["sleep".into(), "600".into()]),
+        labels: Some(labels),
+        host_config,
+        ..ContainerCreateBody::default()
+    };
+    rig.docker
+        .create_container(Some(CreateContainerOptionsBuilder::default().name(name).build()), request)
+        .await
+        .expect("made");
     rig.docker.start_container(name, None).await.expect("started");
 }
 
@@ -31,7 +43,10 @@ async fn a_sweep_takes_the_dead_of_its_own_and_spares_the_living_and_the_others(
     assert_eq!(rig.leftovers().await.0, 1, "only the living one stays");
     assert!(rig.docker.inspect_container(&name, None).await.is_ok(), "another instance's was taken");
 
-    rig.docker.remove_container(&name, Some(RemoveContainerOptionsBuilder::default().force(true).build())).await.expect("removed");
+    rig.docker
+        .remove_container(&name, Some(RemoveContainerOptionsBuilder::default().force(true).build()))
+        .await
+        .expect("removed");
     stop.cancel();
     assert_eq!(running.await.expect("ended").outcome, Outcome::Cancelled);
     assert_eq!(rig.runtime.sweep().await, Ok(0));

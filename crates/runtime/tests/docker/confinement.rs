@@ -26,7 +26,13 @@ async fn the_user_is_nobody_and_can_become_nobody_else() {
     let Some(rig) = Rig::up("user").await else { return };
     assert_eq!(says(&rig, "id -u; id -g").await, "65534\n65534\n");
     let status = says(&rig, "grep -E 'Cap|NoNewPrivs|Seccomp:' /proc/self/status").await;
-    for line in ["CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"] {
+    for line in [
+        "CapEff:\t0000000000000000",
+        "CapPrm:\t0000000000000000",
+        "CapBnd:\t0000000000000000",
+        "NoNewPrivs:\t1",
+        "Seccomp:\t2",
+    ] {
         assert!(status.contains(line), "{line} is not in {status}");
     }
     rig.down().await;
@@ -75,10 +81,20 @@ async fn processes_and_files_are_counted() {
 #[tokio::test]
 async fn the_environment_names_the_attempt_and_nothing_of_the_machine() {
     let Some(rig) = Rig::up("env").await else { return };
-    let mut lines: Vec<String> = says(&rig, "env").await.lines().filter(|line| !line.starts_with("PATH=")).map(str::to_owned).collect();
+    let mut lines: Vec<String> =
+        says(&rig, "env").await.lines().filter(|line| !line.starts_with("PATH=")).map(str::to_owned).collect();
     lines.sort();
     let attempt = rig.job(&[]).attempt.element.task.0 - 1;
-    let expected = [format!("HIVEMIND_ATTEMPT=att_{attempt}.0.1"), "HIVEMIND_INDEX=0".into(), format!("HIVEMIND_TASK=task_{attempt}"), "HOME=/task".into(), "HOSTNAME=task".into(), "PWD=/task".into(), "SHLVL=1".into(), "TMPDIR=/tmp".into()];
+    let expected = [
+        format!("HIVEMIND_ATTEMPT=att_{attempt}.0.1"),
+        "HIVEMIND_INDEX=0".into(),
+        format!("HIVEMIND_TASK=task_{attempt}"),
+        "HOME=/task".into(),
+        "HOSTNAME=task".into(),
+        "PWD=/task".into(),
+        "SHLVL=1".into(),
+        "TMPDIR=/tmp".into(),
+    ];
     assert_eq!(lines, expected);
     rig.down().await;
 }
@@ -87,9 +103,16 @@ async fn the_environment_names_the_attempt_and_nothing_of_the_machine() {
 async fn folders_that_an_image_declares_are_small() {
     let Some(rig) = Rig::up("declared").await else { return };
     let image = "hivemind-runtime-test:volumes";
-    make_image(&rig.docker, image, &["VOLUME /data", "VOLUME /tmp", "VOLUME /task/cache", "HEALTHCHECK CMD touch /data/health"]).await;
+    make_image(
+        &rig.docker,
+        image,
+        &["VOLUME /data", "VOLUME /tmp", "VOLUME /task/cache", "HEALTHCHECK CMD touch /data/health"],
+    )
+    .await;
     for folder in ["/data", "/tmp", "/task/cache"] {
-        let (finished, ear) = rig.run(Job { image: image.into(), ..rig.script(&format!("dd if=/dev/zero of={folder}/x bs=1M count=32")) }).await;
+        let (finished, ear) = rig
+            .run(Job { image: image.into(), ..rig.script(&format!("dd if=/dev/zero of={folder}/x bs=1M count=32")) })
+            .await;
         assert_eq!(finished.outcome, Outcome::Exited { code: 1 }, "{folder}");
         assert!(ear.err().contains("No space left on device"), "{folder}: {}", ear.err());
     }
@@ -104,7 +127,8 @@ async fn the_daemon_shows_every_line_of_the_profile() {
     let (attempt, name) = (job.attempt, rig.container(job.attempt));
     let (running, ear, stop) = rig.start(job);
     ear.until(|ear| ear.starts() == 1).await;
-    let shown = serde_json::to_value(rig.docker.inspect_container(&name, None).await.expect("inspected")).expect("json");
+    let shown =
+        serde_json::to_value(rig.docker.inspect_container(&name, None).await.expect("inspected")).expect("json");
     let image = rig.docker.inspect_image(IMAGE).await.expect("inspected").id;
     for (pointer, value) in [
         ("/Image", json!(image)),

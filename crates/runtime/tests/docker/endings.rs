@@ -10,7 +10,9 @@ use hivemind_runtime::{Job, Runtime, Stop};
 #[tokio::test]
 async fn exit_codes_are_the_command_s_own() {
     let Some(rig) = Rig::up("exit").await else { return };
-    for (command, code) in [(&["true"][..], 0), (&["false"], 1), (&["sh", "-c", "exit 42"], 42), (&["sh", "-c", "nope"], 127)] {
+    for (command, code) in
+        [(&["true"][..], 0), (&["false"], 1), (&["sh", "-c", "exit 42"], 42), (&["sh", "-c", "nope"], 127)]
+    {
         let (finished, ear) = rig.run(rig.job(command)).await;
         assert_eq!(finished.outcome, Outcome::Exited { code }, "{command:?}: {}", ear.err());
         assert_eq!(ear.starts(), 1);
@@ -22,7 +24,8 @@ async fn exit_codes_are_the_command_s_own() {
 #[tokio::test]
 async fn output_is_whole_and_in_order() {
     let Some(rig) = Rig::up("output").await else { return };
-    let (finished, ear) = rig.run(rig.script("yes 0123456 | head -c 1048576; for i in 1 2 3; do echo e$i >&2; done")).await;
+    let (finished, ear) =
+        rig.run(rig.script("yes 0123456 | head -c 1048576; for i in 1 2 3; do echo e$i >&2; done")).await;
     assert_eq!(finished.outcome, Outcome::Exited { code: 0 });
     assert!(ear.out() == "0123456\n".repeat(131_072), "{} bytes of output", ear.out().len());
     assert_eq!(ear.err(), "e1\ne2\ne3\n");
@@ -56,7 +59,8 @@ async fn too_much_memory_is_told_from_a_failure() {
 #[tokio::test]
 async fn too_much_time_is_told_from_a_failure() {
     let Some(rig) = Rig::up("time").await else { return };
-    let (finished, ear) = rig.run(Job { max_runtime: Millis(1000), ..rig.script("echo before; sleep 600; echo after") }).await;
+    let (finished, ear) =
+        rig.run(Job { max_runtime: Millis(1000), ..rig.script("echo before; sleep 600; echo after") }).await;
     assert_eq!(finished.outcome, Outcome::TimedOut);
     assert_eq!(ear.out(), "before\n");
     assert!(finished.metering.wall >= Millis(900), "{:?}", finished.metering);
@@ -86,9 +90,16 @@ async fn a_stop_before_the_start_starts_nothing() {
 #[tokio::test]
 async fn what_cannot_be_executed_is_the_task_s_own_fault() {
     let Some(rig) = Rig::up("cannot").await else { return };
-    for (command, reason) in [(&["nope"][..], "executable file not found"), (&["/etc/secret"], "permission denied"), (&["/no/such"], "no such file"), (&[], "no command")] {
+    for (command, reason) in [
+        (&["nope"][..], "executable file not found"),
+        (&["/etc/secret"], "permission denied"),
+        (&["/no/such"], "no such file"),
+        (&[], "no command"),
+    ] {
         let (finished, ear) = rig.run(rig.job(command)).await;
-        let Outcome::CannotStart { reason: said } = finished.outcome else { panic!("{command:?} gave {:?}", finished.outcome) };
+        let Outcome::CannotStart { reason: said } = finished.outcome else {
+            panic!("{command:?} gave {:?}", finished.outcome)
+        };
         assert!(said.contains(reason), "{command:?}: {said}");
         assert_eq!(ear.starts(), 0);
     }
@@ -102,7 +113,10 @@ async fn a_container_that_somebody_else_kills_is_not_the_task_s_fault() {
     let name = rig.container(job.attempt);
     let (running, ear, _stop) = rig.start(job);
     ear.until(|ear| ear.starts() == 1).await;
-    rig.docker.kill_container(&name, Some(KillContainerOptionsBuilder::default().signal("SIGKILL").build())).await.expect("killed");
+    rig.docker
+        .kill_container(&name, Some(KillContainerOptionsBuilder::default().signal("SIGKILL").build()))
+        .await
+        .expect("killed");
     let outcome = running.await.expect("ended").outcome;
     assert!(matches!(outcome, Outcome::Infrastructure { .. }), "{outcome:?}");
     // The same exit code from inside is the task's own.

@@ -14,7 +14,8 @@ fn entries(finished: &Finished) -> Vec<(String, u32, String)> {
     let mut archive = tar::Archive::new(std::fs::File::open(file.path()).expect("opened"));
     let entries = archive.entries().expect("entries").map(|entry| {
         let mut entry = entry.expect("sound");
-        let (path, mode) = (entry.path().expect("a path").display().to_string(), entry.header().mode().expect("a mode"));
+        let (path, mode) =
+            (entry.path().expect("a path").display().to_string(), entry.header().mode().expect("a mode"));
         let mut content = String::new();
         entry.read_to_string(&mut content).expect("text");
         (path, mode, content)
@@ -40,7 +41,10 @@ async fn round_trip(rig: &Rig) {
     let script = "cat a.txt deep/er/b.txt; ./run.sh; wc -c < big; stat -c '%u:%g %a %n' a.txt run.sh deep; echo more >> a.txt; mkdir output; cp a.txt output/";
     let (finished, ear) = rig.run(Job { files, ..rig.script(script) }).await;
     assert_eq!(finished.outcome, Outcome::Exited { code: 0 }, "{}", ear.err());
-    assert_eq!(ear.out(), "onetwoscript runs\n3145728\n65534:65534 644 a.txt\n65534:65534 755 run.sh\n65534:65534 755 deep\n");
+    assert_eq!(
+        ear.out(),
+        "onetwoscript runs\n3145728\n65534:65534 644 a.txt\n65534:65534 755 run.sh\n65534:65534 755 deep\n"
+    );
     assert_eq!(entries(&finished), [("a.txt".into(), 0o644, "onemore\n".into())]);
 }
 
@@ -53,7 +57,9 @@ async fn input_files_are_there_and_outputs_come_back() {
 
 #[tokio::test]
 async fn a_plain_volume_works_the_same() {
-    let Some(rig) = Rig::with("plain", |config| DockerConfig { disk_limit: DiskLimit::None, ..config }).await else { return };
+    let Some(rig) = Rig::with("plain", |config| DockerConfig { disk_limit: DiskLimit::None, ..config }).await else {
+        return;
+    };
     round_trip(&rig).await;
     rig.down().await;
 }
@@ -64,7 +70,14 @@ async fn outputs_are_a_plain_tree_and_links_lead_nowhere() {
     let script = "mkdir -p output/d; cd output; echo one > d/a; echo two > run; chmod 4755 run; ln -s /etc/secret link; ln -s /etc folder; mkfifo pipe; exit 3";
     let (finished, ear) = rig.run(rig.script(script)).await;
     assert_eq!(finished.outcome, Outcome::Exited { code: 3 }, "{}", ear.err());
-    assert_eq!(entries(&finished), [("d".into(), 0o755, String::new()), ("d/a".into(), 0o644, "one\n".into()), ("run".into(), 0o755, "two\n".into())]);
+    assert_eq!(
+        entries(&finished),
+        [
+            ("d".into(), 0o755, String::new()),
+            ("d/a".into(), 0o644, "one\n".into()),
+            ("run".into(), 0o755, "two\n".into())
+        ]
+    );
     assert!(ear.err().contains("hivemind: 3 under /task/output left out"), "{}", ear.err());
     rig.down().await;
 }

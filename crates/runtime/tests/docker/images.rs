@@ -13,7 +13,10 @@ async fn outcome(rig: &Rig, image: String) -> Outcome {
 }
 
 async fn forget(rig: &Rig, image: &str) {
-    rig.docker.remove_image(image, Some(RemoveImageOptionsBuilder::default().force(true).build()), None).await.expect("removed");
+    rig.docker
+        .remove_image(image, Some(RemoveImageOptionsBuilder::default().force(true).build()), None)
+        .await
+        .expect("removed");
 }
 
 #[tokio::test]
@@ -33,7 +36,13 @@ async fn what_names_no_image_is_a_bad_image() {
     let registry = Registry::start("there").await;
     registry.open();
     let other = format!("sha256:{}", "0".repeat(64));
-    for image in [registry.reference("absent:1"), registry.reference(&format!("there:1@{other}")), "not a reference".into(), "UPPER:1".into(), "a/../../containers/x".into()] {
+    for image in [
+        registry.reference("absent:1"),
+        registry.reference(&format!("there:1@{other}")),
+        "not a reference".into(),
+        "UPPER:1".into(),
+        "a/../../containers/x".into(),
+    ] {
         let outcome = outcome(&rig, image.clone()).await;
         assert!(matches!(outcome, Outcome::BadImage { .. }), "{image}: {outcome:?}");
     }
@@ -86,7 +95,11 @@ async fn a_pull_can_be_stopped() {
 
 #[tokio::test]
 async fn a_pull_without_progress_is_given_up() {
-    let Some(rig) = Rig::with("stall", |config| DockerConfig { pull_stall: Duration::from_millis(1500), ..config }).await else { return };
+    let Some(rig) =
+        Rig::with("stall", |config| DockerConfig { pull_stall: Duration::from_millis(1500), ..config }).await
+    else {
+        return;
+    };
     let registry = Registry::start("stalled").await;
     let outcome = outcome(&rig, registry.reference("stalled:1")).await;
     let Outcome::Infrastructure { reason } = outcome else { panic!("{outcome:?}") };

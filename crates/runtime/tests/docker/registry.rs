@@ -98,7 +98,8 @@ async fn serve(stream: TcpStream, shelf: Arc<Shelf>) -> Option<()> {
     }
     let mut words = request.split_whitespace();
     let (method, path) = (words.next()?, words.next()?);
-    let absent = ("application/json", br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#.to_vec());
+    let absent =
+        ("application/json", br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#.to_vec());
     let (status, (kind, body)) = shelf.things.get(path).map_or(("404 Not Found", &absent), |thing| ("200 OK", thing));
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nDocker-Content-Digest: {}\r\nDocker-Distribution-Api-Version: registry/2.0\r\nConnection: close\r\n\r\n",

@@ -3,7 +3,7 @@
 use bollard::Docker;
 use bollard::query_parameters::{CreateImageOptionsBuilder, ListContainersOptionsBuilder, ListVolumesOptionsBuilder};
 use futures::StreamExt;
-use hivemind_model::units::{Bytes, Millis, MilliCores};
+use hivemind_model::units::{Bytes, MilliCores, Millis};
 use hivemind_model::{AttemptRef, ElementRef, Resources, TaskId};
 use hivemind_runtime::docker::{DiskLimit, DockerConfig, DockerRuntime};
 use hivemind_runtime::{Finished, Job, Runtime, Sink, Stop, Stream};
@@ -55,10 +55,15 @@ impl Ear {
 
     fn text(&self, wanted: Stream) -> String {
         let heard = self.heard.lock();
-        let bytes: Vec<u8> = heard.iter().filter_map(|one| match one {
-            Heard::Output(stream, data) if *stream == wanted => Some(data.as_slice()),
-            _ => None,
-        }).flatten().copied().collect();
+        let bytes: Vec<u8> = heard
+            .iter()
+            .filter_map(|one| match one {
+                Heard::Output(stream, data) if *stream == wanted => Some(data.as_slice()),
+                _ => None,
+            })
+            .flatten()
+            .copied()
+            .collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
@@ -103,7 +108,10 @@ impl Sink for Ear {
 
 /// A config for tests whose instance nobody else has.
 pub(crate) fn config(name: &str, folder: &Path) -> DockerConfig {
-    DockerConfig { pull_stall: Duration::from_secs(60), ..DockerConfig::new(format!("test-{name}-{}", std::process::id()), folder) }
+    DockerConfig {
+        pull_stall: Duration::from_secs(60),
+        ..DockerConfig::new(format!("test-{name}-{}", std::process::id()), folder)
+    }
 }
 
 impl Rig {
@@ -139,7 +147,12 @@ impl Rig {
             command: command.iter().map(|word| (*word).to_owned()).collect(),
             files: Vec::new(),
             max_runtime: Millis(100_000),
-            resources: Resources { cpu: MilliCores(1000), memory: Bytes::from_mib(64), disk: Bytes::from_mib(8), gpus: 0 },
+            resources: Resources {
+                cpu: MilliCores(1000),
+                memory: Bytes::from_mib(64),
+                disk: Bytes::from_mib(8),
+                gpus: 0,
+            },
         }
     }
 
@@ -161,15 +174,24 @@ impl Rig {
     /// Runs `job` in the background.
     pub(crate) fn start(&self, job: Job) -> (tokio::task::JoinHandle<Finished>, Arc<Ear>, Stop) {
         let (ear, stop) = (Arc::new(Ear::default()), Stop::new());
-        let (runtime, heard, token, scratch) = (self.runtime.clone(), ear.clone(), stop.clone(), self.folder.path().to_owned());
+        let (runtime, heard, token, scratch) =
+            (self.runtime.clone(), ear.clone(), stop.clone(), self.folder.path().to_owned());
         (tokio::spawn(async move { runtime.run(job, heard, token, &scratch).await }), ear, stop)
     }
 
     /// How many containers, volumes and image files of this instance there are.
     pub(crate) async fn leftovers(&self) -> (usize, usize, usize) {
         let labels = HashMap::from([("label".to_owned(), vec![format!("hivemind.instance={}", self.instance)])]);
-        let containers = self.docker.list_containers(Some(ListContainersOptionsBuilder::default().all(true).filters(&labels).build())).await.expect("listed");
-        let volumes = self.docker.list_volumes(Some(ListVolumesOptionsBuilder::default().filters(&labels).build())).await.expect("listed");
+        let containers = self
+            .docker
+            .list_containers(Some(ListContainersOptionsBuilder::default().all(true).filters(&labels).build()))
+            .await
+            .expect("listed");
+        let volumes = self
+            .docker
+            .list_volumes(Some(ListVolumesOptionsBuilder::default().filters(&labels).build()))
+            .await
+            .expect("listed");
         let files = std::fs::read_dir(self.folder.path().join("volumes")).expect("listed").count();
         (containers.len(), volumes.volumes.unwrap_or_default().len(), files)
     }
@@ -193,10 +215,19 @@ impl Drop for Rig {
     /// A failed test leaves nothing either.
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let config = DockerConfig { disk_limit: DiskLimit::None, ..DockerConfig::new(self.instance.clone(), self.folder.path()) };
+            let config = DockerConfig {
+                disk_limit: DiskLimit::None,
+                ..DockerConfig::new(self.instance.clone(), self.folder.path())
+            };
             let sweep = async { DockerRuntime::connect(config).await?.sweep().await };
             let swept = std::thread::scope(|scope| {
-                let work = scope.spawn(|| tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(sweep));
+                let work = scope.spawn(|| {
+                    tokio::runtime::Builder::new_current_thread()
+                        .enable_all()
+                        .build()
+                        .expect("a runtime")
+                        .block_on(sweep)
+                });
                 work.join()
             });
             println!("swept after a failure: {swept:?}");
@@ -225,7 +256,8 @@ pub(crate) async fn make_image(docker: &Docker, name: &str, changes: &[&str]) {
     let (repository, tag) = name.rsplit_once(':').expect("a tag");
     let changes = changes.iter().map(|change| (*change).to_owned()).collect();
     let options = CreateImageOptionsBuilder::default().from_src("-").repo(repository).tag(tag).changes(changes).build();
-    let mut lines = std::pin::pin!(docker.create_image(Some(options), Some(bollard::body_full(root_file_system("").into())), None));
+    let mut lines =
+        std::pin::pin!(docker.create_image(Some(options), Some(bollard::body_full(root_file_system("").into())), None));
     while let Some(line) = lines.next().await {
         line.expect("imported");
     }
@@ -253,7 +285,10 @@ pub(crate) fn root_file_system(mark: &str) -> Vec<u8> {
     builder.append_data(&mut header, "etc/mark", mark.as_bytes()).expect("packed");
     header.set_entry_type(tar::EntryType::Symlink);
     header.set_size(0);
-    for name in ["sh", "cat", "chmod", "cp", "dd", "echo", "env", "false", "find", "grep", "head", "id", "ln", "ls", "mkdir", "mkfifo", "pwd", "sleep", "sort", "stat", "touch", "true", "truncate", "wc", "yes"] {
+    for name in [
+        "sh", "cat", "chmod", "cp", "dd", "echo", "env", "false", "find", "grep", "head", "id", "ln", "ls", "mkdir",
+        "mkfifo", "pwd", "sleep", "sort", "stat", "touch", "true", "truncate", "wc", "yes",
+    ] {
         builder.append_link(&mut header, format!("bin/{name}"), "busybox").expect("packed");
     }
     builder.into_inner().expect("packed")

@@ -68,7 +68,8 @@ impl Lease {
     /// The clock stood still for `span` while the world did not.
     pub(crate) fn slept(&mut self, span: Duration) {
         self.from = self.from.and_then(|from| from.checked_sub(span));
-        self.unanswered = self.unanswered.iter().filter_map(|(number, sent)| Some((*number, sent.checked_sub(span)?))).collect();
+        self.unanswered =
+            self.unanswered.iter().filter_map(|(number, sent)| Some((*number, sent.checked_sub(span)?))).collect();
     }
 
     /// When it ends.

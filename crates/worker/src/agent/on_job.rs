@@ -32,7 +32,14 @@ impl Agent {
     pub(super) fn on_started(&mut self, attempt: AttemptRef) -> Vec<Action> {
         match self.attempts.get(&attempt).map(|entry| &entry.phase) {
             Some(Phase::Fetching | Phase::Preparing) => self.set_phase(attempt, Phase::Running),
-            Some(Phase::Waiting { .. } | Phase::Running | Phase::Stopping(_) | Phase::Spooling { .. } | Phase::Delivering { .. }) | None => {
+            Some(
+                Phase::Waiting { .. }
+                | Phase::Running
+                | Phase::Stopping(_)
+                | Phase::Spooling { .. }
+                | Phase::Delivering { .. },
+            )
+            | None => {
                 return Vec::new();
             }
         }
@@ -41,7 +48,9 @@ impl Agent {
 
     pub(super) fn on_note(&mut self, attempt: AttemptRef, text: String) -> Vec<Action> {
         match self.attempts.get(&attempt).map(|entry| &entry.phase) {
-            Some(Phase::Fetching | Phase::Preparing | Phase::Running) if self.link == Link::Up => vec![Action::SendNote { attempt, text }],
+            Some(Phase::Fetching | Phase::Preparing | Phase::Running) if self.link == Link::Up => {
+                vec![Action::SendNote { attempt, text }]
+            }
             Some(
                 Phase::Waiting { .. }
                 | Phase::Fetching
@@ -75,7 +84,9 @@ impl Agent {
     }
 
     pub(super) fn on_spooled(&mut self, attempt: AttemptRef) -> Vec<Action> {
-        let Some(Phase::Spooling { report }) = self.attempts.get(&attempt).map(|entry| &entry.phase) else { return Vec::new() };
+        let Some(Phase::Spooling { report }) = self.attempts.get(&attempt).map(|entry| &entry.phase) else {
+            return Vec::new();
+        };
         let output = if report.output.is_some() { Output::Here } else { Output::Done };
         let report = Arc::clone(report);
         self.set_phase(attempt, Phase::Delivering { report, output, sent: false });
@@ -112,10 +123,17 @@ impl Agent {
                 let at = now + wait;
                 *output = Output::RetryAt(at);
                 self.next_retry = Some(self.next_retry.map_or(at, |next| next.min(at)));
-                vec![Action::Warn { text: format!("the output of {attempt} could not be stored, next try in {} ms: {reason}", wait.as_millis()) }]
+                vec![Action::Warn {
+                    text: format!(
+                        "the output of {attempt} could not be stored, next try in {} ms: {reason}",
+                        wait.as_millis()
+                    ),
+                }]
             }
             Upload::Unwanted => self.discard(attempt),
-            Upload::Refused { reason } => vec![self.replace(attempt, &format!("the output could not be stored: {reason}"))],
+            Upload::Refused { reason } => {
+                vec![self.replace(attempt, &format!("the output could not be stored: {reason}"))]
+            }
         }
     }
 
@@ -127,7 +145,8 @@ impl Agent {
                 let outcome: Outcome = no_fault(reason).outcome;
                 Report { outcome, output: None, ..Report::clone(report) }
             }
-            Some(Phase::Waiting { .. } | Phase::Fetching | Phase::Preparing | Phase::Running | Phase::Stopping(_)) | None => no_fault(reason),
+            Some(Phase::Waiting { .. } | Phase::Fetching | Phase::Preparing | Phase::Running | Phase::Stopping(_))
+            | None => no_fault(reason),
         };
         self.spool(attempt, report)
     }
@@ -141,7 +160,9 @@ impl Agent {
                 let report = Report::clone(report);
                 vec![self.spool(attempt, report)]
             }
-            Phase::Waiting { .. } | Phase::Fetching | Phase::Preparing | Phase::Running | Phase::Stopping(_) => Vec::new(),
+            Phase::Waiting { .. } | Phase::Fetching | Phase::Preparing | Phase::Running | Phase::Stopping(_) => {
+                Vec::new()
+            }
         }
     }
 

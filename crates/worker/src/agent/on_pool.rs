@@ -19,7 +19,8 @@ impl Agent {
     pub(super) fn on_link_opened(&mut self, now: Instant) -> Vec<Action> {
         self.forget_link();
         self.link = Link::Greeting(now);
-        let holds = self.attempts.iter().filter(|(_, entry)| entry.phase.is_held()).map(|(attempt, _)| *attempt).collect();
+        let holds =
+            self.attempts.iter().filter(|(_, entry)| entry.phase.is_held()).map(|(attempt, _)| *attempt).collect();
         vec![Action::SendHello { holds }]
     }
 
@@ -40,7 +41,14 @@ impl Agent {
     }
 
     /// The Welcome answers the Hello, so it extends the lease from when that was sent.
-    pub(super) fn on_welcome(&mut self, lease: Duration, every: Duration, stale: &[AttemptRef], logs: &[LogPosition], now: Instant) -> Vec<Action> {
+    pub(super) fn on_welcome(
+        &mut self,
+        lease: Duration,
+        every: Duration,
+        stale: &[AttemptRef],
+        logs: &[LogPosition],
+        now: Instant,
+    ) -> Vec<Action> {
         let Link::Greeting(greeted_at) = self.link else { return Vec::new() };
         self.lease.welcomed(greeted_at, lease);
         self.link = Link::Up;
@@ -52,10 +60,12 @@ impl Agent {
         for attempt in stale {
             actions.extend(self.discard(*attempt));
         }
-        let known: BTreeMap<AttemptRef, LogPosition> = logs.iter().map(|position| (position.attempt, *position)).collect();
+        let known: BTreeMap<AttemptRef, LogPosition> =
+            logs.iter().map(|position| (position.attempt, *position)).collect();
         let held: Vec<AttemptRef> = self.attempts.keys().copied().collect();
         for attempt in held {
-            let position = known.get(&attempt).copied().unwrap_or(LogPosition { attempt, stdout: Bytes(0), stderr: Bytes(0) });
+            let position =
+                known.get(&attempt).copied().unwrap_or(LogPosition { attempt, stdout: Bytes(0), stderr: Bytes(0) });
             actions.push(Action::RewindLogs { position });
             self.resume(attempt, &mut actions);
         }
@@ -73,7 +83,11 @@ impl Agent {
                 }
                 actions.extend(self.deliver(attempt));
             }
-            Phase::Waiting { .. } | Phase::Fetching | Phase::Preparing | Phase::Stopping(_) | Phase::Spooling { .. } => {}
+            Phase::Waiting { .. }
+            | Phase::Fetching
+            | Phase::Preparing
+            | Phase::Stopping(_)
+            | Phase::Spooling { .. } => {}
         }
     }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::event::Upload;
 use hivemind_model::rows::LogLengths;
 use hivemind_model::spec::{BlobRef, Digest, InputFile, TaskSpec};
-use hivemind_model::{Bytes, ElementRef, Metering, Millis, MilliCores, Outcome, TaskId};
+use hivemind_model::{Bytes, ElementRef, Metering, MilliCores, Millis, Outcome, TaskId};
 use hivemind_proto::convert::LogPosition;
 
 const LEASE: Duration = Duration::from_secs(10);
@@ -35,7 +35,13 @@ fn blob() -> BlobRef {
 }
 
 fn report(output: Option<BlobRef>) -> Report {
-    Report { outcome: Outcome::Exited { code: 0 }, metering: Metering::default(), logs: LogLengths::default(), image_id: "i".into(), output }
+    Report {
+        outcome: Outcome::Exited { code: 0 },
+        metering: Metering::default(),
+        logs: LogLengths::default(),
+        image_id: "i".into(),
+        output,
+    }
 }
 
 fn position(task: u64) -> LogPosition {
@@ -51,7 +57,10 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         // Far from zero, so that times before it can be named.
-        Self { agent: Agent::new(Machine { capacity: need(4) }, Vec::new()), now: Instant::now() + Duration::from_secs(1000) }
+        Self {
+            agent: Agent::new(Machine { capacity: need(4) }, Vec::new()),
+            now: Instant::now() + Duration::from_secs(1000),
+        }
     }
 
     fn linked() -> Self {
@@ -117,7 +126,9 @@ impl Bench {
             "discarding" => vec![Event::Started { attempt: att(1) }, Event::Stop { attempt: att(1) }],
             "reporting" => vec![Event::Started { attempt: att(1) }, Event::OwnerStops],
             "spooling" => vec![Event::Ended { attempt: att(1), report: report(None) }],
-            "delivering" | "deliver-output" => vec![Event::Ended { attempt: att(1), report: report(output) }, Event::Spooled { attempt: att(1) }],
+            "delivering" | "deliver-output" => {
+                vec![Event::Ended { attempt: att(1), report: report(output) }, Event::Spooled { attempt: att(1) }]
+            }
             "deliver-retry" => vec![
                 Event::Ended { attempt: att(1), report: report(output) },
                 Event::Spooled { attempt: att(1) },
@@ -147,8 +158,19 @@ impl Bench {
     }
 }
 
-const PHASES: [&str; 11] =
-    ["none", "waiting", "fetching", "preparing", "running", "discarding", "reporting", "spooling", "delivering", "deliver-output", "deliver-retry"];
+const PHASES: [&str; 11] = [
+    "none",
+    "waiting",
+    "fetching",
+    "preparing",
+    "running",
+    "discarding",
+    "reporting",
+    "spooling",
+    "delivering",
+    "deliver-output",
+    "deliver-retry",
+];
 
 /// What is done, in one word each.
 fn words(actions: &[Action]) -> String {
@@ -214,24 +236,32 @@ fn what_the_pool_says_in_every_phase() {
     ];
     mostly_nothing(&Event::Stop { attempt }, &gone);
     mostly_nothing(&ended(""), &gone);
-    let told: Vec<(&str, String)> = gone.iter().map(|(phase, expect)| (*phase, if expect.ends_with(':') { (*expect).to_owned() } else { format!("{expect} warn") })).collect();
+    let told: Vec<(&str, String)> = gone
+        .iter()
+        .map(|(phase, expect)| {
+            (*phase, if expect.ends_with(':') { (*expect).to_owned() } else { format!("{expect} warn") })
+        })
+        .collect();
     let told: Vec<(&str, &str)> = told.iter().map(|(phase, expect)| (*phase, expect.as_str())).collect();
     mostly_nothing(&ended("E_STALE_ATTEMPT: too late"), &told);
     // A second hand-out of what is here changes nothing.
     mostly_nothing(&Event::Assign { attempt, spec: spec(1) }, &[("none", "fetching: start")]);
-    table(&Event::LogResend { position: position(1) }, [
-        "none:",
-        "waiting: rewind",
-        "fetching: rewind",
-        "preparing: rewind",
-        "running: rewind",
-        "discarding: rewind",
-        "reporting: rewind",
-        "spooling: rewind",
-        "delivering: rewind tell-finished",
-        "deliver-output: rewind",
-        "deliver-retry: rewind",
-    ]);
+    table(
+        &Event::LogResend { position: position(1) },
+        [
+            "none:",
+            "waiting: rewind",
+            "fetching: rewind",
+            "preparing: rewind",
+            "running: rewind",
+            "discarding: rewind",
+            "reporting: rewind",
+            "spooling: rewind",
+            "delivering: rewind tell-finished",
+            "deliver-output: rewind",
+            "deliver-retry: rewind",
+        ],
+    );
     mostly_nothing(&Event::HeartbeatAck { sequence: 1 }, &[]);
     mostly_nothing(&Event::Drain, &[]);
     for phase in PHASES {
@@ -246,38 +276,53 @@ fn what_the_pool_says_in_every_phase() {
 fn what_the_job_says_in_every_phase() {
     let attempt = att(1);
     mostly_nothing(&Event::Prepared { attempt }, &[("fetching", "preparing:")]);
-    mostly_nothing(&Event::Started { attempt }, &[("fetching", "running: tell-started"), ("preparing", "running: tell-started")]);
-    mostly_nothing(&Event::Note { attempt, text: "pulling".into() }, &[
-        ("fetching", "fetching: tell-note"),
-        ("preparing", "preparing: tell-note"),
-        ("running", "running: tell-note"),
-    ]);
-    mostly_nothing(&Event::Ended { attempt, report: report(None) }, &[
-        ("fetching", "spooling: spool"),
-        ("preparing", "spooling: spool"),
-        ("running", "spooling: spool"),
-        ("discarding", "none: forget"),
-        ("reporting", "spooling: spool"),
-    ]);
+    mostly_nothing(
+        &Event::Started { attempt },
+        &[("fetching", "running: tell-started"), ("preparing", "running: tell-started")],
+    );
+    mostly_nothing(
+        &Event::Note { attempt, text: "pulling".into() },
+        &[
+            ("fetching", "fetching: tell-note"),
+            ("preparing", "preparing: tell-note"),
+            ("running", "running: tell-note"),
+        ],
+    );
+    mostly_nothing(
+        &Event::Ended { attempt, report: report(None) },
+        &[
+            ("fetching", "spooling: spool"),
+            ("preparing", "spooling: spool"),
+            ("running", "spooling: spool"),
+            ("discarding", "none: forget"),
+            ("reporting", "spooling: spool"),
+        ],
+    );
     mostly_nothing(&Event::Spooled { attempt }, &[("spooling", "delivering: tell-finished")]);
-    mostly_nothing(&Event::SpoolFailed { attempt }, &[
-        ("none", "none: warn tell-drain"),
-        ("waiting", "waiting: warn tell-drain"),
-        ("fetching", "fetching: warn tell-drain"),
-        ("preparing", "preparing: warn tell-drain"),
-        ("running", "running: warn tell-drain"),
-        ("discarding", "discarding: warn tell-drain"),
-        ("spooling", "delivering: warn tell-drain tell-finished"),
-        ("delivering", "delivering: warn tell-drain"),
-        ("deliver-output", "deliver-output: warn tell-drain"),
-        ("deliver-retry", "deliver-retry: warn tell-drain"),
-    ]);
-    mostly_nothing(&Event::LogsLost { attempt }, &[
-        ("spooling", "spooling: spool"),
-        ("delivering", "spooling: spool"),
-        ("deliver-output", "spooling: spool"),
-        ("deliver-retry", "spooling: spool"),
-    ]);
+    mostly_nothing(
+        &Event::SpoolFailed { attempt },
+        &[
+            ("none", "none: warn tell-drain"),
+            ("waiting", "waiting: warn tell-drain"),
+            ("fetching", "fetching: warn tell-drain"),
+            ("preparing", "preparing: warn tell-drain"),
+            ("running", "running: warn tell-drain"),
+            ("discarding", "discarding: warn tell-drain"),
+            ("spooling", "delivering: warn tell-drain tell-finished"),
+            ("delivering", "delivering: warn tell-drain"),
+            ("deliver-output", "deliver-output: warn tell-drain"),
+            ("deliver-retry", "deliver-retry: warn tell-drain"),
+        ],
+    );
+    mostly_nothing(
+        &Event::LogsLost { attempt },
+        &[
+            ("spooling", "spooling: spool"),
+            ("delivering", "spooling: spool"),
+            ("deliver-output", "spooling: spool"),
+            ("deliver-retry", "spooling: spool"),
+        ],
+    );
 }
 
 #[test]
@@ -296,19 +341,22 @@ fn what_an_upload_says_in_every_phase() {
 fn what_the_owner_and_the_link_say_in_every_phase() {
     let draining = PHASES.map(|phase| format!("{phase}: tell-drain"));
     table(&Event::OwnerDrains, draining.each_ref().map(String::as_str));
-    table(&Event::OwnerStops, [
-        "none: tell-drain",
-        "spooling: tell-drain spool",
-        "reporting: tell-drain stop",
-        "reporting: tell-drain stop",
-        "reporting: tell-drain stop",
-        "discarding: tell-drain",
-        "reporting: tell-drain",
-        "spooling: tell-drain",
-        "delivering: tell-drain",
-        "deliver-output: tell-drain",
-        "deliver-retry: tell-drain",
-    ]);
+    table(
+        &Event::OwnerStops,
+        [
+            "none: tell-drain",
+            "spooling: tell-drain spool",
+            "reporting: tell-drain stop",
+            "reporting: tell-drain stop",
+            "reporting: tell-drain stop",
+            "discarding: tell-drain",
+            "reporting: tell-drain",
+            "spooling: tell-drain",
+            "delivering: tell-drain",
+            "deliver-output: tell-drain",
+            "deliver-retry: tell-drain",
+        ],
+    );
     mostly_nothing(&Event::LinkLost, &[]);
     let hello = PHASES.map(|phase| format!("{phase}: hello"));
     table(&Event::LinkOpened, hello.each_ref().map(String::as_str));
@@ -320,8 +368,32 @@ fn what_the_owner_and_the_link_say_in_every_phase() {
 
 #[test]
 fn the_end_of_the_lease_in_every_phase() {
-    let linked = ["none", "spooling", "reporting", "reporting", "reporting", "discarding", "reporting", "spooling", "delivering", "deliver-output", "deliver-retry"];
-    let unlinked = ["none", "none", "discarding", "discarding", "discarding", "discarding", "reporting", "spooling", "delivering", "deliver-output", "deliver-retry"];
+    let linked = [
+        "none",
+        "spooling",
+        "reporting",
+        "reporting",
+        "reporting",
+        "discarding",
+        "reporting",
+        "spooling",
+        "delivering",
+        "deliver-output",
+        "deliver-retry",
+    ];
+    let unlinked = [
+        "none",
+        "none",
+        "discarding",
+        "discarding",
+        "discarding",
+        "discarding",
+        "reporting",
+        "spooling",
+        "delivering",
+        "deliver-output",
+        "deliver-retry",
+    ];
     for (is_linked, expected) in [(true, linked), (false, unlinked)] {
         for (phase, expect) in PHASES.into_iter().zip(expected) {
             let mut bench = Bench::linked();
@@ -358,7 +430,11 @@ fn a_welcome_resumes_what_was_kept_and_stops_what_is_stale() {
         bench.bring(phase);
         bench.on(Event::LinkLost);
         bench.on(Event::LinkOpened);
-        let actions: Vec<Action> = bench.welcome(&[]).into_iter().filter(|action| !matches!(action, Action::RewindLogs { .. } | Action::SendDrain)).collect();
+        let actions: Vec<Action> = bench
+            .welcome(&[])
+            .into_iter()
+            .filter(|action| !matches!(action, Action::RewindLogs { .. } | Action::SendDrain))
+            .collect();
         assert_eq!(words(&actions), format!("beat {resumed}").trim_end(), "{phase}");
 
         let mut bench = Bench::linked();
@@ -388,7 +464,10 @@ fn what_does_not_fit_is_given_back_and_what_the_pool_freed_waits_for_its_place()
     assert_eq!(words(&bench.assign(1, 3)), "start");
     let actions = bench.assign(2, 2);
     let [Action::Spool { report, .. }] = actions.as_slice() else { panic!("{actions:?}") };
-    assert!(matches!(&report.outcome, Outcome::Infrastructure { reason } if reason.contains("2 cores") && reason.contains("1 core,")), "{report:?}");
+    assert!(
+        matches!(&report.outcome, Outcome::Infrastructure { reason } if reason.contains("2 cores") && reason.contains("1 core,")),
+        "{report:?}"
+    );
     // The pool counts a stopped attempt as gone; the machine frees its place a moment later.
     bench.on(Event::Stop { attempt: att(1) });
     assert_eq!(words(&bench.assign(3, 4)), "");

@@ -48,7 +48,11 @@ async fn many_want_one_and_it_is_fetched_once() {
     let cache = cache(dir.path(), 100);
     let shop = Shop::new(b"hello world");
     let blob = blob(b"hello world");
-    let (a, b, c) = tokio::join!(cache.hold(attempt(), blob, &shop), cache.hold(attempt(), blob, &shop), cache.hold(attempt(), blob, &shop));
+    let (a, b, c) = tokio::join!(
+        cache.hold(attempt(), blob, &shop),
+        cache.hold(attempt(), blob, &shop),
+        cache.hold(attempt(), blob, &shop)
+    );
     for held in [a, b, c] {
         assert_eq!(fs::read(held.unwrap().path()).unwrap(), b"hello world");
     }
@@ -64,7 +68,11 @@ async fn many_want_one_and_it_is_fetched_once() {
 
 #[tokio::test]
 async fn what_is_not_what_was_asked_for_is_refused_and_leaves_nothing() {
-    for (sent, why) in [(&b"hello wOrld"[..], "has the digest"), (b"hello world!", "more than the 11 bytes"), (b"hello", "only 5 of 11 bytes")] {
+    for (sent, why) in [
+        (&b"hello wOrld"[..], "has the digest"),
+        (b"hello world!", "more than the 11 bytes"),
+        (b"hello", "only 5 of 11 bytes"),
+    ] {
         let dir = tempfile::tempdir().unwrap();
         let cache = cache(dir.path(), 100);
         let refused = cache.hold(attempt(), blob(b"hello world"), &Shop::new(sent)).await.unwrap_err();

@@ -25,7 +25,8 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-const CAPACITY: Resources = Resources { cpu: MilliCores(1_000_000), memory: Bytes::from_gib(1000), disk: Bytes::from_gib(1000), gpus: 0 };
+const CAPACITY: Resources =
+    Resources { cpu: MilliCores(1_000_000), memory: Bytes::from_gib(1000), disk: Bytes::from_gib(1000), gpus: 0 };
 
 fn att(task: u64) -> AttemptRef {
     ElementRef::only(TaskId(task)).attempt(1)
@@ -36,7 +37,8 @@ fn membership(folders: &Folders) -> Arc<Membership> {
     let authority = Authority::open(&folders.scratch, crate::enroll::now()).unwrap();
     let key = NodeKey::generate().unwrap();
     let chain_pem = authority.sign_node(&key.csr_pem().unwrap(), NodeId(1), crate::enroll::now()).unwrap();
-    let pool = PoolFile { server: "https://127.0.0.1:1".into(), node_id: NodeId(1), name: "n".into(), ca_hash: String::new() };
+    let pool =
+        PoolFile { server: "https://127.0.0.1:1".into(), node_id: NodeId(1), name: "n".into(), ca_hash: String::new() };
     let identity = NodeIdentity { chain_pem, key_pem: key.pem().to_owned() };
     Arc::new(Membership::store(folders, pool, authority.ca_pem().to_owned(), identity).unwrap())
 }

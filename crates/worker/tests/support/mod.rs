@@ -6,7 +6,7 @@
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use futures::{Stream, StreamExt};
 use hivemind_model::spec::{BlobRef, Digest, InputFile, TaskSpec};
-use hivemind_model::{AttemptRef, Bytes, ElementRef, Millis, MilliCores, NodeId, Resources, TaskId, Timestamp};
+use hivemind_model::{AttemptRef, Bytes, ElementRef, MilliCores, Millis, NodeId, Resources, TaskId, Timestamp};
 use hivemind_pki::{Authority, RotatingCert, server_config};
 use hivemind_proto::worker as wire;
 use hivemind_proto::worker::pool_event::Event as Say;
@@ -55,7 +55,10 @@ pub fn digest(content: &[u8]) -> Digest {
 
 /// A hand-out of one core.
 pub fn assign(task: u64, command: &str, inputs: &[(&str, &[u8])]) -> Say {
-    let file = |(path, content): &(&str, &[u8])| InputFile { path: (*path).into(), blob: BlobRef { digest: digest(content), size: Bytes(content.len() as u64) } };
+    let file = |(path, content): &(&str, &[u8])| InputFile {
+        path: (*path).into(),
+        blob: BlobRef { digest: digest(content), size: Bytes(content.len() as u64) },
+    };
     let spec = TaskSpec {
         name: String::new(),
         image: "image".into(),
@@ -63,7 +66,12 @@ pub fn assign(task: u64, command: &str, inputs: &[(&str, &[u8])]) -> Say {
         files: inputs.iter().map(file).collect(),
         priority: 5,
         max_runtime: Millis::from_secs(3600),
-        resources: Resources { cpu: MilliCores::from_cores(1), memory: Bytes::from_mib(64), disk: Bytes::from_mib(64), gpus: 0 },
+        resources: Resources {
+            cpu: MilliCores::from_cores(1),
+            memory: Bytes::from_mib(64),
+            disk: Bytes::from_mib(64),
+            gpus: 0,
+        },
     };
     Say::Assign(wire::Assign { attempt: Some(att(task).into()), spec: Some((&spec).into()) })
 }
@@ -126,7 +134,9 @@ impl ScriptedPool {
         });
         let (connections, incoming) = mpsc::channel::<std::io::Result<Encrypted>>(16);
         let service = WorkerServiceServer::new(Service(Arc::clone(&shared)));
-        let serving = tonic::transport::Server::builder().add_service(service).serve_with_incoming(tokio_stream::wrappers::ReceiverStream::new(incoming));
+        let serving = tonic::transport::Server::builder()
+            .add_service(service)
+            .serve_with_incoming(tokio_stream::wrappers::ReceiverStream::new(incoming));
         let accepting = tokio::spawn(async move {
             let accept = async {
                 loop {
@@ -173,7 +183,14 @@ impl ScriptedPool {
 pub fn config(data: &Path, join: Option<String>) -> (WorkerConfig, Arc<FakeRuntime>) {
     let fake = Arc::new(FakeRuntime::new(FakeConfig::default()));
     let offer = Offer { capacity: capacity(), gpu_info: String::new() };
-    let config = WorkerConfig { data: data.to_owned(), join, server: None, name: Some("tester".into()), offer, runtime: fake.clone() };
+    let config = WorkerConfig {
+        data: data.to_owned(),
+        join,
+        server: None,
+        name: Some("tester".into()),
+        offer,
+        runtime: fake.clone(),
+    };
     (config, fake)
 }
 
@@ -184,7 +201,9 @@ pub async fn restart(data: &Path) -> (WorkerHandle, Arc<FakeRuntime>) {
         let (config, fake) = config(data, None);
         match hivemind_worker::start(config).await {
             Ok(worker) => return (worker, fake),
-            Err(why) if tokio::time::Instant::now() < until && why.to_string().contains("another worker") => tokio::task::yield_now().await,
+            Err(why) if tokio::time::Instant::now() < until && why.to_string().contains("another worker") => {
+                tokio::task::yield_now().await
+            }
             Err(why) => panic!("{why:#}"),
         }
     }
@@ -222,8 +241,17 @@ impl PoolLink {
     }
 
     pub async fn welcome(&mut self, lease_ms: u64, stale: &[u64], logs: &[(u64, u64)]) {
-        let logs = logs.iter().map(|(task, stdout)| wire::LogPosition { attempt: Some(att(*task).into()), stdout_bytes: *stdout, stderr_bytes: 0 });
-        let welcome = wire::Welcome { lease_ms, heartbeat_every_ms: 20, stale: stale.iter().map(|task| att(*task).into()).collect(), logs: logs.collect() };
+        let logs = logs.iter().map(|(task, stdout)| wire::LogPosition {
+            attempt: Some(att(*task).into()),
+            stdout_bytes: *stdout,
+            stderr_bytes: 0,
+        });
+        let welcome = wire::Welcome {
+            lease_ms,
+            heartbeat_every_ms: 20,
+            stale: stale.iter().map(|task| att(*task).into()).collect(),
+            logs: logs.collect(),
+        };
         self.say(Say::Welcome(welcome)).await;
     }
 
@@ -235,7 +263,8 @@ impl PoolLink {
                 Heard::Heartbeat(beat) if self.answers => {
                     let event = Some(Say::Beat(wire::HeartbeatAck { sequence: beat.sequence }));
                     // What a worker that is gone said before is still heard.
-                    let _gone = self.out.send(Ok(wire::PoolMessage { events: vec![wire::PoolEvent { event }] })).await.is_err();
+                    let _gone =
+                        self.out.send(Ok(wire::PoolMessage { events: vec![wire::PoolEvent { event }] })).await.is_err();
                 }
                 Heard::Heartbeat(_) => {}
                 other => return Some(other),
@@ -284,10 +313,17 @@ impl WorkerService for Service {
             return Err(Status::failed_precondition("E_TOKEN_USED: the join token was used before"));
         }
         let certificate_pem = self.0.authority.sign_node(&request.csr_pem, NODE, *self.0.signed_at.lock()).unwrap();
-        Ok(Response::new(wire::EnrollResponse { node_id: NODE.to_string(), certificate_pem, ca_pem: self.0.authority.ca_pem().into() }))
+        Ok(Response::new(wire::EnrollResponse {
+            node_id: NODE.to_string(),
+            certificate_pem,
+            ca_pem: self.0.authority.ca_pem().into(),
+        }))
     }
 
-    async fn link(&self, request: Request<Streaming<wire::WorkerMessage>>) -> Result<Response<Self::LinkStream>, Status> {
+    async fn link(
+        &self,
+        request: Request<Streaming<wire::WorkerMessage>>,
+    ) -> Result<Response<Self::LinkStream>, Status> {
         if let Some(status) = self.0.refuse_links.lock().clone() {
             return Err(status);
         }
@@ -313,14 +349,21 @@ impl WorkerService for Service {
         Ok(Response::new(tokio_stream::wrappers::ReceiverStream::new(outgoing).boxed()))
     }
 
-    async fn fetch_input(&self, request: Request<wire::FetchInputRequest>) -> Result<Response<Self::FetchInputStream>, Status> {
+    async fn fetch_input(
+        &self,
+        request: Request<wire::FetchInputRequest>,
+    ) -> Result<Response<Self::FetchInputStream>, Status> {
         let content = self.0.inputs.lock().get(&request.get_ref().digest).cloned();
         let content = content.ok_or_else(|| Status::not_found("E_NOT_FOUND: no such input"))?;
-        let chunks: Vec<_> = content.chunks(1000).map(|data| Ok(wire::InputChunk { data: data.to_vec().into() })).collect();
+        let chunks: Vec<_> =
+            content.chunks(1000).map(|data| Ok(wire::InputChunk { data: data.to_vec().into() })).collect();
         Ok(Response::new(futures::stream::iter(chunks).boxed()))
     }
 
-    async fn store_output(&self, request: Request<Streaming<wire::OutputChunk>>) -> Result<Response<wire::StoreOutputResponse>, Status> {
+    async fn store_output(
+        &self,
+        request: Request<Streaming<wire::OutputChunk>>,
+    ) -> Result<Response<wire::StoreOutputResponse>, Status> {
         let mut chunks = request.into_inner();
         let first = chunks.message().await?.unwrap();
         {

@@ -2,8 +2,20 @@ use super::*;
 use hivemind_proto::v1::TaskSummary;
 
 fn end(status: &str, error: &str, exit_code: Option<i32>) -> Result<u8, (u8, String)> {
-    let task = TaskSummary { task_id: "task_1".into(), status: status.into(), error_message: error.into(), exit_code, ..TaskSummary::default() };
-    let answer = TaskStatusResponse { success: true, status: status.into(), error_message: error.into(), task: Some(task), ..TaskStatusResponse::default() };
+    let task = TaskSummary {
+        task_id: "task_1".into(),
+        status: status.into(),
+        error_message: error.into(),
+        exit_code,
+        ..TaskSummary::default()
+    };
+    let answer = TaskStatusResponse {
+        success: true,
+        status: status.into(),
+        error_message: error.into(),
+        task: Some(task),
+        ..TaskStatusResponse::default()
+    };
     ending(TaskId(1), answer).map(Exit::number).map_err(|failure| (failure.exit.number(), failure.code))
 }
 

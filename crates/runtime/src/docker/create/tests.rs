@@ -1,5 +1,5 @@
 use super::*;
-use hivemind_model::units::{Bytes, Millis, MilliCores};
+use hivemind_model::units::{Bytes, MilliCores, Millis};
 use hivemind_model::{ElementRef, Resources, TaskId};
 use serde_json::{Value, json};
 
@@ -15,7 +15,10 @@ fn job() -> Job {
 }
 
 fn made(job: &Job, volumes: &[&str], device: Option<&str>) -> Value {
-    let image = Image { id: format!("sha256:{}", "a".repeat(64)), volumes: volumes.iter().map(|path| (*path).to_owned()).collect() };
+    let image = Image {
+        id: format!("sha256:{}", "a".repeat(64)),
+        volumes: volumes.iter().map(|path| (*path).to_owned()).collect(),
+    };
     let volume = TaskVolume { name: name_of("node_1", job.attempt), device: device.map(str::to_owned) };
     serde_json::to_value(request(job, &image, &volume, "node_1")).expect("a request")
 }
@@ -29,7 +32,11 @@ fn the_profile_says_every_line() {
         ("no network", "/HostConfig/NetworkMode", json!("none")),
         ("all capabilities dropped", "/HostConfig/CapDrop", json!(["ALL"])),
         ("no capability added", "/HostConfig/CapAdd", Value::Null),
-        ("no new privileges; seccomp and AppArmor as the daemon has them", "/HostConfig/SecurityOpt", json!(["no-new-privileges:true"])),
+        (
+            "no new privileges; seccomp and AppArmor as the daemon has them",
+            "/HostConfig/SecurityOpt",
+            json!(["no-new-privileges:true"]),
+        ),
         ("not privileged", "/HostConfig/Privileged", json!(false)),
         ("read-only root", "/HostConfig/ReadonlyRootfs", json!(true)),
         ("size-limited noexec /tmp", "/HostConfig/Tmpfs", json!({"/tmp": "rw,noexec,nosuid,nodev,size=64m,mode=1777"})),
@@ -50,7 +57,11 @@ fn the_profile_says_every_line() {
         ("no swap", "/HostConfig/MemorySwap", json!(memory)),
         ("killed, not frozen, when out of memory", "/HostConfig/OomKillDisable", json!(false)),
         ("CPU limit", "/HostConfig/NanoCpus", json!(1_500_000_000)),
-        ("nofile limit, no core dumps", "/HostConfig/Ulimits", json!([{"Name": "nofile", "Soft": 4096, "Hard": 4096}, {"Name": "core", "Soft": 0, "Hard": 0}])),
+        (
+            "nofile limit, no core dumps",
+            "/HostConfig/Ulimits",
+            json!([{"Name": "nofile", "Soft": 4096, "Hard": 4096}, {"Name": "core", "Soft": 0, "Hard": 0}]),
+        ),
         ("shared memory limit", "/HostConfig/ShmSize", json!(64 << 20)),
         ("no host paths", "/HostConfig/Binds", Value::Null),
         ("no other container's volumes", "/HostConfig/VolumesFrom", Value::Null),
@@ -77,8 +88,22 @@ fn the_profile_says_every_line() {
         ("no health check", "/Healthcheck", json!({"Test": ["NONE"]})),
         ("no terminal", "/Tty", json!(false)),
         ("no standard input", "/OpenStdin", json!(false)),
-        ("labelled", "/Labels", json!({"hivemind.instance": "node_1", "hivemind.attempt": "att_12.7.3", "hivemind.task": "task_12"})),
-        ("environment", "/Env", json!(["HIVEMIND_TASK=task_12", "HIVEMIND_INDEX=7", "HIVEMIND_ATTEMPT=att_12.7.3", "HOME=/task", "TMPDIR=/tmp"])),
+        (
+            "labelled",
+            "/Labels",
+            json!({"hivemind.instance": "node_1", "hivemind.attempt": "att_12.7.3", "hivemind.task": "task_12"}),
+        ),
+        (
+            "environment",
+            "/Env",
+            json!([
+                "HIVEMIND_TASK=task_12",
+                "HIVEMIND_INDEX=7",
+                "HIVEMIND_ATTEMPT=att_12.7.3",
+                "HOME=/task",
+                "TMPDIR=/tmp"
+            ]),
+        ),
     ] {
         assert_eq!(request.pointer(pointer).unwrap_or(&Value::Null), &value, "{line} ({pointer})");
     }

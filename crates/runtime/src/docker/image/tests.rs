@@ -28,7 +28,26 @@ fn references_are_read_into_their_short_form() {
 #[test]
 fn what_is_no_reference_is_refused() {
     for text in [
-        "", "/a", "a/", "a//b", "a/../b", "../a", "a/./b", "A", "a:", "a:b:c", "a@sha256:12", "-a", "a-", "a..b", "a___b", "a:.b", "a b", "a?b", "a.b:99999/x", ".x/y",
+        "",
+        "/a",
+        "a/",
+        "a//b",
+        "a/../b",
+        "../a",
+        "a/./b",
+        "A",
+        "a:",
+        "a:b:c",
+        "a@sha256:12",
+        "-a",
+        "a-",
+        "a..b",
+        "a___b",
+        "a:.b",
+        "a b",
+        "a?b",
+        "a.b:99999/x",
+        ".x/y",
     ] {
         assert_eq!(read(text), "refused", "{text}");
     }
@@ -39,13 +58,19 @@ fn only_the_very_name_and_tag_match() {
     let tags = ["bb:1".to_owned(), "docker.io/library/python:3".to_owned()];
     let tagged = |text: &str| Reference::parse(text).expect("a reference").is_tagged(&tags);
     assert!(tagged("bb:1") && tagged("docker.io/library/bb:1") && tagged("python:3"));
-    assert!(!tagged("bb") && !tagged("bb:2") && !tagged("b:1") && !tagged("f9c10bfdbe9b") && !tagged("example.org/bb:1"));
+    assert!(
+        !tagged("bb") && !tagged("bb:2") && !tagged("b:1") && !tagged("f9c10bfdbe9b") && !tagged("example.org/bb:1")
+    );
 }
 
 #[test]
 fn a_digest_matches_the_id_or_what_a_registry_calls_it() {
     let digest = |n: &str| format!("sha256:{}", n.repeat(64));
-    let image = ImageInspect { id: Some(digest("a")), repo_digests: Some(vec![format!("x@{}", digest("b"))]), ..ImageInspect::default() };
+    let image = ImageInspect {
+        id: Some(digest("a")),
+        repo_digests: Some(vec![format!("x@{}", digest("b"))]),
+        ..ImageInspect::default()
+    };
     assert!(has_digest(&image, &digest("a")) && has_digest(&image, &digest("b")));
     assert!(!has_digest(&image, &digest("c")));
 }

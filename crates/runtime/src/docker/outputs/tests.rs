@@ -99,14 +99,28 @@ fn an_empty_folder_is_nothing() {
 
 #[test]
 fn more_than_the_disk_is_not_taken() {
-    let (seen, remark) = repacked(&[ROOT, (b"output/a", EntryType::Regular, 0o644, b"12345", ""), (b"output/b", EntryType::Regular, 0o644, b"6", "")], 5);
+    let (seen, remark) = repacked(
+        &[
+            ROOT,
+            (b"output/a", EntryType::Regular, 0o644, b"12345", ""),
+            (b"output/b", EntryType::Regular, 0o644, b"6", ""),
+        ],
+        5,
+    );
     assert!(seen.is_empty());
     assert!(remark.expect("a remark").contains("was not kept"));
 }
 
 #[test]
 fn a_folder_that_carries_content_does_not_shift_what_follows() {
-    let (seen, _) = repacked(&[ROOT, (b"output/d", EntryType::Directory, 0o755, b"hidden", ""), (b"output/a", EntryType::Regular, 0o644, b"x", "")], 1000);
+    let (seen, _) = repacked(
+        &[
+            ROOT,
+            (b"output/d", EntryType::Directory, 0o755, b"hidden", ""),
+            (b"output/a", EntryType::Regular, 0o644, b"x", ""),
+        ],
+        1000,
+    );
     assert_eq!(seen, ["d 755 ", "a 644 x"]);
 }
 

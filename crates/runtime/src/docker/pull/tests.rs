@@ -23,7 +23,10 @@ fn an_absent_image_is_told_from_an_absent_registry() {
     let stream = |error: &str| Error::DockerStreamError { error: error.into() };
     for bad in [
         server(404, "manifest for a/b:1 not found: manifest unknown: manifest unknown"),
-        server(404, "pull access denied for a/b, repository does not exist or may require 'docker login': denied: requested access to the resource is denied"),
+        server(
+            404,
+            "pull access denied for a/b, repository does not exist or may require 'docker login': denied: requested access to the resource is denied",
+        ),
         stream("no matching manifest for linux/amd64 in the manifest list entries"),
         stream("unauthorized: authentication required"),
     ] {

@@ -15,21 +15,39 @@ use hivemind_model::AttemptRef;
 use hivemind_model::state::Outcome;
 
 /// Makes `volume` and gives it to the job's user.
-pub(in super::super) async fn own(docker: &Docker, instance: &str, attempt: AttemptRef, image: &Image, volume: &TaskVolume) -> Result<(), Outcome> {
+pub(in super::super) async fn own(
+    docker: &Docker,
+    instance: &str,
+    attempt: AttemptRef,
+    image: &Image,
+    volume: &TaskVolume,
+) -> Result<(), Outcome> {
     let helper = format!("{}-helper", volume.name);
     let made = make(docker, &helper, instance, attempt, image, volume).await;
     let removed = sweep::remove_container(docker, &helper).await;
     made?;
-    removed.map_err(|error| Outcome::Infrastructure { reason: format!("the helper that prepares /task stays: {error}") })
+    removed
+        .map_err(|error| Outcome::Infrastructure { reason: format!("the helper that prepares /task stays: {error}") })
 }
 
-async fn make(docker: &Docker, helper: &str, instance: &str, attempt: AttemptRef, image: &Image, volume: &TaskVolume) -> Result<(), Outcome> {
+async fn make(
+    docker: &Docker,
+    helper: &str,
+    instance: &str,
+    attempt: AttemptRef,
+    image: &Image,
+    volume: &TaskVolume,
+) -> Result<(), Outcome> {
     let labels = labels_of(instance, attempt);
     let mount = Mount {
         typ: Some(MountType::VOLUME),
         target: Some("/task".into()),
         source: Some(volume.name.clone()),
-        volume_options: Some(MountVolumeOptions { no_copy: Some(true), labels: Some(labels.clone()), ..MountVolumeOptions::default() }),
+        volume_options: Some(MountVolumeOptions {
+            no_copy: Some(true),
+            labels: Some(labels.clone()),
+            ..MountVolumeOptions::default()
+        }),
         ..Mount::default()
     };
     let request = ContainerCreateBody {
@@ -49,7 +67,10 @@ async fn make(docker: &Docker, helper: &str, instance: &str, attempt: AttemptRef
     docker.create_container(Some(options), request).await.map_err(|error| failed(&error))?;
     let archive = folder().map_err(|error| daemon::io_fault("the volume for /task could not be prepared", &error))?;
     let options = UploadToContainerOptionsBuilder::default().path("/").build();
-    docker.upload_to_container(helper, Some(options), bollard::body_full(archive.into())).await.map_err(|error| failed(&error))
+    docker
+        .upload_to_container(helper, Some(options), bollard::body_full(archive.into()))
+        .await
+        .map_err(|error| failed(&error))
 }
 
 /// An archive of the folder `task`, owned by the job's user.

@@ -45,7 +45,8 @@ async fn a_sweep_removes_files_of_the_dead_and_keeps_the_living() {
         std::fs::write(volumes.folder().join(name), "").expect("written");
     }
     volumes.sweep(&HashSet::from([attempt(2)])).await.expect("swept");
-    let mut left: Vec<_> = std::fs::read_dir(volumes.folder()).expect("listed").map(|entry| entry.expect("entry").file_name()).collect();
+    let mut left: Vec<_> =
+        std::fs::read_dir(volumes.folder()).expect("listed").map(|entry| entry.expect("entry").file_name()).collect();
     left.sort();
     assert_eq!(left, ["att_2.0.1.img", "other.txt"]);
 }

@@ -1,0 +1,173 @@
+//! Micro-benchmarks of the pure floor: the engine's life of a task, a pass of the placement, the
+//! two journal entries of an ordinary task.
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use hivemind_engine::Engine;
+use hivemind_ledger::{Ledger, Paid};
+use hivemind_model::command::NodeOffer;
+use hivemind_model::rows::{LogLengths, Report, Role};
+use hivemind_model::{
+    Bytes, Command, Cpt, Effect, ElementRef, Metering, MilliCores, Millis, NodeId, Outcome, Policy, Reply, Resources,
+    TaskId, TaskSpec, Timestamp, UserId,
+};
+use hivemind_placement::{Bounds, Line, NodeView, Queue, Rank, Snapshot, Waiting, plan};
+use std::sync::Arc;
+
+const NOW: Timestamp = Timestamp(1_000_000);
+const TASKS: usize = 1_000;
+const NEED: Resources =
+    Resources { cpu: MilliCores::from_cores(1), memory: Bytes::from_mib(6), disk: Bytes::from_mib(4), gpus: 0 };
+
+fn spec() -> Arc<TaskSpec> {
+    Arc::new(TaskSpec {
+        name: "noop".into(),
+        image: "busybox".into(),
+        command: vec!["true".into()],
+        files: Vec::new(),
+        priority: 5,
+        max_runtime: Millis::from_secs(10),
+        resources: NEED,
+    })
+}
+
+/// A pool with one user and one linked node that has room for [`TASKS`].
+fn engine() -> (Engine, UserId, NodeId) {
+    let mut engine = Engine::found(Policy::default(), NOW);
+    let register = Command::Register {
+        username: "requester".into(),
+        email: "r@example.org".into(),
+        password_hash: "hash".into(),
+        role: Role::Member,
+    };
+    let Ok(Reply::Registered { user }) = engine.apply(register, NOW) else { panic!("the pool takes users") };
+    let cores = u32::try_from(TASKS).expect("it is small");
+    let capacity = Resources {
+        cpu: MilliCores::from_cores(cores),
+        memory: Bytes::from_gib(1 << 10),
+        disk: Bytes::from_gib(1 << 10),
+        gpus: 0,
+    };
+    let offer = NodeOffer { name: "node".into(), capacity, gpu_info: String::new() };
+    let Ok(Reply::Enrolled { node }) =
+        engine.apply(Command::Enroll { owner: user, offer: offer.clone(), token: None }, NOW)
+    else {
+        panic!("the pool takes nodes")
+    };
+    engine.apply(Command::Connected { node, session: 1, offer, holds: Vec::new() }, NOW).expect("the node may connect");
+    drop(engine.take_batch());
+    (engine, user, node)
+}
+
+fn life(c: &mut Criterion) {
+    let mut group = c.benchmark_group("engine");
+    group.throughput(Throughput::Elements(TASKS as u64));
+    let spec = spec();
+    group.bench_function("life of a task, a thousand in a batch", |bencher| {
+        bencher.iter_batched(
+            engine,
+            |(mut engine, user, node)| {
+                for _ in 0..TASKS {
+                    engine
+                        .apply(Command::Submit { user, spec: spec.clone(), once: None }, NOW)
+                        .expect("it is accepted");
+                }
+                engine.schedule(NOW);
+                let batch = engine.take_batch();
+                let attempts: Vec<_> = batch
+                    .effects
+                    .iter()
+                    .filter_map(
+                        |effect| if let Effect::Assign { attempt, .. } = effect { Some(*attempt) } else { None },
+                    )
+                    .collect();
+                assert_eq!(attempts.len(), TASKS);
+                for attempt in &attempts {
+                    engine.apply(Command::Started { node, attempt: *attempt }, NOW).expect("it is live");
+                }
+                for attempt in attempts {
+                    let report = Report {
+                        outcome: Outcome::Exited { code: 0 },
+                        metering: Metering::default(),
+                        logs: LogLengths::default(),
+                        image_id: String::new(),
+                        output: None,
+                    };
+                    engine.apply(Command::Finished { node, attempt, report }, NOW).expect("it is live");
+                }
+                (batch, engine.take_batch(), engine)
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    group.finish();
+}
+
+/// Many elements that need the same.
+struct OneLine(Vec<Rank>);
+
+impl Queue for OneLine {
+    fn lines(&self, from: Option<Rank>) -> Box<dyn Iterator<Item = Line<'_>> + '_> {
+        let head = self.0.first().copied().filter(|head| from.is_none_or(|from| *head >= from));
+        Box::new(head.into_iter().map(|head| Line {
+            need: NEED,
+            head,
+            waiting: Box::new(self.0.iter().map(|rank| Waiting { rank: *rank, failed_on: &[] })),
+        }))
+    }
+}
+
+fn placement(c: &mut Criterion) {
+    const NODES: u64 = 10_000;
+    const WAITING: u64 = 100_000;
+    let queue = OneLine((0..WAITING).map(|task| Rank::new(5, ElementRef::only(TaskId(task)))).collect());
+    let capacity =
+        Resources { cpu: MilliCores::from_cores(4), memory: Bytes::from_gib(16), disk: Bytes::from_gib(100), gpus: 0 };
+    let nodes: Vec<NodeView> = (0..NODES).map(|id| NodeView { id: NodeId(id), capacity, free: capacity }).collect();
+    let bounds = Bounds::default();
+    let mut group = c.benchmark_group("placement");
+    group.throughput(Throughput::Elements(bounds.placements as u64));
+    group.sample_size(20);
+    group.bench_function("one pass, 10,000 nodes, 100,000 waiting", |bencher| {
+        bencher.iter(|| {
+            let plan = plan(&Snapshot { nodes: nodes.clone(), queue: &queue, resume: None }, bounds, 1);
+            assert_eq!(plan.placements.len(), bounds.placements);
+            plan
+        });
+    });
+    group.finish();
+}
+
+fn ledger(c: &mut Criterion) {
+    let (payer, payee) = (UserId(1), UserId(2));
+    let found = || {
+        let mut ledger = Ledger::found(NOW);
+        ledger.sign_up(payer, Cpt::from_micro(150_000_000), NOW).expect("the treasury has it");
+        drop(ledger.take_changes());
+        ledger
+    };
+    let mut group = c.benchmark_group("ledger");
+    group.throughput(Throughput::Elements(TASKS as u64));
+    group.bench_function("hold and settlement, a thousand in a batch", |bencher| {
+        bencher.iter_batched(
+            found,
+            |mut ledger| {
+                for task in 0..TASKS as u64 {
+                    ledger.open_hold(TaskId(task), payer, Cpt::from_micro(5_600), NOW).expect("there is enough");
+                    ledger
+                        .settle_and_close(
+                            Paid { task: TaskId(task), index: 0, attempt: 1, payee },
+                            Cpt::from_micro(1),
+                            NOW,
+                        )
+                        .expect("it is held");
+                }
+                (ledger.take_changes(), ledger)
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    group.finish();
+}
+
+criterion_group!(benches, life, placement, ledger);
+criterion_main!(benches);

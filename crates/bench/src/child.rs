@@ -1,0 +1,199 @@
+//! A pool and workers in processes of their own, started from this very program.
+//!
+//! A child says `ready ...` on its standard output and ends when its standard input does, so none
+//! outlives a benchmark that was broken off. Start at [`Pool::start`] and [`start_workers`].
+
+use anyhow::{Context, bail};
+use hivemind_client::{Client, Target, Trust};
+use hivemind_model::{Bytes, MilliCores, Policy, Resources};
+use hivemind_pool::PoolConfig;
+use hivemind_runtime::Offer;
+use hivemind_runtime::fake::{FakeConfig, FakeRuntime};
+use hivemind_worker::WorkerConfig;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::Command;
+
+/// Longest wait for a child to be ready or to end.
+const PATIENCE: Duration = Duration::from_secs(120);
+const PASSWORD: &str = "correct horse battery";
+
+/// One child process; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: tokio::process::Child,
+    /// What it said when it was ready.
+    pub(crate) ready: String,
+}
+
+impl Process {
+    async fn start(args: &[&OsStr]) -> anyhow::Result<Self> {
+        let exe = std::env::current_exe().context("this program cannot find itself")?;
+        let mut command = Command::new(exe);
+        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().context("cannot start a child process")?;
+        let mut said = BufReader::new(child.stdout.take().context("standard output is piped")?);
+        let mut line = String::new();
+        tokio::time::timeout(PATIENCE, said.read_line(&mut line))
+            .await
+            .context("a child process is not ready in time")??;
+        match line.trim_end().strip_prefix("ready ") {
+            Some(ready) => Ok(Self { child, ready: ready.to_owned() }),
+            None => bail!("a child process ended before it was ready; it says above why"),
+        }
+    }
+
+    /// Its id.
+    ///
+    /// # Errors
+    /// Where it has ended.
+    pub(crate) fn pid(&self) -> anyhow::Result<u32> {
+        self.child.id().context("a child process has ended")
+    }
+
+    /// Lets it end in order.
+    ///
+    /// # Errors
+    /// Where it failed, or does not end.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        drop(self.child.stdin.take());
+        let status =
+            tokio::time::timeout(PATIENCE, self.child.wait()).await.context("a child process does not end")??;
+        if status.success() { Ok(()) } else { bail!("a child process ended with {status}; it says above why") }
+    }
+
+    /// Ends it with SIGKILL.
+    ///
+    /// # Errors
+    /// Where it has ended already.
+    pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
+    }
+}
+
+/// A pool in a process of its own.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    pub(crate) process: Process,
+    target: Target,
+}
+
+impl Pool {
+    /// Starts a pool over `data`, on a free port of loopback, with the default policy.
+    ///
+    /// # Errors
+    /// Where it does not get ready.
+    pub(crate) async fn start(data: &Path) -> anyhow::Result<Self> {
+        let process = Process::start(&["pool-child".as_ref(), data.as_os_str()]).await?;
+        let ca = std::fs::read_to_string(data.join("ca.pem")).context("cannot read the pool's certificate")?;
+        let target = Target { server: format!("https://{}", process.ready), trust: Trust::CaPem(ca), identity: None };
+        Ok(Self { process, target })
+    }
+
+    /// A connection of its own, logged in as a new user.
+    ///
+    /// # Errors
+    /// Where the pool refuses.
+    pub(crate) async fn new_user(&self, name: &str) -> anyhow::Result<Client> {
+        let client = self.connect().await?;
+        client.register(name, PASSWORD, &format!("{name}@example.org")).await?;
+        let session = client.login(name, PASSWORD).await?;
+        Ok(client.with_token(&session.token)?)
+    }
+
+    /// A connection of its own for a user who was there before.
+    ///
+    /// # Errors
+    /// Where the pool refuses.
+    pub(crate) async fn known_user(&self, token: &str) -> anyhow::Result<Client> {
+        Ok(self.connect().await?.with_token(token)?)
+    }
+
+    /// A token for [`Pool::known_user`].
+    ///
+    /// # Errors
+    /// Where the pool refuses.
+    pub(crate) async fn token_of(&self, name: &str) -> anyhow::Result<String> {
+        Ok(self.connect().await?.login(name, PASSWORD).await?.token)
+    }
+
+    async fn connect(&self) -> anyhow::Result<Client> {
+        Ok(Client::connect(&self.target, None).await?)
+    }
+}
+
+/// Starts `count` workers with `cores` cores each and the fake runtime, all in one process.
+///
+/// # Errors
+/// Where they do not get linked.
+pub(crate) async fn start_workers(owner: &Client, data: &Path, count: usize, cores: u32) -> anyhow::Result<Process> {
+    let mut tokens = Vec::with_capacity(count);
+    for _ in 0..count {
+        tokens.push(owner.create_join_token(Duration::ZERO).await?.token);
+    }
+    let cores = cores.to_string();
+    let mut args: Vec<&OsStr> = vec!["workers-child".as_ref(), data.as_os_str(), cores.as_ref()];
+    args.extend(tokens.iter().map(OsStr::new));
+    Process::start(&args).await
+}
+
+/// The pool's side of [`Pool::start`].
+///
+/// # Errors
+/// Where the pool fails.
+pub(crate) async fn run_pool(data: PathBuf) -> anyhow::Result<()> {
+    let listen = "127.0.0.1:0".parse()?;
+    let config =
+        PoolConfig { data, listen, advertise: None, names: Vec::new(), policy: Policy::default(), reflection: false };
+    let mut pool = hivemind_pool::start(config).await?;
+    println!("ready {}", pool.grpc_addr());
+    tokio::select! {
+        ended = pool.stopped() => ended,
+        () = stdin_ends() => pool.shutdown().await,
+    }
+}
+
+/// The workers' side of [`start_workers`].
+///
+/// # Errors
+/// Where a worker cannot join.
+pub(crate) async fn run_workers(data: PathBuf, cores: u32, tokens: Vec<String>) -> anyhow::Result<()> {
+    let capacity = Resources {
+        cpu: MilliCores::from_cores(cores),
+        memory: Bytes::from_gib(u64::from(cores)),
+        disk: Bytes::from_gib(u64::from(cores)),
+        gpus: 0,
+    };
+    let mut workers = Vec::with_capacity(tokens.len());
+    for (number, token) in tokens.into_iter().enumerate() {
+        let name = format!("bench-{number}");
+        let config = WorkerConfig {
+            data: data.join(&name),
+            join: Some(token),
+            server: None,
+            name: Some(name),
+            offer: Offer { capacity, gpu_info: String::new() },
+            runtime: Arc::new(FakeRuntime::new(FakeConfig::default())),
+        };
+        let worker = hivemind_worker::start(config).await?;
+        worker.linked().await;
+        workers.push(worker);
+    }
+    println!("ready {}", workers.len());
+    stdin_ends().await;
+    for worker in workers {
+        worker.stop().await?;
+    }
+    Ok(())
+}
+
+/// Resolves when the parent lets go, or dies.
+async fn stdin_ends() {
+    let mut rest = Vec::new();
+    // An error ends it as well as the end does.
+    let _ended = tokio::io::stdin().read_to_end(&mut rest).await;
+}

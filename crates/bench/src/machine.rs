@@ -1,0 +1,60 @@
+//! What the kernel says of this machine and of a process on it.
+
+use anyhow::Context;
+use std::path::PathBuf;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Parts of a second in which Linux tells processor time to programs (`USER_HZ`, proc(5)).
+const TICKS_PER_SECOND: u64 = 100;
+
+/// The load average of the last minute; NaN where the kernel does not tell.
+pub(crate) fn load() -> f64 {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or(f64::NAN)
+}
+
+/// Processor time that a process has used so far, in user and kernel mode, all threads.
+///
+/// # Errors
+/// Where there is no such process.
+pub(crate) fn cpu_of(pid: u32) -> anyhow::Result<Duration> {
+    let path = format!("/proc/{pid}/stat");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    // The name before it may contain blanks, but nothing after its closing parenthesis does.
+    let (_, fields) = text.rsplit_once(')').with_context(|| format!("{path} has another form"))?;
+    let ticks = |field: usize| -> anyhow::Result<u64> {
+        Ok(fields.split_whitespace().nth(field).with_context(|| format!("{path} is too short"))?.parse()?)
+    };
+    let (user, system) = (ticks(11)?, ticks(12)?);
+    Ok(Duration::from_millis((user + system) * 1000 / TICKS_PER_SECOND))
+}
+
+/// Where cargo built this program: the folder above that of the profile.
+///
+/// # Errors
+/// Where the program does not know its own place.
+pub(crate) fn target_folder() -> anyhow::Result<PathBuf> {
+    let exe = std::env::current_exe().context("this program cannot find itself")?;
+    let folder = exe.parent().and_then(|profile| profile.parent());
+    Ok(folder.context("this program is not in a target folder")?.to_owned())
+}
+
+/// The folder on the disk of the target folder in which benchmarks keep what is theirs. A folder
+/// in memory would make every flush of the disk free.
+///
+/// # Errors
+/// Where it cannot be made.
+pub(crate) fn bench_folder() -> anyhow::Result<PathBuf> {
+    let folder = target_folder()?.join("bench-data");
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder)
+}
+
+/// A fresh folder in [`bench_folder`], removed when it is dropped.
+///
+/// # Errors
+/// Where it cannot be made.
+pub(crate) fn scratch() -> anyhow::Result<TempDir> {
+    Ok(tempfile::tempdir_in(bench_folder()?)?)
+}

@@ -1,0 +1,91 @@
+//! Measures HiveMind beside its peers, in one run on one machine, and prints a table.
+//!
+//! Start at [`main`]; every figure has a module of its own. A pool and its workers run as child
+//! processes of this program (see [`child`]), over real TLS, on a real disk. Figures go to the
+//! file that `BENCH_JSON` names, else to `bench.json` in the target folder.
+//!
+//! Invariant: nothing here decides whether a figure is good; tests judge, benchmarks measure.
+
+mod child;
+mod docker;
+mod hq;
+mod latency;
+mod machine;
+mod noop;
+mod recovery;
+mod report;
+
+use anyhow::bail;
+use clap::{Parser, Subcommand};
+use report::Report;
+use std::path::PathBuf;
+
+/// Measures HiveMind beside its peers.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Measure this figure only, with those that come of the same run.
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// What to do instead.
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// Runs a pool until standard input ends.
+    #[command(hide = true)]
+    PoolChild {
+        /// The pool's folder.
+        data: PathBuf,
+    },
+    /// Runs workers with the fake runtime, one per token, until standard input ends.
+    #[command(hide = true)]
+    WorkersChild {
+        /// The folder of the workers' folders.
+        data: PathBuf,
+        /// Cores of each.
+        cores: u32,
+        /// Join tokens.
+        tokens: Vec<String>,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    hivemind_pki::install_provider();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match args.role {
+            Some(Role::PoolChild { data }) => child::run_pool(data).await,
+            Some(Role::WorkersChild { data, cores, tokens }) => child::run_workers(data, cores, tokens).await,
+            None => measure(args.only.as_deref()).await,
+        }
+    })
+}
+
+async fn measure(only: Option<&str>) -> anyhow::Result<()> {
+    let groups: [&[&str]; 4] = [noop::FIGURES, latency::FIGURES, docker::FIGURES, recovery::FIGURES];
+    if let Some(name) = only.filter(|name| !groups.iter().any(|group| group.contains(name))) {
+        bail!("no figure is called `{name}`; there are {}", groups.concat().join(", "));
+    }
+    let wanted = |group: &[&str]| only.is_none_or(|name| group.contains(&name));
+    let mut report = Report::new(only);
+    let mut peer = if wanted(noop::FIGURES) || wanted(latency::FIGURES) { hq::Cluster::start().await } else { None };
+    if wanted(noop::FIGURES) {
+        noop::measure(&mut report, peer.as_mut()).await?;
+    }
+    if wanted(latency::FIGURES) {
+        latency::measure(&mut report, peer.as_mut()).await?;
+    }
+    if let Some(peer) = peer {
+        peer.stop().await;
+    }
+    if wanted(docker::FIGURES) {
+        docker::measure(&mut report).await?;
+    }
+    if wanted(recovery::FIGURES) {
+        recovery::measure(&mut report).await?;
+    }
+    report.write()
+}
