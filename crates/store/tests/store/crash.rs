@@ -77,7 +77,7 @@ async fn a_disk_that_stops_writing_loses_nothing_that_was_acknowledged() {
     let mut said = String::new();
     child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
     child.wait().unwrap();
-    let acknowledged = said.lines().filter_map(number).last().unwrap();
+    let acknowledged = said.lines().filter_map(number).next_back().unwrap();
     let refusal = said.lines().find(|line| line.starts_with("refused")).unwrap();
     assert!(refusal.contains("start the pool again"), "{refusal}");
     let (rows, _) = check(&path, acknowledged).await;
