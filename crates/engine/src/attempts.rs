@@ -11,7 +11,7 @@ use crate::state::{Live, Stage};
 use crate::tasks::{Payment, bare_report};
 use hivemind_model::rows::{AttemptPhase, AttemptRow, ElementPhase, Report};
 use hivemind_model::state::Outcome;
-use hivemind_model::{AttemptRef, Code, Cpt, Effect, ElementRef, Millis, NodeId, Rejection, Reply, Timestamp};
+use hivemind_model::{AttemptRef, Code, Cpt, Effect, ElementRef, Millis, NodeId, Policy, Rejection, Reply, Timestamp};
 
 /// Longest text from a node that is kept, in bytes.
 const MAX_TEXT_BYTES: usize = 2048;
@@ -109,24 +109,17 @@ impl Engine {
     fn retry(&mut self, at: ElementRef, report: Report, pause: Pause, now: Timestamp) {
         let outcome = report.outcome.clone();
         let live = self.end_attempt(at, report, Payment::Nothing, now);
-        let policy = (self.policy.max_infrastructure_failures, self.policy.retry_delay, self.policy.max_retry_delay);
-        let (most, delay, max_delay) = policy;
+        let Policy { max_infrastructure_failures, max_image_failures, retry_delay, max_retry_delay, .. } = self.policy;
         let Some(task) = self.tasks.get_mut(&at.task) else { panic!("T2: {at} is retried after its task") };
         let (rank, need) = (task.rank(at), task.row.spec.resources);
         let Some(element) = task.element_mut(at.index) else {
             panic!("T2: {at} is retried, but its task has no such element")
         };
         element.faults += 1;
-        let faults = element.faults;
-        if faults >= most {
-            let last = match &outcome {
-                Outcome::Infrastructure { reason } => reason.as_str(),
-                _ => "unknown",
-            };
-            let reason = format!(
-                "failed {faults} times through no fault of the task, and is not tried again; the last time: {last}"
-            );
-            self.end_element(at, Outcome::Infrastructure { reason }, Payment::Nothing, now);
+        element.image_faults += u32::from(matches!(outcome, Outcome::ImageUnavailable { .. }));
+        let (faults, image_faults) = (element.faults, element.image_faults);
+        if faults >= max_infrastructure_failures || image_faults >= max_image_failures {
+            self.end_element(at, exhausted(outcome, faults), Payment::Nothing, now);
             return;
         }
         let mut failed_on = live.failed_on;
@@ -138,7 +131,7 @@ impl Engine {
                 self.stirred = true;
             }
             Pause::Growing => {
-                let not_before = now.after(back_off(delay, max_delay, faults));
+                let not_before = now.after(back_off(retry_delay, max_retry_delay, faults));
                 element.phase = ElementPhase::Waiting { not_before };
                 self.delayed.insert((not_before, at), failed_on);
             }
@@ -207,12 +200,25 @@ impl Engine {
         report.metering.wall = report.metering.wall.min(seen).min(self.max_runtime(element.task));
         cut(&mut report.image_id);
         match &mut report.outcome {
-            Outcome::CannotStart { reason } | Outcome::BadImage { reason } | Outcome::Infrastructure { reason } => {
-                cut(reason)
-            }
+            Outcome::CannotStart { reason }
+            | Outcome::BadImage { reason }
+            | Outcome::ImageUnavailable { reason }
+            | Outcome::Infrastructure { reason } => cut(reason),
             Outcome::Exited { .. } | Outcome::OutOfMemory | Outcome::TimedOut | Outcome::Cancelled => {}
         }
         report
+    }
+}
+
+/// The outcome of an element whose last fault was one too many.
+fn exhausted(last: Outcome, faults: u32) -> Outcome {
+    let told = |last: &str| {
+        format!("failed {faults} times through no fault of the task, and is not tried again; the last time: {last}")
+    };
+    match last {
+        Outcome::ImageUnavailable { reason } => Outcome::ImageUnavailable { reason: told(&reason) },
+        Outcome::Infrastructure { reason } => Outcome::Infrastructure { reason: told(&reason) },
+        other => Outcome::Infrastructure { reason: told(&other.explain()) },
     }
 }
 

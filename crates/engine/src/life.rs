@@ -109,7 +109,7 @@ pub(crate) const fn verdict(outcome: &Outcome) -> Verdict {
             Verdict::Paid
         }
         Outcome::BadImage { .. } => Verdict::Unpaid,
-        Outcome::Cancelled | Outcome::Infrastructure { .. } => Verdict::Fault,
+        Outcome::ImageUnavailable { .. } | Outcome::Cancelled | Outcome::Infrastructure { .. } => Verdict::Fault,
     }
 }
 

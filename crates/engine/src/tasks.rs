@@ -68,7 +68,12 @@ impl Engine {
         })?;
         self.counters.task += 1;
         self.pending.counters_moved = true;
-        let waiting = Element { attempts: 0, faults: 0, phase: ElementPhase::Waiting { not_before: Timestamp(0) } };
+        let waiting = Element {
+            attempts: 0,
+            faults: 0,
+            image_faults: 0,
+            phase: ElementPhase::Waiting { not_before: Timestamp(0) },
+        };
         let progress =
             TaskProgress { id, state: TaskState::Pending, ended_at: None, cost: Cpt::ZERO, elements: vec![waiting] };
         let task = Task {

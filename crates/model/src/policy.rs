@@ -119,6 +119,8 @@ pub struct Policy {
     pub heartbeat_every: Millis,
     /// How often an element may fail through no fault of its own before the task is failed.
     pub max_infrastructure_failures: u32,
+    /// How often an element's image may fail to be fetched before the task is failed.
+    pub max_image_failures: u32,
     /// Wait before the first new try after such a failure reported by a node; doubles each time.
     pub retry_delay: Millis,
     /// Longest such wait.
@@ -136,6 +138,7 @@ impl Default for Policy {
             lost_after: Millis::from_secs(10),
             heartbeat_every: Millis::from_secs(1),
             max_infrastructure_failures: 10,
+            max_image_failures: 3,
             retry_delay: Millis(500),
             max_retry_delay: Millis::from_secs(60),
             overdue_after: Millis::from_secs(600),

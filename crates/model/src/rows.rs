@@ -84,6 +84,9 @@ pub struct Element {
     pub attempts: u32,
     /// How many of them failed through no fault of the task.
     pub faults: u32,
+    /// How many of those were images that could not be fetched.
+    #[serde(default)]
+    pub image_faults: u32,
     /// Where it stands.
     #[serde(flatten)]
     pub phase: ElementPhase,

@@ -87,6 +87,12 @@ pub enum Outcome {
         /// What the registry or the runtime said.
         reason: String,
     },
+    /// The image could not be fetched: no way to its registry from that machine. Unpaid, and
+    /// tried again elsewhere a few times.
+    ImageUnavailable {
+        /// What the registry or the runtime said.
+        reason: String,
+    },
     /// Stopped on the pool's word (the requester cancelled). Paid up to there.
     Cancelled,
     /// The machine, its owner, or the way to it failed. Unpaid.
@@ -113,6 +119,7 @@ impl Outcome {
             Self::TimedOut => "E_TIMED_OUT: the task ran for longer than max_runtime; ask for more or split it".into(),
             Self::CannotStart { reason } => format!("E_CANNOT_START: command could not be started: {reason}"),
             Self::BadImage { reason } => format!("E_BAD_IMAGE: docker_image: {reason}"),
+            Self::ImageUnavailable { reason } => format!("E_IMAGE_UNAVAILABLE: docker_image: {reason}"),
             Self::Cancelled => "E_CANCELLED: cancelled by its requester".into(),
             Self::Infrastructure { reason } => format!("E_INFRASTRUCTURE: {reason}"),
         }

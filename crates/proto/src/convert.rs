@@ -146,6 +146,7 @@ impl From<&Outcome> for worker::Outcome {
             Outcome::TimedOut => (Kind::TimedOut, 0, ""),
             Outcome::CannotStart { reason } => (Kind::CannotStart, 0, reason.as_str()),
             Outcome::BadImage { reason } => (Kind::BadImage, 0, reason.as_str()),
+            Outcome::ImageUnavailable { reason } => (Kind::ImageUnavailable, 0, reason.as_str()),
             Outcome::Cancelled => (Kind::Cancelled, 0, ""),
             Outcome::Infrastructure { reason } => (Kind::Infrastructure, 0, reason.as_str()),
         };
@@ -167,6 +168,7 @@ pub fn outcome(message: Option<&worker::Outcome>) -> Result<Outcome, BadMessage>
         Ok(Kind::TimedOut) => Ok(Outcome::TimedOut),
         Ok(Kind::CannotStart) => Ok(Outcome::CannotStart { reason: reason() }),
         Ok(Kind::BadImage) => Ok(Outcome::BadImage { reason: reason() }),
+        Ok(Kind::ImageUnavailable) => Ok(Outcome::ImageUnavailable { reason: reason() }),
         Ok(Kind::Cancelled) => Ok(Outcome::Cancelled),
         Ok(Kind::Infrastructure) => Ok(Outcome::Infrastructure { reason: reason() }),
         Ok(Kind::Unspecified) | Err(_) => {

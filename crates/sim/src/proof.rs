@@ -46,7 +46,10 @@ impl Truth {
         let AttemptPhase::Ended { report, cost, .. } = &row.phase else { return Ok(()) };
         let attempt = row.attempt;
         // The pool itself ends attempts as cancelled or as its own fault only.
-        let from_node = !matches!(report.outcome, Outcome::Cancelled | Outcome::Infrastructure { .. });
+        let from_node = !matches!(
+            report.outcome,
+            Outcome::Cancelled | Outcome::ImageUnavailable { .. } | Outcome::Infrastructure { .. }
+        );
         let true_report = self.reported.get(&attempt);
         if from_node && true_report != Some(&(row.node, report.outcome.clone())) {
             return Err(broken(

@@ -112,6 +112,9 @@ pub fn advice(task: &Task) -> Option<String> {
         "E_BAD_IMAGE" => {
             "check the image's name and tag; a private image cannot be pulled by other people's machines".into()
         }
+        "E_IMAGE_UNAVAILABLE" => {
+            "check the image's name; nothing was paid; a worker that cannot reach the registry runs images it has already".into()
+        }
         "E_CANNOT_START" => {
             "check that the program is in the image and may be executed; words after the image are the command".into()
         }

@@ -46,6 +46,7 @@ fn outcomes_decide_state_and_price() {
         Outcome::TimedOut,
         Outcome::CannotStart { reason: reason() },
         Outcome::BadImage { reason: reason() },
+        Outcome::ImageUnavailable { reason: reason() },
         Outcome::Cancelled,
         Outcome::Infrastructure { reason: reason() },
     ] {
@@ -63,6 +64,7 @@ fn outcomes_decide_state_and_price() {
     TimedOut: failed 0.000625 CPT Ended { outcome: TimedOut }
     CannotStart { reason: "x" }: failed 0.000625 CPT Ended { outcome: CannotStart { reason: "x" } }
     BadImage { reason: "x" }: failed 0.00 CPT Ended { outcome: BadImage { reason: "x" } }
+    ImageUnavailable { reason: "x" }: pending 0.00 CPT Waiting { not_before: Timestamp(1002500) }
     Cancelled: pending 0.00 CPT Waiting { not_before: Timestamp(1002500) }
     Infrastructure { reason: "x" }: pending 0.00 CPT Waiting { not_before: Timestamp(1002500) }
     "#);
@@ -120,6 +122,23 @@ fn a_fault_pauses_and_another_node_is_preferred() {
     assert_eq!(pool.sent(), "");
     pool.pass(1);
     assert_eq!(pool.sent(), "node_2/2: run att_1.0.2");
+}
+
+#[test]
+fn an_image_that_cannot_be_fetched_fails_the_task_sooner() {
+    let mut pool = Pool::ready();
+    let task = pool.submit("anna", 1);
+    pool.finish("box", first(task, 1), fault(), 5).expect("it is current");
+    pool.pass(60_000);
+    for number in 2..=4 {
+        assert_eq!(pool.progress(task).state, TaskState::Pending);
+        let away = Outcome::ImageUnavailable { reason: "no way to the registry".into() };
+        pool.finish("box", first(task, number), away, 5).expect("it is current");
+        pool.pass(60_000);
+    }
+    assert_eq!(pool.progress(task).state, TaskState::Failed);
+    insta::assert_snapshot!(format!("{:?}", pool.progress(task).elements[0].phase), @r#"Ended { outcome: ImageUnavailable { reason: "failed 4 times through no fault of the task, and is not tried again; the last time: no way to the registry" } }"#);
+    assert_eq!(pool.money("anna"), "150.00 CPT + 0.00 CPT");
 }
 
 #[test]

@@ -108,6 +108,7 @@ fn exit_code(outcome: &Outcome) -> Option<i32> {
         | Outcome::TimedOut
         | Outcome::CannotStart { .. }
         | Outcome::BadImage { .. }
+        | Outcome::ImageUnavailable { .. }
         | Outcome::Cancelled
         | Outcome::Infrastructure { .. } => None,
     }

@@ -113,7 +113,7 @@ fn a_message_without_a_part_is_refused_by_the_name_of_the_part() {
 
 #[test]
 fn an_outcome_of_no_kind_is_refused() {
-    for kind in [0, 8, -1] {
+    for kind in [0, 9, -1] {
         let told = worker::Outcome { kind, exit_code: 0, reason: String::new() };
         assert_eq!(outcome(Some(&told)).map_err(|bad| bad.field), Err("outcome.kind"));
     }

@@ -136,7 +136,7 @@ async fn fetch(
                     "the pull of {reference} showed no progress for {} s; is the way to its registry open?",
                     stall.as_secs()
                 );
-                return Err(Outcome::Infrastructure { reason });
+                return Err(Outcome::ImageUnavailable { reason });
             }
         }
     }
@@ -205,7 +205,7 @@ fn judge(reference: &Reference, error: &Error) -> Outcome {
     if is_refused && !is_network {
         return Outcome::BadImage { reason: format!("{reference} cannot be pulled: {text}") };
     }
-    Outcome::Infrastructure { reason: format!("{reference} could not be pulled: {text}") }
+    Outcome::ImageUnavailable { reason: format!("{reference} could not be pulled: {text}") }
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ async fn a_registry_that_is_away_is_not_the_task_s_fault() {
     let closed = listener.local_addr().expect("an address");
     drop(listener);
     let outcome = outcome(&rig, format!("{closed}/x:1")).await;
-    assert!(matches!(outcome, Outcome::Infrastructure { .. }), "{outcome:?}");
+    assert!(matches!(outcome, Outcome::ImageUnavailable { .. }), "{outcome:?}");
     rig.down().await;
 }
 
@@ -102,7 +102,7 @@ async fn a_pull_without_progress_is_given_up() {
     };
     let registry = Registry::start("stalled").await;
     let outcome = outcome(&rig, registry.reference("stalled:1")).await;
-    let Outcome::Infrastructure { reason } = outcome else { panic!("{outcome:?}") };
+    let Outcome::ImageUnavailable { reason } = outcome else { panic!("{outcome:?}") };
     assert!(reason.contains("no progress"), "{reason}");
     rig.down().await;
 }

@@ -117,7 +117,12 @@ fn element() -> impl Strategy<Value = Element> {
         Just(ElementPhase::Live),
         outcome().prop_map(|outcome| ElementPhase::Ended { outcome }),
     ];
-    (any::<u32>(), any::<u32>(), phase).prop_map(|(attempts, faults, phase)| Element { attempts, faults, phase })
+    (any::<u32>(), any::<u32>(), any::<u32>(), phase).prop_map(|(attempts, faults, image_faults, phase)| Element {
+        attempts,
+        faults,
+        image_faults,
+        phase,
+    })
 }
 
 fn report() -> impl Strategy<Value = Report> {

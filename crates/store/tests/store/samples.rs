@@ -92,7 +92,7 @@ pub(crate) fn progress(id: u64, state: TaskState) -> TaskProgress {
         state,
         ended_at: ended.then_some(Timestamp(200 + id as i64)),
         cost: Cpt::from_micro(if ended { 17 } else { 0 }),
-        elements: vec![Element { attempts: 1, faults: 0, phase }],
+        elements: vec![Element { attempts: 1, faults: 0, image_faults: 0, phase }],
     }
 }
 

@@ -39,6 +39,6 @@ fn an_absent_image_is_told_from_an_absent_registry() {
         stream("unexpected EOF"),
         Error::RequestTimeoutError,
     ] {
-        assert!(matches!(judge(&reference, &fault), Outcome::Infrastructure { .. }), "{fault}");
+        assert!(matches!(judge(&reference, &fault), Outcome::ImageUnavailable { .. }), "{fault}");
     }
 }
