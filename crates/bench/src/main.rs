@@ -20,6 +20,10 @@ use clap::{Parser, Subcommand};
 use report::Report;
 use std::path::PathBuf;
 
+/// As in the program `hivemind`: what is measured is what runs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures HiveMind beside its peers.
 #[derive(Debug, Parser)]
 struct Args {

@@ -126,6 +126,11 @@ impl Watcher {
     async fn snapshot(&mut self) -> Result<(), Stopped> {
         let store = self.shared.store.clone();
         for id in self.open.clone() {
+            // What is open is on the board; only the ended ones have to be looked up, one by one.
+            if let Some(open) = self.shared.live.board.task(id) {
+                self.tell(id, open.state).await?;
+                continue;
+            }
             let row = store.task(id).await.map_err(|error| Stopped::Fault(status::store(&error)))?;
             if let Some(row) = row {
                 self.tell(id, row.progress.state).await?;
