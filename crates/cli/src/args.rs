@@ -201,6 +201,9 @@ pub struct FetchArgs {
     /// Folder to put the files into [default: a new folder with the task's id]
     #[arg(long, value_name = "DIR")]
     pub to: Option<PathBuf>,
+    /// Put them in the place of files that are there already
+    #[arg(long)]
+    pub replace: bool,
 }
 
 /// Options of `nodes`.
@@ -262,6 +265,8 @@ pub struct CompletionArgs {
 pub struct ReaperArgs {
     /// The label of what that worker makes
     pub instance: String,
+    /// Folder of the disks that it makes
+    pub state: PathBuf,
 }
 
 #[cfg(test)]

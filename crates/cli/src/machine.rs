@@ -6,6 +6,7 @@
 
 use crate::args::server::{OfferArgs, RuntimeKind};
 use crate::failure::{Done, Failure};
+use crate::place;
 use hivemind_model::{Bytes, MilliCores, Resources};
 use hivemind_runtime::docker::{DockerConfig, DockerRuntime};
 use hivemind_runtime::fake::{FakeConfig, FakeRuntime};
@@ -113,7 +114,7 @@ pub async fn runtime(kind: RuntimeKind, data: &Path) -> Done<Arc<dyn Runtime>> {
 pub fn docker_config(data: &Path) -> Done<DockerConfig> {
     let state = data.join("docker");
     let cannot = |error: std::io::Error| Failure::io(format!("{} cannot be used", state.display()), &error);
-    fs::create_dir_all(&state).map_err(cannot)?;
+    place::make(&state).map_err(cannot)?;
     let file = state.join("instance");
     // The name lasts as long as the folder: with it a later process knows what to sweep.
     let instance = match fs::read_to_string(&file) {

@@ -4,7 +4,8 @@
 
 use crate::args::Global;
 use crate::failure::{Done, Failure};
-use std::path::PathBuf;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 
 /// The data folder: `--data`, else `$XDG_DATA_HOME/hivemind`, else `~/.local/share/hivemind`.
 ///
@@ -30,6 +31,15 @@ fn choose(global: &Global, variable: impl Fn(&str) -> Option<PathBuf>) -> Done<P
         })
 }
 
+/// Makes a folder for what this program keeps. Outputs, inputs and keys of other people lie in it,
+/// so a new one is for its owner's eyes only; one that is there keeps its mode.
+///
+/// # Errors
+/// What the disk says.
+pub fn make(folder: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
 /// The certificate of the authority of a pool that runs here.
 #[must_use]
 pub fn local_ca(data: &std::path::Path) -> PathBuf {
@@ -45,6 +55,16 @@ pub fn worker(data: &std::path::Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_folder_is_for_its_owner_s_eyes_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("a/b");
+        make(&folder).unwrap();
+        make(&folder).unwrap();
+        assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+    }
 
     #[test]
     fn the_data_folder_follows_flag_then_xdg_then_home() {

@@ -64,19 +64,12 @@ async fn own_worker(
     face: &mut Face,
     interrupts: &mut Interrupts,
 ) -> Done<Started> {
-    let runtime = match machine::runtime(args.offer.runtime, data).await {
-        Ok(runtime) => runtime,
-        Err(failure) => {
-            face.warn(&format!("the pool runs, but this machine takes no tasks: {}. {}", failure.what, failure.fix));
-            return Ok(Started::None);
-        }
+    let started = tokio::select! {
+        biased;
+        () = interrupts.next() => return Ok(Started::Interrupted),
+        started = start_own_worker(data, args, pool, face) => started?,
     };
-    let token = pool
-        .operator_join_token()
-        .await
-        .map_err(|error| failed("the pool gave its own worker no join token", &error))?;
-    let server = format!("https://{}", reachable(pool));
-    let agent = Agent::start(data, &args.offer, Some(token), Some(server), runtime).await?;
+    let Some(agent) = started else { return Ok(Started::None) };
     tokio::select! {
         () = agent.worker.linked() => {}
         () = tokio::time::sleep(LINK_WAIT) => face.warn("the worker has not linked to the pool yet; it goes on trying, and tasks wait until then"),
@@ -86,6 +79,23 @@ async fn own_worker(
         }
     }
     Ok(Started::Worker(Box::new(agent)))
+}
+
+/// `None` where Docker does not answer; that is told.
+async fn start_own_worker(data: &Path, args: &UpArgs, pool: &PoolHandle, face: &mut Face) -> Done<Option<Agent>> {
+    let runtime = match machine::runtime(args.offer.runtime, data).await {
+        Ok(runtime) => runtime,
+        Err(failure) => {
+            face.warn(&format!("the pool runs, but this machine takes no tasks: {}. {}", failure.what, failure.fix));
+            return Ok(None);
+        }
+    };
+    let token = pool
+        .operator_join_token()
+        .await
+        .map_err(|error| failed("the pool gave its own worker no join token", &error))?;
+    let server = format!("https://{}", reachable(pool));
+    Agent::start(data, &args.offer, Some(token), Some(server), runtime).await.map(Some)
 }
 
 async fn serve_both(
@@ -147,8 +157,15 @@ pub async fn worker(global: &Global, face: &mut Face, args: &WorkerArgs) -> Done
         Some(token) => hivemind_client::join_token_peek(token).map(|claims| claims.server).ok(),
         None => None,
     };
-    let runtime = machine::runtime(args.offer.runtime, &data).await?;
-    let mut agent = Agent::start(&data, &args.offer, join, global.server.clone(), runtime).await?;
+    let starting = async {
+        let runtime = machine::runtime(args.offer.runtime, &data).await?;
+        Agent::start(&data, &args.offer, join, global.server.clone(), runtime).await
+    };
+    let mut agent = tokio::select! {
+        biased;
+        () = interrupts.next() => return Ok(Exit::Ok),
+        agent = starting => agent?,
+    };
     let server = global.server.clone().or(named);
     let served = serve_worker(&mut agent.worker, server, face, &mut interrupts).await;
     let stopped = agent.stop().await;
@@ -177,7 +194,7 @@ async fn serve_worker(
 
 fn data_folder(global: &Global) -> Done<PathBuf> {
     let data = place::data(global)?;
-    std::fs::create_dir_all(&data).map_err(|error| {
+    place::make(&data).map_err(|error| {
         Failure::io(format!("the data folder {} cannot be made", data.display()), &error)
             .fix("name another with --data DIR")
     })?;

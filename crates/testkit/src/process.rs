@@ -2,12 +2,22 @@
 
 use crate::wait::DEADLINE;
 use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
+
+/// Which end of standing still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Still {
+    /// It begins.
+    From,
+    /// It is over.
+    Until,
+}
 
 /// A server process; killed when dropped.
 #[derive(Debug)]
@@ -80,6 +90,19 @@ impl Process {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Makes it stand still (SIGSTOP), or go on (SIGCONT).
+    ///
+    /// # Errors
+    /// Where it cannot be signalled.
+    pub fn freeze(&self, still: Still) -> anyhow::Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.child.id())?).context("a process id")?;
+        let signal = match still {
+            Still::From => Signal::STOP,
+            Still::Until => Signal::CONT,
+        };
+        Ok(kill_process(pid, signal)?)
     }
 
     /// Ends it as a power cut would: SIGKILL.

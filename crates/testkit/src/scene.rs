@@ -1,7 +1,7 @@
 //! A pool and workers as real processes, to be killed and started again.
 
 use crate::grid::PASSWORD;
-use crate::process::Process;
+use crate::process::{Process, Still};
 use anyhow::Context;
 use hivemind_client::{Client, Target};
 use hivemind_pki::Trust;
@@ -102,6 +102,14 @@ impl Scene {
     pub fn kill_worker(&mut self, name: &str) -> anyhow::Result<()> {
         self.workers.remove(name).context("no such worker runs")?.kill()?;
         Ok(())
+    }
+
+    /// Makes a worker stand still, or go on.
+    ///
+    /// # Errors
+    /// Where none of that name runs.
+    pub fn freeze_worker(&self, name: &str, still: Still) -> anyhow::Result<()> {
+        self.workers.get(name).context("no such worker runs")?.freeze(still)
     }
 
     /// The labels that the containers of the running workers carry as `hivemind.instance`.

@@ -179,6 +179,11 @@ impl Agent {
         self.lease.until()
     }
 
+    /// When whoever watches this process must end what runs, should it not do so itself.
+    pub(crate) fn reap_at(&self) -> Option<Instant> {
+        self.lease.reap_at()
+    }
+
     /// True where no more work is wanted.
     pub(crate) fn is_draining(&self) -> bool {
         self.owner_drains || self.operator_drains

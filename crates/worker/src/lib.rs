@@ -166,6 +166,12 @@ impl WorkerHandle {
         self.status.borrow().clone()
     }
 
+    /// Follows how things stand.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
     /// Resolves once the pool has welcomed this worker, or the worker has ended.
     pub async fn linked(&self) {
         self.until(|status| status.welcomes > 0).await;

@@ -430,6 +430,7 @@ impl Shell {
             attempts: self.agent.len(),
             last_error: self.last_error.clone(),
             lease_until: self.agent.lease_until(),
+            reap_at: self.agent.reap_at(),
         };
         self.status.send_if_modified(|old| {
             let changed = *old != status;

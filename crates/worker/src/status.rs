@@ -23,6 +23,7 @@ pub struct Status {
     /// Why the last link was lost, or what else went wrong last; `None` where nothing did.
     pub last_error: Option<String>,
     pub(crate) lease_until: Option<Instant>,
+    pub(crate) reap_at: Option<Instant>,
 }
 
 impl Status {
@@ -30,5 +31,12 @@ impl Status {
     #[must_use]
     pub fn lease_left(&self) -> Option<Duration> {
         self.lease_until.map(|until| until.saturating_duration_since(Instant::now()))
+    }
+
+    /// After how long whoever watches this process must end what it runs, should it stand still
+    /// until then: shortly before the lease ends. `None` where there never was a lease.
+    #[must_use]
+    pub fn reap_after(&self) -> Option<Duration> {
+        self.reap_at.map(|at| at.saturating_duration_since(Instant::now()))
     }
 }

@@ -1,7 +1,8 @@
 //! A worker with all that must end with it: its runtime's leftovers and its helper.
 //!
 //! Start at [`Agent::start`]; [`Agent::stop`] is the orderly end. After a kill the helper
-//! (`worker-reaper`) removes what still runs.
+//! (`worker-reaper`) removes what still runs, and while the worker stands still it removes what has
+//! lost its lease.
 //!
 //! Invariant: the helper is dismissed only once nothing of the worker runs any more.
 
@@ -11,10 +12,16 @@ use crate::exit::Exit;
 use crate::failure::{Done, Failure};
 use crate::machine;
 use hivemind_runtime::Runtime;
-use hivemind_runtime::docker::{Reaped, Reaper, spawn_reaper};
-use hivemind_worker::{WorkerConfig, WorkerHandle};
+use hivemind_runtime::docker::{LeasePen, Reaped, Reaper, spawn_reaper};
+use hivemind_worker::{Status, WorkerConfig, WorkerHandle};
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long the removal of what is left may take at the end.
+const SWEEP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub(super) struct Agent {
@@ -49,7 +56,12 @@ impl Agent {
             runtime: runtime.clone(),
         };
         match hivemind_worker::start(config).await {
-            Ok(worker) => Ok(Self { worker, runtime, reaper }),
+            Ok(worker) => {
+                if let Some(reaper) = &reaper {
+                    tokio::spawn(tell_leases(worker.watch(), reaper.pen()));
+                }
+                Ok(Self { worker, runtime, reaper })
+            }
             Err(error) => {
                 // Another worker may live on this folder: what runs there is not ours to remove.
                 dismiss(reaper).await;
@@ -64,11 +76,16 @@ impl Agent {
     /// Something could not be stopped or removed; the helper then tries.
     pub(super) async fn stop(self) -> Done<()> {
         let Self { worker, runtime, reaper } = self;
+        let status = worker.watch();
         worker.stop().await.map_err(|error| failed("the worker did not stop cleanly", &error))?;
-        let left = runtime
-            .sweep()
-            .await
-            .map_err(|why| Failure::new(Exit::Failure, "E_RUNTIME", format!("containers may be left: {why}")))?;
+        let fault = |what: String| Failure::new(Exit::Failure, "E_RUNTIME", what);
+        let late = || fault("not everything could be stopped in time; a helper process goes on with it".into());
+        // From here on a return without the dismissal leaves the rest to the helper.
+        if status.borrow().jobs > 0 {
+            return Err(late());
+        }
+        let swept = tokio::time::timeout(SWEEP_PATIENCE, runtime.sweep()).await.map_err(|_| late())?;
+        let left = swept.map_err(|why| fault(format!("containers may be left: {why}")))?;
         if left > 0 {
             tracing::info!(left, "removed containers that were left");
         }
@@ -82,7 +99,24 @@ fn helper(data: &Path) -> Done<Reaper> {
         |error: std::io::Error| Failure::io("the helper that cleans up after a kill cannot be started", &error);
     let config = machine::docker_config(data)?;
     let exe = std::env::current_exe().map_err(cannot)?;
-    spawn_reaper(&exe, ["worker-reaper", &config.instance]).map_err(cannot)
+    let state = std::path::absolute(&config.state).map_err(cannot)?;
+    let words: [&OsStr; 3] = ["worker-reaper".as_ref(), config.instance.as_ref(), state.as_os_str()];
+    spawn_reaper(&exe, words).map_err(cannot)
+}
+
+/// Tells the helper of every lease, for as long as the worker lives.
+async fn tell_leases(mut status: watch::Receiver<Status>, pen: LeasePen) {
+    let mut is_heard = true;
+    while status.changed().await.is_ok() {
+        let Some(span) = status.borrow_and_update().reap_after() else { continue };
+        let told = pen.lease(span);
+        if let Err(error) = &told
+            && is_heard
+        {
+            tracing::warn!("the clean-up helper does not listen: {error}");
+        }
+        is_heard = told.is_ok();
+    }
 }
 
 async fn dismiss(reaper: Option<Reaper>) {
@@ -92,12 +126,12 @@ async fn dismiss(reaper: Option<Reaper>) {
     }
 }
 
-/// What the helper does: waits for the end of its worker, then removes what that left.
+/// What the helper does: waits for the end of its worker, or of its lease, and removes what is left.
 ///
 /// # Errors
-/// Docker did not answer for a minute.
-pub async fn reap(instance: &str) -> Done {
-    match hivemind_runtime::docker::reap(instance, None, tokio::io::stdin()).await {
+/// Docker did not answer for ten minutes.
+pub async fn reap(instance: &str, state: &Path) -> Done {
+    match hivemind_runtime::docker::reap(instance, state, None, tokio::io::stdin()).await {
         Ok(Reaped::Dismissed) => Ok(Exit::Ok),
         Ok(Reaped::Removed(count)) => {
             tracing::warn!(count, "the worker was killed; removed its containers");

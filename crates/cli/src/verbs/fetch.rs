@@ -1,7 +1,8 @@
 //! `fetch`: the files that a task left under /task/output.
 //!
 //! Invariant: an archive from a stranger's machine is unpacked only by the client's own careful
-//! reader, and never over files that are there already.
+//! reader, and over files that are there already only where its
+//! user says so.
 
 use super::{Context, task_id};
 use crate::args::FetchArgs;
@@ -10,7 +11,7 @@ use crate::face::Face;
 use crate::failure::{Done, Failure};
 use crate::progress::Bar;
 use crate::show::Said;
-use hivemind_client::{Client, Existing, UnpackLimits};
+use hivemind_client::{Client, ClientError, Existing, UnpackLimits};
 use hivemind_model::TaskId;
 use serde_json::json;
 use std::fs;
@@ -24,7 +25,8 @@ pub async fn fetch(ctx: &mut Context, args: &FetchArgs) -> Done {
     let task = task_id(&args.task)?;
     let dir = args.to.clone().unwrap_or_else(|| PathBuf::from(task.to_string()));
     let client = ctx.user().await?;
-    let files = into(&client, task, &dir, &mut ctx.face).await?;
+    let existing = if args.replace { Existing::Replace } else { Existing::Refuse };
+    let files = into(&client, task, &dir, existing, &mut ctx.face).await?;
     let facts = json!({"task": task.to_string(), "folder": dir.display().to_string(), "files": files});
     let text = format!("{files} {} of {task} in {}", if files == 1 { "file" } else { "files" }, dir.display());
     ctx.face.show(&Said::new(text, facts).bare(dir.display().to_string()))?;
@@ -36,11 +38,11 @@ pub async fn fetch(ctx: &mut Context, args: &FetchArgs) -> Done {
 ///
 /// # Errors
 /// As [`fetch`].
-pub async fn into(client: &Client, task: TaskId, dir: &Path, face: &mut Face) -> Done<u64> {
+pub async fn into(client: &Client, task: TaskId, dir: &Path, existing: Existing, face: &mut Face) -> Done<u64> {
     let cannot = |what: String| move |error: std::io::Error| Failure::io(what, &error);
     let made = !dir.exists();
     fs::create_dir_all(dir).map_err(cannot(format!("the folder {} cannot be made", dir.display())))?;
-    let fetched = download(client, task, dir, face).await;
+    let fetched = download(client, task, dir, existing, face).await;
     if fetched.is_err() && made {
         // Only an empty folder goes; what was unpacked before a fault stays to be looked at.
         let _ = fs::remove_dir(dir);
@@ -48,13 +50,25 @@ pub async fn into(client: &Client, task: TaskId, dir: &Path, face: &mut Face) ->
     fetched
 }
 
-async fn download(client: &Client, task: TaskId, dir: &Path, face: &mut Face) -> Done<u64> {
+async fn download(client: &Client, task: TaskId, dir: &Path, existing: Existing, face: &mut Face) -> Done<u64> {
     let cannot = |error: std::io::Error| Failure::io("no space for the archive could be made", &error);
     let archive = tempfile::NamedTempFile::new().map_err(cannot)?;
     let mut file = tokio::fs::File::from_std(archive.reopen().map_err(cannot)?);
     let bar = Bar::start(face.is_live(), "fetching");
     client.download(task, &mut file, |done, whole| bar.set(done, whole)).await?;
     bar.clear();
-    let unpacked = Client::unpack_output(archive.path(), dir, UnpackLimits::default(), Existing::Refuse).await?;
-    Ok(unpacked.files)
+    let unpacked = Client::unpack_output(archive.path(), dir, UnpackLimits::default(), existing).await;
+    Ok(unpacked.map_err(refused)?.files)
+}
+
+/// A file that is in the way is no fault of this machine.
+fn refused(error: ClientError) -> Failure {
+    let is_there =
+        matches!(&error, ClientError::Io { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists);
+    let failure = Failure::from(error);
+    if !is_there {
+        return failure;
+    }
+    Failure { exit: Exit::Conflict, code: "E_EXISTS".into(), ..failure }
+        .fix("name another folder, or say `hivemind fetch --replace`")
 }

@@ -18,7 +18,7 @@ use crate::show::tasks::Task;
 use crate::show::{Amount, Word};
 use crate::signals::Interrupts;
 use futures::StreamExt;
-use hivemind_client::{Client, Until};
+use hivemind_client::{Client, Existing, Submitted, Until};
 use hivemind_model::{TaskId, TaskState};
 use hivemind_proto::v1::{TaskEvent, TaskStatusResponse};
 use std::pin::pin;
@@ -28,15 +28,16 @@ use tokio::time::Instant;
 /// How long a cancelled task may take to end before this program leaves.
 const CANCEL_WAIT: Duration = Duration::from_secs(30);
 
+/// How long the answer to a submission may still take once the user went away.
+const UNDO_WAIT: Duration = Duration::from_secs(5);
+
 /// Runs a task and passes its output and exit code on.
 ///
 /// # Errors
 /// The pool refuses the task, or loses sight of it.
 pub async fn run(ctx: &mut Context, args: &RunArgs) -> Done {
     let mut interrupts = Interrupts::listen()?;
-    let client = ctx.user().await?;
-    let request = request::build(&client, &args.options, &args.program, &mut ctx.face).await?;
-    let submitted = client.submit(request).await?;
+    let Some((client, submitted)) = hand_in(ctx, args, &mut interrupts).await? else { return Ok(Exit::Interrupted) };
     let task = submitted.task;
     if args.detach {
         let cap = serde_json::to_value(Amount::of(submitted.cap.micro())).unwrap_or_default();
@@ -59,7 +60,7 @@ pub async fn run(ctx: &mut Context, args: &RunArgs) -> Done {
     if let Some(dir) = &args.output {
         let has_output = answer.task.as_ref().is_some_and(|task| task.has_output);
         match has_output {
-            true => fetch::into(&client, task, dir, &mut ctx.face)
+            true => fetch::into(&client, task, dir, Existing::Refuse, &mut ctx.face)
                 .await
                 .map(|_| ())
                 .map_err(|failure| failure.exit(Exit::Platform))?,
@@ -67,6 +68,42 @@ pub async fn run(ctx: &mut Context, args: &RunArgs) -> Done {
         }
     }
     ending(task, *answer)
+}
+
+/// Connects, uploads and submits; `None` where the user went away before the pool had accepted.
+async fn hand_in(ctx: &mut Context, args: &RunArgs, interrupts: &mut Interrupts) -> Done<Option<(Client, Submitted)>> {
+    let preparing = async {
+        let client = ctx.user().await?;
+        let request = request::build(&client, &args.options, &args.program, &mut ctx.face).await?;
+        Ok::<_, Failure>((client, request))
+    };
+    let (client, request) = tokio::select! {
+        biased;
+        prepared = preparing => prepared?,
+        // Nothing has been asked of the pool that would cost anything.
+        () = interrupts.next() => return Ok(None),
+    };
+    let mut submitting = pin!(client.submit(request));
+    tokio::select! {
+        biased;
+        submitted = &mut submitting => return Ok(Some((client.clone(), submitted?))),
+        () = interrupts.next() => {}
+    }
+    // What the pool may have accepted is not left running, where that can be found out soon.
+    let undoing = async {
+        match submitting.await {
+            Ok(submitted) => client.cancel(submitted.task).await.is_ok(),
+            Err(error) => Failure::from(error).exit != Exit::Unreachable,
+        }
+    };
+    let is_undone = tokio::select! {
+        undone = tokio::time::timeout(UNDO_WAIT, undoing) => undone.unwrap_or(false),
+        () = interrupts.next() => false,
+    };
+    if !is_undone {
+        ctx.face.warn("it is not known whether the pool accepted the task; `hivemind ps` tells");
+    }
+    Ok(None)
 }
 
 /// How the task's end becomes ours.

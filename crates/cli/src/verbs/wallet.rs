@@ -32,6 +32,9 @@ pub async fn transfer(ctx: &mut Context, username: &str, amount: &str, id: Optio
         let failure = Failure::from(error);
         match failure.exit {
             Exit::Unreachable => failure.fix(format!("it is not known whether it was done; say the same with `--id {id}` to make sure, it moves nothing twice")),
+            // The usual advice is about tasks.
+            Exit::NotFound => failure.fix("look whether the name is spelled right"),
+            Exit::InsufficientCpt => failure.fix(""),
             _ => failure,
         }
     })?;

@@ -8,8 +8,10 @@ use bollard::Docker;
 use bollard::query_parameters::KillContainerOptionsBuilder;
 use hivemind_model::TaskId;
 use hivemind_testkit::image::{BUSYBOX, containers_of, daemon, make_busybox};
+use hivemind_testkit::process::Still;
 use hivemind_testkit::scene::Runtime;
 use hivemind_testkit::wait;
+use std::time::Duration;
 
 /// The container of a task on the workers of `stage`, once it runs.
 async fn container(docker: &Docker, stage: &Stage, task: TaskId) -> String {
@@ -68,6 +70,40 @@ async fn docker_containers_of_a_killed_worker_end_and_run_elsewhere() -> anyhow:
     let ended = stage.settled(&[task], "completed").await?;
     assert_eq!(ended[0].attempts.len(), 2, "{:?}", ended[0].attempts);
     assert_eq!(ended[0].attempts[0].cost_micro, 0, "an attempt lost with its worker is not paid");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn docker_containers_of_a_worker_that_stands_still_end_with_their_lease() -> anyhow::Result<()> {
+    let Some(docker) = daemon().await? else { return Ok(()) };
+    make_busybox(&docker).await?;
+    let mut stage = Stage::set(Runtime::Docker, &["lab-1"]).await?;
+    let task = stage.submit(BUSYBOX, &["sh", "-c", "while [ ! -e /task/go ]; do sleep 0.1; done"]).await?;
+    let first = container(&docker, &stage, task).await;
+    let owner = stage.owner.clone();
+    stage.scene.start_worker(&owner, "lab-2").await?;
+    stage.scene.freeze_worker("lab-1", Still::From)?;
+    // Its lease runs for 10 s from the last heartbeat that was answered, which lies in the past.
+    let lease_ends = tokio::time::Instant::now() + Duration::from_secs(10);
+    let gone = async {
+        while docker
+            .inspect_container(&first, None)
+            .await
+            .is_ok_and(|it| it.state.and_then(|state| state.running) == Some(true))
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout_at(lease_ends, gone).await.expect("it outlived its lease");
+    let second = wait::until("the task runs again", || async {
+        let id = container(&docker, &stage, task).await;
+        (id != first).then_some(id)
+    })
+    .await;
+    stage.scene.freeze_worker("lab-1", Still::Until)?;
+    touch(&docker, &second, "/task/go").await?;
+    let ended = stage.settled(&[task], "completed").await?;
+    assert_eq!(ended[0].attempts.len(), 2, "{:?}", ended[0].attempts);
     Ok(())
 }
 

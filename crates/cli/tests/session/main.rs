@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to panic")]
 
+mod patience;
 mod program;
 
 use program::{Up, User, eventually};
@@ -54,7 +55,11 @@ fn a_detached_task(up: &Up, ann: &User) {
     ann.ok(&["fetch", task, "--to", to.to_str().unwrap()]);
     assert!(to.join("x.txt").exists());
     let again = ann.says(&["fetch", task, "--to", to.to_str().unwrap()]);
-    assert_ne!(again.code, 0, "a file that is there already is not overwritten");
+    assert_eq!(again.code, 7, "a file that is there already is not overwritten: {}", again.err);
+    assert!(again.err.contains("E_EXISTS") && again.err.contains("--replace"), "{}", again.err);
+    fs::write(to.join("x.txt"), "mine").unwrap();
+    ann.ok(&["fetch", task, "--to", to.to_str().unwrap(), "--replace"]);
+    assert_eq!(fs::read_to_string(to.join("x.txt")).unwrap(), "1");
 
     let echo = ann.ok(&["run", "--detach", "bb:1", "echo", "later"]);
     assert_eq!(ann.ok(&["logs", "-f", echo.trim()]), "later\n");
@@ -114,6 +119,7 @@ fn every_kind_of_failure_has_its_exit_code() {
         (&ann, vec!["status", "tsk_1"], 2, "E_USAGE"),
         (&ann, vec!["status", "task_999999"], 3, "E_NOT_FOUND"),
         (&ann, vec!["wallet", "transfer", "nobody", "1"], 3, "E_NOT_FOUND"),
+        (&ann, vec!["wallet", "transfer", "nobody", "1"], 3, "fix: look whether the name is spelled right"),
         (&elsewhere, vec!["ps"], 4, "E_LOGIN"),
         (&elsewhere, vec!["login", "ann", "--password-file", wrong.to_str().unwrap()], 4, "E_BAD_CREDENTIALS"),
         (&ann, vec!["ledger", "audit"], 5, "E_FORBIDDEN"),

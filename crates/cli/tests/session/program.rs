@@ -43,7 +43,12 @@ pub(crate) struct Said {
 
 /// The program without any options.
 pub(crate) fn plain(args: &[&str]) -> Said {
-    Running(Some(start(hivemind().args(args)))).end()
+    running(args, &[]).end()
+}
+
+/// The program with some variables, while it runs.
+pub(crate) fn running(args: &[&str], variables: &[(&str, &str)]) -> Running {
+    Running(Some(start(hivemind().args(args).envs(variables.iter().copied()))))
 }
 
 fn start(command: &mut Command) -> Child {

@@ -20,9 +20,12 @@ use tokio_util::task::TaskTracker;
 /// Removals at once; a job that ends while so many are under way waits.
 const MOST_REMOVALS: usize = 8;
 /// Tries before one is given up.
-const TRIES: u32 = 6;
+const TRIES: u32 = 100;
 /// Wait after the first failed try; doubles.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
+/// Longest wait between two tries: what could not be killed without the daemon runs until it
+/// answers again, so it is asked for most of an hour.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Removes what ended, and knows what has not.
 #[derive(Debug)]
@@ -103,7 +106,7 @@ async fn remove_with_retries(docker: &Docker, mut leftovers: Leftovers) {
             Err(error) => {
                 tracing::debug!(volume = leftovers.volume.source.name, %error, attempt, "removing again");
                 tokio::time::sleep(wait).await;
-                wait *= 2;
+                wait = (wait * 2).min(LONGEST_WAIT);
             }
         }
     }

@@ -6,13 +6,21 @@ use bollard::errors::Error;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use hivemind_model::state::Outcome;
 use std::path::Path;
+use std::time::Duration;
 
 /// Longest wait for the head of an answer, in seconds. Starting a container on a busy machine
 /// takes many.
 const ANSWER_SECONDS: u64 = 120;
 
+/// Longest wait for the first answer. A daemon that cannot say its version runs nothing either.
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
+
 /// Connects and agrees on a version of the API.
 pub(super) async fn connect(socket: Option<&str>) -> Result<Docker, String> {
+    connect_within(FIRST_ANSWER, socket).await
+}
+
+async fn connect_within(patience: Duration, socket: Option<&str>) -> Result<Docker, String> {
     let socket = find_socket(socket)?;
     let failed = |error: Error| {
         format!(
@@ -21,7 +29,13 @@ pub(super) async fn connect(socket: Option<&str>) -> Result<Docker, String> {
         )
     };
     let docker = Docker::connect_with_unix(&socket, ANSWER_SECONDS, API_DEFAULT_VERSION).map_err(failed)?;
-    docker.negotiate_version().await.map_err(failed)
+    match tokio::time::timeout(patience, docker.negotiate_version()).await {
+        Ok(agreed) => agreed.map_err(failed),
+        Err(_) => Err(format!(
+            "the Docker daemon at {socket} takes calls and answers none within {} ms; start it anew (`systemctl restart docker`)",
+            patience.as_millis()
+        )),
+    }
 }
 
 fn find_socket(given: Option<&str>) -> Result<String, String> {
@@ -154,6 +168,16 @@ mod tests {
     fn an_image_without_a_command_is_the_task_s_own_fault() {
         assert!(matches!(refused_create(&server(400, "No command specified")), Outcome::CannotStart { .. }));
         assert!(matches!(refused_create(&server(500, "no space left on device")), Outcome::Infrastructure { .. }));
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_hangs_is_told_from_one_that_is_not_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = folder.path().join("docker.sock");
+        let _deaf = tokio::net::UnixListener::bind(&socket).expect("bound");
+        let short = Duration::from_millis(20);
+        let error = connect_within(short, socket.to_str()).await.expect_err("connected to nobody");
+        assert!(error.contains("answers none within 20 ms"), "{error}");
     }
 
     #[test]

@@ -32,7 +32,7 @@ mod streams;
 mod sweep;
 mod volume;
 
-pub use reaper::{Reaped, Reaper, reap, spawn_reaper};
+pub use reaper::{LeasePen, Reaped, Reaper, reap, spawn_reaper};
 
 /// How to reach the daemon, and what is whose.
 #[derive(Debug, Clone)]

@@ -1,54 +1,119 @@
-//! The last will of an agent that was killed.
+//! The last will of an agent that was killed or stands still.
 //!
 //! The agent starts a helper process with a pipe as its standard input, and holds the other end.
-//! When the agent ends, however it ends, the kernel closes the pipe; the helper sees the end of
-//! its input, and kills and removes what the agent left. Start at [`spawn_reaper`] on the
-//! agent's side and at [`reap`] on the helper's.
+//! Through it the helper hears of every lease that the agent gets. When the agent ends, however it
+//! ends, the kernel closes the pipe; when the agent stands still (SIGSTOP, a debugger, a machine
+//! that swaps), the last lease that was told ends. Either way the helper kills and removes what
+//! the agent left. Start at [`pipe::spawn_reaper`] on the agent's side and at [`reap`] on the
+//! helper's.
 //!
-//! Invariant: the helper does nothing as long as the agent lives, and ends soon after it.
+//! Invariant: the helper does nothing as long as the agent lives and has a lease, and ends soon
+//! after it.
 
+use super::volume::Abandoned;
 use super::{check_instance, daemon, sweep};
-use std::ffi::OsStr;
-use std::io::{self, Write};
-use std::os::unix::process::CommandExt;
+use futures::future::BoxFuture;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::AsyncRead;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 
-/// What a living agent writes when it has cleaned up by itself.
-const DISMISSED: u8 = b'q';
+mod pipe;
+
+use pipe::{Ear, Word};
+pub use pipe::{LeasePen, Reaper, spawn_reaper};
+
 /// Tries before the helper gives up; the sweep at the agent's next start is left then.
-const TRIES: u32 = 60;
+const TRIES: u32 = 600;
 /// Wait between two tries.
 const TRY_EVERY: Duration = Duration::from_secs(1);
 
 /// How the helper's life went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reaped {
-    /// The agent ended in an orderly way; nothing was touched.
+    /// The agent ended in an orderly way; nothing was touched then.
     Dismissed,
-    /// The agent was killed; so many containers were removed.
+    /// The agent was killed; so many containers were removed then.
     Removed(usize),
 }
 
-/// Blocks until `stdin` ends, then kills and removes everything that `instance` left.
+/// Blocks until `stdin` ends, then kills and removes everything that `instance` left: containers,
+/// volumes, and in the folder `state` the images of its disks with their devices. Whenever a lease
+/// ends before, it kills and removes the containers and volumes.
 ///
 /// Ignores the signals that end an agent, which usually reach its helper too.
 ///
 /// # Errors
-/// A sentence for people where the daemon did not answer for a minute, or `instance` is no label.
-pub async fn reap(instance: &str, socket: Option<&str>, stdin: impl AsyncRead + Unpin) -> Result<Reaped, String> {
+/// A sentence for people where the daemon did not answer for ten minutes, or `instance` is no
+/// label.
+pub async fn reap(
+    instance: &str,
+    state: &Path,
+    socket: Option<&str>,
+    stdin: impl AsyncRead + Unpin,
+) -> Result<Reaped, String> {
     check_instance(instance)?;
     let _deaf = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
-    if dismissed(stdin).await {
+    let abandoned = Abandoned::watch(state);
+    if attend(instance, socket, Ear::new(stdin)).await == Word::GoodBye {
         return Ok(Reaped::Dismissed);
     }
-    // What a successor of the agent makes after this moment is not touched.
-    let until = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(i64::MAX, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    let disks = abandoned.find();
+    let removed = remove(instance, socket, now()).await?;
+    disks.remove().await?;
+    Ok(Reaped::Removed(removed))
+}
+
+/// Listens to the agent until its last word, and cleans up whenever its lease has ended.
+async fn attend(instance: &str, socket: Option<&str>, mut ear: Ear<impl AsyncRead + Unpin>) -> Word {
+    let mut lease_ends: Option<Instant> = None;
+    let mut removal: Option<BoxFuture<'_, Result<usize, String>>> = None;
+    loop {
+        tokio::select! {
+            biased;
+            word = ear.next() => match word {
+                Word::Lease(span) => lease_ends = Some(Instant::now() + span),
+                last @ (Word::GoodBye | Word::Silence) => return last,
+            },
+            () = until(lease_ends) => {
+                lease_ends = None;
+                removal = Some(Box::pin(remove(instance, socket, now())));
+            }
+            removed = done(&mut removal) => {
+                removal = None;
+                match removed {
+                    Ok(0) => {}
+                    Ok(count) => tracing::warn!(count, "the worker's lease ended while it stood still; removed its containers"),
+                    Err(why) => tracing::error!("the worker's lease ended while it stood still: {why}"),
+                }
+            }
+        }
+    }
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn done<T>(work: &mut Option<BoxFuture<'_, T>>) -> T {
+    match work {
+        Some(work) => work.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The second since 1970; what a successor of the agent makes after it is not touched.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(i64::MAX, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// Kills and removes what `instance` made up to the second `until`; how many containers.
+async fn remove(instance: &str, socket: Option<&str>, until: i64) -> Result<usize, String> {
     let mut last = String::new();
     for round in 0..TRIES {
         if round > 0 {
@@ -59,62 +124,11 @@ pub async fn reap(instance: &str, socket: Option<&str>, stdin: impl AsyncRead + 
             Err(error) => Err(error),
         };
         match swept {
-            Ok(count) => return Ok(Reaped::Removed(count)),
+            Ok(count) => return Ok(count),
             Err(error) => last = error,
         }
     }
-    Err(format!("containers of a killed agent may still run: {last}"))
-}
-
-/// True where the agent said good-bye; false where its end of the pipe just closed.
-async fn dismissed(mut stdin: impl AsyncRead + Unpin) -> bool {
-    let mut byte = [0];
-    // An input that cannot be read is an agent that cannot be heard.
-    matches!(stdin.read(&mut byte).await, Ok(1) if byte[0] == DISMISSED)
-}
-
-/// The agent's end of the pipe. Dropping it without [`Reaper::dismiss`] lets the helper sweep.
-#[derive(Debug)]
-pub struct Reaper {
-    child: Child,
-    pipe: Option<ChildStdin>,
-}
-
-/// Starts the helper: `exe` with `args`, which must lead to [`reap`] on its standard input.
-///
-/// It gets a process group of its own, so that Ctrl-C in a terminal reaches the agent alone.
-///
-/// # Errors
-/// Where no process can be started from `exe`.
-pub fn spawn_reaper<A: AsRef<OsStr>>(exe: &Path, args: impl IntoIterator<Item = A>) -> io::Result<Reaper> {
-    let mut child =
-        Command::new(exe).args(args).stdin(Stdio::piped()).stdout(Stdio::null()).process_group(0).spawn()?;
-    let pipe = child.stdin.take();
-    Ok(Reaper { child, pipe })
-}
-
-impl Reaper {
-    /// The helper's process id.
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Lets the helper end without touching anything, and waits for that.
-    ///
-    /// # Errors
-    /// Where the helper has gone, or ended otherwise than well.
-    pub async fn dismiss(self) -> io::Result<()> {
-        tokio::task::spawn_blocking(|| self.dismiss_blocking()).await.map_err(io::Error::other)?
-    }
-
-    fn dismiss_blocking(mut self) -> io::Result<()> {
-        if let Some(mut pipe) = self.pipe.take() {
-            pipe.write_all(&[DISMISSED])?;
-        }
-        let status = self.child.wait()?;
-        if status.success() { Ok(()) } else { Err(io::Error::other(format!("the reaper ended with {status}"))) }
-    }
+    Err(format!("containers without a lease may still run: {last}"))
 }
 
 #[cfg(test)]
@@ -122,26 +136,11 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_the_good_bye_dismisses() {
-        assert!(dismissed(&b"q"[..]).await);
-        assert!(!dismissed(&b""[..]).await);
-        assert!(!dismissed(&b"x"[..]).await);
-    }
-
-    #[tokio::test]
     async fn a_dismissed_reaper_asks_no_daemon() {
-        assert_eq!(reap("i", Some("/nowhere.sock"), &b"q"[..]).await, Ok(Reaped::Dismissed));
-        assert!(reap("not a label", Some("/nowhere.sock"), &b"q"[..]).await.is_err());
-    }
-
-    #[tokio::test]
-    async fn the_helper_hears_the_end_of_the_agent() {
-        // `sh` stands in for the helper: it ends well only after the good-bye.
-        let script = "[ \"$(head -c 1)\" = q ]";
-        let reaper = spawn_reaper(Path::new("/bin/sh"), ["-c", script]).expect("started");
-        reaper.dismiss().await.expect("dismissed");
-        let mut reaper = spawn_reaper(Path::new("/bin/sh"), ["-c", script]).expect("started");
-        drop(reaper.pipe.take());
-        assert!(!reaper.child.wait().expect("ended").success());
+        let state = Path::new("/nowhere");
+        assert_eq!(reap("i", state, Some("/nowhere.sock"), &b"q"[..]).await, Ok(Reaped::Dismissed));
+        let words = &b"lease 60000\nlease 60000\nq"[..];
+        assert_eq!(reap("i", state, Some("/nowhere.sock"), words).await, Ok(Reaped::Dismissed));
+        assert!(reap("not a label", state, Some("/nowhere.sock"), &b"q"[..]).await.is_err());
     }
 }

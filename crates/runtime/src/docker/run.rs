@@ -122,12 +122,12 @@ impl Attempt {
             return Ran::not_at_all(Outcome::Cancelled);
         }
         let asked = Instant::now();
-        if let Err(error) = self.inner.docker.start_container(&self.name, None).await {
-            let outcome = daemon::refused_start(&error);
+        if let Err(error) = self.start(&id).await {
             // A start that was not answered may still happen.
             if daemon::status(&error).is_none() {
                 self.kill(&Meter::new(&self.inner.docker, &id)).await;
             }
+            let outcome = if self.stop.is_cancelled() { Outcome::Cancelled } else { daemon::refused_start(&error) };
             return Ran::not_at_all(outcome);
         }
         self.sink.started();
@@ -170,6 +170,24 @@ impl Attempt {
             }
         }
         Ok((created.id, attached))
+    }
+
+    /// Starts the container. Where the job is stopped meanwhile, what the daemon has brought to life
+    /// without saying so is killed, again and again until it says how the start went.
+    async fn start(&self, id: &str) -> Result<(), Error> {
+        let start = self.inner.docker.start_container(&self.name, None);
+        tokio::pin!(start);
+        tokio::select! {
+            biased;
+            started = &mut start => return started,
+            () = self.stop.cancelled() => {}
+        }
+        loop {
+            match tokio::time::timeout(KILL_SOON, &mut start).await {
+                Ok(started) => return started,
+                Err(_) => Meter::new(&self.inner.docker, id).kill_directly(),
+            };
+        }
     }
 
     /// Hands on the output until the command has ended, by itself or by us.

@@ -17,14 +17,17 @@ use hivemind_model::units::Bytes;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use tokio::process::Command;
 
+mod abandoned;
 mod held;
 pub(super) mod plain;
 mod template;
+pub(super) use abandoned::Abandoned;
 use held::Held;
 use template::Template;
 
@@ -56,8 +59,9 @@ pub(super) struct Volume {
 impl Volumes {
     /// Opens `folder` and tries whether limited volumes can be made.
     pub(super) async fn open(folder: &Path, limit: DiskLimit) -> Result<Self, String> {
-        let folder = folder.join("volumes");
-        std::fs::create_dir_all(&folder).map_err(|error| {
+        let folder = folder_of(folder);
+        // Nobody else on this machine has to see what a task keeps in it.
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|error| {
             format!(
                 "the folder {} cannot be made: {error}; give the agent a data folder that it may write",
                 folder.display()
@@ -120,7 +124,7 @@ impl Volumes {
     }
 
     async fn format(&self, path: &Path, bytes: u64) -> io::Result<()> {
-        std::fs::File::create_new(path)?.set_len(bytes)?;
+        private_file(path)?.set_len(bytes)?;
         // No journal: the file system lives as long as one attempt. No reserve for root.
         let options = format!("lazy_itable_init=1,nodiscard,root_owner={USER_ID}:{USER_ID}");
         let target = path.as_os_str();
@@ -223,6 +227,16 @@ fn size_of_image(size: Bytes) -> u64 {
     const PAGE: u64 = 4096;
     let wanted = size.0.saturating_add(size.0 / 32).saturating_add(1 << 20);
     wanted.div_ceil(PAGE).saturating_mul(PAGE)
+}
+
+/// Where the image files lie under an agent's folder.
+fn folder_of(state: &Path) -> PathBuf {
+    state.join("volumes")
+}
+
+/// Makes a file that must not exist and that nobody else may read.
+fn private_file(path: &Path) -> io::Result<std::fs::File> {
+    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// Detaches whatever device stands on `path`, and removes it.

@@ -1,12 +1,15 @@
 //! Nothing outlives its job or its agent.
 
-use crate::rig::{Rig, config};
+use crate::rig::{DEADLINE, Rig, config};
 use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder};
 use hivemind_model::state::Outcome;
 use hivemind_runtime::docker::{DockerRuntime, Reaped, reap};
 use hivemind_runtime::{Runtime, Verdict};
 use std::collections::HashMap;
+use std::time::Duration;
+use tokio::io::{AsyncWriteExt, DuplexStream};
+use tokio::task::JoinHandle;
 
 /// A container as a killed agent leaves it: running.
 async fn orphan(rig: &Rig, instance: &str, name: &str) {
@@ -27,6 +30,13 @@ async fn orphan(rig: &Rig, instance: &str, name: &str) {
         .await
         .expect("made");
     rig.docker.start_container(name, None).await.expect("started");
+}
+
+/// The agent's end of the pipe, and the helper behind it.
+fn helper(rig: &Rig) -> (DuplexStream, JoinHandle<Result<Reaped, String>>) {
+    let (agent, helper) = tokio::io::duplex(64);
+    let (instance, state) = (rig.instance.clone(), rig.folder.path().to_owned());
+    (agent, tokio::spawn(async move { reap(&instance, &state, None, helper).await }))
 }
 
 #[tokio::test]
@@ -73,14 +83,45 @@ async fn the_reaper_waits_for_the_agent_and_then_leaves_nothing_running() {
     let Some(rig) = Rig::up("reaper").await else { return };
     let name = format!("{}-orphan", rig.instance);
     orphan(&rig, &rig.instance, &name).await;
-    let (agent, helper) = tokio::io::duplex(8);
-    let instance = rig.instance.clone();
-    let reaper = tokio::spawn(async move { reap(&instance, None, helper).await });
+    let (agent, reaper) = helper(&rig);
     tokio::task::yield_now().await;
     assert!(!reaper.is_finished());
     assert!(rig.docker.inspect_container(&name, None).await.is_ok());
     drop(agent);
     assert_eq!(reaper.await.expect("ended"), Ok(Reaped::Removed(1)));
+    rig.down().await;
+}
+
+#[tokio::test]
+async fn the_reaper_takes_the_disk_of_a_killed_agent_too() {
+    let Some(rig) = Rig::up("reaped-disk").await else { return };
+    let (running, ear, _stop) = rig.start(rig.job(&["sleep", "600"]));
+    ear.until(|ear| ear.starts() == 1).await;
+    let (agent, reaper) = helper(&rig);
+    drop(agent);
+    assert_eq!(reaper.await.expect("ended"), Ok(Reaped::Removed(1)));
+    assert_eq!(rig.leftovers().await, (0, 0, 0));
+    let outcome = running.await.expect("ended").outcome;
+    assert!(matches!(outcome, Outcome::Infrastructure { .. }), "{outcome:?}");
+    rig.down().await;
+}
+
+#[tokio::test]
+async fn the_reaper_ends_what_has_no_lease_though_the_agent_lives() {
+    let Some(rig) = Rig::up("reaped-lease").await else { return };
+    let name = format!("{}-orphan", rig.instance);
+    orphan(&rig, &rig.instance, &name).await;
+    let (mut agent, reaper) = helper(&rig);
+    agent.write_all(b"lease 600000\nlease 100\n").await.expect("told");
+    let gone = async {
+        while rig.docker.inspect_container(&name, None).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, gone).await.expect("it runs without a lease");
+    // The agent goes on, with a new lease, and ends in an orderly way.
+    agent.write_all(b"lease 600000\nq").await.expect("told");
+    assert_eq!(reaper.await.expect("ended"), Ok(Reaped::Dismissed));
     rig.down().await;
 }
 

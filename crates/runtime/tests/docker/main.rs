@@ -11,3 +11,4 @@ mod files;
 mod images;
 mod registry;
 mod rig;
+mod slow_daemon;

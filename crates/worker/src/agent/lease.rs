@@ -82,6 +82,12 @@ impl Lease {
         self.from.map(|from| from + self.span / 10 * 9)
     }
 
+    /// When somebody else must begin the killing because this process did not: between
+    /// [`Lease::stop_at`] and the end.
+    pub(crate) fn reap_at(&self) -> Option<Instant> {
+        self.from.map(|from| from + self.span / 20 * 19)
+    }
+
     /// True while work may run.
     pub(crate) fn is_live(&self, now: Instant) -> bool {
         self.stop_at().is_some_and(|at| now < at)
@@ -122,6 +128,7 @@ mod tests {
         lease.answered(second);
         assert_eq!(lease.until(), Some(start + ms(1200)));
         assert!(lease.is_live(start + ms(1099)) && !lease.is_live(start + ms(1100)));
+        assert_eq!(lease.reap_at(), Some(start + ms(1150)));
         // An older answer that comes later takes nothing back.
         lease.answered(first);
         assert_eq!(lease.until(), Some(start + ms(1200)));

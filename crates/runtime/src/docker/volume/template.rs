@@ -39,7 +39,7 @@ impl Template {
 
     /// Makes the file `path`, which must not exist, with this content.
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
-        let file = File::create_new(path)?;
+        let file = super::private_file(path)?;
         file.set_len(self.length)?;
         self.pieces.iter().try_for_each(|(start, bytes)| file.write_all_at(bytes, *start))
     }

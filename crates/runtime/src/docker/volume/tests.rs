@@ -25,6 +25,19 @@ fn a_template_gives_back_the_very_bytes() {
 }
 
 #[tokio::test]
+async fn images_are_for_the_agent_s_eyes_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &Path| std::fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    let folder = tempfile::tempdir().expect("a folder");
+    let volumes = Volumes::open(folder.path(), DiskLimit::None).await.expect("opened");
+    assert_eq!(mode(volumes.folder()), 0o700);
+    let (first, second) = (volumes.folder().join("a"), volumes.folder().join("b"));
+    private_file(&first).expect("made").set_len(4096).expect("sized");
+    Template::read(&first).expect("read").expect("small").write(&second).expect("written");
+    assert_eq!((mode(&first), mode(&second)), (0o600, 0o600));
+}
+
+#[tokio::test]
 async fn a_plain_volume_has_neither_device_nor_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let volumes = Volumes::open(folder.path(), DiskLimit::None).await.expect("opened");
