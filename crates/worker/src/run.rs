@@ -112,7 +112,7 @@ fn is_over(shell: &mut Shell, stop_at: Instant) -> bool {
     let late = Instant::now() >= stop_at;
     if late {
         let (jobs, left) = (shell.agent.jobs(), shell.agent.len());
-        shell.warn(format!("not all was done within {} s: {jobs} jobs still run and are removed at the next start, {left} attempts are not acknowledged", STOP_PATIENCE.as_secs()));
+        shell.warn(format!("not all was done within {} s: {jobs} jobs still run and are removed by the helper or at the next start, {left} attempts are not acknowledged", STOP_PATIENCE.as_secs()));
     }
     late
 }

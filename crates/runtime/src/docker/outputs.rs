@@ -23,6 +23,9 @@ use tokio::sync::mpsc;
 const FOLDER: &str = "/task/output";
 /// Most entries of an archive.
 const MOST_ENTRIES: usize = 100_000;
+/// Longest path, and most folders of one, that clients unpack.
+const MOST_PATH_BYTES: usize = 4096;
+const MOST_DEPTH: usize = 64;
 /// Pieces of the daemon's stream waiting to be packed.
 const WAITING_PIECES: usize = 8;
 
@@ -111,7 +114,7 @@ impl Skipped {
     fn remark(&self) -> Option<String> {
         let count = self.count;
         (count > 0).then(|| {
-            format!("{count} under {FOLDER} left out (only regular files and folders are kept), first `{}`", self.first)
+            format!("{count} under {FOLDER} left out (only regular files and folders with plain names are kept), first `{}`", self.first)
         })
     }
 }
@@ -162,15 +165,19 @@ fn repack(from: impl Read, limit: u64, scratch: &Path) -> io::Result<Collected> 
     Ok(Collected { archive, remark: skipped.remark() })
 }
 
-/// The path below /task/output, empty for the folder itself; `None` where it leads elsewhere.
+/// The path below /task/output, empty for the folder itself; `None` where it leads elsewhere, or
+/// where nobody would unpack it: one such name would cost the requester everything beside it.
 fn inner_path(raw: &[u8]) -> Option<PathBuf> {
     let mut parts = raw.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
     if raw.starts_with(b"/") || parts.next() != Some(b"output") {
         return None;
     }
+    if raw.len() > MOST_PATH_BYTES || parts.clone().count() > MOST_DEPTH || raw.iter().any(u8::is_ascii_control) {
+        return None;
+    }
     let mut path = PathBuf::new();
     for part in parts {
-        if part == b".." || part.contains(&0) {
+        if part == b".." {
             return None;
         }
         path.push(OsStr::from_bytes(part));

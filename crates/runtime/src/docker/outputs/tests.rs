@@ -93,6 +93,24 @@ fn the_folder_itself_may_not_be_a_link_or_a_file() {
 }
 
 #[test]
+fn names_that_nobody_unpacks_are_left_out_alone() {
+    let deep = format!("output/{}", "d/".repeat(45));
+    let deeper = format!("output/{}x", "d/".repeat(65));
+    assert!(inner_path(deep.as_bytes()).is_some() && inner_path(deeper.as_bytes()).is_none());
+    let (seen, remark) = repacked(
+        &[
+            ROOT,
+            (b"output/good", EntryType::Regular, 0o644, b"1", ""),
+            (b"output/a\nb", EntryType::Regular, 0o644, b"2", ""),
+            (b"output/\x1b[31m", EntryType::Regular, 0o644, b"3", ""),
+        ],
+        1000,
+    );
+    assert_eq!(seen, ["good 644 1"]);
+    assert!(remark.is_some_and(|remark| remark.starts_with("2 under /task/output left out")));
+}
+
+#[test]
 fn an_empty_folder_is_nothing() {
     assert_eq!(repacked(&[ROOT], 1000), (Vec::new(), None));
 }
