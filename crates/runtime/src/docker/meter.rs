@@ -10,6 +10,7 @@
 //!
 //! Invariant: money does not depend on this; wall time alone is paid for.
 
+use super::kernel_log;
 use bollard::Docker;
 use bollard::query_parameters::StatsOptionsBuilder;
 use futures::StreamExt;
@@ -198,10 +199,11 @@ impl<'a> Meter<'a> {
         self.cgroup.as_ref().is_some_and(Cgroup::kill)
     }
 
-    /// True where the kernel was seen to kill something for its memory. The daemon's own word
-    /// may come too late: it hears of it on another way than of the end.
+    /// True where the kernel killed something for its memory, by its counter or, where that
+    /// vanished too soon, by its log. The daemon's own word may come too late: it hears of it on
+    /// another way than of the end.
     pub(super) fn saw_oom(&self) -> bool {
-        self.ooms > 0
+        self.ooms > 0 || kernel_log::tells_oom(self.id)
     }
 
     /// The highest processor time and memory seen.

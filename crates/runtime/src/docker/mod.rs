@@ -23,6 +23,7 @@ mod daemon;
 mod health;
 mod image;
 mod inputs;
+mod kernel_log;
 mod meter;
 mod outputs;
 mod pull;

@@ -333,7 +333,7 @@ impl Attempt {
             let reason = "the container could not be stopped in time; its removal goes on".into();
             return Ran { outcome: Outcome::Infrastructure { reason }, metering, output: None };
         }
-        let outcome = self.outcome(end, &state, meter.saw_oom()).await;
+        let outcome = self.outcome(end, &state, meter).await;
         match collected {
             Ok(collected) => {
                 self.remark(collected.remark.as_deref());
@@ -359,7 +359,7 @@ impl Attempt {
         }
     }
 
-    async fn outcome(&self, end: End, state: &ContainerState, saw_oom: bool) -> Outcome {
+    async fn outcome(&self, end: End, state: &ContainerState, meter: &Meter<'_>) -> Outcome {
         match end {
             End::Stopped => return Outcome::Cancelled,
             End::OutOfTime => return Outcome::TimedOut,
@@ -368,7 +368,7 @@ impl Attempt {
         let Some(code) = state.exit_code else {
             return Outcome::Infrastructure { reason: "the Docker daemon gave no exit code".into() };
         };
-        if code == KILLED && (saw_oom || state.oom_killed == Some(true)) {
+        if code == KILLED && (state.oom_killed == Some(true) || meter.saw_oom()) {
             return Outcome::OutOfMemory;
         }
         let rumour = match code {
