@@ -15,8 +15,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Share of memory and free disk that is offered where nothing is said, in percent.
-const SHARE_PERCENT: u64 = 80;
+/// Share of memory that is offered where nothing is said, in percent.
+const MEMORY_PERCENT: u64 = 80;
+/// Share of the free disk that is offered where nothing is said, in percent. The worker's cache of
+/// inputs may take as much again, so four fifths are used at most.
+const DISK_PERCENT: u64 = 40;
 /// Graphics processors are not lent by this runtime.
 const GPUS: u32 = 0;
 
@@ -61,7 +64,7 @@ fn limited(args: &OfferArgs, has: Has) -> Done<Offer> {
         Some(wanted) => Ok(wanted),
         None => Ok(usual),
     };
-    let share = |bytes: Bytes| bytes.0 / 100 * SHARE_PERCENT;
+    let share = |bytes: Bytes, percent: u64| bytes.0 / 100 * percent;
     let cores = within(
         "--cpus",
         args.cpus.map(u64::from),
@@ -69,13 +72,18 @@ fn limited(args: &OfferArgs, has: Has) -> Done<Offer> {
         has.cores.into(),
         MilliCores::from_cores(has.cores).to_string(),
     )?;
-    let memory =
-        within("--memory", args.memory.map(|size| size.0), has.memory.0, share(has.memory), has.memory.to_string())?;
+    let memory = within(
+        "--memory",
+        args.memory.map(|size| size.0),
+        has.memory.0,
+        share(has.memory, MEMORY_PERCENT),
+        has.memory.to_string(),
+    )?;
     let disk = within(
         "--disk",
         args.disk.map(|size| size.0),
         has.free_disk.0,
-        share(has.free_disk),
+        share(has.free_disk, DISK_PERCENT),
         format!("{} free", has.free_disk),
     )?;
     Ok(made(u32::try_from(cores).unwrap_or(u32::MAX), memory, disk))
@@ -140,7 +148,7 @@ mod tests {
     fn all_cores_and_most_of_the_rest_are_offered() {
         let offer = limited(&OfferArgs::default(), HAS).unwrap().capacity;
         assert_eq!(offer.cpu, MilliCores::from_cores(4));
-        assert_eq!((offer.memory.mib(), offer.disk), (800, Bytes((500 << 30) / 100 * 80)));
+        assert_eq!((offer.memory.mib(), offer.disk), (800, Bytes((500 << 30) / 100 * 40)));
     }
 
     #[test]

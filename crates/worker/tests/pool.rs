@@ -122,8 +122,13 @@ async fn a_restart_of_the_pool_disturbs_no_task() {
     within(worker.until(|status| status.welcomes == 2)).await;
     let ended = within(alice.wait(&submitted)).await.unwrap();
     assert!(ended.iter().all(|(_, state)| *state == TaskState::Completed), "{ended:?}");
+    let running = submitted[0];
+    assert_eq!(alice.status(running).await.unwrap().attempts.len(), 1, "what ran went on");
     for task in submitted {
-        assert_eq!(alice.status(task).await.unwrap().attempts.len(), 1, "{task} was tried again");
+        // One that was handed out while the pool went down may never have reached the worker.
+        let attempts = alice.status(task).await.unwrap().attempts;
+        let done = attempts.iter().filter(|attempt| attempt.outcome.is_empty()).count();
+        assert_eq!(done, 1, "{task} ran more than once: {attempts:?}");
     }
     within(worker.stop()).await.unwrap();
     within(again.shutdown()).await.unwrap();

@@ -65,7 +65,7 @@ pub struct OfferArgs {
     /// Memory to offer, such as 8g [default: 80 % of it]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub memory: Option<Bytes>,
-    /// Disk space to offer, such as 50g [default: 80 % of what is free]
+    /// Disk space to offer, such as 50g; cached inputs may take as much again [default: 40 % of what is free]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub disk: Option<Bytes>,
     /// Name of this node, unique in the pool [default: the host's name]
