@@ -239,6 +239,7 @@ pub enum WalletVerb {
         /// Name of who gets it
         username: String,
         /// Amount in CPT, such as 12 or 0.25
+        #[arg(allow_hyphen_values = true)]
         amount: String,
         /// Makes a retry harmless: the same id moves the money once [default: a new one]
         #[arg(long, value_name = "ID")]

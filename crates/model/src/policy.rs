@@ -2,9 +2,15 @@
 //!
 //! Invariant: the only place where such a number has its default.
 
+use crate::rejection::Rejection;
 use crate::resources::Resources;
 use crate::units::{Bytes, Cpt, MilliCores, Millis};
 use serde::{Deserialize, Serialize};
+
+/// Highest price or grant: a billion CPT.
+const MAX_POLICY_MICRO: i64 = 1_000_000_000_000_000;
+/// Longest of the pool's own times: 30 days.
+const MAX_POLICY_MILLIS: u64 = 30 * 24 * 3_600_000;
 
 /// Prices of resources, charged for the time they are reserved and used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,6 +152,52 @@ impl Default for Policy {
     }
 }
 
+impl Policy {
+    /// Checks that the numbers make sense together.
+    ///
+    /// # Errors
+    /// [`crate::Code::Invalid`] of the first key that does not, as it is written in a policy file.
+    pub fn check(&self) -> Result<(), Rejection> {
+        let (prices, limits) = (&self.prices, &self.limits);
+        let amounts = [
+            ("prices.core_hour", prices.core_hour, 0),
+            ("prices.gib_hour", prices.gib_hour, 0),
+            ("prices.gpu_hour", prices.gpu_hour, 0),
+            ("prices.minimum", prices.minimum, 1),
+            ("signup_grant", self.signup_grant, 0),
+        ];
+        for (key, amount, least) in amounts {
+            if !(least..=MAX_POLICY_MICRO).contains(&amount.micro()) {
+                let micro = amount.micro();
+                return Err(Rejection::invalid(
+                    key,
+                    format!("{micro} is outside {least} to {MAX_POLICY_MICRO} micro-CPT"),
+                ));
+            }
+        }
+        let ordered = [
+            ("limits.default_runtime", 1000, limits.default_runtime.0, limits.max_runtime.0),
+            ("limits.default_memory", limits.min_memory.0, limits.default_memory.0, limits.max_resources.memory.0),
+            ("limits.default_disk", limits.min_disk.0, limits.default_disk.0, limits.max_resources.disk.0),
+            ("limits.max_resources.cpu", 1000, limits.max_resources.cpu.0.into(), u32::MAX.into()),
+            ("lost_after", self.heartbeat_every.0.saturating_mul(2), self.lost_after.0, MAX_POLICY_MILLIS),
+            ("heartbeat_every", 1, self.heartbeat_every.0, MAX_POLICY_MILLIS),
+            ("retry_delay", 0, self.retry_delay.0, self.max_retry_delay.0),
+            ("max_retry_delay", 0, self.max_retry_delay.0, MAX_POLICY_MILLIS),
+            ("limits.max_runtime", 1000, limits.max_runtime.0, 12 * MAX_POLICY_MILLIS),
+            ("overdue_after", 0, self.overdue_after.0, 12 * MAX_POLICY_MILLIS),
+            ("max_infrastructure_failures", 1, self.max_infrastructure_failures.into(), u32::MAX.into()),
+            ("max_image_failures", 1, self.max_image_failures.into(), u32::MAX.into()),
+        ];
+        for (key, least, value, most) in ordered {
+            if !(least..=most).contains(&value) {
+                return Err(Rejection::invalid(key, format!("{value} is outside {least} to {most}")));
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,5 +231,25 @@ mod tests {
     fn a_price_that_does_not_fit_is_none() {
         let huge = Resources { memory: Bytes(u64::MAX), ..need(u32::MAX, 0, u32::MAX) };
         assert_eq!(Prices::default().price(&huge, Millis(u64::MAX)), None);
+    }
+
+    #[test]
+    fn a_policy_that_makes_no_sense_is_refused_by_its_key() {
+        let refused = |change: fn(&mut Policy)| {
+            let mut policy = Policy::default();
+            change(&mut policy);
+            policy.check().err().map_or_else(|| "taken".into(), |rejection| rejection.field)
+        };
+        assert_eq!(refused(|_| ()), "taken");
+        assert_eq!(refused(|p| p.prices.gpu_hour = Cpt::ZERO), "taken");
+        assert_eq!(refused(|p| p.prices.core_hour = Cpt::from_micro(-3)), "prices.core_hour");
+        assert_eq!(refused(|p| p.prices.gib_hour = Cpt::from_micro(i64::MAX)), "prices.gib_hour");
+        assert_eq!(refused(|p| p.prices.minimum = Cpt::ZERO), "prices.minimum");
+        assert_eq!(refused(|p| p.signup_grant = Cpt::from_micro(-1)), "signup_grant");
+        assert_eq!(refused(|p| p.lost_after = Millis(1500)), "lost_after");
+        assert_eq!(refused(|p| p.heartbeat_every = Millis(0)), "heartbeat_every");
+        assert_eq!(refused(|p| p.limits.default_memory = Bytes(1)), "limits.default_memory");
+        assert_eq!(refused(|p| p.limits.max_runtime = Millis(u64::MAX)), "limits.max_runtime");
+        assert_eq!(refused(|p| p.max_image_failures = 0), "max_image_failures");
     }
 }

@@ -12,7 +12,7 @@
 //!
 //! Invariant: nothing half-written is ever visible; no caller chooses a file name.
 
-use crate::disk::Disk;
+use crate::disk::{Disk, Promise};
 use bytes::Bytes;
 use hivemind_model::spec::{BlobRef, Digest};
 use hivemind_model::{Bytes as Size, UserId};
@@ -80,13 +80,13 @@ impl Blobs {
     pub(crate) async fn writer(&self, size: u64) -> Result<BlobWriter, BlobError> {
         let permit = self.inner.writers.clone().try_acquire_owned().map_err(|_| BlobError::Busy)?;
         let inner = self.inner.clone();
-        let file = blocking(move || {
-            inner.disk.room_for(size)?;
-            NamedTempFile::new_in(inner.root.join("tmp"))
+        let (promise, file) = blocking(move || {
+            let promise = inner.disk.promise(size)?;
+            Ok((promise, NamedTempFile::new_in(inner.root.join("tmp"))?))
         })
         .await?;
         Ok(BlobWriter {
-            part: Some(Part { file, hash: Sha256::new() }),
+            part: Some(Part { file, hash: Sha256::new(), promise }),
             size,
             written: 0,
             blobs: self.clone(),
@@ -105,7 +105,7 @@ impl Blobs {
                 // Another writer may have renamed it a moment ago and not synced the folder yet.
                 return File::open(parent(&path)?)?.sync_all();
             }
-            inner.disk.room_for(content.len() as u64)?;
+            let _promise = inner.disk.promise(content.len() as u64)?;
             let mut file = NamedTempFile::new_in(inner.root.join("tmp"))?;
             file.write_all(&content)?;
             inner.keep(file, &digest)
@@ -171,6 +171,7 @@ impl Inner {
 struct Part {
     file: NamedTempFile,
     hash: Sha256,
+    promise: Promise,
 }
 
 /// A blob that is being written.
@@ -197,6 +198,7 @@ impl BlobWriter {
         let part = blocking(move || {
             part.hash.update(&data);
             part.file.write_all(&data)?;
+            part.promise.spend(data.len() as u64);
             Ok(part)
         })
         .await?;

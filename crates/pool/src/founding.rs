@@ -86,8 +86,8 @@ pub(crate) async fn found(
         None => Engine::found(config.policy.clone(), started_at),
     };
     let authority = Authority::open(data, started_at).context("cannot open the certificate authority")?;
-    let disk = Disk::new(data, tuning.disk_reserve.0);
-    let logs = Logs::open(data.join("logs"), tuning.log_cap.0).context("cannot open the logs")?;
+    let disk = Disk::new(data, tuning.disk_reserve.0, tuning.command_reserve.0);
+    let logs = Logs::open(data.join("logs"), tuning.log_cap.0, disk.clone()).context("cannot open the logs")?;
     let live = Arc::new(Followers {
         board: Board::recovered(&rows),
         hub: Hub::default(),
@@ -95,7 +95,7 @@ pub(crate) async fn found(
         logs,
     });
     let liveness = Liveness::new(Duration::from_millis(config.policy.lost_after.0), live.board.busy_nodes());
-    let (writer, task) = writer::spawn(engine, store.clone(), clock.clone(), live.clone(), writer_stop);
+    let (writer, task) = writer::spawn(engine, store.clone(), clock.clone(), live.clone(), disk.clone(), writer_stop);
     let auth = Auth::new(&tuning.rates)?;
     ensure_operator(data, &rows, &auth, &writer).await?;
     let shared = Shared {

@@ -78,13 +78,21 @@ pub struct Tuning {
     pub rates: Rates,
     /// Bytes kept of each stream of an attempt.
     pub log_cap: Bytes,
-    /// Bytes of disk that uploads leave free, so that the database can always commit.
+    /// Bytes of disk that uploads and the output of tasks leave free.
     pub disk_reserve: Bytes,
+    /// Bytes of disk that are left for ending what is open: below it no task, user, node or transfer is
+    /// taken, so that the database can always commit.
+    pub command_reserve: Bytes,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { rates: Rates::default(), log_cap: Bytes::from_mib(16), disk_reserve: Bytes::from_mib(64) }
+        Self {
+            rates: Rates::default(),
+            log_cap: Bytes::from_mib(16),
+            disk_reserve: Bytes::from_mib(64),
+            command_reserve: Bytes::from_mib(16),
+        }
     }
 }
 
@@ -111,6 +119,7 @@ pub async fn start(config: PoolConfig) -> anyhow::Result<PoolHandle> {
 /// As [`start`].
 pub async fn start_with(config: PoolConfig, tuning: Tuning) -> anyhow::Result<PoolHandle> {
     hivemind_pki::install_provider();
+    config.policy.check().context("the policy is refused")?;
     let lock = founding::lock(&config.data)?;
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
         format!("cannot listen on {}; choose another address, or stop what listens there", config.listen)

@@ -9,6 +9,7 @@
 //!
 //! Invariant: a byte once taken is never changed; no message of a worker chooses a file name.
 
+use crate::disk::Disk;
 use hivemind_model::AttemptRef;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -88,14 +89,15 @@ struct AttemptLog {
 pub(crate) struct Logs {
     root: PathBuf,
     cap: u64,
+    disk: Disk,
     open: Mutex<HashMap<AttemptRef, Arc<AttemptLog>>>,
 }
 
 impl Logs {
     /// Logs under `root`, each stream at most `cap` bytes.
-    pub(crate) fn open(root: PathBuf, cap: u64) -> io::Result<Self> {
+    pub(crate) fn open(root: PathBuf, cap: u64, disk: Disk) -> io::Result<Self> {
         fs::create_dir_all(&root)?;
-        Ok(Self { root, cap, open: Mutex::default() })
+        Ok(Self { root, cap, disk, open: Mutex::default() })
     }
 
     /// Most bytes of one stream.
@@ -122,6 +124,7 @@ impl Logs {
         if fresh.is_empty() {
             return Ok(Appended::Taken);
         }
+        self.disk.room_for(fresh.len() as u64)?;
         self.file(&mut open, attempt, stream)?.write_all_at(fresh, have)?;
         open.lengths[stream.index()] = have + fresh.len() as u64;
         let lengths = open.lengths();
@@ -273,7 +276,7 @@ mod tests {
     #[test]
     fn repeated_bytes_are_skipped_and_gaps_are_told() {
         let dir = tempfile::tempdir().unwrap();
-        let logs = Logs::open(dir.path().join("logs"), 10).unwrap();
+        let logs = Logs::open(dir.path().join("logs"), 10, Disk::new(dir.path(), 0, 0)).unwrap();
         assert_eq!(logs.append(attempt(1), Stream::Stdout, 0, b"abc").unwrap(), Appended::Taken);
         assert_eq!(logs.append(attempt(1), Stream::Stdout, 1, b"bcde").unwrap(), Appended::Taken);
         assert_eq!(logs.append(attempt(1), Stream::Stdout, 0, b"abc").unwrap(), Appended::Taken);
@@ -288,11 +291,11 @@ mod tests {
     #[test]
     fn what_was_written_is_found_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
-        let logs = Logs::open(dir.path().join("logs"), 100).unwrap();
+        let logs = Logs::open(dir.path().join("logs"), 100, Disk::new(dir.path(), 0, 0)).unwrap();
         logs.append(attempt(1), Stream::Stderr, 0, b"oh").unwrap();
         logs.sync(attempt(1)).unwrap();
         drop(logs);
-        let logs = Logs::open(dir.path().join("logs"), 100).unwrap();
+        let logs = Logs::open(dir.path().join("logs"), 100, Disk::new(dir.path(), 0, 0)).unwrap();
         assert_eq!(logs.lengths(attempt(1)).unwrap(), Lengths { stdout: 0, stderr: 2 });
         assert_eq!(logs.append(attempt(1), Stream::Stderr, 2, b" no").unwrap(), Appended::Taken);
         assert_eq!(logs.read(attempt(1), Stream::Stderr, 0, 100).unwrap(), b"oh no");
@@ -302,7 +305,7 @@ mod tests {
     #[test]
     fn an_attempt_without_output_has_no_file() {
         let dir = tempfile::tempdir().unwrap();
-        let logs = Logs::open(dir.path().join("logs"), 100).unwrap();
+        let logs = Logs::open(dir.path().join("logs"), 100, Disk::new(dir.path(), 0, 0)).unwrap();
         logs.append(attempt(1), Stream::Stdout, 0, b"").unwrap();
         logs.sync(attempt(1)).unwrap();
         assert_eq!(fs::read_dir(dir.path().join("logs")).unwrap().count(), 0);

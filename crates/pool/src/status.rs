@@ -121,6 +121,7 @@ pub(crate) fn refused(refused: &Refused) -> Status {
     match refused {
         Refused::Rejected(rejection) => rejected(rejection),
         Refused::Stopped => Status::unavailable(format!("E_UNAVAILABLE: {refused}")),
+        Refused::DiskFull => Status::resource_exhausted(format!("E_DISK_FULL: {refused}")),
         Refused::Store(error) => store(error),
         Refused::LookUpAgain => rejected(&Rejection::new(Code::Busy, "too many requests at once; try again")),
     }

@@ -13,6 +13,7 @@
 //! crate changes the engine.
 
 use crate::clock::Clock;
+use crate::disk::Disk;
 use hivemind_engine::Engine;
 use hivemind_ledger::LedgerChanges;
 use hivemind_model::rows::RowChanges;
@@ -85,11 +86,12 @@ pub(crate) fn spawn(
     store: Arc<dyn Store>,
     clock: Arc<Clock>,
     outlet: Arc<dyn Outlet>,
+    disk: Disk,
     stop: CancellationToken,
 ) -> (Writer, JoinHandle<Result<(), WriterFailure>>) {
     let (sender, requests) = mpsc::channel(QUEUE);
     let ids_applied = Arc::new(AtomicU64::new(0));
-    let writer = Writer::new(sender, store.clone(), ids_applied.clone());
+    let writer = Writer::new(sender, store.clone(), ids_applied.clone(), disk);
     let state = Loop {
         engine,
         store,

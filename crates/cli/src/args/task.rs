@@ -15,22 +15,22 @@ pub struct TaskOptions {
     #[arg(long, default_value = "", hide_default_value = true)]
     pub name: String,
     /// Whole processor cores [default: 1]
-    #[arg(long, value_name = "N", value_parser = parse_cores)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = parse_cores)]
     pub cpus: Option<u32>,
     /// Memory, such as 512m or 2g; more is killed [default: 512m]
-    #[arg(short, long, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(short, long, value_name = "SIZE", allow_hyphen_values = true, value_parser = parse_size)]
     pub memory: Option<Bytes>,
     /// Disk space under /task, such as 2g [default: 1g]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, value_parser = parse_size)]
     pub disk: Option<Bytes>,
     /// Whole graphics processors [default: 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub gpus: Option<u32>,
     /// Longest run time, such as 90s or 2h; sets the price cap [default: the pool's, 1h]
-    #[arg(long, value_name = "TIME", value_parser = parse_span)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = parse_span)]
     pub timeout: Option<Duration>,
     /// 1 to 10, 10 most urgent [default: 5]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10))]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = clap::value_parser!(u32).range(1..=10))]
     pub priority: Option<u32>,
     /// File or folder for the task, under /task/DEST [default: its own name] (may be repeated)
     #[arg(long, value_name = "PATH[:DEST]")]

@@ -10,7 +10,7 @@ fn files_below(dir: &Path) -> usize {
 }
 
 fn store(dir: &Path) -> Blobs {
-    Blobs::open(dir.join("blobs"), Disk::new(dir, 0)).unwrap()
+    Blobs::open(dir.join("blobs"), Disk::new(dir, 0, 0)).unwrap()
 }
 
 #[tokio::test]
@@ -51,7 +51,7 @@ async fn leftovers_go_at_the_start() {
 #[tokio::test]
 async fn a_full_disk_takes_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let blobs = Blobs::open(dir.path().join("blobs"), Disk::new(dir.path(), u64::MAX)).unwrap();
+    let blobs = Blobs::open(dir.path().join("blobs"), Disk::new(dir.path(), u64::MAX, 0)).unwrap();
     for error in [blobs.put(Bytes::from_static(b"x")).await.err().unwrap(), blobs.writer(1).await.err().unwrap()] {
         assert!(matches!(error, BlobError::Io(error) if error.kind() == io::ErrorKind::StorageFull));
     }

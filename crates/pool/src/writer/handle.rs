@@ -5,6 +5,7 @@
 //! Invariant: a client-made id is looked up in the store before its command is queued.
 
 use super::Request;
+use crate::disk::{Disk, is_full};
 use hivemind_model::command::Once;
 use hivemind_model::rows::RequestKey;
 use hivemind_model::{Command, Rejection, Reply, TaskId};
@@ -31,6 +32,9 @@ pub(crate) enum Refused {
     /// The store could not be read.
     #[error("the pool cannot read its store: {0}")]
     Store(Arc<StoreError>),
+    /// What is left of the disk is for ending what is open.
+    #[error("the pool's disk is full; nothing was done; try again when its operator has made room")]
+    DiskFull,
     /// The lookup of a client-made id is too old to be trusted.
     #[error("too many requests at once")]
     LookUpAgain,
@@ -42,6 +46,7 @@ pub(crate) struct Writer {
     requests: mpsc::Sender<Request>,
     store: Arc<dyn Store>,
     ids_applied: Arc<AtomicU64>,
+    disk: Disk,
 }
 
 /// A reply that comes once the command's batch is durable.
@@ -55,8 +60,13 @@ impl Pending {
 }
 
 impl Writer {
-    pub(super) fn new(requests: mpsc::Sender<Request>, store: Arc<dyn Store>, ids_applied: Arc<AtomicU64>) -> Self {
-        Self { requests, store, ids_applied }
+    pub(super) fn new(
+        requests: mpsc::Sender<Request>,
+        store: Arc<dyn Store>,
+        ids_applied: Arc<AtomicU64>,
+        disk: Disk,
+    ) -> Self {
+        Self { requests, store, ids_applied, disk }
     }
 
     /// Applies one command and waits until it is durable.
@@ -73,6 +83,9 @@ impl Writer {
 
     /// Applies many commands in order and waits for all; one reply per command, in order.
     pub(crate) async fn apply_many(&self, commands: Vec<Command>) -> Vec<Result<Reply, Refused>> {
+        if commands.iter().any(makes_work) && !self.has_room() {
+            return vec![Err(Refused::DiskFull); commands.len()];
+        }
         let mut replies = Vec::with_capacity(commands.len());
         let mut rest = commands;
         while !rest.is_empty() {
@@ -91,6 +104,11 @@ impl Writer {
             });
         }
         answers
+    }
+
+    /// A disk that does not tell how full it is is left to the commit.
+    fn has_room(&self) -> bool {
+        !self.disk.room_for_commands().is_err_and(|error| is_full(&error))
     }
 
     /// Why each of these tasks waits; `None` where it does not.
@@ -153,6 +171,22 @@ impl Writer {
         let request = Request::Apply { command, looked_up_at, reply };
         self.requests.send(request).await.map_err(|_| Refused::Stopped)?;
         Ok(Pending(pending))
+    }
+}
+
+/// Whether a stranger's command adds rows that only grow in number. What ends, stops or gives back
+/// is always taken.
+fn makes_work(command: &Command) -> bool {
+    match command {
+        Command::Register { .. } | Command::Transfer { .. } | Command::Submit { .. } | Command::Enroll { .. } => true,
+        Command::Cancel { .. }
+        | Command::Connected { .. }
+        | Command::Disconnected { .. }
+        | Command::Lost { .. }
+        | Command::Drain { .. }
+        | Command::Started { .. }
+        | Command::Finished { .. }
+        | Command::Tick => false,
     }
 }
 

@@ -6,6 +6,7 @@ use hivemind_model::rows::{AttemptRow, NodeRow, Recovered, RequestKey, RequestRo
 use hivemind_model::{Code, Cpt, NodeId, Policy, Timestamp, UserId};
 use hivemind_store::{Funds, TaskFilter};
 use parking_lot::Mutex;
+use std::path::Path;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -110,7 +111,8 @@ fn begin(store: Arc<Gate>) -> Fixture {
     let (heard, stop, clock) =
         (Arc::new(Heard::default()), CancellationToken::new(), Arc::new(Clock::from(Timestamp(0))));
     let engine = Engine::found(Policy::default(), clock.now());
-    let (writer, task) = spawn(engine, store, clock, heard.clone(), stop.clone());
+    let disk = Disk::new(Path::new("/"), 0, 0);
+    let (writer, task) = spawn(engine, store, clock, heard.clone(), disk, stop.clone());
     Fixture { writer, task, heard, stop }
 }
 

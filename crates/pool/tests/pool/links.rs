@@ -184,7 +184,7 @@ async fn a_broken_link_loses_nothing() {
 
 #[tokio::test]
 async fn a_silent_node_loses_its_attempt_to_another() {
-    let policy = Policy { lost_after: Millis(300), ..Policy::default() };
+    let policy = Policy { heartbeat_every: Millis(50), lost_after: Millis(300), ..Policy::default() };
     let pool = TestPool::start_with(policy, Tuning::default()).await;
     let ada = pool.user("ada").await;
     let (first, second) = (pool.join(&ada, "one").await, pool.join(&ada, "two").await);

@@ -1,6 +1,6 @@
 //! Submissions: bad input of every kind, files, and other people's tasks.
 
-use crate::support::{TestPool, within};
+use crate::support::{PASSWORD, TestPool, within};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hivemind_model::{Bytes, Policy};
@@ -230,4 +230,19 @@ async fn a_full_disk_is_told_and_takes_nothing() {
     assert_eq!(ada.funds().await, (150_000_000, 0));
     assert_eq!(files_below(&pool.data().join("blobs")), 0);
     ada.submit("without files").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_disk_nothing_new_begins_and_nobody_is_cut_off() {
+    let pool = TestPool::start().await;
+    let ada = pool.user("ada").await;
+    let open = ada.submit("open").await;
+    let tuning = Tuning { command_reserve: Bytes(u64::MAX), ..Tuning::default() };
+    let pool = pool.restart_with(tuning).await;
+    let ada = pool.login("ada", PASSWORD).await;
+    let refused = within(ada.tasks().submit_task(ada.task("new"))).await.err().unwrap();
+    assert!(refused.code() == Code::ResourceExhausted && refused.message().starts_with("E_DISK_FULL: "), "{refused}");
+    let cancel = CancelTaskRequest { token: ada.token.clone(), task_id: open };
+    within(ada.tasks().cancel_task(cancel)).await.expect("what ends is always taken");
+    assert_eq!(ada.funds().await, (150_000_000, 0));
 }

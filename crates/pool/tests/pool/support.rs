@@ -68,9 +68,14 @@ impl TestPool {
 
     /// Stops the pool and starts it again on the same folder.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_with(Tuning::default()).await
+    }
+
+    /// As [`TestPool::restart`], with other bounds.
+    pub(crate) async fn restart_with(self, tuning: Tuning) -> Self {
         within(self.handle.shutdown()).await.unwrap();
-        let handle =
-            within(hivemind_pool::start(config(&self.dir.path().join("pool"), Policy::default()))).await.unwrap();
+        let config = config(&self.dir.path().join("pool"), Policy::default());
+        let handle = within(hivemind_pool::start_with(config, tuning)).await.unwrap();
         Self { handle, dir: self.dir }
     }
 
