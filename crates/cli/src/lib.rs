@@ -26,6 +26,7 @@ pub mod verbs;
 
 use args::server::LogFormat;
 use args::{Cli, Global, LedgerVerb, NodesVerb, Verb, WalletVerb};
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 use exit::Exit;
 use face::{Channel, Face, Mode};
@@ -35,21 +36,46 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use verbs::Context;
 
+fn wants_help(error: &clap::Error) -> bool {
+    matches!(error.kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand)
+}
+
+/// A refusal of the parser, with the code and the form that every other one has.
+fn misused(error: &clap::Error) -> Failure {
+    let text = error.render().to_string();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let what = lines.next().unwrap_or_default().trim_start_matches("error: ");
+    let rest: Vec<&str> = lines
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .map(|line| line.trim_start_matches("tip: "))
+        .collect();
+    let rest = rest.join("; ");
+    // A list follows the colon; otherwise it is advice.
+    if what.ends_with(':') {
+        Failure::usage(format!("{what} {rest}")).fix("try `--help`")
+    } else {
+        Failure::usage(what).fix(if rest.is_empty() { "try `--help`" } else { &rest })
+    }
+}
+
+fn refuse(argv: &[OsString], failure: &Failure) -> ExitCode {
+    let mode = if argv.iter().any(|word| word == "--json") { Mode::Json } else { Mode::Human };
+    Face::of_process(mode).fail(failure);
+    ExitCode::from(failure.exit.number())
+}
+
 /// Does what the arguments say. The first is the program's own name.
 #[must_use]
 pub fn main(argv: &[OsString]) -> ExitCode {
     let cli = match parse(argv) {
         Ok(cli) => cli,
-        Err(Refused::Clap(error)) => {
-            // Help and version are refusals to clap, with the exit code 0.
+        // Help and version are refusals to clap, with the exit code 0; so is a bare command, with its help.
+        Err(Refused::Clap(error)) if !error.use_stderr() || wants_help(&error) => {
             let code = u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.number());
             return if error.print().is_ok() { ExitCode::from(code) } else { ExitCode::FAILURE };
         }
-        Err(Refused::Here(failure)) => {
-            let mode = if argv.iter().any(|word| word == "--json") { Mode::Json } else { Mode::Human };
-            Face::of_process(mode).fail(&failure);
-            return ExitCode::from(failure.exit.number());
-        }
+        Err(Refused::Clap(error)) => return refuse(argv, &misused(&error)),
+        Err(Refused::Here(failure)) => return refuse(argv, &failure),
     };
     let mut face = Face::of_process(mode(&cli.global));
     let ended = perform(cli, &mut face);

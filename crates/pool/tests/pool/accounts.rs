@@ -124,3 +124,17 @@ async fn every_call_but_the_open_ones_refuses_strangers() {
         assert_eq!(code, Code::Unauthenticated, "{call}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_service_tells_its_health_to_anybody() {
+    use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_client::HealthClient;
+    let pool = TestPool::start().await;
+    let mut health = HealthClient::new(pool.channel().await);
+    for service in ["", "hivemind.v1.TaskService", "hivemind.v1.AuthService", "hivemind.worker.v1.WorkerService"] {
+        let answer = within(health.check(HealthCheckRequest { service: service.into() })).await;
+        assert_eq!(answer.expect(service).into_inner().status, 1, "{service} serves");
+    }
+    let unknown = within(health.check(HealthCheckRequest { service: "no.Such".into() })).await;
+    assert_eq!(unknown.expect_err("unknown").code(), Code::NotFound);
+}
