@@ -42,7 +42,7 @@ pub(crate) struct Ears {
 /// Runs until the owner stops the worker or the pool refuses it.
 ///
 /// # Errors
-/// What the pool said where it refused this node.
+/// What the pool said where it refused this node; a disk that does not take results.
 pub(crate) async fn run(mut shell: Shell, mut ears: Ears) -> anyhow::Result<()> {
     let mut heard = Vec::with_capacity(BATCH);
     let mut stop_at = None;
@@ -52,6 +52,10 @@ pub(crate) async fn run(mut shell: Shell, mut ears: Ears) -> anyhow::Result<()> 
     loop {
         shell.flush();
         shell.publish();
+        // Everything was delivered all the same; a new start finds whether the disk works again.
+        if shell.spool_is_broken && shell.agent.len() == 0 && shell.is_flushed() {
+            bail!("results cannot be stored on this machine's disk; free some space and start the worker again");
+        }
         if shell.refused.is_some() && stop_at.is_none() {
             stop_at = Some(Instant::now() + STOP_PATIENCE);
         }

@@ -59,6 +59,8 @@ pub(crate) struct Shell {
     pub(crate) blocked: bool,
     /// Why the pool will not have this node.
     pub(crate) refused: Option<String>,
+    /// True once a result could not be stored on this machine's disk.
+    pub(crate) spool_is_broken: bool,
     status: watch::Sender<Status>,
     last_error: Option<String>,
     welcomes: u64,
@@ -109,6 +111,7 @@ impl Shell {
             line: None,
             blocked: false,
             refused: None,
+            spool_is_broken: false,
             status: parts.status,
             last_error: None,
             welcomes: 0,
@@ -307,6 +310,7 @@ impl Shell {
                             kept.has_output = report.output.is_some();
                         }
                     }
+                    Event::SpoolFailed { .. } => self.spool_is_broken = true,
                     Event::Uploaded { attempt, .. } => {
                         if let Some(kept) = self.kept.get_mut(attempt) {
                             kept.upload = None;
