@@ -57,8 +57,10 @@ impl Engine {
         element.attempts = number;
         element.phase = ElementPhase::Live;
         let reserved = node.reserved.checked_add(&need);
+        // The ceiling, not the capacity: a node may offer less of something than it has reserved, and
+        // this element need none of it.
         node.reserved = reserved
-            .filter(|reserved| node.row.capacity.covers(reserved))
+            .filter(|reserved| node.ceiling.covers(reserved))
             .unwrap_or_else(|| panic!("T5: {at} does not fit on {id}"));
         node.live.insert(at);
         let deadline = now.after(spec.max_runtime).after(self.policy.overdue_after);

@@ -138,3 +138,27 @@ fn a_node_that_shrinks_takes_no_more_until_it_fits() {
     pool.finish("box", first(tasks[1], 1), Outcome::Exited { code: 0 }, 1).expect("its own");
     assert_eq!(pool.sent(), "task_2 completed\nnode_1/2: run att_3.0.1");
 }
+
+#[test]
+fn a_node_that_gives_its_gpu_away_still_takes_work_without() {
+    let mut pool = Pool::ready();
+    let (node, anna) = (pool.node("box"), pool.user("anna"));
+    let connect = |pool: &mut Pool, gpus, holds: &[AttemptRef]| {
+        pool.sessions += 1;
+        let mut offer = offer("box", 2);
+        offer.capacity.gpus = gpus;
+        stale(pool.run(Command::Connected { node, session: pool.sessions, offer, holds: holds.to_vec() }))
+    };
+    connect(&mut pool, 1, &[]);
+    let mut with_gpu = (*spec(1)).clone();
+    with_gpu.resources.gpus = 1;
+    pool.run(Command::Submit { user: anna, spec: with_gpu.into(), once: None }).expect("there is money");
+    connect(&mut pool, 0, &[first(TaskId(1), 1)]);
+    pool.sent();
+    let plain = pool.submit("anna", 1);
+    assert_eq!(pool.sent(), format!("node_1/3: run {}", first(plain, 1)));
+    for task in [TaskId(1), plain] {
+        pool.finish("box", first(task, 1), Outcome::Exited { code: 0 }, 1).expect("its own");
+    }
+    assert_eq!(pool.engine.counts().live, 0);
+}

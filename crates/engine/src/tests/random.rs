@@ -10,10 +10,10 @@ use proptest::prelude::*;
 #[derive(Debug, Clone)]
 enum Act {
     Transfer { from: u64, to: u64, micro: i64, id: u8 },
-    Submit { user: u64, cores: u32, id: u8 },
+    Submit { user: u64, cores: u32, gpus: u32, id: u8 },
     Cancel { user: u64, task: u64 },
     Enroll { owner: u64, name: u8, cores: u32, token: u8 },
-    Connect { node: u64, cores: u32, drop: u8 },
+    Connect { node: u64, cores: u32, gpus: u32, drop: u8 },
     Disconnect { node: u64 },
     Lose { node: u64 },
     Drain { node: u64 },
@@ -26,10 +26,10 @@ enum Act {
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         1 => (1u64..4, 1u64..4, -1i64..200_000_000, 0u8..6).prop_map(|(from, to, micro, id)| Act::Transfer { from, to, micro, id }),
-        6 => (1u64..4, 1u32..4, 0u8..20).prop_map(|(user, cores, id)| Act::Submit { user, cores, id }),
+        6 => (1u64..4, 1u32..4, 0u32..3, 0u8..20).prop_map(|(user, cores, gpus, id)| Act::Submit { user, cores, gpus: gpus / 2, id }),
         1 => (1u64..4, 1u64..20).prop_map(|(user, task)| Act::Cancel { user, task }),
         1 => (1u64..4, 0u8..3, 0u32..4, 0u8..6).prop_map(|(owner, name, cores, token)| Act::Enroll { owner, name, cores, token }),
-        3 => (1u64..4, 1u32..5, 0u8..4).prop_map(|(node, cores, drop)| Act::Connect { node, cores, drop }),
+        3 => (1u64..4, 1u32..5, 0u32..3, 0u8..4).prop_map(|(node, cores, gpus, drop)| Act::Connect { node, cores, gpus, drop }),
         1 => (1u64..4).prop_map(|node| Act::Disconnect { node }),
         1 => (1u64..4).prop_map(|node| Act::Lose { node }),
         1 => (1u64..4).prop_map(|node| Act::Drain { node }),
@@ -82,8 +82,10 @@ fn command(pool: &mut Pool, act: Act) -> Option<Command> {
             let name = ["", "anna", "bert", "carl"][usize::try_from(to).unwrap_or(0)];
             Command::Transfer { from: UserId(from), to_username: name.into(), amount: Cpt::from_micro(micro), once }
         }
-        Act::Submit { user, cores, id } => {
-            Command::Submit { user: UserId(user), spec: spec(cores), once: once_of(pool, UserId(user), id, 9) }
+        Act::Submit { user, cores, gpus, id } => {
+            let mut spec = (*spec(cores)).clone();
+            spec.resources.gpus = gpus;
+            Command::Submit { user: UserId(user), spec: spec.into(), once: once_of(pool, UserId(user), id, 9) }
         }
         Act::Cancel { user, task } => Command::Cancel { user: UserId(user), task: TaskId(task) },
         Act::Enroll { owner, name, cores, token } => {
@@ -95,13 +97,15 @@ fn command(pool: &mut Pool, act: Act) -> Option<Command> {
                 token,
             }
         }
-        Act::Connect { node, cores, drop } => {
+        Act::Connect { node, cores, gpus, drop } => {
             pool.sessions += 1;
             let name = pool.tables.nodes.get(&NodeId(node)).map(|row| row.name.clone()).unwrap_or_default();
             let held = pool.tables.attempts.values().filter(|row| row.node == NodeId(node) || drop == 1);
             let holds =
                 held.filter(|row| drop > 0 || row.attempt.element.task.0 % 2 == 0).map(|row| row.attempt).collect();
-            Command::Connected { node: NodeId(node), session: pool.sessions, offer: offer(&name, cores), holds }
+            let mut offer = offer(&name, cores);
+            offer.capacity.gpus = gpus;
+            Command::Connected { node: NodeId(node), session: pool.sessions, offer, holds }
         }
         Act::Disconnect { node } => Command::Disconnected { node: NodeId(node), session: pool.sessions },
         Act::Lose { node } => Command::Lost { node: NodeId(node) },
