@@ -28,6 +28,9 @@ async fn killed_under_submissions() -> anyhow::Result<()> {
                 task_name: format!("fault {number}"),
                 docker_image: "none:1".into(),
                 argv: vec!["true".into()],
+                // So little that the grant holds the caps of all of them at once.
+                max_runtime: 10,
+                required_memory: 64,
                 ..Default::default()
             };
             tasks.push(client.submit(request).await?.task);
