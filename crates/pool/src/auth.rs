@@ -15,7 +15,7 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
 
 /// Shortest and longest password, in bytes.
@@ -70,8 +70,8 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
 
 /// See the module.
 pub(crate) struct Auth {
-    hashing: Semaphore,
-    waiting: Semaphore,
+    hashing: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
     /// Checked in the place of an unknown user's.
     decoy: String,
     by_account: Limiter<String>,
@@ -84,8 +84,8 @@ impl Auth {
     pub(crate) fn new(rates: &Rates) -> anyhow::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Self {
-            hashing: Semaphore::new(cores),
-            waiting: Semaphore::new(MOST_WAITING),
+            hashing: Arc::new(Semaphore::new(cores)),
+            waiting: Arc::new(Semaphore::new(MOST_WAITING)),
             decoy: hash_now("a password that nobody has")?,
             by_account: Limiter::per_minute(rates.logins_per_account),
             by_address: Limiter::per_minute(rates.logins_per_address),
@@ -95,7 +95,7 @@ impl Auth {
 
     /// Whether another login may be tried.
     pub(crate) fn may_log_in(&self, username: &str, from: IpAddr) -> Result<(), Rejection> {
-        self.by_address.check(&network(from), "logins from your address")?;
+        self.by_address.check(&network_of(from), "logins from your address")?;
         // Names longer than any real one are one account here: they must not fill the memory.
         let account = if username.len() > 64 { String::new() } else { username.to_ascii_lowercase() };
         self.by_account.check(&account, "logins of this account")
@@ -103,7 +103,7 @@ impl Auth {
 
     /// Whether another account may be made.
     pub(crate) fn may_register(&self, from: IpAddr) -> Result<(), Rejection> {
-        self.registrations.check(&network(from), "registrations from your address")
+        self.registrations.check(&network_of(from), "registrations from your address")
     }
 
     /// The PHC form of a new password.
@@ -122,8 +122,8 @@ impl Auth {
                 ),
             ));
         }
-        let _turn = self.turn().await?;
-        let hashed = tokio::task::spawn_blocking(move || hash_now(&password)).await;
+        let turn = self.turn().await?;
+        let hashed = tokio::task::spawn_blocking(move || turn.take(|| hash_now(&password))).await;
         hashed.map_err(anyhow::Error::from).and_then(|hash| hash).map_err(|error| fault(&error))
     }
 
@@ -133,24 +133,38 @@ impl Auth {
         if password.len() > *PASSWORD_BYTES.end() {
             return Ok(false);
         }
-        let _turn = self.turn().await?;
+        let turn = self.turn().await?;
         let (known, hash) = (hash.is_some(), hash.unwrap_or_else(|| self.decoy.clone()));
         let right = tokio::task::spawn_blocking(move || {
-            Argon2::default().verify_password(password.as_bytes(), hash.as_str()).is_ok()
+            turn.take(|| Argon2::default().verify_password(password.as_bytes(), hash.as_str()).is_ok())
         })
         .await;
         right.map(|right| right && known).map_err(|error| fault(&error.into()))
     }
 
-    async fn turn(&self) -> Result<(SemaphorePermit<'_>, SemaphorePermit<'_>), Rejection> {
+    async fn turn(&self) -> Result<Turn, Rejection> {
         let busy = |_| Rejection::new(Code::Busy, "too many logins at once; try again");
-        let waiting = self.waiting.try_acquire().map_err(busy)?;
+        let waiting = self.waiting.clone().try_acquire_owned().map_err(busy)?;
         let hashing = self
             .hashing
-            .acquire()
+            .clone()
+            .acquire_owned()
             .await
             .map_err(|_| Rejection::new(Code::Busy, "the pool is stopping; try again later"))?;
-        Ok((waiting, hashing))
+        Ok(Turn { _waiting: waiting, _hashing: hashing })
+    }
+}
+
+/// The right to one hash. It goes where the work goes: a caller who hangs up stops waiting, but the
+/// hash goes on, and has to be counted until it is done.
+struct Turn {
+    _waiting: OwnedSemaphorePermit,
+    _hashing: OwnedSemaphorePermit,
+}
+
+impl Turn {
+    fn take<T>(self, work: impl FnOnce() -> T) -> T {
+        work()
     }
 }
 
@@ -166,7 +180,7 @@ fn hash_now(password: &str) -> anyhow::Result<String> {
 }
 
 /// Whoever has an IPv6 address has at least a /64 of them.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (u128::MAX << 64)).into()),
@@ -204,6 +218,26 @@ mod tests {
         for password in ["short", &"x".repeat(1025)] {
             assert_eq!(auth.hash(secret(password)).await.unwrap_err().field, "password");
         }
+    }
+
+    #[test]
+    fn a_caller_who_hangs_up_is_counted_until_the_hash_is_done() {
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let auth = Auth::new(&Rates::default()).unwrap();
+            let cores = auth.hashing.available_permits();
+            // Nothing is hashed while the only thread for it is taken.
+            let (release, taken) = std::sync::mpsc::channel::<()>();
+            let thread = tokio::task::spawn_blocking(move || taken.recv());
+            let mut call = Box::pin(auth.hash(secret("correct horse")));
+            assert!(futures::poll!(&mut call).is_pending());
+            drop(call);
+            assert_eq!(auth.hashing.available_permits(), cores - 1);
+            release.send(()).unwrap();
+            thread.await.unwrap().unwrap();
+            auth.hash(secret("correct horse")).await.unwrap();
+            assert_eq!(auth.hashing.available_permits(), cores);
+        });
     }
 
     #[test]
