@@ -69,8 +69,8 @@ impl WorkerService for WorkerCalls {
     }
 
     async fn link(&self, request: Request<Streaming<WorkerMessage>>) -> Result<Response<Self::LinkStream>, Status> {
-        let node = self.0.node_of(&request)?;
-        Ok(Response::new(link::start(self.0.clone(), node, request.into_inner())))
+        let (node, until) = self.0.node_until(&request)?;
+        Ok(Response::new(link::start(self.0.clone(), node, until, request.into_inner())))
     }
 
     async fn fetch_input(

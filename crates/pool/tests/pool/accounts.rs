@@ -124,3 +124,16 @@ async fn every_call_but_the_open_ones_refuses_strangers() {
         assert_eq!(code, Code::Unauthenticated, "{call}");
     }
 }
+
+#[tokio::test]
+async fn strangers_who_say_nothing_do_not_keep_others_out() {
+    let pool = TestPool::start().await;
+    let address = pool.handle.grpc_addr();
+    let mut silent = Vec::new();
+    for _ in 0..600 {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        silent.push(within(socket.connect(address)).await.unwrap());
+    }
+    pool.user("ada").await;
+}
