@@ -3,7 +3,7 @@
 use crate::support::{TestPool, finished, hello, within};
 use hivemind_model::{Millis, NodeId, Policy, Timestamp};
 use hivemind_pool::Tuning;
-use hivemind_proto::v1::{DownloadOutputRequest, FollowLogsRequest, SubmitTaskRequest};
+use hivemind_proto::v1::{DownloadOutputRequest, FollowLogsRequest, SubmitTaskRequest, UploadChunk};
 use hivemind_proto::worker::pool_event::Event as FromPool;
 use hivemind_proto::worker::worker_event::Event as FromWorker;
 use hivemind_proto::worker::worker_service_client::WorkerServiceClient;
@@ -241,6 +241,25 @@ async fn certificates_are_renewed_over_the_link() {
     let renewed = hivemind_pki::NodeIdentity { chain_pem: certificate.certificate_pem, key_pem: key.pem().to_owned() };
     let (_link, _) = pool.link(&renewed, hello("one")).await;
     assert_eq!(link.next().await.unwrap_err().code(), Code::Aborted, "the older link was not closed");
+}
+
+#[tokio::test]
+async fn what_belongs_to_others_is_no_output() {
+    let pool = TestPool::start().await;
+    let (ada, eve) = (pool.user("ada").await, pool.user("eve").await);
+    let chunk = UploadChunk { token: ada.token.clone(), size: 6, data: "secret".into() };
+    let secret = within(ada.tasks().upload(tokio_stream::iter([chunk]))).await.unwrap().into_inner().digest;
+    let identity = pool.join(&eve, "one").await;
+    let (mut link, _) = pool.link(&identity, hello("one")).await;
+    let task = eve.submit("one").await;
+    let attempt = link.assigned().await;
+    link.started(attempt).await;
+    let end = AttemptFinished { output_digest: secret, output_bytes: 6, ..finished(attempt, 0) };
+    link.send(FromWorker::Finished(end)).await;
+    assert_eq!(link.acknowledged().await, "");
+    assert_ne!(eve.status(&task).await.status, "completed");
+    let download = DownloadOutputRequest { token: eve.token.clone(), task_id: task, offset: 0 };
+    assert!(within(eve.tasks().download_output(download)).await.is_err());
 }
 
 #[tokio::test]
