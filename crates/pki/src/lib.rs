@@ -18,7 +18,7 @@ mod tls;
 pub use authority::{Authority, SERVER_LIFE};
 pub use error::PkiError;
 pub use files::write_private;
-pub use node::{NODE_LIFE, NodeIdentity, NodeKey, node_of, validity};
+pub use node::{NODE_LIFE, NodeIdentity, NodeKey, end_of, node_of, validity};
 pub use tls::{RotatingCert, Trust, client_config, refusal_of, server_config};
 
 use rustls::crypto::CryptoProvider;

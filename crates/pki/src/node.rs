@@ -108,6 +108,13 @@ pub fn node_of(cert: &CertificateDer<'_>) -> Option<NodeId> {
     (uri_of(node) == *uri).then_some(node)
 }
 
+/// When a certificate ends, in whole seconds; `None` where it cannot be read.
+#[must_use]
+pub fn end_of(cert: &CertificateDer<'_>) -> Option<Timestamp> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(cert).ok()?;
+    Some(Timestamp(parsed.validity().not_after.timestamp().saturating_mul(1000)))
+}
+
 pub(crate) fn uri_of(node: NodeId) -> String {
     format!("{URI_PREFIX}{}", node.0)
 }

@@ -6,7 +6,8 @@
 //! [`Blobs::put`] for small content.
 //!
 //! Whoever may use a blob as an input is written down beside it (`refs/<user>/<digest>`): knowing
-//! a digest gives nobody the content, and nobody learns whether another user stored it.
+//! a digest gives nobody the content, and nobody learns whether another user stored it. In the
+//! same way an attempt's output is only what its own node sent for it (`refs/outputs/<attempt>`).
 //!
 //! Blobs are kept for ever; collecting those that no task names is not done yet.
 //!
@@ -15,17 +16,18 @@
 use crate::disk::{Disk, Promise};
 use bytes::Bytes;
 use hivemind_model::spec::{BlobRef, Digest};
-use hivemind_model::{Bytes as Size, UserId};
+use hivemind_model::{AttemptRef, Bytes as Size, UserId};
+use places::{Place, Places};
 use sha2::{Digest as _, Sha256};
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::NamedTempFile;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Streams that may be written at once.
-const MOST_WRITERS: usize = 128;
+mod places;
+pub(crate) use places::Sender;
 
 /// Why content was not stored.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +54,7 @@ pub(crate) enum BlobError {
 struct Inner {
     root: PathBuf,
     disk: Disk,
-    writers: Arc<Semaphore>,
+    places: Arc<Places>,
 }
 
 /// See the module.
@@ -68,17 +70,18 @@ impl Blobs {
         if unfinished.exists() {
             fs::remove_dir_all(&unfinished)?;
         }
-        fs::create_dir_all(&unfinished)?;
-        fs::create_dir_all(root.join("refs"))?;
-        Ok(Self { inner: Arc::new(Inner { root, disk, writers: Arc::new(Semaphore::new(MOST_WRITERS)) }) })
+        for folder in [root.clone(), unfinished, root.join("refs"), root.join("refs/outputs")] {
+            make_folder(&folder)?;
+        }
+        Ok(Self { inner: Arc::new(Inner { root, disk, places: Arc::default() }) })
     }
 
     /// Begins a blob of exactly `size` bytes. Dropping the writer leaves nothing.
     ///
     /// # Errors
     /// [`BlobError::Busy`] where too many are being written; a full disk.
-    pub(crate) async fn writer(&self, size: u64) -> Result<BlobWriter, BlobError> {
-        let permit = self.inner.writers.clone().try_acquire_owned().map_err(|_| BlobError::Busy)?;
+    pub(crate) async fn writer(&self, sender: Sender, size: u64) -> Result<BlobWriter, BlobError> {
+        let place = self.inner.places.take(sender).ok_or(BlobError::Busy)?;
         let inner = self.inner.clone();
         let (promise, file) = blocking(move || {
             let promise = inner.disk.promise(size)?;
@@ -90,7 +93,7 @@ impl Blobs {
             size,
             written: 0,
             blobs: self.clone(),
-            _permit: permit,
+            _place: place,
         })
     }
 
@@ -145,6 +148,30 @@ impl Blobs {
         let allowed = blocking(move || inner.reference(user, &digest).try_exists()).await?;
         if allowed { self.size(digest).await } else { Ok(None) }
     }
+
+    /// Writes down, durably, that the node of `attempt` sent the blob as its output.
+    pub(crate) async fn note_output(&self, attempt: AttemptRef, digest: Digest) -> io::Result<()> {
+        let inner = self.inner.clone();
+        blocking(move || {
+            let path = inner.output(attempt, &digest);
+            File::create(&path)?;
+            File::open(parent(&path)?)?.sync_all()
+        })
+        .await
+    }
+
+    /// The size of a blob that the node of `attempt` sent as its output; `None` where it sent none.
+    pub(crate) async fn output_size(&self, attempt: AttemptRef, digest: Digest) -> io::Result<Option<u64>> {
+        let inner = self.inner.clone();
+        let sent = blocking(move || inner.output(attempt, &digest).try_exists()).await?;
+        if sent { self.size(digest).await } else { Ok(None) }
+    }
+
+    /// Forgets what [`Blobs::note_output`] wrote, once the attempt's end is durable.
+    pub(crate) async fn forget_output(&self, attempt: AttemptRef, digest: Digest) -> io::Result<()> {
+        let inner = self.inner.clone();
+        blocking(move || not_found_is_none(fs::remove_file(inner.output(attempt, &digest))).map(drop)).await
+    }
 }
 
 impl Inner {
@@ -155,6 +182,12 @@ impl Inner {
 
     fn reference(&self, user: UserId, digest: &Digest) -> PathBuf {
         self.root.join("refs").join(user.0.to_string()).join(hex::encode(digest.0))
+    }
+
+    fn output(&self, attempt: AttemptRef, digest: &Digest) -> PathBuf {
+        let AttemptRef { element, number } = attempt;
+        let name = format!("{}.{}.{number}.{}", element.task.0, element.index, hex::encode(digest.0));
+        self.root.join("refs/outputs").join(name)
     }
 
     /// Makes a finished temporary file durable and gives it its name.
@@ -181,7 +214,7 @@ pub(crate) struct BlobWriter {
     size: u64,
     written: u64,
     blobs: Blobs,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl BlobWriter {
@@ -253,9 +286,9 @@ fn parent(path: &Path) -> io::Result<&Path> {
     path.parent().ok_or_else(|| io::Error::other("a blob's path has a folder"))
 }
 
-/// Makes a folder, durably, where it is not there.
-fn make_folder(folder: &Path) -> io::Result<()> {
-    match fs::create_dir(folder) {
+/// Makes a folder for the pool's user alone, durably, where it is not there.
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(folder) {
         Ok(()) => File::open(parent(folder)?)?.sync_all(),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),

@@ -12,6 +12,7 @@ use crate::shared::Shared;
 use crate::status;
 use crate::writer::Refused;
 use hivemind_model::rows::{LogLengths, Report};
+use hivemind_model::spec::BlobRef;
 use hivemind_model::{AttemptRef, Bytes, Command, NodeId, Outcome};
 use hivemind_proto::worker::pool_event::Event;
 use hivemind_proto::worker::{FinishedAck, LogResend};
@@ -40,7 +41,8 @@ pub(crate) async fn finish(
     }
     report.logs.stdout = Bytes(have.stdout);
     report.logs.stderr = Bytes(have.stderr);
-    check_output(&shared, &mut report).await?;
+    check_output(&shared, attempt, &mut report).await?;
+    let output = report.output;
     if have.stdout > 0 || have.stderr > 0 {
         let live = shared.live.clone();
         blocking(move || live.logs.sync(attempt))
@@ -53,7 +55,10 @@ pub(crate) async fn finish(
         .await
         .map_err(|refused| status::refused(&refused))?;
     match pending.reply().await {
-        Ok(_) => ack(String::new()),
+        Ok(_) => {
+            ack(String::new());
+            forget_output(&shared, attempt, output).await;
+        }
         Err(Refused::Rejected(rejection)) => ack(rejection.to_string()),
         Err(refused) => return Err(status::refused(&refused)),
     }
@@ -80,16 +85,23 @@ fn keep_to_the_cap(report: &mut Report, cap: u64) {
     }
 }
 
-/// An end that names an archive which is not here cannot be paid: the requester would get
-/// nothing. It is the node's failure, and the element is tried again.
-async fn check_output(shared: &Shared, report: &mut Report) -> Result<(), Status> {
+/// An end that names an archive which its node did not send cannot be paid: the requester would
+/// get nothing, or what is somebody else's. It is the node's failure, and the element is tried again.
+async fn check_output(shared: &Shared, attempt: AttemptRef, report: &mut Report) -> Result<(), Status> {
     let Some(output) = report.output else { return Ok(()) };
-    let stored = shared.blobs.size(output.digest).await.map_err(|error| status::file("reading an output", &error))?;
-    if stored != Some(output.size.0) {
+    let sent = shared.blobs.output_size(attempt, output.digest).await;
+    if sent.map_err(|error| status::file("reading an output", &error))? != Some(output.size.0) {
         report.output = None;
         report.outcome = Outcome::Infrastructure {
             reason: format!("the node reported an output archive {} that it had not stored", output.digest),
         };
     }
     Ok(())
+}
+
+async fn forget_output(shared: &Shared, attempt: AttemptRef, output: Option<BlobRef>) {
+    let Some(output) = output else { return };
+    if let Err(error) = shared.blobs.forget_output(attempt, output.digest).await {
+        tracing::warn!(%attempt, %error, "a note of an output could not be removed; it takes room and does no harm");
+    }
 }

@@ -12,6 +12,8 @@ use tokio::sync::broadcast;
 
 /// Events that may wait for one user's slowest watcher.
 const WAITING_EVENTS: usize = 4096;
+/// Users with a channel above which those without a watcher lose theirs.
+const SWEEP_ABOVE: usize = 256;
 
 /// Something happened to a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,22 +29,52 @@ pub(crate) enum Event {
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Hub {
-    users: Mutex<HashMap<UserId, broadcast::Sender<Event>>>,
+    users: Mutex<Users>,
+}
+
+#[derive(Default)]
+struct Users {
+    watched: HashMap<UserId, broadcast::Sender<Event>>,
+    /// How many there were after the last sweep.
+    swept: usize,
 }
 
 impl Hub {
     /// Events of one user's tasks from now on.
     pub(crate) fn subscribe(&self, user: UserId) -> broadcast::Receiver<Event> {
-        self.users.lock().entry(user).or_insert_with(|| broadcast::channel(WAITING_EVENTS).0).subscribe()
+        let mut users = self.users.lock();
+        // A channel is large, and a user may never have another event.
+        if users.watched.len() > SWEEP_ABOVE.max(2 * users.swept) {
+            users.watched.retain(|_, sender| sender.receiver_count() > 0);
+            users.swept = users.watched.len();
+        }
+        users.watched.entry(user).or_insert_with(|| broadcast::channel(WAITING_EVENTS).0).subscribe()
     }
 
     /// Tells the watchers of `user`, if there are any.
     pub(crate) fn publish(&self, user: UserId, event: Event) {
         let mut users = self.users.lock();
-        if let Some(sender) = users.get(&user)
+        if let Some(sender) = users.watched.get(&user)
             && sender.send(event).is_err()
         {
-            users.remove(&user);
+            users.watched.remove(&user);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_who_watched_once_are_forgotten() {
+        let hub = Hub::default();
+        let stays = hub.subscribe(UserId(0));
+        for user in 1..10_000 {
+            drop(hub.subscribe(UserId(user)));
+        }
+        assert!(hub.users.lock().watched.len() <= SWEEP_ABOVE + 1);
+        hub.publish(UserId(0), Event::Attempt(TaskId(1)));
+        assert_eq!(stays.len(), 1);
     }
 }

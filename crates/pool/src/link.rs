@@ -21,7 +21,7 @@ use futures::future::BoxFuture;
 use futures::stream::{BoxStream, FuturesUnordered, StreamExt};
 use hivemind_model::rows::NodeRow;
 use hivemind_model::units::Bytes as Size;
-use hivemind_model::{AttemptRef, Code, Command, NodeId, Rejection, Reply};
+use hivemind_model::{AttemptRef, Code, Command, NodeId, Rejection, Reply, Timestamp};
 use hivemind_proto::convert::{self, LogPosition};
 use hivemind_proto::worker::pool_event::Event as PoolEventKind;
 use hivemind_proto::worker::worker_event::Event;
@@ -53,15 +53,16 @@ const MAX_NOTE_CHARS: usize = 200;
 type Out = mpsc::Sender<Result<PoolMessage, Status>>;
 type Work = BoxFuture<'static, Result<(), Status>>;
 
-/// Takes over a link of `node`; gives what is sent to it.
+/// Takes over a link of `node`, whose certificate ends at `until`; gives what is sent to it.
 pub(crate) fn start(
     shared: Arc<Shared>,
     node: NodeRow,
+    until: Timestamp,
     messages: Streaming<WorkerMessage>,
 ) -> BoxStream<'static, Result<PoolMessage, Status>> {
     let (out, stream) = mpsc::channel(OUT_QUEUE);
     tokio::spawn(async move {
-        if let Err(fault) = run(&shared, &node, messages, out.clone()).await {
+        if let Err(fault) = run(&shared, &node, until, messages, out.clone()).await {
             tracing::info!(node = %node.id, error = %fault.message(), "a worker link ended");
             // A worker that has gone wants no reason.
             let _gone = out.send(Err(fault)).await;
@@ -73,6 +74,7 @@ pub(crate) fn start(
 async fn run(
     shared: &Arc<Shared>,
     node: &NodeRow,
+    until: Timestamp,
     mut messages: Streaming<WorkerMessage>,
     out: Out,
 ) -> Result<(), Status> {
@@ -98,7 +100,7 @@ async fn run(
         let pending = shared.writer.enqueue(command(session)?).await.map_err(|refused| status::refused(&refused));
         (session, queue, pending)
     };
-    let mut link = Link { shared: shared.clone(), node: node.id, session, pending: FuturesUnordered::new() };
+    let mut link = Link { shared: shared.clone(), node: node.id, session, until, pending: FuturesUnordered::new() };
     let welcomed = match pending {
         Ok(pending) => link.welcome(&hello, pending.reply().await, &out).await,
         Err(fault) => Err(fault),
@@ -177,6 +179,7 @@ struct Link {
     shared: Arc<Shared>,
     node: NodeId,
     session: u64,
+    until: Timestamp,
     pending: FuturesUnordered<Work>,
 }
 
@@ -218,9 +221,12 @@ impl Link {
         closed: &CancellationToken,
     ) -> Result<(), Status> {
         let closing = self.shared.closing.clone();
+        let certified = tokio::time::sleep(Duration::from_millis(self.until.since(self.shared.clock.now()).0));
+        tokio::pin!(certified);
         self.take(first).await?;
         loop {
             tokio::select! {
+                () = &mut certified => return Err(Status::aborted("E_CONFLICT: the certificate of this link has ended; connect again with the renewed one")),
                 () = closing.cancelled() => return Err(Status::unavailable("E_UNAVAILABLE: the pool is stopping; connect again when it runs")),
                 () = closed.cancelled() => return Err(Status::aborted("E_CONFLICT: this link was closed: a newer one took its place, the node was silent for too long, or it took nothing more")),
                 Some(done) = self.pending.next() => done?,

@@ -9,13 +9,14 @@
 //!
 //! Invariant: a byte once taken is never changed; no message of a worker chooses a file name.
 
+use crate::blobs::make_folder;
 use crate::disk::Disk;
 use hivemind_model::AttemptRef;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -75,13 +76,10 @@ pub(crate) enum Appended {
     Gap(Lengths),
 }
 
-struct Open {
-    files: [Option<File>; 2],
-    lengths: [u64; 2],
-}
-
+/// No file stays open: a stranger's node may have any number of attempts, the pool has not any
+/// number of file descriptors.
 struct AttemptLog {
-    open: Mutex<Open>,
+    lengths: Mutex<[u64; 2]>,
     seen: watch::Sender<Seen>,
 }
 
@@ -96,7 +94,7 @@ pub(crate) struct Logs {
 impl Logs {
     /// Logs under `root`, each stream at most `cap` bytes.
     pub(crate) fn open(root: PathBuf, cap: u64, disk: Disk) -> io::Result<Self> {
-        fs::create_dir_all(&root)?;
+        make_folder(&root)?;
         Ok(Self { root, cap, disk, open: Mutex::default() })
     }
 
@@ -112,10 +110,10 @@ impl Logs {
     /// The file system's, a full disk among them; the stream is as it was.
     pub(crate) fn append(&self, attempt: AttemptRef, stream: Stream, offset: u64, data: &[u8]) -> io::Result<Appended> {
         let log = self.log(attempt)?;
-        let mut open = log.open.lock();
-        let have = open.lengths[stream.index()];
+        let mut lengths = log.lengths.lock();
+        let have = lengths[stream.index()];
         if offset > have && have < self.cap {
-            return Ok(Appended::Gap(open.lengths()));
+            return Ok(Appended::Gap((*lengths).into()));
         }
         let skip = usize::try_from(have.saturating_sub(offset)).unwrap_or(usize::MAX);
         let room = usize::try_from(self.cap - have.min(self.cap)).unwrap_or(usize::MAX);
@@ -125,34 +123,28 @@ impl Logs {
             return Ok(Appended::Taken);
         }
         self.disk.room_for(fresh.len() as u64)?;
-        self.file(&mut open, attempt, stream)?.write_all_at(fresh, have)?;
-        open.lengths[stream.index()] = have + fresh.len() as u64;
-        let lengths = open.lengths();
-        log.seen.send_modify(|seen| seen.lengths = lengths);
+        self.writable(attempt, stream)?.write_all_at(fresh, have)?;
+        lengths[stream.index()] = have + fresh.len() as u64;
+        log.seen.send_modify(|seen| seen.lengths = (*lengths).into());
         Ok(Appended::Taken)
     }
 
     /// How much of the attempt's streams is there.
     pub(crate) fn lengths(&self, attempt: AttemptRef) -> io::Result<Lengths> {
         if let Some(log) = self.open.lock().get(&attempt).cloned() {
-            return Ok(log.open.lock().lengths());
+            return Ok((*log.lengths.lock()).into());
         }
         Ok(self.read_lengths(attempt)?.into())
     }
 
     /// Makes what is there survive a power cut.
     pub(crate) fn sync(&self, attempt: AttemptRef) -> io::Result<()> {
-        let log = self.open.lock().get(&attempt).cloned();
         let mut any = false;
         for stream in [Stream::Stdout, Stream::Stderr] {
-            let open = log.as_ref().and_then(|log| log.open.lock().files[stream.index()].as_ref().map(File::try_clone));
-            let file = match open {
-                Some(file) => file?,
-                None => match File::open(self.path(attempt, stream)) {
-                    Ok(file) => file,
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    Err(error) => return Err(error),
-                },
+            let file = match File::open(self.path(attempt, stream)) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
             };
             file.sync_data()?;
             any = true;
@@ -163,7 +155,7 @@ impl Logs {
         Ok(())
     }
 
-    /// Tells followers that nothing more comes, and closes the files.
+    /// Tells followers that nothing more comes, and forgets the attempt.
     pub(crate) fn end(&self, attempt: AttemptRef) {
         let log = self.open.lock().remove(&attempt);
         if let Some(log) = log {
@@ -205,28 +197,21 @@ impl Logs {
         }
         let lengths = self.read_lengths(attempt)?;
         let seen = Seen { lengths: lengths.into(), ended: false };
-        let log = Arc::new(AttemptLog {
-            open: Mutex::new(Open { files: [None, None], lengths }),
-            seen: watch::channel(seen).0,
-        });
+        let log = Arc::new(AttemptLog { lengths: Mutex::new(lengths), seen: watch::channel(seen).0 });
         open.insert(attempt, log.clone());
         Ok(log)
     }
 
-    fn file<'a>(&self, open: &'a mut Open, attempt: AttemptRef, stream: Stream) -> io::Result<&'a File> {
-        let slot = &mut open.files[stream.index()];
-        if slot.is_none() {
-            self.make_folder(attempt)?;
-            *slot = Some(OpenOptions::new().create(true).truncate(false).write(true).open(self.path(attempt, stream))?);
-        }
-        slot.as_ref().ok_or_else(|| io::Error::other("log file is not open"))
-    }
-
-    fn make_folder(&self, attempt: AttemptRef) -> io::Result<()> {
-        match fs::create_dir(self.folder(attempt)) {
-            Ok(()) => File::open(&self.root)?.sync_all(),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(error),
+    fn writable(&self, attempt: AttemptRef, stream: Stream) -> io::Result<File> {
+        let path = self.path(attempt, stream);
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true).mode(0o600);
+        match options.open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make_folder(&self.folder(attempt))?;
+                options.open(&path)
+            }
+            opened => opened,
         }
     }
 
@@ -241,12 +226,6 @@ impl Logs {
     fn path(&self, attempt: AttemptRef, stream: Stream) -> PathBuf {
         let AttemptRef { element, number } = attempt;
         self.folder(attempt).join(format!("{}.{}.{number}.{}", element.task.0, element.index, stream.extension()))
-    }
-}
-
-impl Open {
-    fn lengths(&self) -> Lengths {
-        self.lengths.into()
     }
 }
 
@@ -300,6 +279,35 @@ mod tests {
         assert_eq!(logs.append(attempt(1), Stream::Stderr, 2, b" no").unwrap(), Appended::Taken);
         assert_eq!(logs.read(attempt(1), Stream::Stderr, 0, 100).unwrap(), b"oh no");
         assert_eq!(logs.read(attempt(2), Stream::Stderr, 0, 100).unwrap(), b"");
+    }
+
+    #[test]
+    fn attempts_that_write_keep_no_file_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = Logs::open(dir.path().join("logs"), 100, Disk::new(dir.path(), 0, 0)).unwrap();
+        let below = |folder: &Path| {
+            let open =
+                fs::read_dir("/proc/self/fd").unwrap().filter_map(|link| fs::read_link(link.unwrap().path()).ok());
+            open.filter(|path| path.starts_with(folder)).count()
+        };
+        for number in 1..20 {
+            logs.append(attempt(number), Stream::Stdout, 0, b"x").unwrap();
+            logs.append(attempt(number), Stream::Stderr, 0, b"y").unwrap();
+        }
+        assert_eq!(below(dir.path()), 0);
+        assert_eq!(logs.lengths(attempt(19)).unwrap(), Lengths { stdout: 1, stderr: 1 });
+    }
+
+    #[test]
+    fn no_other_user_of_the_machine_may_look() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let logs = Logs::open(dir.path().join("logs"), 100, Disk::new(dir.path(), 0, 0)).unwrap();
+        logs.append(attempt(1), Stream::Stdout, 0, b"x").unwrap();
+        for path in [logs.root.clone(), logs.folder(attempt(1)), logs.path(attempt(1), Stream::Stdout)] {
+            let mode = fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use crate::services::{AuthCalls, NodeCalls, PoolCalls, TaskCalls, TokenCalls, WorkerCalls};
 use crate::shared::Shared;
 use crate::tls::Connection;
-use hivemind_model::NodeId;
+use hivemind_model::{NodeId, Timestamp};
 use hivemind_proto::v1::auth_service_server::AuthServiceServer;
 use hivemind_proto::v1::node_service_server::NodeServiceServer;
 use hivemind_proto::v1::pool_service_server::PoolServiceServer;
@@ -38,7 +38,16 @@ pub(crate) struct Peer {
     /// Its address.
     pub(crate) address: SocketAddr,
     /// The node whose certificate it showed; verified against the pool's authority.
-    pub(crate) node: Option<NodeId>,
+    pub(crate) node: Option<ShownNode>,
+}
+
+/// What a node's certificate says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ShownNode {
+    /// Which node it is.
+    pub(crate) id: NodeId,
+    /// When the certificate ends. A connection outlives that, what it may do does not.
+    pub(crate) until: Timestamp,
 }
 
 /// Whether clients may ask for the service descriptions.

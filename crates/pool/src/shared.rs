@@ -98,14 +98,23 @@ impl Shared {
 
     /// The node whose certificate the connection showed.
     pub(crate) fn node_of<T>(&self, request: &Request<T>) -> Result<NodeRow, Status> {
-        let node = peer(request).and_then(|peer| peer.node);
-        let node = node.ok_or_else(|| {
+        self.node_until(request).map(|(node, _)| node)
+    }
+
+    /// The node whose certificate the connection showed, and when that ends.
+    pub(crate) fn node_until<T>(&self, request: &Request<T>) -> Result<(NodeRow, Timestamp), Status> {
+        let shown = peer(request).and_then(|peer| peer.node).ok_or_else(|| {
             status::unauthenticated("this call needs a node certificate; join with a join token first")
         })?;
-        self.live
-            .board
-            .node(node)
-            .ok_or_else(|| status::unauthenticated("this pool does not know the node of that certificate; join again"))
+        if shown.until <= self.clock.now() {
+            return Err(status::unauthenticated(
+                "the node's certificate has ended; connect again with the renewed one",
+            ));
+        }
+        let row = self.live.board.node(shown.id).ok_or_else(|| {
+            status::unauthenticated("this pool does not know the node of that certificate; join again")
+        })?;
+        Ok((row, shown.until))
     }
 
     /// The specification of an attempt that is live on `node`.

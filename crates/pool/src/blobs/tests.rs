@@ -1,5 +1,8 @@
 use super::*;
-use std::path::Path;
+use hivemind_model::{ElementRef, TaskId};
+use std::os::unix::fs::PermissionsExt;
+
+const ADA: Sender = Sender::User(UserId(1));
 
 fn files_below(dir: &Path) -> usize {
     fs::read_dir(dir)
@@ -17,7 +20,7 @@ fn store(dir: &Path) -> Blobs {
 async fn a_stream_becomes_a_blob_of_its_digest() {
     let dir = tempfile::tempdir().unwrap();
     let blobs = store(dir.path());
-    let mut writer = blobs.writer(6).await.unwrap();
+    let mut writer = blobs.writer(ADA, 6).await.unwrap();
     writer.write(Bytes::from_static(b"abc")).await.unwrap();
     writer.write(Bytes::from_static(b"def")).await.unwrap();
     let blob = writer.finish().await.unwrap();
@@ -31,11 +34,11 @@ async fn a_stream_becomes_a_blob_of_its_digest() {
 async fn what_does_not_end_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let blobs = store(dir.path());
-    let mut writer = blobs.writer(6).await.unwrap();
+    let mut writer = blobs.writer(ADA, 6).await.unwrap();
     writer.write(Bytes::from_static(b"abc")).await.unwrap();
     assert!(matches!(writer.write(Bytes::from_static(b"defg")).await, Err(BlobError::TooLong(6))));
     assert!(matches!(writer.finish().await, Err(BlobError::TooShort { got: 3, announced: 6 })));
-    drop(blobs.writer(6).await.unwrap());
+    drop(blobs.writer(ADA, 6).await.unwrap());
     assert_eq!(files_below(&dir.path().join("blobs")), 0);
 }
 
@@ -52,7 +55,7 @@ async fn leftovers_go_at_the_start() {
 async fn a_full_disk_takes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let blobs = Blobs::open(dir.path().join("blobs"), Disk::new(dir.path(), u64::MAX, 0)).unwrap();
-    for error in [blobs.put(Bytes::from_static(b"x")).await.err().unwrap(), blobs.writer(1).await.err().unwrap()] {
+    for error in [blobs.put(Bytes::from_static(b"x")).await.err().unwrap(), blobs.writer(ADA, 1).await.err().unwrap()] {
         assert!(matches!(error, BlobError::Io(error) if error.kind() == io::ErrorKind::StorageFull));
     }
     assert_eq!(files_below(&dir.path().join("blobs")), 0);
@@ -66,4 +69,30 @@ async fn a_digest_alone_opens_nothing() {
     blobs.allow(UserId(1), blob.digest).await.unwrap();
     assert_eq!(blobs.size_for(UserId(1), blob.digest).await.unwrap(), Some(6));
     assert_eq!(blobs.size_for(UserId(2), blob.digest).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_output_is_what_was_sent_for_that_very_attempt() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = store(dir.path());
+    let attempt = |number| ElementRef::only(TaskId(7)).attempt(number);
+    let blob = blobs.put(Bytes::from_static(b"secret")).await.unwrap();
+    assert_eq!(blobs.output_size(attempt(1), blob.digest).await.unwrap(), None);
+    blobs.note_output(attempt(1), blob.digest).await.unwrap();
+    drop(blobs);
+    let blobs = store(dir.path());
+    assert_eq!(blobs.output_size(attempt(1), blob.digest).await.unwrap(), Some(6));
+    assert_eq!(blobs.output_size(attempt(2), blob.digest).await.unwrap(), None);
+    blobs.forget_output(attempt(1), blob.digest).await.unwrap();
+    blobs.forget_output(attempt(1), blob.digest).await.unwrap();
+    assert_eq!(blobs.output_size(attempt(1), blob.digest).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn no_other_user_of_the_machine_may_look() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = store(dir.path());
+    blobs.put(Bytes::from_static(b"secret")).await.unwrap();
+    let mode = fs::metadata(dir.path().join("blobs")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "{mode:o}");
 }

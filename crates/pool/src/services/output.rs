@@ -3,7 +3,7 @@
 //! Invariant: an upload that does not end leaves nothing.
 
 use super::summary::report;
-use crate::blobs::blocking;
+use crate::blobs::{Sender, blocking};
 use crate::shared::Shared;
 use crate::status;
 use bytes::Bytes;
@@ -49,7 +49,8 @@ pub(super) async fn upload(
         }
         Err(_) => return Err(status::rejected(&Rejection::invalid("size", format!("{} is negative", first.size)))),
     };
-    let mut blob = shared.blobs.writer(size).await.map_err(|error| status::blob("size", &error))?;
+    let mut blob =
+        shared.blobs.writer(Sender::User(caller.id), size).await.map_err(|error| status::blob("size", &error))?;
     let mut chunk = Some(first);
     while let Some(UploadChunk { data, .. }) = chunk {
         if !data.is_empty() {

@@ -6,6 +6,7 @@
 
 use super::output::{next, send_file};
 use super::wrong_reply;
+use crate::blobs::Sender;
 use crate::link;
 use crate::shared::Shared;
 use crate::status;
@@ -69,8 +70,8 @@ impl WorkerService for WorkerCalls {
     }
 
     async fn link(&self, request: Request<Streaming<WorkerMessage>>) -> Result<Response<Self::LinkStream>, Status> {
-        let node = self.0.node_of(&request)?;
-        Ok(Response::new(link::start(self.0.clone(), node, request.into_inner())))
+        let (node, until) = self.0.node_until(&request)?;
+        Ok(Response::new(link::start(self.0.clone(), node, until, request.into_inner())))
     }
 
     async fn fetch_input(
@@ -131,7 +132,12 @@ impl WorkerService for WorkerCalls {
                 format!("{} bytes; the output of {attempt} may have {most}", first.size),
             )));
         }
-        let mut blob = self.0.blobs.writer(first.size).await.map_err(|error| status::blob("size", &error))?;
+        let mut blob = self
+            .0
+            .blobs
+            .writer(Sender::Node(node.id), first.size)
+            .await
+            .map_err(|error| status::blob("size", &error))?;
         let mut chunk = Some(first);
         while let Some(OutputChunk { data, .. }) = chunk {
             if !data.is_empty() {
@@ -140,6 +146,8 @@ impl WorkerService for WorkerCalls {
             chunk = next(&mut chunks).await?;
         }
         let blob = blob.finish().await.map_err(|error| status::blob("size", &error))?;
+        let noted = self.0.blobs.note_output(attempt, blob.digest).await;
+        noted.map_err(|error| status::file("storing content", &error))?;
         Ok(Response::new(StoreOutputResponse { digest: blob.digest.to_string() }))
     }
 }

@@ -138,3 +138,16 @@ async fn every_service_tells_its_health_to_anybody() {
     let unknown = within(health.check(HealthCheckRequest { service: "no.Such".into() })).await;
     assert_eq!(unknown.expect_err("unknown").code(), Code::NotFound);
 }
+
+#[tokio::test]
+async fn strangers_who_say_nothing_do_not_keep_others_out() {
+    let pool = TestPool::start().await;
+    let address = pool.handle.grpc_addr();
+    let mut silent = Vec::new();
+    for _ in 0..600 {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        silent.push(within(socket.connect(address)).await.unwrap());
+    }
+    pool.user("ada").await;
+}

@@ -1,9 +1,9 @@
 //! The worker link, driven by hand.
 
 use crate::support::{TestPool, finished, hello, within};
-use hivemind_model::{Millis, Policy};
+use hivemind_model::{Millis, NodeId, Policy, Timestamp};
 use hivemind_pool::Tuning;
-use hivemind_proto::v1::{DownloadOutputRequest, FollowLogsRequest, SubmitTaskRequest};
+use hivemind_proto::v1::{DownloadOutputRequest, FollowLogsRequest, SubmitTaskRequest, UploadChunk};
 use hivemind_proto::worker::pool_event::Event as FromPool;
 use hivemind_proto::worker::worker_event::Event as FromWorker;
 use hivemind_proto::worker::worker_service_client::WorkerServiceClient;
@@ -241,4 +241,46 @@ async fn certificates_are_renewed_over_the_link() {
     let renewed = hivemind_pki::NodeIdentity { chain_pem: certificate.certificate_pem, key_pem: key.pem().to_owned() };
     let (_link, _) = pool.link(&renewed, hello("one")).await;
     assert_eq!(link.next().await.unwrap_err().code(), Code::Aborted, "the older link was not closed");
+}
+
+#[tokio::test]
+async fn what_belongs_to_others_is_no_output() {
+    let pool = TestPool::start().await;
+    let (ada, eve) = (pool.user("ada").await, pool.user("eve").await);
+    let chunk = UploadChunk { token: ada.token.clone(), size: 6, data: "secret".into() };
+    let secret = within(ada.tasks().upload(tokio_stream::iter([chunk]))).await.unwrap().into_inner().digest;
+    let identity = pool.join(&eve, "one").await;
+    let (mut link, _) = pool.link(&identity, hello("one")).await;
+    let task = eve.submit("one").await;
+    let attempt = link.assigned().await;
+    link.started(attempt).await;
+    let end = AttemptFinished { output_digest: secret, output_bytes: 6, ..finished(attempt, 0) };
+    link.send(FromWorker::Finished(end)).await;
+    assert_eq!(link.acknowledged().await, "");
+    assert_ne!(eve.status(&task).await.status, "completed");
+    let download = DownloadOutputRequest { token: eve.token.clone(), task_id: task, offset: 0 };
+    assert!(within(eve.tasks().download_output(download)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_link_ends_with_its_certificate() {
+    let pool = TestPool::start().await;
+    let ada = pool.user("ada").await;
+    pool.join(&ada, "one").await;
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now = Timestamp(i64::try_from(since.as_millis()).unwrap());
+    let authority = hivemind_pki::Authority::open(&pool.data(), now).unwrap();
+    let soon = Timestamp(now.0 - i64::try_from(hivemind_pki::NODE_LIFE.0).unwrap() + 6000);
+    let key = hivemind_pki::NodeKey::generate().unwrap();
+    let chain_pem = authority.sign_node(&key.csr_pem().unwrap(), NodeId(1), soon).unwrap();
+    let identity = hivemind_pki::NodeIdentity { chain_pem, key_pem: key.pem().to_owned() };
+    let (mut link, _) = pool.link(&identity, hello("one")).await;
+    let ended = link.next().await.unwrap_err();
+    assert!(ended.code() == Code::Aborted && ended.message().contains("certificate"), "{ended}");
+    let input = FetchInputRequest {
+        attempt: Some(AttemptRef { task: 1, index: 0, number: 1 }),
+        digest: format!("sha256:{}", "0".repeat(64)),
+    };
+    let refused = within(WorkerServiceClient::new(link.channel.clone()).fetch_input(input)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated, "{refused}");
 }
