@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "hivemind/v1/auth.proto",
     "hivemind/v1/token.proto",
     "hivemind/v1/task.proto",
     "hivemind/v1/node.proto",
+    "hivemind/v1/project.proto",
     "hivemind/worker/v1/worker.proto",
 ];
 

@@ -1,16 +1,18 @@
 //! The living books.
 //!
-//! Start at [`Ledger::found`], then [`Ledger::open_hold`] and [`Ledger::settle_and_close`] for the
-//! two entries that an ordinary task makes. `Ledger::record` is the only place that moves money.
+//! Start at [`Ledger::found`]; what a task does to them is in `work`. `Ledger::record` is the only
+//! place that moves money.
 //!
 //! Invariant: no method changes anything when it refuses; a broken invariant is a bug and panics
 //! with the invariant's name, in release builds too, so that nothing false is ever stored.
 
 use crate::SUPPLY;
-use crate::account::Account;
+use crate::account::{Account, Purse};
+use crate::check::Broken;
 use crate::entry::{Entry, Posting, Reason};
-use crate::hold::Hold;
-use hivemind_model::{Cpt, TaskId, Timestamp, UserId};
+use crate::hold::{Accrual, Hold, Source, Vest, VestKey};
+use crate::refusal::Refusal;
+use hivemind_model::{AttemptRef, Cpt, NodeId, ProjectId, TaskId, Timestamp, UserId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a batch changed in the books.
@@ -24,13 +26,21 @@ pub struct LedgerChanges {
     pub holds: Vec<Hold>,
     /// Holds that ended; only those that were there before the batch.
     pub ended_holds: Vec<TaskId>,
+    /// New or changed accruals.
+    pub accruals: Vec<Accrual>,
+    /// Accruals that ended; only those that were there before the batch.
+    pub ended_accruals: Vec<AttemptRef>,
+    /// New or changed vests.
+    pub vests: Vec<Vest>,
+    /// Vests that ended; only those that were there before the batch.
+    pub ended_vests: Vec<VestKey>,
 }
 
 impl LedgerChanges {
     /// True where nothing changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.balances.is_empty() && self.holds.is_empty() && self.ended_holds.is_empty()
+        *self == Self::default()
     }
 }
 
@@ -41,100 +51,87 @@ pub struct LedgerImage {
     pub balances: Vec<(Account, Cpt)>,
     /// All open holds.
     pub holds: Vec<Hold>,
+    /// All accruals.
+    pub accruals: Vec<Accrual>,
+    /// All vests.
+    pub vests: Vec<Vest>,
     /// Number of the newest entry.
     pub last_seq: u64,
+    /// When it was made.
+    pub last_at: Timestamp,
     /// Its hash.
     pub last_hash: [u8; 32],
 }
 
-/// The books do not take this; nothing changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The account has less than is needed.
-    #[error("needs {needed}, {available} is available")]
-    Insufficient {
-        /// What it would take.
-        needed: Cpt,
-        /// What is there.
-        available: Cpt,
-    },
-    /// The treasury has less than a grant.
-    #[error("the treasury has {left} left, less than the grant of {needed}")]
-    TreasuryEmpty {
-        /// The grant.
-        needed: Cpt,
-        /// What is left in the treasury.
-        left: Cpt,
-    },
-    /// An amount below zero, or of zero where something must move.
-    #[error("{amount} is not an amount that can be moved")]
-    BadAmount {
-        /// What was given.
-        amount: Cpt,
-    },
-    /// Both sides are the same user.
-    #[error("{user} is both sides of the transfer")]
-    SameUser {
-        /// Who.
-        user: UserId,
-    },
-    /// The task has a hold already.
-    #[error("{task} has a hold already")]
-    HoldExists {
-        /// Which.
-        task: TaskId,
-    },
-    /// The task has no open hold: it never had one, or it has ended.
-    #[error("{task} has no open hold")]
-    NoHold {
-        /// Which.
-        task: TaskId,
-    },
-    /// More than the hold has left.
-    #[error("{amount} is more than the {left} that the hold of {task} has left")]
-    AboveHold {
-        /// Which.
-        task: TaskId,
-        /// What was to be paid.
-        amount: Cpt,
-        /// What is left.
-        left: Cpt,
-    },
+/// Which of a user's money a transfer or a tip may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spend {
+    /// Money only.
+    Own,
+    /// Money, then free credit; what arrives is money.
+    OwnThenPromo,
 }
 
-/// Books that cannot be true.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the books break {invariant}: {detail}")]
-pub struct Broken {
-    /// Which invariant, `L1` to `L7`.
-    pub invariant: &'static str,
-    /// What was found.
-    pub detail: String,
-}
-
-impl Broken {
-    pub(crate) fn new(invariant: &'static str, detail: String) -> Self {
-        Self { invariant, detail }
-    }
-}
-
-/// Accounts, open holds and the end of the journal.
+/// Accounts, what is on its way, and the end of the journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ledger {
     balances: BTreeMap<Account, Cpt>,
-    holds: BTreeMap<TaskId, Hold>,
+    pub(crate) holds: BTreeMap<TaskId, Hold>,
+    pub(crate) accruals: BTreeMap<AttemptRef, Accrual>,
+    vests: BTreeMap<VestKey, Cpt>,
     last_seq: u64,
+    last_at: Timestamp,
     last_hash: [u8; 32],
-    fresh: Fresh,
+    pub(crate) fresh: Fresh,
 }
 
 /// What changed since the last [`Ledger::take_changes`].
 #[derive(Debug, Clone, Default, PartialEq)]
-struct Fresh {
+pub(crate) struct Fresh {
     entries: Vec<Entry>,
     accounts: Vec<Account>,
-    holds: Vec<TaskId>,
-    opened: BTreeSet<TaskId>,
+    pub(crate) holds: Touched<TaskId>,
+    pub(crate) accruals: Touched<AttemptRef>,
+    vests: Touched<VestKey>,
+}
+
+/// Keys that changed, and which of them are new.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Touched<K> {
+    keys: Vec<K>,
+    opened: BTreeSet<K>,
+}
+
+impl<K> Default for Touched<K> {
+    fn default() -> Self {
+        Self { keys: Vec::new(), opened: BTreeSet::new() }
+    }
+}
+
+impl<K: Copy + Ord> Touched<K> {
+    pub(crate) fn open(&mut self, key: K) {
+        self.opened.insert(key);
+        self.keys.push(key);
+    }
+
+    pub(crate) fn touch(&mut self, key: K) {
+        self.keys.push(key);
+    }
+
+    /// What is there of the touched, and the keys of what has ended and was there before.
+    fn split<V>(mut self, get: impl Fn(K) -> Option<V>) -> (Vec<V>, Vec<K>) {
+        self.keys.sort_unstable();
+        self.keys.dedup();
+        let (mut changed, mut ended) = (Vec::new(), Vec::new());
+        for key in self.keys {
+            match get(key) {
+                Some(value) => changed.push(value),
+                None if self.opened.contains(&key) => {}
+                None => ended.push(key),
+            }
+        }
+        (changed, ended)
+    }
 }
 
 impl Ledger {
@@ -144,7 +141,10 @@ impl Ledger {
         let mut ledger = Self {
             balances: BTreeMap::new(),
             holds: BTreeMap::new(),
+            accruals: BTreeMap::new(),
+            vests: BTreeMap::new(),
             last_seq: 0,
+            last_at: now,
             last_hash: [0; 32],
             fresh: Fresh::default(),
         };
@@ -155,22 +155,22 @@ impl Ledger {
     /// Goes on from stored books.
     ///
     /// # Errors
-    /// The first of L2, L3, L5 that they break.
+    /// The first of L1, L2, L3, L5 that they break.
     pub fn restore(image: LedgerImage) -> Result<Self, Broken> {
-        let LedgerImage { balances, holds, last_seq, last_hash } = image;
-        let (accounts, open) = (balances.len(), holds.len());
+        let LedgerImage { balances, holds, accruals, vests, last_seq, last_at, last_hash } = image;
+        let stored = (balances.len(), holds.len(), accruals.len(), vests.len());
         let ledger = Self {
             balances: balances.into_iter().collect(),
             holds: holds.into_iter().map(|hold| (hold.task, hold)).collect(),
+            accruals: accruals.into_iter().map(|accrual| (accrual.attempt, accrual)).collect(),
+            vests: vests.into_iter().map(|vest| (vest.key, vest.amount)).collect(),
             last_seq,
+            last_at,
             last_hash,
             fresh: Fresh::default(),
         };
-        if ledger.balances.len() != accounts {
-            return Err(Broken::new("L5", "an account is stored twice".into()));
-        }
-        if ledger.holds.len() != open {
-            return Err(Broken::new("L3", "a task has two holds".into()));
+        if (ledger.balances.len(), ledger.holds.len(), ledger.accruals.len(), ledger.vests.len()) != stored {
+            return Err(Broken::new("L3", "an account, a hold, an accrual or a vest is stored twice".into()));
         }
         if last_seq == 0 {
             return Err(Broken::new("L7", "the journal has no genesis entry".into()));
@@ -183,28 +183,24 @@ impl Ledger {
     #[must_use]
     pub fn image(&self) -> LedgerImage {
         LedgerImage {
-            balances: self.balances.iter().map(|(account, balance)| (*account, *balance)).collect(),
+            balances: self.balances().collect(),
             holds: self.holds.values().copied().collect(),
+            accruals: self.accruals.values().copied().collect(),
+            vests: self.vests().collect(),
             last_seq: self.last_seq,
+            last_at: self.last_at,
             last_hash: self.last_hash,
         }
     }
 
-    /// Gives a new user `grant` out of the treasury. A grant of zero makes no entry.
+    /// Gives a new user `grant` of free credit out of the treasury. A grant of zero makes no entry.
     ///
     /// # Errors
     /// [`Refusal::TreasuryEmpty`], [`Refusal::BadAmount`] below zero.
     pub fn sign_up(&mut self, user: UserId, grant: Cpt, now: Timestamp) -> Result<(), Refusal> {
-        not_negative(grant)?;
-        let left = self.balance(Account::Treasury);
-        if left < grant {
-            return Err(Refusal::TreasuryEmpty { needed: grant, left });
-        }
-        self.record(
-            Reason::SignUp { user },
-            &[(Account::Treasury, -grant.micro()), (Account::Available(user), grant.micro())],
-            now,
-        );
+        self.treasury_has(grant)?;
+        let postings = [(Account::Treasury, -grant.micro()), (Account::Promo(user), grant.micro())];
+        self.record(Reason::SignUp { user }, &postings, now);
         Ok(())
     }
 
@@ -212,89 +208,109 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Refusal::BadAmount`] unless above zero, [`Refusal::SameUser`], [`Refusal::Insufficient`].
-    pub fn transfer(&mut self, from: UserId, to: UserId, amount: Cpt, now: Timestamp) -> Result<(), Refusal> {
-        if !amount.is_positive() {
-            return Err(Refusal::BadAmount { amount });
-        }
+    pub fn transfer(
+        &mut self,
+        from: UserId,
+        to: UserId,
+        amount: Cpt,
+        spend: Spend,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        positive(amount)?;
         if from == to {
             return Err(Refusal::SameUser { user: from });
         }
-        self.needs(from, amount)?;
-        let postings = [(Account::Available(from), -amount.micro()), (Account::Available(to), amount.micro())];
+        let taken = self.spend(from, amount, spend)?;
+        let postings = [
+            (Account::Available(from), -taken.own.micro()),
+            (Account::Promo(from), -taken.promo.micro()),
+            (Account::Available(to), amount.micro()),
+        ];
         self.record(Reason::Transfer { from, to }, &postings, now);
         Ok(())
     }
 
-    /// Sets `amount` of a user's money aside for a task.
+    /// Moves `amount` from a user to a project, as its tip of that number.
     ///
     /// # Errors
-    /// [`Refusal::HoldExists`], [`Refusal::Insufficient`], [`Refusal::BadAmount`] below zero.
-    pub fn open_hold(&mut self, task: TaskId, user: UserId, amount: Cpt, now: Timestamp) -> Result<(), Refusal> {
-        not_negative(amount)?;
-        if self.holds.contains_key(&task) {
-            return Err(Refusal::HoldExists { task });
-        }
-        self.needs(user, amount)?;
-        let postings = [(Account::Available(user), -amount.micro()), (Account::Held(user), amount.micro())];
-        self.record(Reason::Hold { task }, &postings, now);
-        self.holds.insert(task, Hold { task, user, left: amount });
-        self.fresh.opened.insert(task);
-        self.fresh.holds.push(task);
-        Ok(())
-    }
-
-    /// Pays `amount` of a task's hold to `payee` for one attempt; the hold goes on with the rest.
-    ///
-    /// # Errors
-    /// [`Refusal::NoHold`], [`Refusal::AboveHold`] (nothing is paid then), [`Refusal::BadAmount`] below zero.
-    pub fn settle(&mut self, paid: Paid, amount: Cpt, now: Timestamp) -> Result<(), Refusal> {
-        let hold = self.payable(paid.task, amount)?;
-        let left = Cpt::from_micro(hold.left.micro() - amount.micro());
-        let postings = [(Account::Held(hold.user), -amount.micro()), (Account::Available(paid.payee), amount.micro())];
-        self.record(paid.reason(), &postings, now);
-        self.holds.insert(paid.task, Hold { left, ..hold });
-        self.fresh.holds.push(paid.task);
-        Ok(())
-    }
-
-    /// Pays `amount` for the last attempt of a task, gives the rest of the hold back and ends it,
-    /// all in one entry. Returns what went back.
-    ///
-    /// # Errors
-    /// As [`Ledger::settle`].
-    pub fn settle_and_close(&mut self, paid: Paid, amount: Cpt, now: Timestamp) -> Result<Cpt, Refusal> {
-        let hold = self.payable(paid.task, amount)?;
-        let rest = hold.left.micro() - amount.micro();
+    /// [`Refusal::BadAmount`] unless above zero, [`Refusal::Insufficient`].
+    pub fn tip(
+        &mut self,
+        from: UserId,
+        (project, number): (ProjectId, u64),
+        amount: Cpt,
+        spend: Spend,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        positive(amount)?;
+        let taken = self.spend(from, amount, spend)?;
         let postings = [
-            (Account::Held(hold.user), -hold.left.micro()),
-            (Account::Available(paid.payee), amount.micro()),
-            (Account::Available(hold.user), rest),
+            (Account::Available(from), -taken.own.micro()),
+            (Account::Promo(from), -taken.promo.micro()),
+            (Account::Project(project), amount.micro()),
         ];
-        self.record(paid.reason(), &postings, now);
-        self.end_hold(paid.task);
-        Ok(Cpt::from_micro(rest))
+        self.record(Reason::Tip { project, number }, &postings, now);
+        Ok(())
     }
 
-    /// Gives back what a task's hold has left and ends it. Returns what went back.
+    /// Gives everything that a project was tipped and that was not collected to its owner, and
+    /// returns how much that was; nothing makes no entry.
+    pub fn collect(&mut self, project: ProjectId, owner: UserId, now: Timestamp) -> Cpt {
+        let tipped = self.balance(Account::Project(project));
+        let postings = [(Account::Project(project), -tipped.micro()), (Account::Available(owner), tipped.micro())];
+        self.record(Reason::Collect { project, owner }, &postings, now);
+        tipped
+    }
+
+    /// Rewards the owner of a node for a period, to be spent from `vests_at` on (`None`: at once).
+    /// A reward of zero makes no entry.
     ///
     /// # Errors
-    /// [`Refusal::NoHold`].
-    pub fn release(&mut self, task: TaskId, now: Timestamp) -> Result<Cpt, Refusal> {
-        let hold = self.hold(task).ok_or(Refusal::NoHold { task })?;
-        let left = hold.left.micro();
-        self.record(
-            Reason::Release { task },
-            &[(Account::Held(hold.user), -left), (Account::Available(hold.user), left)],
-            now,
-        );
-        self.end_hold(task);
-        Ok(hold.left)
+    /// [`Refusal::TreasuryEmpty`], [`Refusal::BadAmount`] below zero.
+    pub fn reward(
+        &mut self,
+        owner: UserId,
+        (node, from): (NodeId, Timestamp),
+        amount: Cpt,
+        vests_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        self.treasury_has(amount)?;
+        let account = self.earn(owner, amount, Source::Reward, vests_at);
+        let postings = [(Account::Treasury, -amount.micro()), (account, amount.micro())];
+        self.record(Reason::Reward { node, from }, &postings, now);
+        Ok(())
     }
 
-    /// What a user can spend.
+    /// When the next earnings vest; `None` where nothing waits for it.
+    #[must_use]
+    pub fn next_vest(&self) -> Option<Timestamp> {
+        self.vests.keys().next().map(|key| key.due)
+    }
+
+    /// Lets the earliest earnings that are due by `now` be spent; false where none are due.
+    pub fn vest_one(&mut self, now: Timestamp) -> bool {
+        let Some((&key, &amount)) = self.vests.first_key_value().filter(|(key, _)| key.due <= now) else {
+            return false;
+        };
+        let VestKey { due, user, source } = key;
+        let postings = [(source.account(user), -amount.micro()), (Account::Available(user), amount.micro())];
+        self.record(Reason::Vest { user, due }, &postings, now);
+        self.vests.remove(&key);
+        self.fresh.vests.touch(key);
+        true
+    }
+
+    /// What a user can spend on anything.
     #[must_use]
     pub fn available(&self, user: UserId) -> Cpt {
         self.balance(Account::Available(user))
+    }
+
+    /// What a user can spend on tasks: money and free credit.
+    #[must_use]
+    pub fn spendable(&self, user: UserId) -> Cpt {
+        Purse { own: self.available(user), promo: self.balance(Account::Promo(user)) }.total()
     }
 
     /// What is set aside for a user's open tasks.
@@ -309,6 +325,11 @@ impl Ledger {
         self.balances.get(&account).copied().unwrap_or_default()
     }
 
+    /// All accounts that were ever posted to, by account.
+    pub fn balances(&self) -> impl Iterator<Item = (Account, Cpt)> {
+        self.balances.iter().map(|(account, balance)| (*account, *balance))
+    }
+
     /// The open hold of a task.
     #[must_use]
     pub fn hold(&self, task: TaskId) -> Option<Hold> {
@@ -320,144 +341,114 @@ impl Ledger {
         self.holds.values()
     }
 
-    /// What changed since the last call: entries in order, one balance per account, one line per hold.
+    /// All accruals, by attempt.
+    pub fn accruals(&self) -> impl ExactSizeIterator<Item = &Accrual> {
+        self.accruals.values()
+    }
+
+    /// All vests, the earliest first.
+    pub fn vests(&self) -> impl Iterator<Item = Vest> {
+        self.vests.iter().map(|(key, amount)| Vest { key: *key, amount: *amount })
+    }
+
+    /// When the newest entry was made; no entry is made at an earlier time.
+    #[must_use]
+    pub fn last_at(&self) -> Timestamp {
+        self.last_at
+    }
+
+    /// What changed since the last call: entries in order, one line per account, hold, accrual and vest.
     #[must_use]
     pub fn take_changes(&mut self) -> LedgerChanges {
-        let Fresh { entries, mut accounts, holds: mut touched, opened } = std::mem::take(&mut self.fresh);
+        let Fresh { entries, mut accounts, holds, accruals, vests } = std::mem::take(&mut self.fresh);
         accounts.sort_unstable();
         accounts.dedup();
-        touched.sort_unstable();
-        touched.dedup();
-        let mut changes = LedgerChanges {
-            entries,
-            balances: accounts.into_iter().map(|account| (account, self.balance(account))).collect(),
-            ..LedgerChanges::default()
+        let (holds, ended_holds) = holds.split(|task| self.hold(task));
+        let (accruals, ended_accruals) = accruals.split(|attempt| self.accruals.get(&attempt).copied());
+        let (vests, ended_vests) =
+            vests.split(|key| self.vests.get(&key).map(|amount| Vest { key, amount: *amount }));
+        let balances = accounts.into_iter().map(|account| (account, self.balance(account))).collect();
+        LedgerChanges { entries, balances, holds, ended_holds, accruals, ended_accruals, vests, ended_vests }
+    }
+
+    /// The account that earnings of `user` go to, with the vest noted where they wait.
+    pub(crate) fn earn(&mut self, user: UserId, amount: Cpt, source: Source, due: Option<Timestamp>) -> Account {
+        let Some(due) = due else { return Account::Available(user) };
+        if amount.is_positive() {
+            let key = VestKey { due, user, source };
+            let before = self.vests.get(&key).copied();
+            if before.is_none() {
+                self.fresh.vests.open(key);
+            } else {
+                self.fresh.vests.touch(key);
+            }
+            let together = before.unwrap_or_default().micro() + amount.micro();
+            self.vests.insert(key, Cpt::from_micro(together));
+        }
+        source.account(user)
+    }
+
+    fn spend(&self, user: UserId, amount: Cpt, spend: Spend) -> Result<Purse, Refusal> {
+        let own = self.available(user);
+        let promo = match spend {
+            Spend::Own => Cpt::ZERO,
+            Spend::OwnThenPromo => self.balance(Account::Promo(user)),
         };
-        for task in touched {
-            match self.holds.get(&task) {
-                Some(hold) => changes.holds.push(*hold),
-                None if opened.contains(&task) => {}
-                None => changes.ended_holds.push(task),
-            }
+        let available = Purse { own, promo }.total();
+        if available < amount {
+            return Err(Refusal::Insufficient { needed: amount, available });
         }
-        changes
+        let own = own.min(amount);
+        Ok(Purse { own, promo: Cpt::from_micro(amount.micro() - own.micro()) })
     }
 
-    /// Checks the books from scratch: L2, L3 and L5, and that what is held is the sum of the holds (L1).
-    ///
-    /// # Errors
-    /// The first that is broken.
-    pub fn check(&self) -> Result<(), Broken> {
-        let mut sum = 0i128;
-        for (account, balance) in &self.balances {
-            if balance.micro() < 0 {
-                return Err(Broken::new("L2", format!("{account} has {balance}")));
-            }
-            sum += i128::from(balance.micro());
-        }
-        if sum != i128::from(SUPPLY.micro()) {
-            return Err(Broken::new(
-                "L5",
-                format!("all accounts together have {sum} micro-CPT instead of {}", SUPPLY.micro()),
-            ));
-        }
-        let mut held: BTreeMap<UserId, i128> = BTreeMap::new();
-        for hold in self.holds.values() {
-            if hold.left.micro() < 0 {
-                return Err(Broken::new("L3", format!("the hold of {} has {} left", hold.task, hold.left)));
-            }
-            *held.entry(hold.user).or_default() += i128::from(hold.left.micro());
-        }
-        for (account, balance) in &self.balances {
-            if let Account::Held(user) = account {
-                let holds = held.remove(user).unwrap_or_default();
-                if holds != i128::from(balance.micro()) {
-                    return Err(Broken::new(
-                        "L1",
-                        format!("{account} has {balance}, its holds have {holds} micro-CPT"),
-                    ));
-                }
-            }
-        }
-        match held.into_iter().find(|(_, left)| *left != 0) {
-            Some((user, left)) => {
-                Err(Broken::new("L1", format!("holds of {user} have {left} micro-CPT, its account has none")))
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn needs(&self, user: UserId, needed: Cpt) -> Result<(), Refusal> {
-        let available = self.available(user);
-        if available < needed { Err(Refusal::Insufficient { needed, available }) } else { Ok(()) }
-    }
-
-    fn payable(&self, task: TaskId, amount: Cpt) -> Result<Hold, Refusal> {
-        not_negative(amount)?;
-        let hold = self.hold(task).ok_or(Refusal::NoHold { task })?;
-        if amount > hold.left {
-            return Err(Refusal::AboveHold { task, amount, left: hold.left });
-        }
-        Ok(hold)
-    }
-
-    fn end_hold(&mut self, task: TaskId) {
-        self.holds.remove(&task);
-        self.fresh.holds.push(task);
+    fn treasury_has(&self, needed: Cpt) -> Result<(), Refusal> {
+        not_negative(needed)?;
+        let left = self.balance(Account::Treasury);
+        if left < needed { Err(Refusal::TreasuryEmpty { needed, left }) } else { Ok(()) }
     }
 
     /// Moves money. Sides of one account are merged and sides of zero left out; where nothing is
     /// left there is no entry.
-    fn record(&mut self, reason: Reason, sides: &[(Account, i64)], now: Timestamp) {
+    pub(crate) fn record(&mut self, reason: Reason, sides: &[(Account, i64)], now: Timestamp) {
         let mut postings: Vec<Posting> = Vec::with_capacity(sides.len());
         for &(account, micro) in sides {
             match postings.iter_mut().find(|posting| posting.account == account) {
                 Some(posting) => posting.amount = Cpt::from_micro(posting.amount.micro() + micro),
-                None => postings.push(Posting { account, amount: Cpt::from_micro(micro) }),
+                None => postings.push(Posting { account, amount: Cpt::from_micro(micro), balance: Cpt::ZERO }),
             }
         }
         postings.retain(|posting| posting.amount != Cpt::ZERO);
         if postings.is_empty() {
             return;
         }
-        let mut entry = Entry { seq: self.last_seq + 1, at: now, reason, postings, hash: [0; 32] };
-        let expected = if entry.seq == 1 { i128::from(SUPPLY.micro()) } else { 0 };
-        assert!(entry.sum() == expected, "L1: entry {} does not balance: {entry:?}", entry.seq);
-        for posting in &entry.postings {
+        let seq = self.last_seq + 1;
+        let sum: i128 = postings.iter().map(|posting| i128::from(posting.amount.micro())).sum();
+        let expected = if seq == 1 { i128::from(SUPPLY.micro()) } else { 0 };
+        assert!(sum == expected, "L1: entry {seq} does not balance: {reason:?} {postings:?}");
+        for posting in &mut postings {
             let balance = self.balances.entry(posting.account).or_default();
             let after = balance.micro() + posting.amount.micro();
-            assert!(after >= 0, "L2: entry {} takes {} below zero", entry.seq, posting.account);
+            assert!(after >= 0, "L2: entry {seq} takes {} below zero", posting.account);
             *balance = Cpt::from_micro(after);
+            posting.balance = *balance;
             self.fresh.accounts.push(posting.account);
         }
+        self.last_at = self.last_at.max(now);
+        let mut entry = Entry { seq, at: self.last_at, reason, postings, hash: [0; 32] };
         entry.hash = entry.hash_after(&self.last_hash);
-        self.last_seq = entry.seq;
+        self.last_seq = seq;
         self.last_hash = entry.hash;
         self.fresh.entries.push(entry);
     }
 }
 
-/// What is paid for, and to whom.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Paid {
-    /// Out of the hold of this task.
-    pub task: TaskId,
-    /// For this element.
-    pub index: u32,
-    /// For this attempt of it.
-    pub attempt: u32,
-    /// The owner of the node.
-    pub payee: UserId,
-}
-
-impl Paid {
-    fn reason(self) -> Reason {
-        Reason::Settlement { task: self.task, index: self.index, attempt: self.attempt }
-    }
-}
-
-fn not_negative(amount: Cpt) -> Result<(), Refusal> {
+pub(crate) fn not_negative(amount: Cpt) -> Result<(), Refusal> {
     if amount < Cpt::ZERO { Err(Refusal::BadAmount { amount }) } else { Ok(()) }
+}
+
+fn positive(amount: Cpt) -> Result<(), Refusal> {
+    if amount.is_positive() { Ok(()) } else { Err(Refusal::BadAmount { amount }) }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The books: accounts, balanced journal entries, holds and supply.
+//! The books: accounts, balanced journal entries, holds, accruals, vesting and supply.
 //!
 //! Start at [`Ledger`]. Every movement of money is one [`Entry`] whose postings sum to zero; the
 //! entries form a hash chain; a [`Replay`] from genesis gives the balances.
@@ -6,16 +6,22 @@
 //! Invariant: nothing here knows what a task does, and no method changes anything when it refuses.
 
 mod account;
+mod check;
 mod entry;
 mod hold;
 mod ledger;
+mod refusal;
 mod replay;
+mod work;
 
-pub use account::Account;
+pub use account::{Account, Kind, Purse};
+pub use check::Broken;
 pub use entry::{Entry, Posting, Reason};
-pub use hold::Hold;
-pub use ledger::{Broken, Ledger, LedgerChanges, LedgerImage, Paid, Refusal};
+pub use hold::{Accrual, Hold, Source, Vest, VestKey};
+pub use ledger::{Ledger, LedgerChanges, LedgerImage, Spend};
+pub use refusal::Refusal;
 pub use replay::{BadEntry, Replay, ReplayedBooks, replay};
+pub use work::{Paid, PromoPay, Terms};
 
 use hivemind_model::Cpt;
 

@@ -1,15 +1,14 @@
 //! Proof of the books: the journal read from genesis, believing nothing.
 //!
-//! Start at [`Replay::push`]. It keeps its own accounts and holds, so that what it ends with can
-//! be compared with what is stored (L7).
+//! Start at [`Replay::push`]. It keeps its own accounts, holds and accruals, so that what it ends
+//! with can be compared with what is stored (L7).
 //!
 //! Invariant: shares no arithmetic with the living ledger, only the types of an entry.
 
 use crate::SUPPLY;
-use crate::account::Account;
-use crate::entry::{Entry, Reason};
-use crate::hold::Hold;
-use hivemind_model::{Cpt, TaskId, UserId};
+use crate::account::{Account, Kind};
+use crate::entry::{Entry, Posting, Reason};
+use hivemind_model::{AttemptRef, Cpt, ElementRef, TaskId, Timestamp, UserId};
 use std::collections::BTreeMap;
 
 /// An entry that cannot be true.
@@ -26,9 +25,11 @@ pub struct BadEntry {
 #[derive(Debug, Clone, Default)]
 pub struct Replay {
     seq: u64,
+    at: Timestamp,
     hash: [u8; 32],
     balances: BTreeMap<Account, i128>,
     holds: BTreeMap<TaskId, (UserId, i128)>,
+    pending: BTreeMap<AttemptRef, (UserId, i128)>,
 }
 
 /// What the journal amounts to.
@@ -36,8 +37,11 @@ pub struct Replay {
 pub struct ReplayedBooks {
     /// Every account that was ever posted to.
     pub balances: BTreeMap<Account, Cpt>,
-    /// Holds that have not ended. A hold of zero leaves no trace in the journal and is not here.
-    pub holds: BTreeMap<TaskId, Hold>,
+    /// Whose the holds are that have not ended, and what they have left. A hold with nothing left
+    /// leaves no trace in the journal and is not here.
+    pub holds: BTreeMap<TaskId, (UserId, Cpt)>,
+    /// What attempts have earned that are not over, and for whom.
+    pub accruals: BTreeMap<AttemptRef, (UserId, Cpt)>,
     /// The sum of all accounts; always [`SUPPLY`].
     pub supply: Cpt,
     /// Number of entries.
@@ -61,9 +65,10 @@ pub fn replay<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<Replay
 impl Replay {
     /// Takes the next entry.
     ///
-    /// It has the next number, its hash follows from the entry before (L7), its postings sum to
-    /// zero but for genesis (L1, L5), no account falls below zero (L2), and it does to the holds
-    /// only what its reason allows (L3, L4).
+    /// It has the next number, its hash follows from the entry before and its time is not before
+    /// that entry's (L7), its postings sum to zero but for genesis (L1, L5), no account falls below
+    /// zero (L2) or differs from the balance that the posting names (L7), and it does to holds and
+    /// accruals only what its reason allows (L3, L4).
     ///
     /// # Errors
     /// What is wrong with it; the replay must not be used any further.
@@ -74,9 +79,10 @@ impl Replay {
             return Err(bad(format!("L7: the next entry has number {}; one is missing or doubled", entry.seq)));
         }
         if entry.hash != entry.hash_after(&self.hash) {
-            return Err(bad(
-                "L7: its hash does not follow from the entry before; it or one before it was changed".into()
-            ));
+            return Err(bad("L7: its hash does not follow from the entry before and its own content; it was changed".into()));
+        }
+        if seq > 1 && entry.at < self.at {
+            return Err(bad("L7: its time is before that of the entry before".into()));
         }
         let genesis = entry.reason == Reason::Genesis;
         if genesis != (seq == 1) {
@@ -92,9 +98,16 @@ impl Replay {
             if *balance < 0 {
                 return Err(bad(format!("L2: it takes {} below zero", posting.account)));
             }
+            if *balance != i128::from(posting.balance.micro()) {
+                return Err(bad(format!(
+                    "L7: it says that {} has {} afterwards; it has {balance} micro-CPT",
+                    posting.account, posting.balance
+                )));
+            }
         }
-        self.follow_hold(entry).map_err(bad)?;
+        self.follow(entry).map_err(bad)?;
         self.seq = seq;
+        self.at = entry.at;
         self.hash = entry.hash;
         Ok(())
     }
@@ -114,58 +127,128 @@ impl Replay {
                 .map_err(|_| bad(format!("L5: {micro} micro-CPT is more than there is")))
         };
         let supply: i128 = self.balances.values().sum();
-        let balances =
-            self.balances.iter().map(|(account, micro)| Ok((*account, money(*micro)?))).collect::<Result<_, _>>()?;
-        let holds = self
-            .holds
-            .iter()
-            .map(|(task, (user, left))| Ok((*task, Hold { task: *task, user: *user, left: money(*left)? })));
+        let balances = self.balances.iter().map(|(account, micro)| Ok((*account, money(*micro)?)));
+        let holds = self.holds.iter().filter(|(_, (_, left))| *left != 0);
+        let holds = holds.map(|(task, (user, left))| Ok((*task, (*user, money(*left)?))));
+        let accruals = self.pending.iter().map(|(attempt, (payee, micro))| Ok((*attempt, (*payee, money(*micro)?))));
         Ok(ReplayedBooks {
-            balances,
+            balances: balances.collect::<Result<_, _>>()?,
             holds: holds.collect::<Result<_, _>>()?,
+            accruals: accruals.collect::<Result<_, _>>()?,
             supply: money(supply)?,
             entries: self.seq,
             last_hash: self.hash,
         })
     }
 
-    fn follow_hold(&mut self, entry: &Entry) -> Result<(), String> {
-        let mut held = entry.postings.iter().filter_map(|posting| match posting.account {
-            Account::Held(user) => Some((user, i128::from(posting.amount.micro()))),
-            Account::Treasury | Account::Available(_) => None,
-        });
-        let (posting, more) = (held.next(), held.next());
-        if more.is_some() {
-            return Err("L3: it moves the held money of two users".into());
-        }
-        match (&entry.reason, posting) {
-            (Reason::Genesis | Reason::SignUp { .. } | Reason::Transfer { .. }, None) => Ok(()),
-            (Reason::Genesis | Reason::SignUp { .. } | Reason::Transfer { .. }, Some(_)) => {
-                Err("L3: it moves held money".into())
-            }
-            (Reason::Hold { task }, Some((user, amount))) if amount > 0 => {
-                match self.holds.insert(*task, (user, amount)) {
+    /// Follows what the entry does to holds and accruals.
+    fn follow(&mut self, entry: &Entry) -> Result<(), String> {
+        let held = only(entry, Kind::Held)?;
+        let pending = only(entry, Kind::Pending)?;
+        let (held_by, earned) = (held.map_or(0, micro), pending.map_or(0, micro));
+        match entry.reason {
+            Reason::Hold { task } => match held.and_then(|posting| posting.account.user()) {
+                Some(user) if held_by > 0 && pending.is_none() => match self.holds.insert(task, (user, held_by)) {
                     None => Ok(()),
                     Some(_) => Err(format!("L3: {task} has a hold already")),
+                },
+                _ => Err(format!("L3: it does not set money aside for {task}")),
+            },
+            Reason::Accrual { attempt } => {
+                if held_by >= 0 || earned != -held_by {
+                    return Err(format!("L4: it does not move money from the hold of {attempt} to its earnings"));
                 }
-            }
-            (Reason::Settlement { task, .. } | Reason::Release { task }, Some((user, amount))) if amount < 0 => {
-                let Some((holder, left)) = self.holds.get_mut(task) else {
-                    return Err(format!("L3: {task} has no open hold"));
+                self.take(attempt.element.task, held)?;
+                let Some(payee) = pending.and_then(|posting| posting.account.user()) else {
+                    return Err(format!("L4: {attempt} earns for nobody"));
                 };
-                *left += amount;
-                if *holder != user || *left < 0 {
-                    return Err(format!("L4: it takes more out of the hold of {task} than is there"));
+                let (before, so_far) = self.pending.entry(attempt).or_insert((payee, 0));
+                *so_far += earned;
+                if *before == payee { Ok(()) } else { Err(format!("L4: {attempt} earns for two users")) }
+            }
+            Reason::Return { attempt } => {
+                if held_by <= 0 || earned != -held_by {
+                    return Err(format!("L4: it does not give back what {attempt} had earned"));
                 }
-                if *left == 0 {
-                    self.holds.remove(task);
-                }
+                self.end_pending(attempt, pending)?;
+                self.take(attempt.element.task, held)
+            }
+            Reason::Settlement { attempt } => {
+                self.end_pending(attempt, pending)?;
+                self.take(attempt.element.task, held)?;
+                self.forget_empty(attempt.element.task);
                 Ok(())
             }
-            (Reason::Hold { .. } | Reason::Settlement { .. } | Reason::Release { .. }, _) => {
-                Err("L3: it does not move held money as its reason says".into())
+            Reason::Release { task } | Reason::Expiry { task } => {
+                if held_by >= 0 || pending.is_some() {
+                    return Err(format!("L3: it does not give back what the hold of {task} has left"));
+                }
+                self.take(task, held)?;
+                match self.holds.get(&task) {
+                    Some((_, 0)) if !self.earns(task) => Ok(self.forget_empty(task)),
+                    _ => Err(format!("L3: it ends the hold of {task}, which has something left")),
+                }
             }
+            Reason::Genesis
+            | Reason::SignUp { .. }
+            | Reason::Transfer { .. }
+            | Reason::Reward { .. }
+            | Reason::Vest { .. }
+            | Reason::Tip { .. }
+            | Reason::Collect { .. } => match (held, pending) {
+                (None, None) => Ok(()),
+                _ => Err("L3: it moves money of a hold or an attempt".into()),
+            },
         }
+    }
+
+    /// Takes what an entry moves in or out of held money from the hold of `task`.
+    fn take(&mut self, task: TaskId, held: Option<&Posting>) -> Result<(), String> {
+        let Some((holder, left)) = self.holds.get_mut(&task) else {
+            return Err(format!("L3: {task} has no open hold"));
+        };
+        let Some(posting) = held else { return Ok(()) };
+        *left += micro(posting);
+        if posting.account.user() != Some(*holder) || *left < 0 {
+            return Err(format!("L4: it takes more out of the hold of {task} than is there"));
+        }
+        Ok(())
+    }
+
+    /// The attempt is over: the entry must move exactly what it had earned.
+    fn end_pending(&mut self, attempt: AttemptRef, pending: Option<&Posting>) -> Result<(), String> {
+        let moved = pending.map(|posting| (posting.account.user(), -micro(posting)));
+        let earned = self.pending.remove(&attempt).map(|(payee, earned)| (Some(payee), earned));
+        if moved == earned {
+            Ok(())
+        } else {
+            Err(format!("L4: it does not move what {attempt} had earned"))
+        }
+    }
+
+    fn earns(&self, task: TaskId) -> bool {
+        let first = ElementRef { task, index: 0 }.attempt(0);
+        self.pending.range(first..).next().is_some_and(|(attempt, _)| attempt.element.task == task)
+    }
+
+    /// Forgets a hold that has nothing left and gets nothing back.
+    fn forget_empty(&mut self, task: TaskId) {
+        if self.holds.get(&task).is_some_and(|(_, left)| *left == 0) && !self.earns(task) {
+            self.holds.remove(&task);
+        }
+    }
+}
+
+fn micro(posting: &Posting) -> i128 {
+    i128::from(posting.amount.micro())
+}
+
+/// The posting to an account of that kind; two are one too many.
+fn only(entry: &Entry, kind: Kind) -> Result<Option<&Posting>, String> {
+    let mut found = entry.postings.iter().filter(|posting| posting.account.kind() == kind);
+    match (found.next(), found.next()) {
+        (posting, None) => Ok(posting),
+        (_, Some(_)) => Err(format!("L3: it moves {} money of two users", kind.as_str())),
     }
 }
 

@@ -5,7 +5,7 @@
 //! Invariant: a command carries no connection, no secret in clear, and nothing that must be
 //! looked up elsewhere to be applied.
 
-use crate::ids::{AttemptRef, NodeId, TaskId, UserId};
+use crate::ids::{AttemptRef, NodeId, ProjectId, TaskId, UserId};
 use crate::resources::Resources;
 use crate::rows::{Report, RequestKey, RequestRow, Role};
 use crate::spec::TaskSpec;
@@ -48,6 +48,57 @@ pub enum Command {
         password_hash: String,
         /// What they may do.
         role: Role,
+        /// The network they come from, as [`crate::rows::UserRow::registered_from`] has it; empty where unknown.
+        from: String,
+        /// SHA-256 of the invitation code that they gave, if any.
+        invitation: Option<[u8; 32]>,
+    },
+    /// A new invitation code; only its digest comes here.
+    Invite {
+        /// Who makes it; an operator.
+        by: UserId,
+        /// SHA-256 of the code.
+        digest: [u8; 32],
+        /// How many accounts it can make.
+        uses: u32,
+        /// When it ends.
+        expires_at: Timestamp,
+    },
+    /// A project that wants tips.
+    RegisterProject {
+        /// Who collects them.
+        owner: UserId,
+        /// 2 to 64 of `a-z A-Z 0-9 . _ -`, starting with a letter or digit; unique without regard to case.
+        name: String,
+        /// An `https://` address.
+        repository: String,
+    },
+    /// A project takes no more tips; what was not collected goes to its owner.
+    CloseProject {
+        /// Who must own it.
+        owner: UserId,
+        /// Its name.
+        project: String,
+    },
+    /// The owner of a project takes what was tipped.
+    CollectTips {
+        /// Who must own it.
+        owner: UserId,
+        /// Its name.
+        project: String,
+    },
+    /// Money from a user to a project.
+    Tip {
+        /// Who pays.
+        from: UserId,
+        /// The project's name.
+        project: String,
+        /// Above zero.
+        amount: Cpt,
+        /// Public; may be empty.
+        message: String,
+        /// Makes a retry harmless.
+        once: Option<Once>,
     },
     /// Money from one user to another.
     Transfer {
@@ -66,6 +117,8 @@ pub enum Command {
         user: UserId,
         /// What to do.
         spec: Arc<TaskSpec>,
+        /// Refused where the price cap is above this.
+        max_price: Option<Cpt>,
         /// Makes a retry harmless.
         once: Option<Once>,
     },
@@ -131,7 +184,7 @@ pub enum Command {
         /// How.
         report: Report,
     },
-    /// Time passed: due retries become placeable, overdue attempts and old tokens go.
+    /// Time passed: what is due happens (retries, overdue attempts, metering, rewards, expiry).
     Tick,
 }
 
@@ -152,10 +205,20 @@ pub enum Reply {
         /// The new user.
         user: UserId,
     },
-    /// To [`Command::Transfer`].
+    /// To [`Command::Transfer`] and [`Command::Tip`].
     Transferred {
-        /// What the sender has available now.
+        /// What the sender can spend now, free credit included.
         balance: Cpt,
+    },
+    /// To [`Command::RegisterProject`].
+    ProjectRegistered {
+        /// The new project.
+        project: ProjectId,
+    },
+    /// To [`Command::CollectTips`] and [`Command::CloseProject`].
+    Collected {
+        /// What the owner got.
+        amount: Cpt,
     },
     /// To [`Command::Submit`].
     Submitted {

@@ -60,6 +60,10 @@ id!(
     TaskId, "task", "task"
 );
 id!(
+    /// An open-source project that can be tipped.
+    ProjectId, "proj", "project"
+);
+id!(
     /// An enrolled machine.
     NodeId, "node", "node"
 );

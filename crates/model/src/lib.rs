@@ -6,8 +6,10 @@
 //! Invariant: no clock, no randomness, no I/O, no async, no hash-ordered collections.
 
 pub mod command;
+pub mod economy;
 pub mod effect;
 pub mod ids;
+pub mod level;
 pub mod policy;
 pub mod rejection;
 pub mod resources;
@@ -18,7 +20,8 @@ pub mod units;
 
 pub use command::{Command, Reply};
 pub use effect::Effect;
-pub use ids::{AttemptRef, ElementRef, NodeId, TaskId, UserId};
+pub use ids::{AttemptRef, ElementRef, NodeId, ProjectId, TaskId, UserId};
+pub use level::Level;
 pub use policy::Policy;
 pub use rejection::{Code, Rejection};
 pub use resources::Resources;

@@ -2,6 +2,7 @@
 //!
 //! Invariant: the only place where such a number has its default.
 
+use crate::economy::Economy;
 use crate::rejection::Rejection;
 use crate::resources::Resources;
 use crate::units::{Bytes, Cpt, MilliCores, Millis};
@@ -117,8 +118,10 @@ pub struct Policy {
     pub prices: Prices,
     /// Bounds and defaults of submissions.
     pub limits: Limits,
-    /// Given to every new user.
+    /// Given to every new user, as free credit.
     pub signup_grant: Cpt,
+    /// Metering, holds, rewards and what free credit is good for.
+    pub economy: Economy,
     /// Silence after which a node is lost and its attempts go elsewhere.
     pub lost_after: Millis,
     /// How often a worker sends a heartbeat.
@@ -141,6 +144,7 @@ impl Default for Policy {
             prices: Prices::default(),
             limits: Limits::default(),
             signup_grant: Cpt::from_micro(150_000_000),
+            economy: Economy::default(),
             lost_after: Millis::from_secs(10),
             heartbeat_every: Millis::from_secs(1),
             max_infrastructure_failures: 10,
@@ -194,7 +198,7 @@ impl Policy {
                 return Err(Rejection::invalid(key, format!("{value} is outside {least} to {most}")));
             }
         }
-        Ok(())
+        self.economy.check()
     }
 }
 

@@ -40,6 +40,10 @@ codes! {
     Forbidden = "E_FORBIDDEN",
     /// Not enough CPT available.
     InsufficientCpt = "E_INSUFFICIENT_CPT",
+    /// The price cap is above what the requester wants to pay at most.
+    MaxPrice = "E_MAX_PRICE",
+    /// Signing up takes an invitation code, and none, or none that is valid, was given.
+    Invitation = "E_INVITATION",
     /// The same client-made id was used for something else.
     IdReused = "E_ID_REUSED",
     /// The thing is in a state that does not allow this.

@@ -13,6 +13,9 @@ use crate::units::{Bytes, Cpt, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+mod money;
+pub use money::{ClockRow, InvitationRow, ProjectRow, ProjectState, RewardRow, StandingRow, Tally, TipRow};
+
 /// What a user may do beyond their own things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -38,6 +41,9 @@ pub struct UserRow {
     pub role: Role,
     /// When they registered.
     pub registered_at: Timestamp,
+    /// The network that they registered from, where it is counted: an IPv4 address, or the first
+    /// 64 bits of an IPv6 address. Empty where not.
+    pub registered_from: String,
 }
 
 /// A machine.
@@ -215,9 +221,9 @@ pub enum Answer {
         /// Its hold.
         cap: Cpt,
     },
-    /// A transfer was made.
+    /// A transfer or a tip was made.
     Transferred {
-        /// What the sender had available afterwards.
+        /// What the sender could spend afterwards.
         balance: Cpt,
     },
     /// It was refused; an id that failed stays failed.
@@ -236,6 +242,8 @@ pub struct Counters {
     pub node: u64,
     /// Next task id.
     pub task: u64,
+    /// Next project id.
+    pub project: u64,
 }
 
 /// A join token that was used, kept until it would have expired.
@@ -268,6 +276,20 @@ pub struct RowChanges {
     pub expired_tokens: Vec<String>,
     /// Where an id was given.
     pub counters: Option<Counters>,
+    /// New or changed.
+    pub standings: Vec<StandingRow>,
+    /// New.
+    pub rewards: Vec<RewardRow>,
+    /// New or changed.
+    pub projects: Vec<ProjectRow>,
+    /// New.
+    pub tips: Vec<TipRow>,
+    /// New or changed.
+    pub invitations: Vec<InvitationRow>,
+    /// Used up or expired.
+    pub ended_invitations: Vec<[u8; 32]>,
+    /// Where it moved.
+    pub clock: Option<ClockRow>,
 }
 
 /// What must be in memory for the engine to go on: everything but what has ended.
@@ -285,4 +307,12 @@ pub struct Recovered {
     pub used_tokens: Vec<UsedToken>,
     /// The next ids.
     pub counters: Counters,
+    /// All.
+    pub standings: Vec<StandingRow>,
+    /// All.
+    pub projects: Vec<ProjectRow>,
+    /// All.
+    pub invitations: Vec<InvitationRow>,
+    /// Where the pool stood in time.
+    pub clock: ClockRow,
 }

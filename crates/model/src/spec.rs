@@ -5,6 +5,7 @@
 //!
 //! Invariant: no I/O; contents of files are known here only by their digest.
 
+use crate::level::Level;
 use crate::policy::Policy;
 use crate::rejection::{Code, Rejection};
 use crate::resources::Resources;
@@ -103,6 +104,22 @@ pub struct TaskSpec {
     pub max_runtime: Millis,
     /// What it may use.
     pub resources: Resources,
+    /// Only nodes of this contribution level or higher run it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub min_level: Level,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// What a node must be and have to run an element.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Need {
+    /// What it must have.
+    pub resources: Resources,
+    /// What level it must have reached.
+    pub level: Level,
 }
 
 /// Longest task name, in bytes.
@@ -117,6 +134,12 @@ pub const MAX_FILES: usize = 1000;
 pub const MAX_PATH_BYTES: usize = 512;
 
 impl TaskSpec {
+    /// What a node must be and have to run it.
+    #[must_use]
+    pub const fn need(&self) -> Need {
+        Need { resources: self.resources, level: self.min_level }
+    }
+
     /// Checks every field against the bounds of `policy`.
     ///
     /// # Errors

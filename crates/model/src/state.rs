@@ -95,6 +95,8 @@ pub enum Outcome {
     },
     /// Stopped on the pool's word (the requester cancelled). Paid up to there.
     Cancelled,
+    /// It waited for longer than its hold lasts, or was still being tried then. Paid up to there.
+    Expired,
     /// The machine, its owner, or the way to it failed. Unpaid.
     Infrastructure {
         /// What went wrong.
@@ -121,6 +123,7 @@ impl Outcome {
             Self::BadImage { reason } => format!("E_BAD_IMAGE: docker_image: {reason}"),
             Self::ImageUnavailable { reason } => format!("E_IMAGE_UNAVAILABLE: docker_image: {reason}"),
             Self::Cancelled => "E_CANCELLED: cancelled by its requester".into(),
+            Self::Expired => "E_EXPIRED: it had not ended when its hold expired; submit it again, or ask for less so that a node is found sooner".into(),
             Self::Infrastructure { reason } => format!("E_INFRASTRUCTURE: {reason}"),
         }
     }

@@ -11,7 +11,7 @@ use hivemind_model::command::NodeOffer;
 use hivemind_model::rows::{LogLengths, Report};
 use hivemind_model::spec::{BlobRef, Digest, InputFile, MAX_FILES, TaskSpec, check_path};
 use hivemind_model::units::{Bytes, MilliCores, Millis};
-use hivemind_model::{AttemptRef, ElementRef, Metering, Outcome, Resources, TaskId};
+use hivemind_model::{AttemptRef, ElementRef, Metering, Outcome, Resources, TaskId, Level};
 
 /// Longest text for people that is taken from the wire, in bytes.
 pub const MAX_TEXT_BYTES: usize = 4 << 10;
@@ -127,6 +127,7 @@ pub fn task_spec(message: Option<worker::TaskSpec>) -> Result<TaskSpec, BadMessa
             .ok_or_else(|| BadMessage::new("spec.priority", format!("{} is outside 1 to 10", spec.priority)))?,
         max_runtime: Millis(storable("spec.max_runtime_ms", spec.max_runtime_ms)?),
         resources,
+        min_level: Level::None,
     })
 }
 
@@ -147,7 +148,8 @@ impl From<&Outcome> for worker::Outcome {
             Outcome::CannotStart { reason } => (Kind::CannotStart, 0, reason.as_str()),
             Outcome::BadImage { reason } => (Kind::BadImage, 0, reason.as_str()),
             Outcome::ImageUnavailable { reason } => (Kind::ImageUnavailable, 0, reason.as_str()),
-            Outcome::Cancelled => (Kind::Cancelled, 0, ""),
+            // Only the pool ends an attempt as expired; to a worker that is being stopped.
+            Outcome::Cancelled | Outcome::Expired => (Kind::Cancelled, 0, ""),
             Outcome::Infrastructure { reason } => (Kind::Infrastructure, 0, reason.as_str()),
         };
         Self { kind: kind.into(), exit_code, reason: bounded(reason) }

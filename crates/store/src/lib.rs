@@ -13,10 +13,13 @@ pub use error::StoreError;
 pub use sqlite::{SqliteOptions, SqliteStore};
 
 use async_trait::async_trait;
-use hivemind_ledger::{Entry, LedgerChanges, LedgerImage};
-use hivemind_model::rows::{AttemptRow, NodeRow, Recovered, RequestKey, RequestRow, RowChanges, TaskRow, UserRow};
+use hivemind_ledger::{Accrual, Entry, Kind, LedgerChanges, LedgerImage};
+use hivemind_model::rows::{
+    AttemptRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, RowChanges, StandingRow, TaskRow,
+    TipRow, UserRow,
+};
 use hivemind_model::state::TaskState;
-use hivemind_model::{Cpt, NodeId, TaskId, UserId};
+use hivemind_model::{Cpt, NodeId, ProjectId, TaskId, Timestamp, UserId};
 
 /// Which tasks of a user a page wants.
 #[derive(Debug, Clone, Default)]
@@ -32,10 +35,59 @@ pub struct TaskFilter {
 /// What a user has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Funds {
-    /// Can be spent.
+    /// Money that can be spent.
     pub available: Cpt,
+    /// Free credit.
+    pub promo: Cpt,
     /// Set aside for open tasks.
     pub held: Cpt,
+    /// Earned by attempts that still run.
+    pub pending: Cpt,
+    /// Earned and rewarded, to be spent later.
+    pub vesting: Cpt,
+}
+
+/// Which journal entries of a user a statement wants.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StatementFilter {
+    /// Only entries at this time or later.
+    pub from: Option<Timestamp>,
+    /// Only entries before this time.
+    pub to: Option<Timestamp>,
+    /// Only these reasons, as [`hivemind_ledger::Reason::as_str`] writes them; empty means all.
+    pub kinds: Vec<String>,
+    /// Only entries with a posting to an account of one of these kinds of the user; empty means all.
+    pub accounts: Vec<Kind>,
+    /// Only entries about this task.
+    pub task: Option<TaskId>,
+    /// Only entries below this number (the last of the page before).
+    pub before: Option<u64>,
+    /// At most so many entries.
+    pub limit: u32,
+}
+
+/// The accounts of one kind together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrialLine {
+    /// Which kind.
+    pub kind: Kind,
+    /// How many accounts there are.
+    pub accounts: u64,
+    /// What they have together.
+    pub balance: Cpt,
+}
+
+/// One page of rewards, newest period first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RewardFilter {
+    /// Only this owner's.
+    pub owner: Option<UserId>,
+    /// Only this node's.
+    pub node: Option<NodeId>,
+    /// Only what comes after this line (the last of the page before): beginning of its period, and its node.
+    pub after: Option<(Timestamp, NodeId)>,
+    /// At most so many lines.
+    pub limit: u32,
 }
 
 /// Durable state of a pool.
@@ -80,6 +132,26 @@ pub trait Store: Send + Sync + 'static {
     async fn requests(&self, keys: &[RequestKey]) -> Result<Vec<RequestRow>, StoreError>;
     /// Journal entries after `after` (0 for the first), in order, at most `limit`.
     async fn journal(&self, after: u64, limit: u32) -> Result<Vec<Entry>, StoreError>;
+    /// Journal entries that touch an account of the user, newest first.
+    async fn statement(&self, user: UserId, filter: &StatementFilter) -> Result<Vec<Entry>, StoreError>;
+    /// Journal entries about a task, oldest first, at most `limit`.
+    async fn task_entries(&self, task: TaskId, limit: u32) -> Result<Vec<Entry>, StoreError>;
+    /// One line for every kind of account, in the order of [`Kind::ALL`], also where there is none.
+    async fn trial_balance(&self) -> Result<Vec<TrialLine>, StoreError>;
+    /// What running attempts of these tasks have earned so far.
+    async fn accruals(&self, tasks: &[TaskId]) -> Result<Vec<Accrual>, StoreError>;
+    /// What attempts that run now have earned on each node of the owner, or on all; by node, without zeros.
+    async fn node_earnings(&self, owner: Option<UserId>) -> Result<Vec<(NodeId, Cpt)>, StoreError>;
+    /// The standings of the nodes of one owner, or of all; by node.
+    async fn standings(&self, owner: Option<UserId>) -> Result<Vec<StandingRow>, StoreError>;
+    /// Rewards by period (newest first), then by node (lowest first).
+    async fn rewards(&self, filter: &RewardFilter) -> Result<Vec<RewardRow>, StoreError>;
+    /// Projects after `after`, in the order of their ids, at most `limit`.
+    async fn projects(&self, after: ProjectId, limit: u32) -> Result<Vec<ProjectRow>, StoreError>;
+    /// The project of that name, without regard to case.
+    async fn project_by_name(&self, name: &str) -> Result<Option<ProjectRow>, StoreError>;
+    /// Tips of a project with numbers below `before`, newest first, at most `limit`.
+    async fn tips(&self, project: ProjectId, before: u64, limit: u32) -> Result<Vec<TipRow>, StoreError>;
     /// The accounts and the end of the journal as they are stored.
     async fn ledger(&self) -> Result<LedgerImage, StoreError>;
 }

@@ -10,6 +10,7 @@ fn good() -> TaskSpec {
         priority: 5,
         max_runtime: Millis::from_secs(60),
         resources: Resources { cpu: MilliCores(1000), memory: Bytes::from_mib(512), disk: Bytes::from_gib(1), gpus: 0 },
+        min_level: Level::None,
     }
 }
 
