@@ -10,7 +10,7 @@ use crate::Engine;
 use crate::rewards::{Quality, reward};
 use crate::state::{Link, Node};
 use hivemind_model::economy::Mode;
-use hivemind_model::rows::{ClockRow, RewardRow, StandingRow, Tally};
+use hivemind_model::rows::{ClockRow, RewardRow, Tally};
 use hivemind_model::{Level, Millis, NodeId, Timestamp};
 
 /// How often the pool notes that it is awake.
@@ -19,11 +19,6 @@ const AWAKE_EVERY: Millis = Millis::from_secs(60);
 const ASLEEP_AFTER: Millis = Millis::from_secs(180);
 
 impl Node {
-    /// The level that it has reached; it changes at the end of a period.
-    pub(crate) fn level(&self) -> Level {
-        self.level
-    }
-
     /// Ends what is being counted of its life at `at`; it goes on from there where it is alive.
     fn count_alive(&mut self, at: Timestamp) {
         let standing = &mut self.standing;
@@ -179,11 +174,6 @@ impl Engine {
         {
             self.pending.standings.push(id);
         }
-    }
-
-    /// What is stored of every node's standing, by node.
-    pub(crate) fn standings(&self) -> impl Iterator<Item = &StandingRow> {
-        self.nodes.values().map(|node| &node.standing)
     }
 }
 
