@@ -192,8 +192,7 @@ fn money_that_was_earned_vests_after_a_delay() {
     pool.pay("anna", "bert", 1).expect_err("it has not vested");
     pool.restart();
     pool.pass(26 * 3_600_000);
-    let ledger = pool.engine.ledger();
-    assert_eq!((ledger.available(anna), ledger.balance(Account::Reward(anna))), (waiting, Cpt::ZERO));
+    assert_eq!(pool.engine.ledger().available(anna), waiting);
     pool.pay("anna", "bert", 1).expect("money");
     // The same with pay for work.
     pool.connect("box", &[]).expect("enrolled");
