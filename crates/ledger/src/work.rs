@@ -87,6 +87,14 @@ impl Ledger {
         self.accruals.get(&attempt).map(|accrual| accrual.amount.total()).unwrap_or_default()
     }
 
+    /// True where free credit pays for some of an attempt: it is taken first, so its hold, or what the
+    /// attempt has accrued, has some.
+    #[must_use]
+    pub fn has_promo(&self, attempt: AttemptRef) -> bool {
+        let held = self.holds.get(&attempt.element.task).is_some_and(|hold| hold.left.promo.is_positive());
+        held || self.accruals.get(&attempt).is_some_and(|accrual| accrual.amount.promo.is_positive())
+    }
+
     /// Moves `amount` more from the hold to what a running attempt has earned; zero makes no entry.
     ///
     /// # Errors
