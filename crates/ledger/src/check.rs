@@ -47,10 +47,7 @@ impl Ledger {
                 return Err(Broken::new("L3", format!("{} earns from a hold that has ended", accrual.attempt)));
             }
             if accrual.amount.own.micro() < 0 || accrual.amount.promo.micro() < 0 {
-                return Err(Broken::new(
-                    "L4",
-                    format!("{} has earned {}", accrual.attempt, accrual.amount.total()),
-                ));
+                return Err(Broken::new("L4", format!("{} has earned {}", accrual.attempt, accrual.amount.total())));
             }
             add(Account::Pending(accrual.payee), accrual.amount.total());
         }
@@ -63,17 +60,13 @@ impl Ledger {
         for (account, balance) in self.balances().filter(|(account, _)| has_parts(account)) {
             let together = parts.remove(&account).unwrap_or_default();
             if together != i128::from(balance.micro()) {
-                return Err(Broken::new(
-                    "L1",
-                    format!("{account} has {balance}, its parts have {together} micro-CPT"),
-                ));
+                return Err(Broken::new("L1", format!("{account} has {balance}, its parts have {together} micro-CPT")));
             }
         }
         match parts.into_iter().find(|(_, together)| *together != 0) {
-            Some((account, together)) => Err(Broken::new(
-                "L1",
-                format!("parts of {account} have {together} micro-CPT, the account has none"),
-            )),
+            Some((account, together)) => {
+                Err(Broken::new("L1", format!("parts of {account} have {together} micro-CPT, the account has none")))
+            }
             None => Ok(()),
         }
     }

@@ -365,8 +365,7 @@ impl Ledger {
         accounts.dedup();
         let (holds, ended_holds) = holds.split(|task| self.hold(task));
         let (accruals, ended_accruals) = accruals.split(|attempt| self.accruals.get(&attempt).copied());
-        let (vests, ended_vests) =
-            vests.split(|key| self.vests.get(&key).map(|amount| Vest { key, amount: *amount }));
+        let (vests, ended_vests) = vests.split(|key| self.vests.get(&key).map(|amount| Vest { key, amount: *amount }));
         let balances = accounts.into_iter().map(|account| (account, self.balance(account))).collect();
         LedgerChanges { entries, balances, holds, ended_holds, accruals, ended_accruals, vests, ended_vests }
     }

@@ -79,7 +79,9 @@ impl Replay {
             return Err(bad(format!("L7: the next entry has number {}; one is missing or doubled", entry.seq)));
         }
         if entry.hash != entry.hash_after(&self.hash) {
-            return Err(bad("L7: its hash does not follow from the entry before and its own content; it was changed".into()));
+            return Err(bad(
+                "L7: its hash does not follow from the entry before and its own content; it was changed".into()
+            ));
         }
         if seq > 1 && entry.at < self.at {
             return Err(bad("L7: its time is before that of the entry before".into()));
@@ -219,11 +221,7 @@ impl Replay {
     fn end_pending(&mut self, attempt: AttemptRef, pending: Option<&Posting>) -> Result<(), String> {
         let moved = pending.map(|posting| (posting.account.user(), -micro(posting)));
         let earned = self.pending.remove(&attempt).map(|(payee, earned)| (Some(payee), earned));
-        if moved == earned {
-            Ok(())
-        } else {
-            Err(format!("L4: it does not move what {attempt} had earned"))
-        }
+        if moved == earned { Ok(()) } else { Err(format!("L4: it does not move what {attempt} had earned")) }
     }
 
     fn earns(&self, task: TaskId) -> bool {

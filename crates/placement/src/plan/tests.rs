@@ -5,13 +5,18 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-fn need(cores: u32, mib: u64, gpus: u32) -> Resources {
+fn size(cores: u32, mib: u64, gpus: u32) -> Resources {
     Resources { cpu: MilliCores::from_cores(cores), memory: Bytes::from_mib(mib), disk: Bytes::from_mib(1), gpus }
 }
 
 fn node(id: u64, capacity: Resources, free: Resources) -> NodeView {
     let disk = Bytes::from_gib(100);
-    NodeView { id: NodeId(id), capacity: Resources { disk, ..capacity }, free: Resources { disk, ..free } }
+    NodeView {
+        id: NodeId(id),
+        capacity: Resources { disk, ..capacity },
+        free: Resources { disk, ..free },
+        level: Level::None,
+    }
 }
 
 #[derive(Default)]
