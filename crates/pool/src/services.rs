@@ -4,6 +4,7 @@
 
 mod amount;
 mod auth;
+mod books;
 mod follow;
 mod node;
 mod output;

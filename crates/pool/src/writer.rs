@@ -14,11 +14,12 @@
 
 use crate::clock::Clock;
 use crate::disk::Disk;
-use hivemind_engine::{Engine, Prospects};
+use hivemind_engine::Engine;
 use hivemind_ledger::LedgerChanges;
 use hivemind_model::rows::RowChanges;
 use hivemind_model::spec::Need;
 use hivemind_model::{Command, Effect, Reply, TaskId};
+use hivemind_placement::Prospects;
 use hivemind_store::{Store, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

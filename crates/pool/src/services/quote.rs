@@ -42,7 +42,10 @@ pub(super) async fn quote(shared: &Shared, user: UserId, request: SubmitTaskRequ
     let prospects = shared.writer.prospects(spec.need()).await.map_err(|refused| status::refused(&refused))?;
     let waiting_reason = match prospects.why {
         WhyWaiting::Next => String::new(),
-        why => why.to_string(),
+        why @ (WhyWaiting::NoNode
+        | WhyWaiting::TooBig { .. }
+        | WhyWaiting::LevelTooLow { .. }
+        | WhyWaiting::AllBusy { .. }) => why.to_string(),
     };
     Ok(QuoteResponse {
         price_cap_micro: cap.micro(),

@@ -6,11 +6,11 @@
 
 use super::Request;
 use crate::disk::{Disk, is_full};
-use hivemind_engine::Prospects;
 use hivemind_model::command::Once;
 use hivemind_model::rows::RequestKey;
 use hivemind_model::spec::Need;
 use hivemind_model::{Command, Rejection, Reply, TaskId};
+use hivemind_placement::Prospects;
 use hivemind_store::{Store, StoreError};
 use std::collections::HashMap;
 use std::sync::Arc;
