@@ -94,12 +94,7 @@ pub(crate) async fn found(
     let authority = Authority::open(data, started_at).context("cannot open the certificate authority")?;
     let disk = Disk::new(data, tuning.disk_reserve.0, tuning.command_reserve.0);
     let logs = Logs::open(data.join("logs"), tuning.log_cap.0, disk.clone()).context("cannot open the logs")?;
-    let live = Arc::new(Followers {
-        board,
-        hub: Hub::default(),
-        links: Links::new(started_at),
-        logs,
-    });
+    let live = Arc::new(Followers { board, hub: Hub::default(), links: Links::new(started_at), logs });
     let liveness = Liveness::new(Duration::from_millis(config.policy.lost_after.0), live.board.busy_nodes());
     let (writer, task) = writer::spawn(engine, store.clone(), clock.clone(), live.clone(), disk.clone(), writer_stop);
     let auth = Auth::new(&tuning.rates)?;

@@ -59,7 +59,8 @@ mod tests {
     fn a_code_is_read_however_it_is_typed() {
         let (code, known) = make();
         assert_eq!(code.split('-').map(str::len).collect::<Vec<_>>(), [GROUP; CHARS / GROUP]);
-        for typed in [code.clone(), code.to_uppercase(), code.replace('-', " "), format!(" {} ", code.replace('-', ""))] {
+        for typed in [code.clone(), code.to_uppercase(), code.replace('-', " "), format!(" {} ", code.replace('-', ""))]
+        {
             assert_eq!(digest(&typed), Ok(Some(known)), "{typed}");
         }
         assert_ne!(digest("abcd"), Ok(Some(known)));

@@ -18,7 +18,9 @@ use crate::status;
 use crate::tokens::{Caller, Tokens};
 use crate::writer::{Outlet, Writer};
 use hivemind_model::rows::{NodeRow, Role, RowChanges, StandingRow, TaskRow};
-use hivemind_model::{AttemptRef, Code, Effect, Millis, NodeId, Policy, Rejection, TaskId, TaskSpec, Timestamp, UserId};
+use hivemind_model::{
+    AttemptRef, Code, Effect, Millis, NodeId, Policy, Rejection, TaskId, TaskSpec, Timestamp, UserId,
+};
 use hivemind_pki::Authority;
 use hivemind_proto::worker::{Stop, pool_event};
 use hivemind_store::Store;

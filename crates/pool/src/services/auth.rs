@@ -11,7 +11,8 @@ use hivemind_model::rows::Role;
 use hivemind_model::{Code, Command, Level, Millis, Rejection, Reply};
 use hivemind_proto::v1::auth_service_server::AuthService;
 use hivemind_proto::v1::{
-    CreateInvitationRequest, CreateInvitationResponse, LoginRequest, LoginResponse, RegisterRequest, RegisterResponse, WhoAmIRequest, WhoAmIResponse,
+    CreateInvitationRequest, CreateInvitationResponse, LoginRequest, LoginResponse, RegisterRequest, RegisterResponse,
+    WhoAmIRequest, WhoAmIResponse,
 };
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -142,7 +143,10 @@ fn bounds(request: &CreateInvitationRequest) -> Result<(u32, Millis), Rejection>
         Ok(seconds) if seconds <= MAX_INVITATION_SECONDS => seconds,
         Ok(_) | Err(_) => {
             let given = request.valid_seconds;
-            return Err(Rejection::invalid("valid_seconds", format!("{given} is outside 1 to {MAX_INVITATION_SECONDS}")));
+            return Err(Rejection::invalid(
+                "valid_seconds",
+                format!("{given} is outside 1 to {MAX_INVITATION_SECONDS}"),
+            ));
         }
     };
     Ok((uses, Millis::from_secs(seconds)))

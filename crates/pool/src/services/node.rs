@@ -19,8 +19,8 @@ use hivemind_model::{
 use hivemind_proto::v1::node_service_server::NodeService;
 use hivemind_proto::v1::{
     CreateJoinTokenRequest, CreateJoinTokenResponse, ListNodesRequest, ListNodesResponse, ListRewardsRequest,
-    ListRewardsResponse, NodeSummary,
-    RegisterNodeRequest, RegisterNodeResponse, ResourceReportRequest, ResourceReportResponse,
+    ListRewardsResponse, NodeSummary, RegisterNodeRequest, RegisterNodeResponse, ResourceReportRequest,
+    ResourceReportResponse,
 };
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -97,7 +97,10 @@ impl NodeService for NodeCalls {
         Ok(Response::new(ListNodesResponse { nodes }))
     }
 
-    async fn list_rewards(&self, request: Request<ListRewardsRequest>) -> Result<Response<ListRewardsResponse>, Status> {
+    async fn list_rewards(
+        &self,
+        request: Request<ListRewardsRequest>,
+    ) -> Result<Response<ListRewardsResponse>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
         rewards::page(&self.0, &caller, request.get_ref()).await.map(Response::new)
     }

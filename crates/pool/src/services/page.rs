@@ -33,7 +33,8 @@ pub(super) fn after<const N: usize>(list: &str, token: &str) -> Result<Option<[u
     if token.is_empty() {
         return Ok(None);
     }
-    let bad = || Rejection::invalid("page_token", "is not one that this pool gave for this list; begin at the first page");
+    let bad =
+        || Rejection::invalid("page_token", "is not one that this pool gave for this list; begin at the first page");
     read(list, token).map(Some).ok_or_else(bad)
 }
 

@@ -66,9 +66,8 @@ async fn expected(shared: &Shared, user: UserId, spec: &TaskSpec) -> Result<(Mil
     let tasks = shared.store.tasks(user, &filter).await.map_err(|error| status::store(&error))?;
     let same_image = tasks.iter().filter(|task| task.spec.image == spec.image);
     let same_image: Vec<_> = same_image.collect();
-    let alike = same_image.iter().filter(|task| {
-        task.spec.command == spec.command && task.spec.resources == spec.resources
-    });
+    let alike =
+        same_image.iter().filter(|task| task.spec.command == spec.command && task.spec.resources == spec.resources);
     let alike: BTreeSet<TaskId> = alike.map(|task| task.progress.id).collect();
     let ids: Vec<TaskId> = match alike.is_empty() {
         true => same_image.iter().map(|task| task.progress.id).collect(),
@@ -83,7 +82,8 @@ async fn expected(shared: &Shared, user: UserId, spec: &TaskSpec) -> Result<(Mil
         return Ok((spec.max_runtime, basis.into()));
     };
     let count = attempts.len();
-    let newest = if count == 1 { "your newest completed task".into() } else { format!("your {count} newest completed tasks") };
+    let newest =
+        if count == 1 { "your newest completed task".into() } else { format!("your {count} newest completed tasks") };
     let with = if alike.is_empty() { "this image" } else { "this image, command and resources" };
     let what = if count == 1 { "run time" } else { "median run time" };
     Ok((median.min(spec.max_runtime), format!("the {what} of {newest} with {with}")))
@@ -141,12 +141,8 @@ mod tests {
             gpu_hour: Cpt::from_micro(3),
             minimum: Cpt::from_micro(40),
         };
-        let nothing_costs = Prices {
-            core_hour: Cpt::ZERO,
-            gib_hour: Cpt::ZERO,
-            gpu_hour: Cpt::ZERO,
-            minimum: Cpt::from_micro(9),
-        };
+        let nothing_costs =
+            Prices { core_hour: Cpt::ZERO, gib_hour: Cpt::ZERO, gpu_hour: Cpt::ZERO, minimum: Cpt::from_micro(9) };
         for prices in [Prices::default(), odd, nothing_costs] {
             for (cores, memory, gpus, millis) in
                 [(1, 512 << 20, 0, 3_600_000), (3, 1, 1, 1), (1000, 7_777_777, 64, 86_399_999), (1, 0, 0, 0)]

@@ -23,8 +23,7 @@ pub(super) async fn page(
     caller: &Caller,
     request: &ListRewardsRequest,
 ) -> Result<ListRewardsResponse, Status> {
-    let (mut filter, size) =
-        filter(shared, caller, request).map_err(|rejection| status::rejected(&rejection))?;
+    let (mut filter, size) = filter(shared, caller, request).map_err(|rejection| status::rejected(&rejection))?;
     filter.limit = size + 1;
     let mut rows = shared.store.rewards(&filter).await.map_err(|error| status::store(&error))?;
     let more = cut(&mut rows, size);

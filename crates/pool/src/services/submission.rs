@@ -107,7 +107,10 @@ fn min_level(word: &str) -> Result<Level, Rejection> {
     }
     Level::parse(word).ok_or_else(|| {
         let words: Vec<&str> = Level::ALL.iter().map(|level| level.as_str()).collect();
-        Rejection::invalid("min_level", format!("`{}` is none of {}; leave it empty for any", cut(word), words.join(", ")))
+        Rejection::invalid(
+            "min_level",
+            format!("`{}` is none of {}; leave it empty for any", cut(word), words.join(", ")),
+        )
     })
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Invariant: a task of another user answers "not found", whatever is asked of it.
 
-use super::submission::{self, Draft, Refusal};
 use super::page::{after, cut, size, token};
+use super::submission::{self, Draft, Refusal};
 use super::{follow, output, quote, summary, watch, wrong_reply};
 use crate::blobs::BlobError;
 use crate::logs::Stream;
@@ -17,8 +17,9 @@ use hivemind_model::{Code, Command, Cpt, Rejection, Reply, TaskId, TaskState};
 use hivemind_proto::v1::task_service_server::TaskService;
 use hivemind_proto::v1::{
     CancelTaskRequest, CancelTaskResponse, DownloadChunk, DownloadOutputRequest, FollowLogsRequest, ListTasksRequest,
-    ListTasksResponse, LogChunk, QuoteRequest, QuoteResponse, SubmitTaskRequest, SubmitTaskResponse, SubmitTasksRequest, SubmitTasksResponse,
-    TaskEvent, TaskStatusRequest, TaskStatusResponse, UploadChunk, UploadResponse, WatchTasksRequest,
+    ListTasksResponse, LogChunk, QuoteRequest, QuoteResponse, SubmitTaskRequest, SubmitTaskResponse,
+    SubmitTasksRequest, SubmitTasksResponse, TaskEvent, TaskStatusRequest, TaskStatusResponse, UploadChunk,
+    UploadResponse, WatchTasksRequest,
 };
 use hivemind_store::TaskFilter;
 use prost::Message;
@@ -156,8 +157,11 @@ impl TaskService for TaskCalls {
 
     async fn cancel_task(&self, request: Request<CancelTaskRequest>) -> Result<Response<CancelTaskResponse>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
-        let row =
-            self.0.own_task(caller.id, &request.get_ref().task_id).await?.map_err(|rejection| status::rejected(&rejection))?;
+        let row = self
+            .0
+            .own_task(caller.id, &request.get_ref().task_id)
+            .await?
+            .map_err(|rejection| status::rejected(&rejection))?;
         if row.progress.state.is_terminal() {
             return Ok(Response::new(CancelTaskResponse { status: row.progress.state.as_str().into() }));
         }
@@ -169,8 +173,11 @@ impl TaskService for TaskCalls {
                 if rejection.code == Code::Conflict || rejection.code == Code::NotFound => {}
             Err(refused) => return Err(status::refused(&refused)),
         }
-        let row =
-            self.0.own_task(caller.id, &request.get_ref().task_id).await?.map_err(|rejection| status::rejected(&rejection))?;
+        let row = self
+            .0
+            .own_task(caller.id, &request.get_ref().task_id)
+            .await?
+            .map_err(|rejection| status::rejected(&rejection))?;
         Ok(Response::new(CancelTaskResponse { status: row.progress.state.as_str().into() }))
     }
 
@@ -191,8 +198,11 @@ impl TaskService for TaskCalls {
         request: Request<FollowLogsRequest>,
     ) -> Result<Response<Self::FollowLogsStream>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
-        let row =
-            self.0.own_task(caller.id, &request.get_ref().task_id).await?.map_err(|rejection| status::rejected(&rejection))?;
+        let row = self
+            .0
+            .own_task(caller.id, &request.get_ref().task_id)
+            .await?
+            .map_err(|rejection| status::rejected(&rejection))?;
         let stream =
             follow::start(self.0.clone(), &row, request.get_ref()).map_err(|rejection| status::rejected(&rejection))?;
         Ok(Response::new(stream))
@@ -207,8 +217,11 @@ impl TaskService for TaskCalls {
         request: Request<DownloadOutputRequest>,
     ) -> Result<Response<Self::DownloadOutputStream>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
-        let row =
-            self.0.own_task(caller.id, &request.get_ref().task_id).await?.map_err(|rejection| status::rejected(&rejection))?;
+        let row = self
+            .0
+            .own_task(caller.id, &request.get_ref().task_id)
+            .await?
+            .map_err(|rejection| status::rejected(&rejection))?;
         output::download(&self.0, &row, request.get_ref().offset).await.map(Response::new)
     }
 }
