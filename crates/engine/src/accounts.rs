@@ -21,6 +21,8 @@ pub(crate) struct Registration {
     pub(crate) email: String,
     pub(crate) password_hash: String,
     pub(crate) role: Role,
+    pub(crate) from: String,
+    pub(crate) invitation: Option<[u8; 32]>,
 }
 
 /// One transfer as it was asked for.
@@ -46,6 +48,7 @@ impl Engine {
                 format!("`{}` is taken (letter case does not count); choose another", new.username),
             ));
         }
+        let used = self.may_sign_up(new.role, &new.from, new.invitation, now)?;
         let id = UserId(self.counters.user);
         self.ledger.sign_up(id, self.policy.signup_grant, now).map_err(|refusal| {
             Rejection::new(Code::Busy, format!("the pool takes no new users: {refusal}; ask its operator"))
@@ -59,8 +62,16 @@ impl Engine {
             password_hash: new.password_hash,
             role: new.role,
             registered_at: now,
+            registered_from: self.counted_network(new.from),
         };
-        self.users.insert(id, User::new(row.username.clone()));
+        if let Some(digest) = used {
+            self.use_invitation(digest);
+        }
+        if !row.registered_from.is_empty() {
+            self.signups.note(&row.registered_from, now);
+        }
+        let person = self.person(&row.email, id);
+        self.users.insert(id, User::new(row.username.clone(), row.role, person));
         self.usernames.insert(folded, id);
         self.pending.users.push(row);
         Ok(Reply::Registered { user: id })
@@ -83,19 +94,20 @@ impl Engine {
         }
         let to = self.usernames.get(&ask.to_username.to_ascii_lowercase()).copied();
         let Some(to) = to else {
-            let shown: String = ask.to_username.chars().filter(|c| !c.is_control()).take(64).collect();
+            let shown = known_name(&ask.to_username);
             return Err(Rejection::field(Code::NotFound, "to_username", format!("nobody here is called `{shown}`")));
         };
-        self.ledger.transfer(ask.from, to, amount, now).map_err(|refusal| match refusal {
+        let spend = self.spend();
+        self.ledger.transfer(ask.from, to, amount, spend, now).map_err(|refusal| match refusal {
             Refusal::SameUser { .. } => Rejection::invalid("to_username", "is yourself; nothing would move"),
             Refusal::Insufficient { .. } => Rejection::field(
                 Code::InsufficientCpt,
                 "amount",
-                format!("{refusal}; transfer less, or wait for open tasks to end"),
+                format!("{refusal}{}; transfer less, or wait for open tasks to end", self.but_promo()),
             ),
             other => Rejection::invalid("amount", other),
         })?;
-        Ok(self.ledger.available(ask.from))
+        Ok(self.ledger.spendable(ask.from))
     }
 
     /// Does `act` unless its client-made id was seen before; remembers what it answers.
@@ -122,6 +134,11 @@ impl Engine {
     pub(crate) fn user(&self, id: UserId) -> Result<&User, Rejection> {
         self.users.get(&id).ok_or_else(|| Rejection::not_found(id))
     }
+}
+
+/// What was given as a name, fit to be shown.
+pub(crate) fn known_name(given: &str) -> String {
+    given.chars().filter(|c| !c.is_control()).take(64).collect()
 }
 
 /// Checks a name of `least` to `most` characters of `a-z A-Z 0-9 . _ -` that starts with a letter or digit.

@@ -7,8 +7,10 @@
 
 use crate::Engine;
 use crate::life::{Event, Standing, Step, step, verdict};
+use crate::standing::Record;
 use crate::state::{Live, Stage};
 use crate::tasks::{Payment, bare_report};
+use hivemind_model::economy::{Economy, Mode};
 use hivemind_model::rows::{AttemptPhase, AttemptRow, ElementPhase, Report};
 use hivemind_model::state::Outcome;
 use hivemind_model::{AttemptRef, Code, Cpt, Effect, ElementRef, Millis, NodeId, Policy, Rejection, Reply, Timestamp};
@@ -45,6 +47,7 @@ impl Engine {
                 if let Some(task) = self.tasks.get_mut(&element.task) {
                     task.running += 1;
                 }
+                self.meter_from(element, now);
                 self.touch_live(element);
                 self.restate(element.task, now);
                 Ok(Reply::Done)
@@ -68,8 +71,9 @@ impl Engine {
         match step(standing, Event::Reported(verdict(&report.outcome))) {
             Step::EndPaid => {
                 let report = self.bounded(element, report, now);
-                let payment = self.price(element.task, node, attempt.number, report.metering.wall);
+                let payment = self.price(attempt, node, report.metering.wall, now);
                 let outcome = report.outcome.clone();
+                self.record_accepted(attempt, node, &report);
                 self.end_attempt(element, report, payment, now);
                 self.end_element(element, outcome, payment, now);
             }
@@ -109,9 +113,10 @@ impl Engine {
     fn retry(&mut self, at: ElementRef, report: Report, pause: Pause, now: Timestamp) {
         let outcome = report.outcome.clone();
         let live = self.end_attempt(at, report, Payment::Nothing, now);
+        self.record(live.node, Record::Failed);
         let Policy { max_infrastructure_failures, max_image_failures, retry_delay, max_retry_delay, .. } = self.policy;
         let Some(task) = self.tasks.get_mut(&at.task) else { panic!("T2: {at} is retried after its task") };
-        let (rank, need) = (task.rank(at), task.row.spec.resources);
+        let (rank, need) = (task.rank(at), task.need());
         let Some(element) = task.element_mut(at.index) else {
             panic!("T2: {at} is retried, but its task has no such element")
         };
@@ -151,6 +156,8 @@ impl Engine {
         if let Some(deadline) = live.deadline {
             self.deadlines.remove(&(deadline, element));
         }
+        self.stop_meter(element, &live);
+        let attempt = element.attempt(live.number);
         let mut need = None;
         if let Some(task) = self.tasks.get_mut(&element.task) {
             task.running -= usize::from(live.standing() == Standing::Running);
@@ -166,17 +173,34 @@ impl Engine {
         }
         self.refresh_placeable(live.node);
         let cost = match payment {
-            Payment::Nothing => Cpt::ZERO,
+            Payment::Nothing => {
+                self.ledger.return_accrual(attempt, now);
+                Cpt::ZERO
+            }
             Payment::Price { amount, .. } => amount,
         };
         let phase = AttemptPhase::Ended { ended_at: now, report, cost };
-        self.pending.ended_attempts.push(AttemptRow {
-            attempt: element.attempt(live.number),
-            node: live.node,
-            assigned_at: live.assigned_at,
-            phase,
-        });
+        self.pending.ended_attempts.push(AttemptRow { attempt, node: live.node, assigned_at: live.assigned_at, phase });
         live
+    }
+
+    /// Notes for its node that an attempt is accepted. In the guarded mode only work that the
+    /// money of another person pays for is a merit.
+    pub(crate) fn record_accepted(&mut self, attempt: AttemptRef, node: NodeId, report: &Report) {
+        let Some(task) = self.tasks.get(&attempt.element.task) else { return };
+        let Some(owner) = self.nodes.get(&node).map(|node| node.row.owner) else { return };
+        let Economy { mode, rewards, .. } = &self.policy.economy;
+        let merit = match mode {
+            Mode::Open => true,
+            Mode::Guarded => !self.is_same_person(task.row.user, owner) && !self.ledger.has_promo(attempt),
+        };
+        if !merit {
+            return;
+        }
+        let need = task.row.spec.resources;
+        let long = report.metering.wall >= rewards.complex_runtime;
+        let large = need.cpu >= rewards.complex_cores || need.gpus > 0;
+        self.record(node, Record::Completed { complex: report.outcome.is_success() && (long || large) });
     }
 
     /// Tells a linked node to stop an attempt; one that is not linked learns it when it is back.
@@ -204,7 +228,11 @@ impl Engine {
             | Outcome::BadImage { reason }
             | Outcome::ImageUnavailable { reason }
             | Outcome::Infrastructure { reason } => cut(reason),
-            Outcome::Exited { .. } | Outcome::OutOfMemory | Outcome::TimedOut | Outcome::Cancelled => {}
+            Outcome::Exited { .. }
+            | Outcome::OutOfMemory
+            | Outcome::TimedOut
+            | Outcome::Cancelled
+            | Outcome::Expired => {}
         }
         report
     }

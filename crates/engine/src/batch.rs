@@ -8,8 +8,9 @@
 use crate::Engine;
 use crate::state::Task;
 use hivemind_ledger::LedgerChanges;
-use hivemind_model::rows::{AttemptRow, RequestRow, RowChanges, UsedToken, UserRow};
-use hivemind_model::{Effect, ElementRef, NodeId, TaskId};
+use hivemind_model::rows::{AttemptRow, RequestRow, RewardRow, RowChanges, TipRow, UsedToken, UserRow};
+use hivemind_model::{Effect, ElementRef, NodeId, ProjectId, TaskId};
+use std::collections::BTreeSet;
 
 /// Everything one batch changed, to be written in one transaction.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -44,6 +45,13 @@ pub(crate) struct Pending {
     pub(crate) used_tokens: Vec<UsedToken>,
     pub(crate) expired_tokens: Vec<String>,
     pub(crate) counters_moved: bool,
+    pub(crate) standings: Vec<NodeId>,
+    pub(crate) rewards: Vec<RewardRow>,
+    pub(crate) projects: BTreeSet<ProjectId>,
+    pub(crate) tips: Vec<TipRow>,
+    /// Changed, used up or expired.
+    pub(crate) invitations: BTreeSet<[u8; 32]>,
+    pub(crate) clock_moved: bool,
     pub(crate) effects: Vec<Effect>,
 }
 
@@ -59,12 +67,28 @@ impl Engine {
             used_tokens: pending.used_tokens,
             expired_tokens: pending.expired_tokens,
             counters: pending.counters_moved.then_some(self.counters),
+            rewards: pending.rewards,
+            tips: pending.tips,
+            clock: pending.clock_moved.then_some(self.clock),
             ..RowChanges::default()
         };
         for id in pending.nodes {
             if let Some(node) = self.nodes.get_mut(&id).filter(|node| node.dirty) {
                 node.dirty = false;
                 rows.nodes.push(node.row.clone());
+            }
+        }
+        for id in pending.standings {
+            if let Some(node) = self.nodes.get_mut(&id).filter(|node| node.standing_dirty) {
+                node.standing_dirty = false;
+                rows.standings.push(node.standing);
+            }
+        }
+        rows.projects.extend(pending.projects.iter().filter_map(|id| self.projects.get(id).cloned()));
+        for digest in pending.invitations {
+            match self.invitations.get(&digest) {
+                Some(row) => rows.invitations.push(*row),
+                None => rows.ended_invitations.push(digest),
             }
         }
         for element in pending.live {
@@ -89,6 +113,7 @@ impl Engine {
             }
         }
         rows.nodes.sort_unstable_by_key(|row| row.id);
+        rows.standings.sort_unstable_by_key(|row| row.node);
         rows.attempts.sort_unstable_by_key(|row| row.attempt);
         rows.new_tasks.sort_unstable_by_key(|row| row.progress.id);
         rows.tasks.sort_unstable_by_key(|row| row.id);

@@ -9,7 +9,7 @@ use crate::state::{Node, Stage, Task};
 use crate::{Engine, Violation};
 use hivemind_ledger::Broken;
 use hivemind_model::rows::ElementPhase;
-use hivemind_model::{ElementRef, Resources, Timestamp, UserId};
+use hivemind_model::{Cpt, ElementRef, Resources, TaskId, Timestamp, UserId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -51,21 +51,34 @@ impl Engine {
                 format_args!("{} has a hold, but is not open", hold.task),
             )?;
         }
+        let mut earned: BTreeMap<TaskId, Cpt> = BTreeMap::new();
+        for accrual in self.ledger.accruals() {
+            let at = accrual.attempt.element;
+            let runs = self.live.get(&at).is_some_and(|live| live.number == accrual.attempt.number);
+            ensure(runs, "L4", format_args!("{} has earned, but is over", accrual.attempt))?;
+            let sum = earned.entry(at.task).or_default();
+            *sum = Cpt::from_micro(sum.micro() + accrual.amount.total().micro());
+        }
         for (id, task) in &self.tasks {
             let Some(hold) = self.ledger.hold(*id) else {
                 return ensure(false, "L3", format_args!("{id} is open, but has no hold"));
             };
             ensure(hold.user == task.row.user, "L3", format_args!("the hold of {id} is of {}", hold.user))?;
-            let together = hold.left.checked_add(task.row.progress.cost);
+            let accrued = earned.get(id).copied().unwrap_or_default();
+            let parts = [task.row.progress.cost, hold.left.total(), accrued];
+            let together: i128 = parts.iter().map(|part| i128::from(part.micro())).sum();
             ensure(
-                together == Some(task.row.cap),
+                together == i128::from(task.row.cap.micro()),
                 "L4",
-                format_args!(
-                    "{id}: {} paid and {} left are not the cap of {}",
-                    task.row.progress.cost, hold.left, task.row.cap
-                ),
+                format_args!("{id}: paid, held and pending are {parts:?}, not the cap of {}", task.row.cap),
+            )?;
+            ensure(
+                self.expiries.contains(&(hold.expires_at, *id)),
+                "T7",
+                format_args!("the hold of {id} would never expire"),
             )?;
         }
+        ensure(self.expiries.len() == self.tasks.len(), "T7", "a hold expires that is not there")?;
         Ok(())
     }
 
@@ -179,6 +192,13 @@ impl Engine {
         let deadlines: BTreeSet<(Timestamp, ElementRef)> =
             self.live.iter().filter_map(|(at, live)| Some((live.deadline?, *at))).collect();
         ensure(deadlines == self.deadlines, "T7", "the deadlines are not those of the live attempts")?;
+        let meters: BTreeSet<(Timestamp, ElementRef)> =
+            self.live.iter().filter_map(|(at, live)| Some((live.meter?, *at))).collect();
+        ensure(meters == self.meters, "L4", "the meters are not those of the running attempts")?;
+        for node in self.nodes.values() {
+            let (linked, counted) = (node.linked_session().is_some(), node.standing.alive_since.is_some());
+            ensure(linked == counted, "L5", format_args!("{} is alive: {linked}, counted: {counted}", node.row.id))?;
+        }
         let next = (
             self.users.last_key_value().map(|(id, _)| id.0),
             self.nodes.last_key_value().map(|(id, _)| id.0),
@@ -197,7 +217,7 @@ impl Engine {
             waiting += phases.filter(|element| matches!(element.phase, ElementPhase::Waiting { .. })).count();
         }
         for (at, need) in self.queue.elements() {
-            let task = self.tasks.get(&at.task).filter(|task| task.row.spec.resources == need);
+            let task = self.tasks.get(&at.task).filter(|task| task.need() == need);
             let phase = task.and_then(|task| task.element(at.index)).map(|element| &element.phase);
             ensure(
                 matches!(phase, Some(ElementPhase::Waiting { .. })),

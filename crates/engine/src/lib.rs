@@ -16,12 +16,17 @@ mod accounts;
 mod attempts;
 mod batch;
 mod check;
+mod guard;
 mod life;
+mod meter;
 mod nodes;
 mod once;
+mod projects;
 mod queue;
 mod restore;
+mod rewards;
 mod schedule;
+mod standing;
 mod state;
 pub mod tables;
 mod tasks;
@@ -33,14 +38,18 @@ pub use view::{Counts, LinkState, NodeStatus};
 
 use accounts::{Registration, Transfer};
 use batch::Pending;
+use guard::{Invitations, SignUps};
 use hivemind_ledger::Ledger;
-use hivemind_model::rows::Counters;
-use hivemind_model::{Command, ElementRef, NodeId, Policy, Rejection, Reply, TaskId, Timestamp, UserId};
+use hivemind_model::rows::{ClockRow, Counters, InvitationRow, ProjectRow};
+use hivemind_model::{Command, ElementRef, NodeId, Policy, ProjectId, Rejection, Reply, TaskId, Timestamp, UserId};
 use hivemind_placement::Rank;
 use once::OnceWindow;
+use projects::Tip;
 use queue::Queue;
+use standing::first_period;
 use state::{Live, Node, Recent, Task, User};
 use std::collections::{BTreeMap, BTreeSet};
+use tasks::Offer;
 
 /// The state of a pool.
 #[derive(Debug)]
@@ -73,6 +82,20 @@ pub struct Engine {
     used_tokens: BTreeMap<String, Timestamp>,
     token_expiry: BTreeSet<(Timestamp, String)>,
     once: OnceWindow,
+    /// Who the users are, by what their addresses tell.
+    persons: BTreeMap<String, UserId>,
+    invitations: Invitations,
+    signups: SignUps,
+    projects: BTreeMap<ProjectId, ProjectRow>,
+    /// Folded names.
+    project_names: BTreeMap<String, ProjectId>,
+    /// When running attempts are metered next.
+    meters: BTreeSet<(Timestamp, ElementRef)>,
+    /// When holds expire.
+    expiries: BTreeSet<(Timestamp, TaskId)>,
+    clock: ClockRow,
+    /// The newest time that came in.
+    seen_at: Timestamp,
     /// True where a pass could place something that the one before could not.
     stirred: bool,
     /// Where the pass before stopped looking.
@@ -96,30 +119,44 @@ impl Engine {
     /// Founds a pool: the whole supply in the treasury.
     #[must_use]
     pub fn found(policy: Policy, now: Timestamp) -> Self {
-        let mut engine = Self::empty(policy, Ledger::found(now), Counters { user: 1, node: 1, task: 1 });
+        let clock = first_period(now, policy.economy.rewards.period);
+        let counters = Counters { user: 1, node: 1, task: 1, project: 1 };
+        let mut engine = Self::empty(policy, Ledger::found(now), counters, clock);
         engine.pending.counters_moved = true;
+        engine.pending.clock_moved = true;
         engine
     }
 
-    /// Applies one command at `now`, the pool's clock.
+    /// Applies one command at `now`, the pool's clock; a time before one that came in earlier
+    /// counts as that. Beside what the command does, reward periods that have ended are closed.
     ///
     /// # Errors
     /// The refusal; nothing has changed (but a remembered client-made id).
     pub fn apply(&mut self, command: Command, now: Timestamp) -> Result<Reply, Rejection> {
+        let now = self.enter(now);
         match command {
-            Command::Register { username, email, password_hash, role } => {
-                self.register(Registration { username, email, password_hash, role }, now)
+            Command::Register { username, email, password_hash, role, from, invitation } => {
+                self.register(Registration { username, email, password_hash, role, from, invitation }, now)
+            }
+            Command::Invite { by, digest, uses, expires_at } => {
+                self.invite(InvitationRow { digest, uses_left: uses, expires_at, made_by: by }, now)
+            }
+            Command::RegisterProject { owner, name, repository } => self.register_project(owner, name, repository, now),
+            Command::CloseProject { owner, project } => self.close_project(owner, &project, now),
+            Command::CollectTips { owner, project } => self.collect_tips(owner, &project, now),
+            Command::Tip { from, project, amount, message, once } => {
+                self.tip(Tip { from, project, amount, message }, once, now)
             }
             Command::Transfer { from, to_username, amount, once } => {
                 self.transfer(Transfer { from, to_username, amount }, once, now)
             }
-            Command::Submit { user, spec, once } => self.submit(user, spec, once, now),
+            Command::Submit { user, spec, max_price, once } => self.submit(user, Offer { spec, max_price }, once, now),
             Command::Cancel { user, task } => self.cancel(user, task, now),
             Command::Enroll { owner, offer, token } => self.enroll(owner, offer, token, now),
             Command::Connected { node, session, offer, holds } => self.connected(node, session, offer, &holds, now),
-            Command::Disconnected { node, session } => self.disconnected(node, session),
+            Command::Disconnected { node, session } => self.disconnected(node, session, now),
             Command::Lost { node } => self.lost(node, now),
-            Command::Drain { node, session } => self.drain(node, session),
+            Command::Drain { node, session } => self.drain(node, session, now),
             Command::Started { node, attempt } => self.started(node, attempt, now),
             Command::Finished { node, attempt, report } => self.finished(node, attempt, report, now),
             Command::Tick => self.tick(now),
@@ -138,8 +175,17 @@ impl Engine {
         &self.ledger
     }
 
-    fn empty(policy: Policy, ledger: Ledger, counters: Counters) -> Self {
+    fn empty(policy: Policy, ledger: Ledger, counters: Counters, clock: ClockRow) -> Self {
         Self {
+            persons: BTreeMap::new(),
+            invitations: Invitations::default(),
+            signups: SignUps::default(),
+            projects: BTreeMap::new(),
+            project_names: BTreeMap::new(),
+            meters: BTreeSet::new(),
+            expiries: BTreeSet::new(),
+            clock,
+            seen_at: clock.awake_at.max(ledger.last_at()),
             policy,
             ledger,
             counters,

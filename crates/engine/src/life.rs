@@ -30,8 +30,8 @@ pub(crate) enum Event {
     Reported(Verdict),
     /// The pool gives the attempt up: node lost, attempt unknown there, or overdue.
     GivenUp,
-    /// The requester cancels.
-    Cancelled,
+    /// Its time is over: the requester cancels, or its hold expires.
+    Stopped,
 }
 
 /// What an outcome means for money and for the element.
@@ -93,15 +93,15 @@ pub(crate) const fn step(standing: Standing, event: Event) -> Step {
         (Standing::Assigned | Standing::Running, Event::GivenUp) => Step::RetryNow,
         (Standing::Waiting | Standing::Past, Event::GivenUp) => Step::Impossible,
 
-        (Standing::Waiting | Standing::Assigned, Event::Cancelled) => Step::StopUnpaid,
-        (Standing::Running, Event::Cancelled) => Step::StopPaid,
-        (Standing::Past, Event::Cancelled) => Step::Nothing,
+        (Standing::Waiting | Standing::Assigned, Event::Stopped) => Step::StopUnpaid,
+        (Standing::Running, Event::Stopped) => Step::StopPaid,
+        (Standing::Past, Event::Stopped) => Step::Nothing,
     }
 }
 
 /// What an outcome that a node reports means.
 ///
-/// A node never ends an attempt as cancelled by itself: the pool had ended it before. So that is
+/// A node never ends an attempt as cancelled or expired by itself: the pool had ended it before. So that is
 /// its owner stopping the work, a fault of the infrastructure.
 pub(crate) const fn verdict(outcome: &Outcome) -> Verdict {
     match outcome {
@@ -109,7 +109,9 @@ pub(crate) const fn verdict(outcome: &Outcome) -> Verdict {
             Verdict::Paid
         }
         Outcome::BadImage { .. } => Verdict::Unpaid,
-        Outcome::ImageUnavailable { .. } | Outcome::Cancelled | Outcome::Infrastructure { .. } => Verdict::Fault,
+        Outcome::ImageUnavailable { .. } | Outcome::Cancelled | Outcome::Expired | Outcome::Infrastructure { .. } => {
+            Verdict::Fault
+        }
     }
 }
 
@@ -128,7 +130,7 @@ mod tests {
             Event::Reported(Verdict::Unpaid),
             Event::Reported(Verdict::Fault),
             Event::GivenUp,
-            Event::Cancelled,
+            Event::Stopped,
         ];
         let mut table = String::new();
         for event in events {
@@ -143,7 +145,7 @@ mod tests {
         Reported(Unpaid): Waiting Stale, Assigned EndUnpaid, Running EndUnpaid, Past Stale
         Reported(Fault): Waiting Stale, Assigned RetryLater, Running RetryLater, Past Stale
         GivenUp: Waiting Impossible, Assigned RetryNow, Running RetryNow, Past Impossible
-        Cancelled: Waiting StopUnpaid, Assigned StopUnpaid, Running StopPaid, Past Nothing
+        Stopped: Waiting StopUnpaid, Assigned StopUnpaid, Running StopPaid, Past Nothing
         ");
     }
 }

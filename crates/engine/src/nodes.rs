@@ -125,7 +125,7 @@ impl Engine {
             holds.iter().partition(|attempt| node.has(&self.live, **attempt));
         let kept: BTreeSet<ElementRef> = kept.into_iter().map(|attempt| attempt.element).collect();
         let missing: Vec<ElementRef> = node.live.difference(&kept).copied().collect();
-        self.move_link(id, LinkEvent::Connected { session });
+        self.move_link(id, LinkEvent::Connected { session }, now);
         if let Some(node) = self.nodes.get_mut(&id) {
             node.session = session;
             node.row.seen_at = now;
@@ -141,17 +141,17 @@ impl Engine {
     }
 
     /// A link is down. Its attempts keep their leases; nothing new is placed there.
-    pub(crate) fn disconnected(&mut self, id: NodeId, session: u64) -> Result<Reply, Rejection> {
+    pub(crate) fn disconnected(&mut self, id: NodeId, session: u64, now: Timestamp) -> Result<Reply, Rejection> {
         if self.session_of(id)? == Some(session) {
-            self.move_link(id, LinkEvent::Disconnected);
+            self.move_link(id, LinkEvent::Disconnected, now);
         }
         Ok(Reply::Done)
     }
 
     /// The owner of a node wants no more work there; what is live goes on.
-    pub(crate) fn drain(&mut self, id: NodeId, session: u64) -> Result<Reply, Rejection> {
+    pub(crate) fn drain(&mut self, id: NodeId, session: u64, now: Timestamp) -> Result<Reply, Rejection> {
         if self.session_of(id)? == Some(session) {
-            self.move_link(id, LinkEvent::Drain);
+            self.move_link(id, LinkEvent::Drain, now);
         }
         Ok(Reply::Done)
     }
@@ -164,7 +164,8 @@ impl Engine {
             return Ok(Reply::Done);
         }
         node.row.seen_at = now;
-        self.move_link(id, LinkEvent::Lost);
+        // Nothing was heard of it for that long before.
+        self.move_link(id, LinkEvent::Lost, now.before(self.policy.lost_after));
         self.touch_node(id);
         for element in live {
             self.give_up(element, "the node was lost", now);
@@ -201,6 +202,7 @@ impl Engine {
         self.nodes.insert(id, Node::new(row));
         self.node_names.insert(folded, id);
         self.touch_node(id);
+        self.touch_standing(id);
         if let Some(user) = self.users.get_mut(&owner) {
             user.nodes += 1;
         }
@@ -219,10 +221,11 @@ impl Engine {
         self.refresh_placeable(id);
     }
 
-    fn move_link(&mut self, id: NodeId, event: LinkEvent) {
+    fn move_link(&mut self, id: NodeId, event: LinkEvent, at: Timestamp) {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.link = node.link.after(event);
         }
+        self.node_alive(id, at);
         self.refresh_placeable(id);
     }
 

@@ -5,21 +5,22 @@
 //!
 //! Invariant: no empty line; an element stands in one line at most.
 
-use hivemind_model::{ElementRef, NodeId, Resources};
+use hivemind_model::spec::Need;
+use hivemind_model::{ElementRef, NodeId};
 use hivemind_placement::{Line, Queue as View, Rank, Waiting};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The waiting elements, by what they need.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Queue {
-    lines: BTreeMap<Resources, BTreeMap<Rank, Vec<NodeId>>>,
-    heads: BTreeSet<(Rank, Resources)>,
+    lines: BTreeMap<Need, BTreeMap<Rank, Vec<NodeId>>>,
+    heads: BTreeSet<(Rank, Need)>,
     len: usize,
 }
 
 impl Queue {
     /// Adds an element, with the nodes where it failed.
-    pub(crate) fn push(&mut self, rank: Rank, need: Resources, failed_on: Vec<NodeId>) {
+    pub(crate) fn push(&mut self, rank: Rank, need: Need, failed_on: Vec<NodeId>) {
         let line = self.lines.entry(need).or_default();
         let head = line.keys().next().copied();
         assert!(line.insert(rank, failed_on).is_none(), "T3: {} waits twice", rank.element());
@@ -33,7 +34,7 @@ impl Queue {
     }
 
     /// Takes an element out; `None` where it does not wait.
-    pub(crate) fn remove(&mut self, rank: Rank, need: Resources) -> Option<Vec<NodeId>> {
+    pub(crate) fn remove(&mut self, rank: Rank, need: Need) -> Option<Vec<NodeId>> {
         let line = self.lines.get_mut(&need)?;
         let was_head = line.keys().next() == Some(&rank);
         let failed_on = line.remove(&rank)?;
@@ -54,16 +55,16 @@ impl Queue {
     }
 
     /// Every waiting element with its need, in no particular order.
-    pub(crate) fn elements(&self) -> impl Iterator<Item = (ElementRef, Resources)> {
+    pub(crate) fn elements(&self) -> impl Iterator<Item = (ElementRef, Need)> {
         self.lines.iter().flat_map(|(need, line)| line.keys().map(|rank| (rank.element(), *need)))
     }
 }
 
 impl View for Queue {
     fn lines(&self, from: Option<Rank>) -> Box<dyn Iterator<Item = Line<'_>> + '_> {
-        let heads: Box<dyn Iterator<Item = &(Rank, Resources)>> = match from {
+        let heads: Box<dyn Iterator<Item = &(Rank, Need)>> = match from {
             None => Box::new(self.heads.iter()),
-            Some(from) => Box::new(self.heads.range((from, Resources::default())..)),
+            Some(from) => Box::new(self.heads.range((from, Need::default())..)),
         };
         Box::new(heads.filter_map(|(head, need)| {
             let line = self.lines.get(need)?;
@@ -76,11 +77,12 @@ impl View for Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hivemind_model::{Bytes, MilliCores, TaskId};
+    use hivemind_model::{Bytes, Level, MilliCores, Resources, TaskId};
 
     #[test]
     fn lines_come_in_order_of_their_heads() {
-        let need = |cores| Resources { cpu: MilliCores::from_cores(cores), memory: Bytes(1), disk: Bytes(1), gpus: 0 };
+        let size = |cores| Resources { cpu: MilliCores::from_cores(cores), memory: Bytes(1), disk: Bytes(1), gpus: 0 };
+        let need = |cores| Need { resources: size(cores), level: Level::None };
         let rank = |priority, task| Rank::new(priority, ElementRef::only(TaskId(task)));
         let mut queue = Queue::default();
         for (priority, task, cores) in [(5, 1, 1), (5, 2, 2), (9, 3, 2), (5, 4, 1)] {

@@ -9,8 +9,11 @@ use crate::check::ensure;
 use crate::state::{Live, Node, Stage, Task, User};
 use crate::{Engine, Violation};
 use hivemind_ledger::{Ledger, LedgerImage};
-use hivemind_model::rows::{AttemptPhase, AttemptRow, ElementPhase, NodeRow, Recovered, TaskRow, UserRow};
-use hivemind_model::{ElementRef, Policy, TaskState, Timestamp};
+use hivemind_model::rows::{
+    AttemptPhase, AttemptRow, ElementPhase, InvitationRow, NodeRow, ProjectRow, Recovered, StandingRow, TaskRow,
+    UserRow,
+};
+use hivemind_model::{ElementRef, Level, Policy, TaskState, Timestamp};
 
 impl Engine {
     /// Goes on from what was stored. Every node is offline until it connects; live attempts stay
@@ -19,7 +22,7 @@ impl Engine {
     /// # Errors
     /// The first invariant that the stored state breaks.
     pub fn restore(policy: Policy, rows: Recovered, books: LedgerImage) -> Result<Self, Violation> {
-        let mut engine = Self::empty(policy, Ledger::restore(books)?, rows.counters);
+        let mut engine = Self::empty(policy, Ledger::restore(books)?, rows.counters, rows.clock);
         for user in rows.users {
             engine.restore_user(user)?;
         }
@@ -36,6 +39,7 @@ impl Engine {
             engine.token_expiry.insert((token.expires_at, token.id.clone()));
             engine.used_tokens.insert(token.id, token.expires_at);
         }
+        engine.restore_money(rows.standings, rows.projects, rows.invitations)?;
         for node in engine.nodes.values_mut() {
             node.refresh_ceiling();
         }
@@ -49,7 +53,11 @@ impl Engine {
     fn restore_user(&mut self, row: UserRow) -> Result<(), Violation> {
         let twice = self.usernames.insert(row.username.to_ascii_lowercase(), row.id).is_some();
         ensure(!twice, "T2", format_args!("two users are called `{}`", row.username))?;
-        let twice = self.users.insert(row.id, User::new(row.username)).is_some();
+        let person = self.person(&row.email, row.id);
+        if !row.registered_from.is_empty() {
+            self.signups.note(&row.registered_from, row.registered_at);
+        }
+        let twice = self.users.insert(row.id, User::new(row.username, row.role, person)).is_some();
         ensure(!twice, "T2", format_args!("{} is stored twice", row.id))
     }
 
@@ -78,7 +86,7 @@ impl Engine {
             let at = ElementRef { task: id, index };
             match element.phase {
                 ElementPhase::Waiting { not_before: Timestamp(0) } => {
-                    self.queue.push(task.rank(at), task.row.spec.resources, Vec::new())
+                    self.queue.push(task.rank(at), task.need(), Vec::new())
                 }
                 ElementPhase::Waiting { not_before } => drop(self.delayed.insert((not_before, at), Vec::new())),
                 ElementPhase::Live | ElementPhase::Ended { .. } => {}
@@ -116,10 +124,50 @@ impl Engine {
             assigned_at: row.assigned_at,
             stage,
             deadline: None,
+            meter: None,
             failed_on: Vec::new(),
             dirty: false,
         };
         let twice = self.live.insert(at, live).is_some();
-        ensure(!twice, "T3", format_args!("{at} has two live attempts"))
+        ensure(!twice, "T3", format_args!("{at} has two live attempts"))?;
+        if let Stage::Running { started_at } = stage {
+            self.meter_from(at, started_at);
+        }
+        Ok(())
+    }
+
+    /// What nodes did, projects and invitations. How long the pool was away counts for nobody.
+    fn restore_money(
+        &mut self,
+        standings: Vec<StandingRow>,
+        projects: Vec<ProjectRow>,
+        invitations: Vec<InvitationRow>,
+    ) -> Result<(), Violation> {
+        for row in standings {
+            let Some(node) = self.nodes.get_mut(&row.node) else {
+                return ensure(false, "T2", format_args!("{} has a standing, but is not enrolled", row.node));
+            };
+            node.standing = row;
+            node.level = Level::of(row.runtime);
+        }
+        for row in projects {
+            let twice = self.project_names.insert(row.name.to_ascii_lowercase(), row.id).is_some();
+            ensure(!twice, "T2", format_args!("two projects are called `{}`", row.name))?;
+            ensure(
+                self.users.contains_key(&row.owner),
+                "T2",
+                format_args!("{} belongs to {}, who is nobody", row.id, row.owner),
+            )?;
+            let twice = self.projects.insert(row.id, row).is_some();
+            ensure(!twice, "T2", "a project is stored twice")?;
+        }
+        for row in invitations {
+            let new = self.invitations.insert(row);
+            ensure(new, "T2", "an invitation is stored twice")?;
+        }
+        self.expiries = self.ledger.holds().map(|hold| (hold.expires_at, hold.task)).collect();
+        let since = self.seen_at;
+        self.interrupt(since, since);
+        Ok(())
     }
 }

@@ -16,6 +16,7 @@ impl Engine {
     /// Places what waits, once per batch, after its commands. Costs nothing where nothing that
     /// bears on placement has changed.
     pub fn schedule(&mut self, now: Timestamp) {
+        let now = now.max(self.seen_at);
         if !self.stirred {
             return;
         }
@@ -40,9 +41,9 @@ impl Engine {
     fn assign(&mut self, placement: Placement, now: Timestamp) {
         let (at, id) = (placement.element, placement.node);
         let (Some(task), Some(node)) = (self.tasks.get_mut(&at.task), self.nodes.get_mut(&id)) else { return };
-        let need = task.row.spec.resources;
+        let need = task.need();
         let Link::Up { session } = node.link else { return };
-        if !node.free().covers(&need) {
+        if !node.view().has_room(&need) {
             return;
         }
         let rank = task.rank(at);
@@ -56,7 +57,7 @@ impl Engine {
         let Some(number) = element.attempts.checked_add(1) else { panic!("T4: {at} has used up its attempt numbers") };
         element.attempts = number;
         element.phase = ElementPhase::Live;
-        let reserved = node.reserved.checked_add(&need);
+        let reserved = node.reserved.checked_add(&need.resources);
         // The ceiling, not the capacity: a node may offer less of something than it has reserved, and
         // this element need none of it.
         node.reserved = reserved
@@ -71,6 +72,7 @@ impl Engine {
             assigned_at: now,
             stage: Stage::Assigned,
             deadline: Some(deadline),
+            meter: None,
             failed_on,
             dirty: false,
         };

@@ -2,9 +2,14 @@
 //!
 //! Invariant: every field here can be derived from rows, or may be forgotten at a restart.
 
-use hivemind_model::rows::{AttemptPhase, AttemptRow, Element, ElementPhase, NodeRow, TaskRow};
+use hivemind_model::rows::{
+    AttemptPhase, AttemptRow, Element, ElementPhase, NodeRow, Role, StandingRow, Tally, TaskRow,
+};
+use hivemind_model::spec::Need;
 use hivemind_model::state::Outcome;
-use hivemind_model::{AttemptRef, Cpt, ElementRef, NodeId, Resources, TaskId, TaskState, Timestamp, UserId};
+use hivemind_model::{
+    AttemptRef, Cpt, ElementRef, Level, Millis, NodeId, Resources, TaskId, TaskState, Timestamp, UserId,
+};
 use hivemind_placement::{NodeView, Rank};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -12,13 +17,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct User {
     pub(crate) username: String,
+    pub(crate) role: Role,
+    /// The first user with the same address, as far as it tells persons apart.
+    pub(crate) person: UserId,
     pub(crate) open_tasks: u32,
     pub(crate) nodes: u32,
 }
 
 impl User {
-    pub(crate) fn new(username: String) -> Self {
-        Self { username, open_tasks: 0, nodes: 0 }
+    pub(crate) fn new(username: String, role: Role, person: UserId) -> Self {
+        Self { username, role, person, open_tasks: 0, nodes: 0 }
     }
 }
 
@@ -53,6 +61,10 @@ impl Task {
 
     pub(crate) fn rank(&self, element: ElementRef) -> Rank {
         Rank::new(self.row.spec.priority, element)
+    }
+
+    pub(crate) fn need(&self) -> Need {
+        self.row.spec.need()
     }
 
     /// The state that the elements amount to.
@@ -93,6 +105,8 @@ pub(crate) struct Live {
     /// When it is overdue. After a restart there is none until its node is back: the node may
     /// have had the result all the while that the pool was away.
     pub(crate) deadline: Option<Timestamp>,
+    /// When what it earned is metered next; `None` while its command does not run, and once all of it is.
+    pub(crate) meter: Option<Timestamp>,
     /// Where earlier attempts failed through no fault of the task.
     pub(crate) failed_on: Vec<NodeId>,
     /// True where it changed in this batch.
@@ -135,11 +149,18 @@ pub(crate) struct Node {
     pub(crate) live: BTreeSet<ElementRef>,
     /// True where its row changed in this batch.
     pub(crate) dirty: bool,
+    /// What it has done.
+    pub(crate) standing: StandingRow,
+    /// True where that changed in this batch.
+    pub(crate) standing_dirty: bool,
+    /// What it had reached when the last period ended.
+    pub(crate) level: Level,
 }
 
 impl Node {
     pub(crate) fn new(row: NodeRow) -> Self {
         let ceiling = row.capacity;
+        let standing = StandingRow { node: row.id, runtime: Millis(0), alive_since: None, period: Tally::default() };
         Self {
             row,
             link: Link::Offline,
@@ -148,6 +169,9 @@ impl Node {
             ceiling,
             live: BTreeSet::new(),
             dirty: false,
+            standing,
+            standing_dirty: false,
+            level: Level::None,
         }
     }
 
@@ -171,7 +195,7 @@ impl Node {
     }
 
     pub(crate) fn view(&self) -> NodeView {
-        NodeView { id: self.row.id, capacity: self.row.capacity, free: self.free() }
+        NodeView { id: self.row.id, capacity: self.row.capacity, free: self.free(), level: self.level }
     }
 
     /// The ceiling follows the capacity, but never below what is reserved already.

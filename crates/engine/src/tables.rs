@@ -8,11 +8,12 @@
 
 use crate::check::ensure;
 use crate::{Batch, Violation};
-use hivemind_ledger::{Account, Entry, Hold, LedgerChanges, LedgerImage};
+use hivemind_ledger::{Account, Accrual, Entry, Hold, LedgerChanges, LedgerImage, Vest, VestKey};
 use hivemind_model::rows::{
-    AttemptPhase, AttemptRow, Counters, NodeRow, Recovered, RequestKey, RequestRow, RowChanges, TaskRow, UserRow,
+    AttemptPhase, AttemptRow, ClockRow, Counters, InvitationRow, NodeRow, ProjectRow, Recovered, RequestKey,
+    RequestRow, RewardRow, RowChanges, StandingRow, TaskRow, TipRow, UserRow,
 };
-use hivemind_model::{AttemptRef, Cpt, NodeId, TaskId, Timestamp, UserId};
+use hivemind_model::{AttemptRef, Cpt, NodeId, ProjectId, TaskId, Timestamp, UserId};
 use std::collections::BTreeMap;
 
 /// All tables of a pool in memory.
@@ -38,6 +39,22 @@ pub struct Tables {
     pub balances: BTreeMap<Account, Cpt>,
     /// Open holds.
     pub holds: BTreeMap<TaskId, Hold>,
+    /// What running attempts have earned.
+    pub accruals: BTreeMap<AttemptRef, Accrual>,
+    /// Earnings that cannot be spent yet.
+    pub vests: BTreeMap<VestKey, Cpt>,
+    /// What nodes did.
+    pub standings: BTreeMap<NodeId, StandingRow>,
+    /// What nodes were rewarded, by beginning of the period.
+    pub rewards: BTreeMap<(Timestamp, NodeId), RewardRow>,
+    /// Projects.
+    pub projects: BTreeMap<ProjectId, ProjectRow>,
+    /// Tips.
+    pub tips: BTreeMap<(ProjectId, u64), TipRow>,
+    /// Invitations that can be used.
+    pub invitations: BTreeMap<[u8; 32], InvitationRow>,
+    /// Where the pool stands in time; `None` before the first batch.
+    pub clock: Option<ClockRow>,
 }
 
 impl Tables {
@@ -70,11 +87,18 @@ impl Tables {
                 .map(|(id, at)| hivemind_model::rows::UsedToken { id: id.clone(), expires_at: *at })
                 .collect(),
             counters: self.counters?,
+            standings: self.standings.values().copied().collect(),
+            projects: self.projects.values().cloned().collect(),
+            invitations: self.invitations.values().copied().collect(),
+            clock: self.clock?,
         };
         let books = LedgerImage {
             balances: self.balances.iter().map(|(account, balance)| (*account, *balance)).collect(),
             holds: self.holds.values().copied().collect(),
+            accruals: self.accruals.values().copied().collect(),
+            vests: self.vests.iter().map(|(key, amount)| Vest { key: *key, amount: *amount }).collect(),
             last_seq: newest.seq,
+            last_at: newest.at,
             last_hash: newest.hash,
         };
         Some((rows, books))
@@ -116,6 +140,25 @@ impl Tables {
             self.used_tokens.remove(id);
         }
         self.counters = rows.counters.or(self.counters);
+        self.apply_money(rows)
+    }
+
+    fn apply_money(&mut self, rows: &RowChanges) -> Result<(), Violation> {
+        self.standings.extend(rows.standings.iter().map(|row| (row.node, *row)));
+        self.projects.extend(rows.projects.iter().map(|row| (row.id, row.clone())));
+        self.invitations.extend(rows.invitations.iter().map(|row| (row.digest, *row)));
+        for digest in &rows.ended_invitations {
+            self.invitations.remove(digest);
+        }
+        for row in &rows.rewards {
+            let twice = self.rewards.insert((row.from, row.node), *row).is_some();
+            ensure(!twice, "L6", format_args!("{} is rewarded twice for one period", row.node))?;
+        }
+        for row in &rows.tips {
+            let twice = self.tips.insert((row.project, row.number), row.clone()).is_some();
+            ensure(!twice, "L6", format_args!("tip {} of {} is stored twice", row.number, row.project))?;
+        }
+        self.clock = rows.clock.or(self.clock);
         Ok(())
     }
 
@@ -135,6 +178,15 @@ impl Tables {
                 "L3",
                 format_args!("the hold of {task} ended, but was not stored"),
             )?;
+        }
+        self.accruals.extend(ledger.accruals.iter().map(|accrual| (accrual.attempt, *accrual)));
+        for attempt in &ledger.ended_accruals {
+            let stored = self.accruals.remove(attempt).is_some();
+            ensure(stored, "L3", format_args!("what {attempt} earned has ended, but was not stored"))?;
+        }
+        self.vests.extend(ledger.vests.iter().map(|vest| (vest.key, vest.amount)));
+        for key in &ledger.ended_vests {
+            ensure(self.vests.remove(key).is_some(), "L3", format_args!("{key:?} vested, but was not stored"))?;
         }
         Ok(())
     }

@@ -13,7 +13,8 @@ use hivemind_model::command::Once;
 use hivemind_model::rows::{Answer, Element, ElementPhase, Report, TaskProgress, TaskRow};
 use hivemind_model::state::{Metering, Outcome};
 use hivemind_model::{
-    Code, Cpt, Effect, ElementRef, Millis, NodeId, Rejection, Reply, TaskId, TaskSpec, TaskState, Timestamp, UserId,
+    AttemptRef, Code, Cpt, Effect, ElementRef, Millis, NodeId, Rejection, Reply, TaskId, TaskSpec, TaskState,
+    Timestamp, UserId,
 };
 use std::sync::Arc;
 
@@ -23,7 +24,13 @@ pub(crate) enum Payment {
     /// Nothing.
     Nothing,
     /// To the owner of the node, for one attempt.
-    Price { attempt: u32, payee: UserId, amount: Cpt },
+    Price { paid: Paid, amount: Cpt },
+}
+
+/// What a requester hands in, and the most they would pay.
+pub(crate) struct Offer {
+    pub(crate) spec: Arc<TaskSpec>,
+    pub(crate) max_price: Option<Cpt>,
 }
 
 impl Engine {
@@ -31,18 +38,19 @@ impl Engine {
     pub(crate) fn submit(
         &mut self,
         user: UserId,
-        spec: Arc<TaskSpec>,
+        offer: Offer,
         once: Option<Once>,
         now: Timestamp,
     ) -> Result<Reply, Rejection> {
         self.user(user)?;
         self.at_most_once(once, user, "request_id", |engine| {
-            let (task, cap) = engine.submit_now(user, spec, now)?;
+            let (task, cap) = engine.submit_now(user, offer, now)?;
             Ok((Reply::Submitted { task, cap }, Answer::Submitted { task, cap }))
         })
     }
 
-    fn submit_now(&mut self, user: UserId, spec: Arc<TaskSpec>, now: Timestamp) -> Result<(TaskId, Cpt), Rejection> {
+    fn submit_now(&mut self, user: UserId, offer: Offer, now: Timestamp) -> Result<(TaskId, Cpt), Rejection> {
+        let Offer { spec, max_price } = offer;
         spec.check(&self.policy)?;
         let most = self.policy.limits.max_open_tasks_per_user;
         if self.user(user)?.open_tasks >= most {
@@ -51,15 +59,19 @@ impl Engine {
                 format!("you have {most} open tasks, the most that this pool keeps for one user; wait for some to end"),
             ));
         }
-        let Some(cap) = self.policy.prices.price(&spec.resources, spec.max_runtime) else {
+        let cap = self.policy.cap(&spec)?;
+        if let Some(most) = max_price.filter(|most| cap > *most) {
             return Err(Rejection::field(
-                Code::TooLarge,
-                "max_runtime",
-                "the price of these resources for so long is more money than there is; ask for less",
+                Code::MaxPrice,
+                "max_price",
+                format!(
+                    "it can cost {cap}, more than your bound of {most}; raise it, or lower max_runtime or the resources"
+                ),
             ));
-        };
+        }
         let id = TaskId(self.counters.task);
-        self.ledger.open_hold(id, user, cap, now).map_err(|refusal| match refusal {
+        let expires_at = now.after(self.policy.economy.hold_lifetime).after(spec.max_runtime);
+        self.ledger.open_hold(id, user, cap, expires_at, now).map_err(|refusal| match refusal {
             Refusal::Insufficient { needed, available } => Rejection::new(
                 Code::InsufficientCpt,
                 format!("needs {needed} (the price cap), {available} is available; lower max_runtime or the resources, or wait for open tasks to end"),
@@ -84,9 +96,10 @@ impl Engine {
             dirty: false,
         };
         let element = ElementRef::only(id);
-        self.queue.push(task.rank(element), task.row.spec.resources, Vec::new());
+        self.queue.push(task.rank(element), task.need(), Vec::new());
         self.stirred = true;
         self.tasks.insert(id, task);
+        self.expiries.insert((expires_at, id));
         self.touch_task(id);
         if let Some(user) = self.users.get_mut(&user) {
             user.open_tasks += 1;
@@ -102,6 +115,13 @@ impl Engine {
         if task.row.user != user {
             return Err(Rejection::not_found(id));
         }
+        self.stop_task(id, &Outcome::Cancelled, now);
+        Ok(Reply::Done)
+    }
+
+    /// Ends every element of a task that has not ended, as cancelled or expired.
+    pub(crate) fn stop_task(&mut self, id: TaskId, outcome: &Outcome, now: Timestamp) {
+        let Some(task) = self.tasks.get(&id) else { panic!("T2: {id} is stopped after it has ended") };
         let elements = (0u32..).zip(&task.row.progress.elements);
         let standings: Vec<(ElementRef, Standing)> = elements
             .map(|(index, element)| {
@@ -115,32 +135,35 @@ impl Engine {
             })
             .collect();
         for (element, standing) in standings {
-            match step(standing, Event::Cancelled) {
-                Step::StopPaid | Step::StopUnpaid => self.stop_element(element, now),
+            match step(standing, Event::Stopped) {
+                Step::StopPaid | Step::StopUnpaid => self.stop_element(element, outcome, now),
                 Step::Nothing => {}
-                other => unreachable!("T2: cancelling {element} at {standing:?} gives {other:?}"),
+                other => unreachable!("T2: stopping {element} at {standing:?} gives {other:?}"),
             }
         }
         self.restate(id, now);
-        Ok(Reply::Done)
     }
 
-    /// Ends one element on its requester's word; a command that ran is paid up to now.
-    fn stop_element(&mut self, element: ElementRef, now: Timestamp) {
+    /// Ends one element as cancelled or expired; a command that ran is paid up to now.
+    fn stop_element(&mut self, element: ElementRef, outcome: &Outcome, now: Timestamp) {
         let mut payment = Payment::Nothing;
         if let Some(live) = self.live.get(&element) {
             let (node, attempt) = (live.node, element.attempt(live.number));
             let mut metering = Metering::default();
             if let Stage::Running { started_at } = live.stage {
                 metering.wall = now.since(started_at).min(self.max_runtime(element.task));
-                payment = self.price(element.task, node, attempt.number, metering.wall);
+                payment = self.price(attempt, node, metering.wall, now);
             }
             self.tell_stop(node, attempt);
-            self.end_attempt(element, Report { metering, ..bare_report(Outcome::Cancelled) }, payment, now);
+            let report = Report { metering, ..bare_report(outcome.clone()) };
+            if payment != Payment::Nothing {
+                self.record_accepted(attempt, node, &report);
+            }
+            self.end_attempt(element, report, payment, now);
         } else {
             self.unqueue(element);
         }
-        self.end_element(element, Outcome::Cancelled, payment, now);
+        self.end_element(element, outcome.clone(), payment, now);
     }
 
     /// Ends an element, and settles its part of the hold; with the last element the hold ends.
@@ -151,13 +174,18 @@ impl Engine {
             panic!("T2: {at} ends, but its task has no such element")
         };
         assert!(!matches!(element.phase, ElementPhase::Ended { .. }), "T2: {at} ends twice");
+        let expired = outcome == Outcome::Expired;
         element.phase = ElementPhase::Ended { outcome };
         task.ended += 1;
         let last = task.ended == task.row.progress.elements.len();
+        if let Some(hold) = self.ledger.hold(at.task).filter(|_| last) {
+            self.expiries.remove(&(hold.expires_at, at.task));
+        }
         let done = match payment {
+            Payment::Nothing if last && expired => self.ledger.expire(at.task, now).map(drop),
             Payment::Nothing if last => self.ledger.release(at.task, now).map(drop),
             Payment::Nothing => Ok(()),
-            Payment::Price { attempt, payee, amount } => {
+            Payment::Price { paid, amount } => {
                 task.row.progress.cost = task
                     .row
                     .progress
@@ -165,7 +193,6 @@ impl Engine {
                     .checked_add(amount)
                     .unwrap_or_else(|| panic!("L4: the cost of {} overflows", at.task));
                 assert!(task.row.progress.cost <= task.row.cap, "L4: {} costs more than its hold", at.task);
-                let paid = Paid { task: at.task, index: at.index, attempt, payee };
                 if last {
                     self.ledger.settle_and_close(paid, amount, now).map(drop)
                 } else {
@@ -209,20 +236,29 @@ impl Engine {
         else {
             return;
         };
-        let (rank, need) = (task.rank(at), task.row.spec.resources);
+        let (rank, need) = (task.rank(at), task.need());
         let found = self.delayed.remove(&(not_before, at)).or_else(|| self.queue.remove(rank, need));
         assert!(found.is_some(), "T7: {at} waits, but is in no queue");
     }
 
-    /// What `wall` of an attempt on `node` costs, within the element's part of the hold.
-    pub(crate) fn price(&self, id: TaskId, node: NodeId, attempt: u32, wall: Millis) -> Payment {
+    /// The payment for `wall` of an attempt on `node`, within the element's part of the hold.
+    pub(crate) fn price(&self, attempt: AttemptRef, node: NodeId, wall: Millis, now: Timestamp) -> Payment {
+        let (payee, amount) = self.price_of(attempt.element.task, node, wall);
+        let requester = self.tasks.get(&attempt.element.task).map_or(payee, |task| task.row.user);
+        let terms = self.terms(requester, payee, now);
+        Payment::Price { paid: Paid { attempt, payee, terms }, amount }
+    }
+
+    /// Who is paid for work on `node`, and what `wall` of a task's element costs there, within the
+    /// element's part of the hold.
+    pub(crate) fn price_of(&self, id: TaskId, node: NodeId, wall: Millis) -> (UserId, Cpt) {
         let (Some(task), Some(node)) = (self.tasks.get(&id), self.nodes.get(&node)) else {
             panic!("T3: {id} is priced on {node}, and one of them is unknown")
         };
         let cap = task.element_cap();
         // The prices may have risen since the cap was fixed; the requester pays no more than that.
         let amount = self.policy.prices.price(&task.row.spec.resources, wall).map_or(cap, |price| price.min(cap));
-        Payment::Price { attempt, payee: node.row.owner, amount }
+        (node.row.owner, amount)
     }
 
     pub(crate) fn max_runtime(&self, id: TaskId) -> Millis {

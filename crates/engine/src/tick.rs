@@ -8,7 +8,7 @@ use crate::Engine;
 use hivemind_model::{Rejection, Reply, Timestamp};
 
 impl Engine {
-    /// When a [`Tick`](hivemind_model::Command::Tick) next has something to do; `None` where nothing is due ever.
+    /// When a [`Tick`](hivemind_model::Command::Tick) next has something to do.
     ///
     /// A moment in the past where the last pass was cut short: then the next batch, even of a
     /// tick alone, goes on with it.
@@ -18,14 +18,18 @@ impl Engine {
         let retry = self.delayed.keys().next().map(|(at, _)| *at);
         let overdue = self.deadlines.first().map(|(at, _)| *at);
         let token = self.token_expiry.first().map(|(at, _)| *at);
-        [cut_short, retry, overdue, token].into_iter().flatten().min()
+        let meter = self.meters.first().map(|(at, _)| *at);
+        let expiry = self.expiries.first().map(|(at, _)| *at);
+        let money = [meter, expiry, self.ledger.next_vest(), self.invitations.next_expiry()];
+        let standing = Some(self.next_standing_due());
+        [cut_short, retry, overdue, token, standing].into_iter().chain(money).flatten().min()
     }
 
     pub(crate) fn tick(&mut self, now: Timestamp) -> Result<Reply, Rejection> {
         while let Some(due) = self.delayed.first_entry().filter(|due| due.key().0 <= now) {
             let ((_, at), failed_on) = due.remove_entry();
             let Some(task) = self.tasks.get(&at.task) else { panic!("T2: {at} waits after its task has ended") };
-            self.queue.push(task.rank(at), task.row.spec.resources, failed_on);
+            self.queue.push(task.rank(at), task.need(), failed_on);
             self.stirred = true;
         }
         while let Some(&(at, element)) = self.deadlines.first().filter(|(at, _)| *at <= now) {
@@ -40,6 +44,11 @@ impl Engine {
             self.used_tokens.remove(&id);
             self.pending.expired_tokens.push(id);
         }
+        self.expire_invitations(now);
+        self.meter_due(now);
+        self.expire_due(now);
+        self.vest_due(now);
+        self.note_awake(now);
         Ok(Reply::Done)
     }
 }

@@ -5,8 +5,9 @@
 use crate::Engine;
 use crate::state::Link;
 use hivemind_model::rows::ElementPhase;
+use hivemind_model::spec::Need;
 use hivemind_model::{AttemptRef, ElementRef, NodeId, Resources, TaskId, TaskSpec, UserId};
-use hivemind_placement::explain;
+use hivemind_placement::{Prospects, explain, prospects};
 use std::sync::Arc;
 
 /// Sizes, for people and for metrics.
@@ -136,6 +137,13 @@ impl Engine {
             ));
         }
         let linked = self.nodes.values().filter(|node| matches!(node.link, Link::Up { .. })).map(|node| node.view());
-        Some(explain(linked, &open.row.spec.resources).to_string())
+        Some(explain(linked, &open.need()).to_string())
+    }
+
+    /// What the linked nodes could do for an element with this need. Looks at every node.
+    #[must_use]
+    pub fn prospects(&self, need: &Need) -> Prospects {
+        let linked = self.nodes.values().filter(|node| matches!(node.link, Link::Up { .. })).map(|node| node.view());
+        prospects(linked, need)
     }
 }

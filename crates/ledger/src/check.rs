@@ -6,6 +6,7 @@
 
 use crate::SUPPLY;
 use crate::account::Account;
+use crate::hold::VestKey;
 use crate::ledger::Ledger;
 use hivemind_model::Cpt;
 use std::collections::BTreeMap;
@@ -28,7 +29,7 @@ impl Broken {
 
 impl Ledger {
     /// Checks the books from scratch: L2 and L5, that what is held, pending and vesting is the sum of its
-    /// parts (L1), and that every accrual has its hold (L3).
+    /// parts (L1), that no part is below zero, and that every accrual has its hold (L3).
     ///
     /// # Errors
     /// The first that is broken.
@@ -47,14 +48,15 @@ impl Ledger {
                 return Err(Broken::new("L3", format!("{} earns from a hold that has ended", accrual.attempt)));
             }
             if accrual.amount.own.micro() < 0 || accrual.amount.promo.micro() < 0 {
-                return Err(Broken::new(
-                    "L4",
-                    format!("{} has earned {}", accrual.attempt, accrual.amount.total()),
-                ));
+                return Err(Broken::new("L4", format!("{} has earned {}", accrual.attempt, accrual.amount.total())));
             }
             add(Account::Pending(accrual.payee), accrual.amount.total());
         }
         for vest in self.vests() {
+            if !vest.amount.is_positive() {
+                let VestKey { due, user, .. } = vest.key;
+                return Err(Broken::new("L2", format!("{} of {user} vests at {}", vest.amount, due.0)));
+            }
             add(vest.key.source.account(vest.key.user), vest.amount);
         }
         let has_parts = |account: &Account| {
@@ -63,17 +65,13 @@ impl Ledger {
         for (account, balance) in self.balances().filter(|(account, _)| has_parts(account)) {
             let together = parts.remove(&account).unwrap_or_default();
             if together != i128::from(balance.micro()) {
-                return Err(Broken::new(
-                    "L1",
-                    format!("{account} has {balance}, its parts have {together} micro-CPT"),
-                ));
+                return Err(Broken::new("L1", format!("{account} has {balance}, its parts have {together} micro-CPT")));
             }
         }
         match parts.into_iter().find(|(_, together)| *together != 0) {
-            Some((account, together)) => Err(Broken::new(
-                "L1",
-                format!("parts of {account} have {together} micro-CPT, the account has none"),
-            )),
+            Some((account, together)) => {
+                Err(Broken::new("L1", format!("parts of {account} have {together} micro-CPT, the account has none")))
+            }
             None => Ok(()),
         }
     }

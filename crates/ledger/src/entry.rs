@@ -201,7 +201,17 @@ impl Reason {
 
     /// The words of [`Reason::as_str`] that a user's statement can have.
     pub const WORDS: [&'static str; 12] = [
-        "sign_up", "transfer", "hold", "accrual", "return", "settlement", "release", "expiry", "reward", "vest", "tip",
+        "sign_up",
+        "transfer",
+        "hold",
+        "accrual",
+        "return",
+        "settlement",
+        "release",
+        "expiry",
+        "reward",
+        "vest",
+        "tip",
         "collect",
     ];
 

@@ -87,17 +87,19 @@ impl Ledger {
         self.accruals.get(&attempt).map(|accrual| accrual.amount.total()).unwrap_or_default()
     }
 
+    /// True where free credit pays for some of an attempt: it is taken first, so its hold, or what the
+    /// attempt has accrued, has some.
+    #[must_use]
+    pub fn has_promo(&self, attempt: AttemptRef) -> bool {
+        let held = self.holds.get(&attempt.element.task).is_some_and(|hold| hold.left.promo.is_positive());
+        held || self.accruals.get(&attempt).is_some_and(|accrual| accrual.amount.promo.is_positive())
+    }
+
     /// Moves `amount` more from the hold to what a running attempt has earned; zero makes no entry.
     ///
     /// # Errors
     /// [`Refusal::NoHold`], [`Refusal::AboveHold`], [`Refusal::OtherPayee`], [`Refusal::BadAmount`] below zero.
-    pub fn accrue(
-        &mut self,
-        attempt: AttemptRef,
-        payee: UserId,
-        amount: Cpt,
-        now: Timestamp,
-    ) -> Result<(), Refusal> {
+    pub fn accrue(&mut self, attempt: AttemptRef, payee: UserId, amount: Cpt, now: Timestamp) -> Result<(), Refusal> {
         let hold = self.open(attempt.element.task, amount)?;
         let before = self.accruals.get(&attempt).copied();
         if let Some(Accrual { payee: other, .. }) = before.filter(|before| before.payee != payee) {
@@ -113,7 +115,11 @@ impl Ledger {
         self.set_hold(Hold { left: hold.left.minus(more), ..hold });
         let so_far = before.map(|before| before.amount).unwrap_or_default();
         self.accruals.insert(attempt, Accrual { attempt, payee, amount: so_far.plus(more) });
-        if before.is_none() { self.fresh.accruals.open(attempt) } else { self.fresh.accruals.touch(attempt) }
+        if before.is_none() {
+            self.fresh.accruals.open(attempt)
+        } else {
+            self.fresh.accruals.touch(attempt)
+        }
         Ok(())
     }
 
@@ -124,8 +130,7 @@ impl Ledger {
         let task = attempt.element.task;
         let Some(hold) = self.hold(task) else { panic!("L3: {attempt} earned from a hold that has ended") };
         let amount = accrual.amount.total();
-        let postings =
-            [(Account::Pending(accrual.payee), -amount.micro()), (Account::Held(hold.user), amount.micro())];
+        let postings = [(Account::Pending(accrual.payee), -amount.micro()), (Account::Held(hold.user), amount.micro())];
         self.record(Reason::Return { attempt }, &postings, now);
         self.set_hold(Hold { left: hold.left.plus(accrual.amount), ..hold });
         amount

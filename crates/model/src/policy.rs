@@ -3,8 +3,9 @@
 //! Invariant: the only place where such a number has its default.
 
 use crate::economy::Economy;
-use crate::rejection::Rejection;
+use crate::rejection::{Code, Rejection};
 use crate::resources::Resources;
+use crate::spec::TaskSpec;
 use crate::units::{Bytes, Cpt, MilliCores, Millis};
 use serde::{Deserialize, Serialize};
 
@@ -157,6 +158,20 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// The most that a task can cost: the price of its resources for all of `max_runtime`.
+    ///
+    /// # Errors
+    /// [`Code::TooLarge`] where that is more money than there is.
+    pub fn cap(&self, spec: &TaskSpec) -> Result<Cpt, Rejection> {
+        self.prices.price(&spec.resources, spec.max_runtime).ok_or_else(|| {
+            Rejection::field(
+                Code::TooLarge,
+                "max_runtime",
+                "the price of these resources for so long is more money than there is; ask for less",
+            )
+        })
+    }
+
     /// Checks that the numbers make sense together.
     ///
     /// # Errors

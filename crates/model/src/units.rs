@@ -179,6 +179,12 @@ impl Timestamp {
         Self(self.0.saturating_add_unsigned(span.0))
     }
 
+    /// This moment less `span`; the earliest representable one on overflow.
+    #[must_use]
+    pub const fn before(self, span: Millis) -> Self {
+        Self(self.0.saturating_sub_unsigned(span.0))
+    }
+
     /// The span from `earlier` to this; zero where `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Millis {

@@ -4,7 +4,8 @@
 
 use crate::NodeView;
 use crate::plan::largest;
-use hivemind_model::Resources;
+use hivemind_model::spec::Need;
+use hivemind_model::{Level, Resources};
 use std::fmt;
 
 /// Why an element has no node.
@@ -19,6 +20,13 @@ pub enum WhyWaiting {
         /// The most of each quantity that some node offers; not all of it need be on one node.
         most: Resources,
     },
+    /// No node that is big enough has reached the level.
+    LevelTooLow {
+        /// What is needed.
+        need: Level,
+        /// The highest of the nodes that are big enough.
+        highest: Level,
+    },
     /// All nodes that are big enough are busy.
     AllBusy {
         /// How many are big enough.
@@ -28,23 +36,46 @@ pub enum WhyWaiting {
     Next,
 }
 
-/// Says why an element that needs `need` waits, given every linked node that takes work, full or not.
+/// What the linked nodes could do for an element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prospects {
+    /// How many could run it if they were idle.
+    pub capable: usize,
+    /// How many of them have room now.
+    pub free: usize,
+    /// What it would wait for.
+    pub why: WhyWaiting,
+}
+
+/// Says what an element with this need can hope for, given every linked node that takes work, full or not.
 #[must_use]
-pub fn explain(nodes: impl IntoIterator<Item = NodeView>, need: &Resources) -> WhyWaiting {
-    let (mut linked, mut big_enough, mut room) = (false, 0, false);
-    let mut most = Resources::default();
+pub fn prospects(nodes: impl IntoIterator<Item = NodeView>, need: &Need) -> Prospects {
+    let (mut linked, mut capable, mut free, mut big_enough) = (false, 0, 0, false);
+    let (mut most, mut highest) = (Resources::default(), Level::None);
     for node in nodes {
         linked = true;
         most = largest(&most, &node.capacity);
-        big_enough += usize::from(node.capacity.covers(need));
-        room |= node.free.covers(need);
+        if node.capacity.covers(&need.resources) {
+            big_enough = true;
+            highest = highest.max(node.level);
+        }
+        capable += usize::from(node.could_run(need));
+        free += usize::from(node.has_room(need));
     }
-    match (linked, big_enough, room) {
-        (false, _, _) => WhyWaiting::NoNode,
-        (true, _, true) => WhyWaiting::Next,
-        (true, 0, false) => WhyWaiting::TooBig { need: *need, most },
-        (true, big_enough, false) => WhyWaiting::AllBusy { big_enough },
-    }
+    let why = match (linked, big_enough, capable, free) {
+        (false, _, _, _) => WhyWaiting::NoNode,
+        (true, _, _, 1..) => WhyWaiting::Next,
+        (true, false, _, 0) => WhyWaiting::TooBig { need: need.resources, most },
+        (true, true, 0, 0) => WhyWaiting::LevelTooLow { need: need.level, highest },
+        (true, true, capable @ 1.., 0) => WhyWaiting::AllBusy { big_enough: capable },
+    };
+    Prospects { capable, free, why }
+}
+
+/// Says why an element with this need waits, given every linked node that takes work, full or not.
+#[must_use]
+pub fn explain(nodes: impl IntoIterator<Item = NodeView>, need: &Need) -> WhyWaiting {
+    prospects(nodes, need).why
 }
 
 impl fmt::Display for WhyWaiting {
@@ -75,6 +106,14 @@ impl fmt::Display for WhyWaiting {
                     }
                 }
             }
+            Self::LevelTooLow { need, highest: Level::None } => write!(
+                f,
+                "it needs a node of level {need}, and none that is big enough has any level; ask for less or wait for one"
+            ),
+            Self::LevelTooLow { need, highest } => write!(
+                f,
+                "it needs a node of level {need}, the best that is big enough is {highest}; ask for less or wait for one"
+            ),
             Self::AllBusy { big_enough: 1 } => f.write_str("the only node that is big enough is busy"),
             Self::AllBusy { big_enough } => write!(f, "all {big_enough} nodes that are big enough are busy"),
             Self::Next => f.write_str("it is next to be placed"),

@@ -8,10 +8,11 @@ mod explain;
 mod plan;
 mod score;
 
-pub use explain::{WhyWaiting, explain};
+pub use explain::{Prospects, WhyWaiting, explain, prospects};
 pub use plan::plan;
 
-use hivemind_model::{ElementRef, NodeId, Resources};
+use hivemind_model::spec::Need;
+use hivemind_model::{ElementRef, Level, NodeId, Resources};
 use std::cmp::Reverse;
 
 /// A node that takes work.
@@ -23,6 +24,22 @@ pub struct NodeView {
     pub capacity: Resources,
     /// What nobody has reserved.
     pub free: Resources,
+    /// What it has reached by being there.
+    pub level: Level,
+}
+
+impl NodeView {
+    /// True where an idle node of this kind could run it.
+    #[must_use]
+    pub fn could_run(&self, need: &Need) -> bool {
+        self.level >= need.level && self.capacity.covers(&need.resources)
+    }
+
+    /// True where it has room for it now.
+    #[must_use]
+    pub fn has_room(&self, need: &Need) -> bool {
+        self.level >= need.level && self.free.covers(&need.resources)
+    }
 }
 
 /// The place of an element in the queue; the smallest is served first: higher priority, then
@@ -59,7 +76,7 @@ pub struct Waiting<'a> {
 /// Elements that need the same, in order of rank.
 pub struct Line<'a> {
     /// What each of them needs.
-    pub need: Resources,
+    pub need: Need,
     /// The rank of the first.
     pub head: Rank,
     /// All of them, first to last.

@@ -8,6 +8,7 @@
 
 use crate::score::{Score, score};
 use crate::{Bounds, Line, NodeView, Placement, Plan, Rank, Snapshot, Waiting};
+use hivemind_model::spec::Need;
 use hivemind_model::{NodeId, Resources};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -37,7 +38,7 @@ pub fn plan(snapshot: &Snapshot<'_>, bounds: Bounds, seed: u64) -> Plan {
 
 /// A line that the pass has opened.
 struct Open<'a> {
-    need: Resources,
+    need: Need,
     next: Waiting<'a>,
     rest: Box<dyn Iterator<Item = Waiting<'a>> + 'a>,
     /// Nodes with room, best first; scores may be older than what has been placed since.
@@ -95,7 +96,7 @@ impl Pass {
 
     /// Ranks the nodes for a line; `None` where no node has room.
     fn open<'a>(&self, line: Line<'a>) -> Option<Open<'a>> {
-        if !self.most_free.covers(&line.need) {
+        if !self.most_free.covers(&line.need.resources) {
             return None;
         }
         let fits = |(index, node)| score(node, &line.need, self.seed).map(|score| Reverse((score, index)));
@@ -137,7 +138,7 @@ impl Pass {
         );
         let index = chosen?;
         let node = &mut self.nodes[index];
-        node.free = node.free.checked_sub(&line.need)?;
+        node.free = node.free.checked_sub(&line.need.resources)?;
         if let Some(score) = score(node, &line.need, self.seed) {
             line.candidates.push(Reverse((score, index)));
         }

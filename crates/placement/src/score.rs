@@ -3,14 +3,17 @@
 //! Invariant: integers only, so that every machine computes the same order.
 
 use crate::NodeView;
-use hivemind_model::{NodeId, Resources};
+use hivemind_model::NodeId;
+use hivemind_model::spec::Need;
 
 /// The smaller, the better. Field by field: do not waste a machine with GPUs on work without;
-/// leave the least of the dominant resource; then whatever the seed says; then the id.
+/// leave the least of the dominant resource; nodes of a preferred level first; then whatever the
+/// seed says; then the id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Score {
     wastes_gpu: bool,
     left: u64,
+    plain: bool,
     tie: u64,
     node: NodeId,
 }
@@ -19,7 +22,11 @@ pub(crate) struct Score {
 const WHOLE: u128 = 1_000_000;
 
 /// The score of `need` on `node`, or `None` where it does not fit.
-pub(crate) fn score(node: &NodeView, need: &Resources, seed: u64) -> Option<Score> {
+pub(crate) fn score(node: &NodeView, need: &Need, seed: u64) -> Option<Score> {
+    if node.level < need.level {
+        return None;
+    }
+    let need = &need.resources;
     let left = node.free.checked_sub(need)?;
     let dimensions = [
         (need.cpu.0.into(), left.cpu.0.into(), node.capacity.cpu.0.into()),
@@ -32,6 +39,7 @@ pub(crate) fn score(node: &NodeView, need: &Resources, seed: u64) -> Option<Scor
     Some(Score {
         wastes_gpu: need.gpus == 0 && node.capacity.gpus > 0,
         left: share(dominant.1, dominant.2),
+        plain: !node.level.is_preferred(),
         tie: mix(seed ^ mix(node.id.0)),
         node: node.id,
     })

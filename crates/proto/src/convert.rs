@@ -11,7 +11,7 @@ use hivemind_model::command::NodeOffer;
 use hivemind_model::rows::{LogLengths, Report};
 use hivemind_model::spec::{BlobRef, Digest, InputFile, MAX_FILES, TaskSpec, check_path};
 use hivemind_model::units::{Bytes, MilliCores, Millis};
-use hivemind_model::{AttemptRef, ElementRef, Metering, Outcome, Resources, TaskId, Level};
+use hivemind_model::{AttemptRef, ElementRef, Level, Metering, Outcome, Resources, TaskId};
 
 /// Longest text for people that is taken from the wire, in bytes.
 pub const MAX_TEXT_BYTES: usize = 4 << 10;

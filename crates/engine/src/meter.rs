@@ -1,0 +1,82 @@
+//! Pay while the work runs, and what else time does to money.
+//!
+//! While an attempt's command runs, its price so far moves from the hold to the owner's pending
+//! earnings, once per interval. Start at [`Engine::meter_due`].
+//!
+//! Invariant: metering never asks a hold for more than the price of `max_runtime`, which is its cap.
+
+use crate::Engine;
+use crate::state::{Live, Stage};
+use hivemind_model::state::Outcome;
+use hivemind_model::{ElementRef, Millis, Timestamp};
+
+/// Most attempts that are metered, holds that expire and earnings that vest in one tick; the next
+/// tick follows at once.
+const MAX_PER_TICK: usize = 4096;
+
+impl Engine {
+    /// Meters running attempts whose interval is over.
+    pub(crate) fn meter_due(&mut self, now: Timestamp) {
+        for _ in 0..MAX_PER_TICK {
+            let Some(&(at, element)) = self.meters.first().filter(|(at, _)| *at <= now) else { return };
+            self.meters.remove(&(at, element));
+            self.meter(element, now);
+        }
+    }
+
+    /// Begins to meter an attempt whose command runs since `started_at`.
+    pub(crate) fn meter_from(&mut self, element: ElementRef, started_at: Timestamp) {
+        let next = started_at.after(self.policy.economy.meter_every);
+        if let Some(live) = self.live.get_mut(&element) {
+            live.meter = Some(next);
+            self.meters.insert((next, element));
+        }
+    }
+
+    /// Ends the metering of an attempt that is over.
+    pub(crate) fn stop_meter(&mut self, element: ElementRef, live: &Live) {
+        if let Some(next) = live.meter {
+            self.meters.remove(&(next, element));
+        }
+    }
+
+    fn meter(&mut self, element: ElementRef, now: Timestamp) {
+        let Some(live) = self.live.get(&element) else { panic!("T3: {element} is metered without an attempt") };
+        let Stage::Running { started_at } = live.stage else {
+            panic!("T3: {element} is metered before its command runs")
+        };
+        let (attempt, node) = (element.attempt(live.number), live.node);
+        let limit = self.max_runtime(element.task);
+        let wall = now.since(started_at).min(limit);
+        let (payee, price) = self.price_of(element.task, node, wall);
+        // The price only grows with time, and the cap is the price of all of it.
+        let more = price.micro() - self.ledger.accrued(attempt).micro();
+        self.ledger
+            .accrue(attempt, payee, hivemind_model::Cpt::from_micro(more.max(0)), now)
+            .unwrap_or_else(|refusal| panic!("L4: the books refuse what {attempt} earned: {refusal}"));
+        let every = self.policy.economy.meter_every.0;
+        let passed = wall.0 / every + 1;
+        let next = (wall < limit).then(|| started_at.after(Millis(passed.saturating_mul(every))));
+        if let Some(live) = self.live.get_mut(&element) {
+            live.meter = next;
+        }
+        self.meters.extend(next.map(|next| (next, element)));
+    }
+
+    /// Ends tasks whose hold has expired.
+    pub(crate) fn expire_due(&mut self, now: Timestamp) {
+        for _ in 0..MAX_PER_TICK {
+            let Some(&(_, task)) = self.expiries.first().filter(|(at, _)| *at <= now) else { return };
+            self.stop_task(task, &Outcome::Expired, now);
+        }
+    }
+
+    /// Lets earnings be spent whose time has come.
+    pub(crate) fn vest_due(&mut self, now: Timestamp) {
+        for _ in 0..MAX_PER_TICK {
+            if !self.ledger.vest_one(now) {
+                return;
+            }
+        }
+    }
+}
