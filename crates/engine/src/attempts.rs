@@ -116,7 +116,7 @@ impl Engine {
         self.record(live.node, Record::Failed);
         let Policy { max_infrastructure_failures, max_image_failures, retry_delay, max_retry_delay, .. } = self.policy;
         let Some(task) = self.tasks.get_mut(&at.task) else { panic!("T2: {at} is retried after its task") };
-        let (rank, need) = (task.rank(at), task.need());
+        let (user, rank, need) = (task.row.user, task.rank(at), task.need());
         let Some(element) = task.element_mut(at.index) else {
             panic!("T2: {at} is retried, but its task has no such element")
         };
@@ -132,7 +132,7 @@ impl Engine {
         match pause {
             Pause::None => {
                 element.phase = ElementPhase::Waiting { not_before: Timestamp(0) };
-                self.queue.push(rank, need, failed_on);
+                self.queue.push(self.turn(user), rank, need, failed_on);
                 self.stirred = true;
             }
             Pause::Growing => {
@@ -158,10 +158,11 @@ impl Engine {
         }
         self.stop_meter(element, &live);
         let attempt = element.attempt(live.number);
-        let mut need = None;
+        let (mut need, mut requester) = (None, None);
         if let Some(task) = self.tasks.get_mut(&element.task) {
             task.running -= usize::from(live.standing() == Standing::Running);
             need = Some(task.row.spec.resources);
+            requester = Some(task.row.user);
         }
         if let (Some(node), Some(need)) = (self.nodes.get_mut(&live.node), need) {
             node.live.remove(&element);
@@ -170,6 +171,9 @@ impl Engine {
                 .checked_sub(&need)
                 .unwrap_or_else(|| panic!("T5: {} has less reserved than {element} took", node.row.name));
             node.refresh_ceiling();
+        }
+        if let Some(user) = requester {
+            self.settle_share(user, &live, now);
         }
         self.refresh_placeable(live.node);
         let cost = match payment {

@@ -26,6 +26,7 @@ mod queue;
 mod restore;
 mod rewards;
 mod schedule;
+mod shares;
 mod standing;
 mod state;
 pub mod tables;
@@ -42,10 +43,11 @@ use guard::{Invitations, SignUps};
 use hivemind_ledger::Ledger;
 use hivemind_model::rows::{ClockRow, Counters, InvitationRow, ProjectRow};
 use hivemind_model::{Command, ElementRef, NodeId, Policy, ProjectId, Rejection, Reply, TaskId, Timestamp, UserId};
-use hivemind_placement::Rank;
+use hivemind_placement::{Cursor, Reservation};
 use once::OnceWindow;
 use projects::Tip;
 use queue::Queue;
+use shares::Shares;
 use standing::first_period;
 use state::{Live, Node, Recent, Task, User};
 use std::collections::{BTreeMap, BTreeSet};
@@ -99,7 +101,11 @@ pub struct Engine {
     /// True where a pass could place something that the one before could not.
     stirred: bool,
     /// Where the pass before stopped looking.
-    resume: Option<Rank>,
+    resume: Option<Cursor>,
+    /// The node that is kept free, and for what.
+    reserved: Option<Reservation>,
+    /// What requesters have used.
+    shares: Shares,
     /// Passes made; the seed of the next.
     passes: u64,
     pending: Pending,
@@ -176,6 +182,7 @@ impl Engine {
     }
 
     fn empty(policy: Policy, ledger: Ledger, counters: Counters, clock: ClockRow) -> Self {
+        let shares = Shares::new(clock.awake_at, policy.scheduling.half_life);
         Self {
             persons: BTreeMap::new(),
             invitations: Invitations::default(),
@@ -206,6 +213,8 @@ impl Engine {
             once: OnceWindow::default(),
             stirred: false,
             resume: None,
+            reserved: None,
+            shares,
             passes: 0,
             pending: Pending::default(),
         }

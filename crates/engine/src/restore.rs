@@ -6,6 +6,7 @@
 //! Invariant: rows that cannot be true are refused, never mended.
 
 use crate::check::ensure;
+use crate::shares::Charge;
 use crate::state::{Live, Node, Stage, Task, User};
 use crate::{Engine, Violation};
 use hivemind_ledger::{Ledger, LedgerImage};
@@ -86,7 +87,7 @@ impl Engine {
             let at = ElementRef { task: id, index };
             match element.phase {
                 ElementPhase::Waiting { not_before: Timestamp(0) } => {
-                    self.queue.push(task.rank(at), task.need(), Vec::new())
+                    self.queue.push(self.turn(task.row.user), task.rank(at), task.need(), Vec::new())
                 }
                 ElementPhase::Waiting { not_before } => drop(self.delayed.insert((not_before, at), Vec::new())),
                 ElementPhase::Live | ElementPhase::Ended { .. } => {}
@@ -125,6 +126,7 @@ impl Engine {
             stage,
             deadline: None,
             meter: None,
+            charge: Charge::default(),
             failed_on: Vec::new(),
             dirty: false,
         };

@@ -7,10 +7,12 @@
 
 use crate::Engine;
 use crate::life::{Event, Standing, Step, step};
+use crate::shares::dominant_share;
 use crate::state::{Link, Live, Stage};
 use hivemind_model::rows::ElementPhase;
-use hivemind_model::{Effect, Timestamp};
-use hivemind_placement::{Bounds, Placement, Snapshot, plan};
+use hivemind_model::spec::Need;
+use hivemind_model::{Effect, Resources, Timestamp, UserId};
+use hivemind_placement::{Bounds, Placement, Snapshot, Turn, plan};
 
 impl Engine {
     /// Places what waits, once per batch, after its commands. Costs nothing where nothing that
@@ -26,19 +28,51 @@ impl Engine {
             return;
         }
         let nodes = self.placeable.iter().filter_map(|id| self.nodes.get(id)).map(|node| node.view()).collect();
-        let snapshot = Snapshot { nodes, queue: &self.queue, resume: self.resume };
+        if self.shares.rebase(now) {
+            for user in self.queue.users() {
+                self.queue.move_turn(self.turn(user));
+            }
+        }
+        let whole = self.capacity();
+        let cost = |need: &Need| self.shares.advance(dominant_share(&need.resources, &whole), now);
+        let snapshot = Snapshot {
+            nodes,
+            queue: &self.queue,
+            cost: &cost,
+            reserve_before: now.before(self.policy.scheduling.reserve_after),
+            reserved: self.reserved.filter(|kept| self.queue.has(kept.user, kept.rank, kept.need)),
+            resume: self.resume,
+        };
         let plan = plan(&snapshot, Bounds::default(), self.passes);
         self.passes += 1;
         self.resume = plan.resume;
+        self.reserved = plan.reserved;
         for placement in plan.placements {
-            self.assign(placement, now);
+            self.assign(placement, &whole, now);
         }
         // Freed room stirs; room that was taken does not.
         self.stirred = plan.resume.is_some();
     }
 
+    /// The place of a requester among those that have something waiting.
+    pub(crate) fn turn(&self, user: UserId) -> Turn {
+        Turn { used: self.shares.used(user), user }
+    }
+
+    /// Puts what an attempt really used in the place of what its requester was charged for it.
+    pub(crate) fn settle_share(&mut self, user: UserId, live: &Live, now: Timestamp) {
+        self.shares.settle(user, live.charge, now.since(live.assigned_at), now);
+        self.queue.move_turn(self.turn(user));
+    }
+
+    /// What all linked nodes offer together.
+    fn capacity(&self) -> Resources {
+        let linked = self.nodes.values().filter(|node| node.linked_session().is_some());
+        linked.fold(Resources::default(), |sum, node| sum.checked_add(&node.row.capacity).unwrap_or(sum))
+    }
+
     /// Makes the next attempt of a waiting element on a node, unless its room has gone.
-    fn assign(&mut self, placement: Placement, now: Timestamp) {
+    fn assign(&mut self, placement: Placement, whole: &Resources, now: Timestamp) {
         let (at, id) = (placement.element, placement.node);
         let (Some(task), Some(node)) = (self.tasks.get_mut(&at.task), self.nodes.get_mut(&id)) else { return };
         let need = task.need();
@@ -47,7 +81,10 @@ impl Engine {
             return;
         }
         let rank = task.rank(at);
-        let Some(failed_on) = self.queue.remove(rank, need) else { return };
+        let user = task.row.user;
+        let Some(failed_on) = self.queue.remove(user, rank, need) else { return };
+        let charge = self.shares.charge(user, dominant_share(&need.resources, whole), now);
+        self.queue.move_turn(Turn { used: self.shares.used(user), user });
         assert!(step(Standing::Waiting, Event::Placed) == Step::Assign, "T3: a waiting element cannot be assigned");
         let spec = task.row.spec.clone();
         let Some(element) = task.element_mut(at.index) else {
@@ -73,6 +110,7 @@ impl Engine {
             stage: Stage::Assigned,
             deadline: Some(deadline),
             meter: None,
+            charge,
             failed_on,
             dirty: false,
         };

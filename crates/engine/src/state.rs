@@ -2,6 +2,7 @@
 //!
 //! Invariant: every field here can be derived from rows, or may be forgotten at a restart.
 
+use crate::shares::Charge;
 use hivemind_model::rows::{
     AttemptPhase, AttemptRow, Element, ElementPhase, NodeRow, Role, StandingRow, Tally, TaskRow,
 };
@@ -60,7 +61,7 @@ impl Task {
     }
 
     pub(crate) fn rank(&self, element: ElementRef) -> Rank {
-        Rank::new(self.row.spec.priority, element)
+        Rank::new(self.row.spec.priority, self.row.submitted_at, element)
     }
 
     pub(crate) fn need(&self) -> Need {
@@ -107,6 +108,8 @@ pub(crate) struct Live {
     pub(crate) deadline: Option<Timestamp>,
     /// When what it earned is metered next; `None` while its command does not run, and once all of it is.
     pub(crate) meter: Option<Timestamp>,
+    /// What its requester was charged for it.
+    pub(crate) charge: Charge,
     /// Where earlier attempts failed through no fault of the task.
     pub(crate) failed_on: Vec<NodeId>,
     /// True where it changed in this batch.

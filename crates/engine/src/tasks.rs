@@ -96,7 +96,7 @@ impl Engine {
             dirty: false,
         };
         let element = ElementRef::only(id);
-        self.queue.push(task.rank(element), task.need(), Vec::new());
+        self.queue.push(self.turn(user), task.rank(element), task.need(), Vec::new());
         self.stirred = true;
         self.tasks.insert(id, task);
         self.expiries.insert((expires_at, id));
@@ -236,8 +236,8 @@ impl Engine {
         else {
             return;
         };
-        let (rank, need) = (task.rank(at), task.need());
-        let found = self.delayed.remove(&(not_before, at)).or_else(|| self.queue.remove(rank, need));
+        let (user, rank, need) = (task.row.user, task.rank(at), task.need());
+        let found = self.delayed.remove(&(not_before, at)).or_else(|| self.queue.remove(user, rank, need));
         assert!(found.is_some(), "T7: {at} waits, but is in no queue");
     }
 

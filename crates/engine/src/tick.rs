@@ -29,7 +29,8 @@ impl Engine {
         while let Some(due) = self.delayed.first_entry().filter(|due| due.key().0 <= now) {
             let ((_, at), failed_on) = due.remove_entry();
             let Some(task) = self.tasks.get(&at.task) else { panic!("T2: {at} waits after its task has ended") };
-            self.queue.push(task.rank(at), task.need(), failed_on);
+            let (user, rank, need) = (task.row.user, task.rank(at), task.need());
+            self.queue.push(self.turn(user), rank, need, failed_on);
             self.stirred = true;
         }
         while let Some(&(at, element)) = self.deadlines.first().filter(|(at, _)| *at <= now) {

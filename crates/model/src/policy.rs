@@ -111,6 +111,22 @@ impl Default for Limits {
     }
 }
 
+/// How requesters share the pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Scheduling {
+    /// The time after which what a requester has used counts half.
+    pub half_life: Millis,
+    /// How long an element waits for room before a node is kept free for it.
+    pub reserve_after: Millis,
+}
+
+impl Default for Scheduling {
+    fn default() -> Self {
+        Self { half_life: Millis::from_secs(24 * 3600), reserve_after: Millis::from_secs(600) }
+    }
+}
+
 /// Everything the engine lets itself be told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -121,6 +137,8 @@ pub struct Policy {
     pub limits: Limits,
     /// Given to every new user, as free credit.
     pub signup_grant: Cpt,
+    /// How requesters share the pool.
+    pub scheduling: Scheduling,
     /// Metering, holds, rewards and what free credit is good for.
     pub economy: Economy,
     /// Silence after which a node is lost and its attempts go elsewhere.
@@ -145,6 +163,7 @@ impl Default for Policy {
             prices: Prices::default(),
             limits: Limits::default(),
             signup_grant: Cpt::from_micro(150_000_000),
+            scheduling: Scheduling::default(),
             economy: Economy::default(),
             lost_after: Millis::from_secs(10),
             heartbeat_every: Millis::from_secs(1),
@@ -204,6 +223,8 @@ impl Policy {
             ("retry_delay", 0, self.retry_delay.0, self.max_retry_delay.0),
             ("max_retry_delay", 0, self.max_retry_delay.0, MAX_POLICY_MILLIS),
             ("limits.max_runtime", 1000, limits.max_runtime.0, 12 * MAX_POLICY_MILLIS),
+            ("scheduling.half_life", 60_000, self.scheduling.half_life.0, 12 * MAX_POLICY_MILLIS),
+            ("scheduling.reserve_after", 0, self.scheduling.reserve_after.0, MAX_POLICY_MILLIS),
             ("overdue_after", 0, self.overdue_after.0, 12 * MAX_POLICY_MILLIS),
             ("max_infrastructure_failures", 1, self.max_infrastructure_failures.into(), u32::MAX.into()),
             ("max_image_failures", 1, self.max_image_failures.into(), u32::MAX.into()),

@@ -1,6 +1,6 @@
 //! Chooses nodes for waiting work, with reasons.
 //!
-//! Start at [`plan()`]: filter, score, take. [`explain`] says why something still waits.
+//! Start at [`plan()`]: whose turn, filter, score, take. [`explain`] says why something still waits.
 //!
 //! Invariant: pure; equal inputs give equal plans. A plan is a proposal: nothing is reserved here.
 
@@ -12,8 +12,7 @@ pub use explain::{Prospects, WhyWaiting, explain, prospects};
 pub use plan::plan;
 
 use hivemind_model::spec::Need;
-use hivemind_model::{ElementRef, Level, NodeId, Resources};
-use std::cmp::Reverse;
+use hivemind_model::{ElementRef, Level, Millis, NodeId, Resources, Timestamp, UserId};
 
 /// A node that takes work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,19 +41,26 @@ impl NodeView {
     }
 }
 
-/// The place of an element in the queue; the smallest is served first: higher priority, then
-/// earlier submission, then lower index.
+/// Head start of each level of priority over the level below: a task of priority 10 that was handed
+/// in nine hours ago and one of priority 1 of now come at the same time.
+pub const LEAD_PER_PRIORITY: Millis = Millis::from_secs(3600);
+
+/// The place of an element among those of its requester; the smallest is served first.
+///
+/// It is the time of submission, put forward by an hour for each level of priority: so what is
+/// urgent goes first, and what is old enough goes before it. Nothing starves, and no rank ever changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
-    urgency: Reverse<u8>,
+    due: Timestamp,
     element: ElementRef,
+    since: Timestamp,
 }
 
 impl Rank {
-    /// The rank of `element` at `priority` (10 is the most urgent).
+    /// The rank of `element` at `priority` (10 is the most urgent), handed in at `since`.
     #[must_use]
-    pub const fn new(priority: u8, element: ElementRef) -> Self {
-        Self { urgency: Reverse(priority), element }
+    pub const fn new(priority: u8, since: Timestamp, element: ElementRef) -> Self {
+        Self { due: since.before(Millis(LEAD_PER_PRIORITY.0 * priority as u64)), element, since }
     }
 
     /// Whose rank it is.
@@ -62,6 +68,43 @@ impl Rank {
     pub const fn element(&self) -> ElementRef {
         self.element
     }
+
+    /// When it was handed in.
+    #[must_use]
+    pub const fn since(&self) -> Timestamp {
+        self.since
+    }
+}
+
+/// The place of a requester among all that have something waiting: who has used less comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Turn {
+    /// What they have used, as the queue's keeper weighs it.
+    pub used: u128,
+    /// Who.
+    pub user: UserId,
+}
+
+/// Where a pass stopped looking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor {
+    /// At whom.
+    pub turn: Turn,
+    /// At which of their elements.
+    pub rank: Rank,
+}
+
+/// A node that is kept free for an element that has waited for long and needs much of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reservation {
+    /// Whose element.
+    pub user: UserId,
+    /// Which.
+    pub rank: Rank,
+    /// What it needs.
+    pub need: Need,
+    /// Where.
+    pub node: NodeId,
 }
 
 /// An element that waits.
@@ -86,9 +129,13 @@ pub struct Line<'a> {
 /// The waiting work as its keeper has it. Nothing is copied for a pass, and a pass takes from
 /// these iterators only what it looks at.
 pub trait Queue {
-    /// Every line with at least one element, in order of head, from the first whose head is not
-    /// before `from` (`None`: from the very first).
-    fn lines(&self, from: Option<Rank>) -> Box<dyn Iterator<Item = Line<'_>> + '_>;
+    /// Everybody who has something waiting, by turn, from the first that is not before `from` (`None`: from the
+    /// very first).
+    fn turns(&self, from: Option<Turn>) -> Box<dyn Iterator<Item = Turn> + '_>;
+
+    /// Every line of a user with at least one element, in order of head, from the first whose head is
+    /// not before `from` (`None`: from the very first).
+    fn lines(&self, user: UserId, from: Option<Rank>) -> Box<dyn Iterator<Item = Line<'_>> + '_>;
 }
 
 /// What a plan is made from.
@@ -97,8 +144,14 @@ pub struct Snapshot<'a> {
     pub nodes: Vec<NodeView>,
     /// What waits.
     pub queue: &'a dyn Queue,
+    /// What a placement adds to what its requester has used.
+    pub cost: &'a dyn Fn(&Need) -> u128,
+    /// Elements handed in at this time or earlier get a node reserved if none has room for them.
+    pub reserve_before: Timestamp,
+    /// The reservation of the pass before, where its element still waits.
+    pub reserved: Option<Reservation>,
     /// Where the pass before stopped looking, if it did not see everything.
-    pub resume: Option<Rank>,
+    pub resume: Option<Cursor>,
 }
 
 /// One line of a plan.
@@ -113,10 +166,12 @@ pub struct Placement {
 /// A proposal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// In the order of rank in which they were chosen.
+    /// In the order in which they were chosen.
     pub placements: Vec<Placement>,
+    /// The node to keep free until the next pass.
+    pub reserved: Option<Reservation>,
     /// Where to go on: the pass reached one of its bounds before it had looked at everything.
-    pub resume: Option<Rank>,
+    pub resume: Option<Cursor>,
 }
 
 /// Bounds of one pass. They keep a pass short, not work waiting: the next pass goes on where
