@@ -1,7 +1,11 @@
 //! Tests of the engine as its caller sees it: commands in, batches out, and a restart after each.
 
+mod economy;
 mod fixture;
+mod guarded;
 mod life;
 mod money;
 mod nodes;
+mod projects;
 mod random;
+mod standing;

@@ -2,11 +2,13 @@
 
 use crate::tables::Tables;
 use crate::{Engine, Node};
+use hivemind_ledger::Account;
 use hivemind_model::command::{NodeOffer, Once};
 use hivemind_model::rows::{AttemptPhase, Report, RequestKey, Role, TaskProgress};
 use hivemind_model::state::{Metering, Outcome};
 use hivemind_model::*;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 pub(super) struct Pool {
@@ -84,6 +86,8 @@ impl Pool {
             email: format!("{name}@example.org"),
             password_hash: "$argon2id$".into(),
             role: Role::Member,
+            from: String::new(),
+            invitation: None,
         };
         match self.run(command) {
             Ok(Reply::Registered { user }) => user,
@@ -107,7 +111,7 @@ impl Pool {
     }
 
     pub(super) fn submit(&mut self, user: &str, cores: u32) -> TaskId {
-        match self.run(Command::Submit { user: self.user(user), spec: spec(cores), once: None }) {
+        match self.run(Command::Submit { user: self.user(user), spec: spec(cores), max_price: None, once: None }) {
             Ok(Reply::Submitted { task, .. }) => task,
             other => panic!("the task is not accepted: {other:?}"),
         }
@@ -141,9 +145,16 @@ impl Pool {
         lines.collect::<Vec<_>>().join("\n")
     }
 
+    /// What a user can spend and what is held, and what is pending where something is.
     pub(super) fn money(&self, name: &str) -> String {
         let user = self.user(name);
-        format!("{} + {}", self.engine.ledger().available(user), self.engine.ledger().held(user))
+        let ledger = self.engine.ledger();
+        let pending = ledger.balance(Account::Pending(user));
+        let mut text = format!("{} + {}", ledger.spendable(user), ledger.held(user));
+        if pending.is_positive() {
+            let _ = write!(text, " ({pending} pending)");
+        }
+        text
     }
 }
 
@@ -176,6 +187,7 @@ pub(super) fn spec(cores: u32) -> Arc<TaskSpec> {
             disk: Bytes::from_mib(64),
             gpus: 0,
         },
+        min_level: Level::None,
     })
 }
 

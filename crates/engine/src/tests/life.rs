@@ -240,7 +240,9 @@ fn a_batch_has_one_row_per_key() {
     let (anna, node) = (pool.user("anna"), pool.node("box"));
     let now = pool.now;
     for _ in 0..2 {
-        pool.engine.apply(Command::Submit { user: anna, spec: spec(1), once: None }, now).expect("enough CPT");
+        pool.engine
+            .apply(Command::Submit { user: anna, spec: spec(1), max_price: None, once: None }, now)
+            .expect("enough CPT");
     }
     pool.engine.schedule(now);
     pool.engine.apply(Command::Started { node, attempt: first(TaskId(1), 1) }, now).expect("it is current");

@@ -33,6 +33,8 @@ fn registration_is_judged_at_the_door() {
             email: email.into(),
             password_hash: "$argon2id$".into(),
             role: Role::Member,
+            from: String::new(),
+            invitation: None,
         };
         table += &format!("{username}: {}\n", shown(pool.run(command)));
     }
@@ -104,7 +106,7 @@ fn an_id_is_known_from_the_store_after_a_restart() {
     let submit = |pool: &mut Pool, body| {
         let mut once = once(anna, "mine", body).expect("some");
         once.stored = pool.tables.requests.get(&once.key).cloned();
-        pool.run(Command::Submit { user: anna, spec: spec(1), once: Some(once) })
+        pool.run(Command::Submit { user: anna, spec: spec(1), max_price: None, once: Some(once) })
     };
     let accepted = submit(&mut pool, 1);
     assert_eq!(submit(&mut pool, 1), accepted);
@@ -122,7 +124,7 @@ fn a_submission_that_cannot_be_paid_names_what_is_needed() {
     let mut submit = |change: fn(&mut TaskSpec)| {
         let mut spec = TaskSpec::clone(&spec(1));
         change(&mut spec);
-        shown(pool.run(Command::Submit { user: anna, spec: Arc::new(spec), once: None }))
+        shown(pool.run(Command::Submit { user: anna, spec: Arc::new(spec), max_price: None, once: None }))
     };
     let table = [
         submit(|_| {}),
@@ -147,7 +149,7 @@ fn bounds_are_kept_and_not_remembered_as_answers() {
     let mut pool = Pool::new(policy);
     let anna = pool.register("anna");
     let task = pool.submit("anna", 1);
-    let again = Command::Submit { user: anna, spec: spec(1), once: once(anna, "later", 1) };
+    let again = Command::Submit { user: anna, spec: spec(1), max_price: None, once: once(anna, "later", 1) };
     assert_eq!(pool.run(again.clone()).map_err(|no| no.code), Err(Code::Busy));
     pool.run(Command::Cancel { user: anna, task }).expect("open");
     assert!(pool.run(again).is_ok(), "busy is no answer for ever");
@@ -190,6 +192,8 @@ fn an_empty_treasury_takes_no_new_users() {
         email: "a@b".into(),
         password_hash: "$argon2id$".into(),
         role: Role::Member,
+        from: String::new(),
+        invitation: None,
     };
-    insta::assert_snapshot!(shown(pool.run(command)), @"E_BUSY [] the pool takes no new users: the treasury has 0.00 CPT left, less than the grant of 1000000000000.00 CPT; ask its operator");
+    insta::assert_snapshot!(shown(pool.run(command)), @"E_BUSY [] the pool takes no new users: the treasury has 0.00 CPT left, less than 1000000000000.00 CPT; ask its operator");
 }

@@ -1,12 +1,16 @@
 use super::*;
 use crate::{Queue, WhyWaiting, explain};
-use hivemind_model::{Bytes, ElementRef, MilliCores, TaskId};
+use hivemind_model::{Bytes, ElementRef, Level, MilliCores, TaskId};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 fn size(cores: u32, mib: u64, gpus: u32) -> Resources {
     Resources { cpu: MilliCores::from_cores(cores), memory: Bytes::from_mib(mib), disk: Bytes::from_mib(1), gpus }
+}
+
+fn need(cores: u32, mib: u64, gpus: u32) -> Need {
+    Need { resources: size(cores, mib, gpus), level: Level::None }
 }
 
 fn node(id: u64, capacity: Resources, free: Resources) -> NodeView {
@@ -20,10 +24,10 @@ fn node(id: u64, capacity: Resources, free: Resources) -> NodeView {
 }
 
 #[derive(Default)]
-struct Waits(BTreeMap<Resources, BTreeMap<Rank, Vec<NodeId>>>);
+struct Waits(BTreeMap<Need, BTreeMap<Rank, Vec<NodeId>>>);
 
 impl Waits {
-    fn add(&mut self, task: u64, priority: u8, need: Resources, failed_on: &[u64]) {
+    fn add(&mut self, task: u64, priority: u8, need: Need, failed_on: &[u64]) {
         let rank = Rank::new(priority, ElementRef::only(TaskId(task)));
         self.0.entry(need).or_default().insert(rank, failed_on.iter().copied().map(NodeId).collect());
     }
@@ -62,7 +66,7 @@ fn urgent_then_older_first() {
     queue.add(2, 5, need(2, 10, 0), &[]);
     queue.add(3, 9, need(1, 10, 0), &[]);
     queue.add(4, 5, need(1, 10, 0), &[]);
-    let size = need(4, 1000, 0);
+    let size = size(4, 1000, 0);
     assert_eq!(shown(&run(&[node(1, size, size)], &queue, Bounds::default(), 0)), "3>1 1>1 2>1 ");
 }
 
@@ -72,16 +76,16 @@ fn the_tightest_fit_wins_and_gpus_are_kept_for_those_who_need_them() {
     queue.add(1, 5, need(2, 10, 0), &[]);
     queue.add(2, 5, need(1, 10, 1), &[]);
     let nodes = [
-        node(1, need(8, 1000, 0), need(8, 1000, 0)),
-        node(2, need(8, 1000, 0), need(3, 1000, 0)),
-        node(3, need(8, 1000, 2), need(2, 1000, 2)),
+        node(1, size(8, 1000, 0), size(8, 1000, 0)),
+        node(2, size(8, 1000, 0), size(3, 1000, 0)),
+        node(3, size(8, 1000, 2), size(2, 1000, 2)),
     ];
     assert_eq!(shown(&run(&nodes, &queue, Bounds::default(), 0)), "1>2 2>3 ");
 }
 
 #[test]
 fn a_node_where_it_failed_is_the_last_choice() {
-    let size = need(1, 1000, 0);
+    let size = size(1, 1000, 0);
     let nodes = [node(1, size, size), node(2, size, size)];
     for (failed_on, expected) in
         [(vec![1], "1>2 "), (vec![2], "1>1 "), (vec![1, 1, 2], "1>2 "), (vec![1, 2, 2], "1>1 ")]
@@ -96,7 +100,7 @@ fn a_node_where_it_failed_is_the_last_choice() {
 
 #[test]
 fn the_seed_spreads_over_equal_nodes() {
-    let size = need(1, 1000, 0);
+    let size = size(1, 1000, 0);
     let nodes: Vec<_> = (1..=4).map(|id| node(id, size, size)).collect();
     let mut queue = Waits::default();
     queue.add(1, 5, need(1, 10, 0), &[]);
@@ -108,7 +112,7 @@ fn the_seed_spreads_over_equal_nodes() {
 
 #[test]
 fn lines_that_never_fit_do_not_hide_those_behind_them() {
-    let size = need(1, 1000, 0);
+    let size = size(1, 1000, 0);
     let nodes = [node(1, size, size)];
     let mut queue = Waits::default();
     for task in 1..=10 {
@@ -130,7 +134,7 @@ fn lines_that_never_fit_do_not_hide_those_behind_them() {
 
 #[test]
 fn a_pass_takes_no_more_than_its_bound() {
-    let size = need(100, 1000, 0);
+    let size = size(100, 1000, 0);
     let mut queue = Waits::default();
     (1..=10).for_each(|task| queue.add(task, 5, need(1, 10, 0), &[]));
     let plan = run(&[node(1, size, size)], &queue, Bounds { placements: 3, ..Bounds::default() }, 0);
@@ -139,13 +143,13 @@ fn a_pass_takes_no_more_than_its_bound() {
 
 #[test]
 fn reasons_are_sentences() {
-    let (small, large) = (need(2, 1024, 0), need(8, 4096, 0));
+    let (small, large) = (size(2, 1024, 0), size(8, 4096, 0));
     let busy = |capacity| node(1, capacity, Resources::default());
-    let text = |nodes: &[NodeView], need: Resources| explain(nodes.iter().cloned(), &need).to_string();
+    let text = |nodes: &[NodeView], need: Need| explain(nodes.iter().cloned(), &need).to_string();
     let reasons = [
-        text(&[], small),
+        text(&[], need(2, 1024, 0)),
         text(&[busy(small)], need(16, 512, 1)),
-        text(&[busy(need(1, 4096, 0)), busy(need(8, 64, 0))], need(4, 1024, 0)),
+        text(&[busy(size(1, 4096, 0)), busy(size(8, 64, 0))], need(4, 1024, 0)),
         text(&[busy(small), busy(large)], need(4, 1024, 0)),
         text(&[busy(large), busy(large)], need(4, 1024, 0)),
     ];
@@ -156,11 +160,35 @@ fn reasons_are_sentences() {
     the only node that is big enough is busy
     all 2 nodes that are big enough are busy
     ");
-    assert_eq!(explain([node(1, large, large)], &small), WhyWaiting::Next);
+    assert_eq!(explain([node(1, large, large)], &need(2, 1024, 0)), WhyWaiting::Next);
+}
+
+#[test]
+fn a_level_that_is_asked_for_is_a_bound_and_a_preferred_one_breaks_ties_only() {
+    let at = |id, level, free| NodeView { level, ..node(id, size(8, 1000, 0), free) };
+    let (idle, half) = (size(8, 1000, 0), size(4, 1000, 0));
+    let gold = Need { level: Level::Gold, ..need(1, 10, 0) };
+    for (nodes, need, expected) in [
+        (vec![at(1, Level::Bronze, idle), at(2, Level::Silver, idle)], need(1, 10, 0), "1>2 "),
+        (vec![at(1, Level::Bronze, half), at(2, Level::Diamond, idle)], need(1, 10, 0), "1>1 "),
+        (vec![at(1, Level::Silver, half), at(2, Level::Gold, idle)], gold, "1>2 "),
+        (vec![at(1, Level::Silver, idle)], gold, ""),
+    ] {
+        let mut queue = Waits::default();
+        queue.add(1, 5, need, &[]);
+        for seed in 0..8 {
+            assert_eq!(shown(&run(&nodes, &queue, Bounds::default(), seed)), expected, "{nodes:?}");
+        }
+    }
+    let why = |nodes: &[NodeView]| explain(nodes.iter().cloned(), &gold).to_string();
+    insta::assert_snapshot!([why(&[at(1, Level::None, idle)]), why(&[at(1, Level::Silver, idle)])].join("\n"), @r"
+    it needs a node of level gold, and none that is big enough has any level; ask for less or wait for one
+    it needs a node of level gold, the best that is big enough is silver; ask for less or wait for one
+    ");
 }
 
 fn sizes() -> impl Strategy<Value = Resources> {
-    (1u32..5, 1u64..5, 0u32..2).prop_map(|(cores, mib, gpus)| need(cores, mib * 100, gpus))
+    (1u32..5, 1u64..5, 0u32..2).prop_map(|(cores, mib, gpus)| size(cores, mib * 100, gpus))
 }
 
 proptest! {
@@ -177,7 +205,7 @@ proptest! {
         let mut queue = Waits::default();
         let mut needs = BTreeMap::new();
         for (id, (need, priority, failed_on)) in (1..).zip(tasks) {
-            queue.add(id, priority, need, &failed_on);
+            queue.add(id, priority, Need { resources: need, level: Level::None }, &failed_on);
             needs.insert(TaskId(id), need);
         }
         let plan = run(&nodes, &queue, Bounds::default(), seed);
