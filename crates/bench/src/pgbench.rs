@@ -169,7 +169,8 @@ fn unprivileged() -> anyhow::Result<Option<Ids>> {
     let users = std::fs::read_to_string("/etc/passwd").context("cannot read /etc/passwd")?;
     let line = users.lines().find_map(|line| line.strip_prefix("postgres:"));
     let mut fields = line.context("there is no user postgres, and root may not run it")?.split(':').skip(1);
-    let mut id = || fields.next().and_then(|id| id.parse().ok()).context("the line of postgres in /etc/passwd is broken");
+    let mut id =
+        || fields.next().and_then(|id| id.parse().ok()).context("the line of postgres in /etc/passwd is broken");
     Ok(Some(Ids { uid: id()?, gid: id()? }))
 }
 

@@ -8,6 +8,7 @@ mod links;
 mod money;
 mod nodes;
 mod restart;
+mod storm;
 mod streams;
 mod submissions;
 mod support;
