@@ -131,7 +131,9 @@ fn moments_are_read_or_refused() {
 
 #[test]
 fn hours_are_rounded_down() {
-    for (millis, text) in [(0, "0.0 h"), (359_999, "0.0 h"), (360_000, "0.1 h"), (3_600_000, "1.0 h"), (444_599_999, "123.4 h")] {
+    for (millis, text) in
+        [(0, "0.0 h"), (359_999, "0.0 h"), (360_000, "0.1 h"), (3_600_000, "1.0 h"), (444_599_999, "123.4 h")]
+    {
         assert_eq!(show_hours(Millis(millis)), text);
     }
 }

@@ -152,11 +152,9 @@ impl Trial {
             count,
             amount: amount.cloned(),
         };
-        let accounts = self.accounts.iter().map(|kind| {
-            record("account", &kind.kind, Some(kind.accounts), Some(&kind.balance))
-        });
-        let holds =
-            self.holds.iter().map(|holds| record("holds", &holds.age, Some(holds.holds), Some(&holds.amount)));
+        let accounts =
+            self.accounts.iter().map(|kind| record("account", &kind.kind, Some(kind.accounts), Some(&kind.balance)));
+        let holds = self.holds.iter().map(|holds| record("holds", &holds.age, Some(holds.holds), Some(&holds.amount)));
         let mut records: Vec<TrialRecord> = accounts.collect();
         records.push(record("total", "supply", None, Some(&self.supply)));
         records.push(record("total", "expected supply", None, Some(&self.expected_supply)));

@@ -124,8 +124,19 @@ impl Line {
 
 impl Record for Line {
     const COLUMNS: &'static [&'static str] = &[
-        "at", "entry", "kind", "account", "holder", "amount_cpt", "amount_micro", "balance_cpt", "balance_micro",
-        "task", "attempt", "counterparty", "note",
+        "at",
+        "entry",
+        "kind",
+        "account",
+        "holder",
+        "amount_cpt",
+        "amount_micro",
+        "balance_cpt",
+        "balance_micro",
+        "task",
+        "attempt",
+        "counterparty",
+        "note",
     ];
 
     fn fields(&self) -> Vec<Field> {

@@ -100,7 +100,8 @@ impl Document for Plan {
     fn human(&self, look: &Look) -> String {
         let plural = if self.nodes_capable == 1 { "node" } else { "nodes" };
         let verb = if self.nodes_free == 1 { "has" } else { "have" };
-        let free = if self.nodes_capable == 0 { String::new() } else { format!("; {} {verb} room now", self.nodes_free) };
+        let free =
+            if self.nodes_capable == 0 { String::new() } else { format!("; {} {verb} room now", self.nodes_free) };
         let starts = match &self.waiting_reason {
             None => "at once".to_owned(),
             Some(reason) => format!("later: {reason}"),

@@ -106,9 +106,27 @@ fn span(millis: i64) -> String {
 
 impl Record for Reward {
     const COLUMNS: &'static [&'static str] = &[
-        "from", "to", "node", "registered_ms", "alive_ms", "uptime_percent", "attempts_accepted", "attempts_ended",
-        "complex_accepted", "base_cpt", "base_micro", "performance_cpt", "performance_micro", "stability_cpt",
-        "stability_micro", "quality_cpt", "quality_micro", "level", "multiplier", "total_cpt", "total_micro",
+        "from",
+        "to",
+        "node",
+        "registered_ms",
+        "alive_ms",
+        "uptime_percent",
+        "attempts_accepted",
+        "attempts_ended",
+        "complex_accepted",
+        "base_cpt",
+        "base_micro",
+        "performance_cpt",
+        "performance_micro",
+        "stability_cpt",
+        "stability_micro",
+        "quality_cpt",
+        "quality_micro",
+        "level",
+        "multiplier",
+        "total_cpt",
+        "total_micro",
     ];
 
     fn fields(&self) -> Vec<Field> {

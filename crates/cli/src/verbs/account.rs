@@ -125,8 +125,7 @@ pub async fn invite(ctx: &mut Context, args: &InviteArgs) -> Done {
         return Err(Failure::usage("--valid: an invitation lives between 1s and 365d, in whole seconds"));
     }
     let made = ctx.user().await?.create_invitation(args.uses, args.valid).await?;
-    let word =
-        Word::new("invitation", made.code).with("uses", args.uses).with("expires_at", moment(made.expires_at.0));
+    let word = Word::new("invitation", made.code).with("uses", args.uses).with("expires_at", moment(made.expires_at.0));
     ctx.face.show(&word)?;
     let until = ctx.face.look.moment(made.expires_at.0);
     let who = if args.uses == 1 { "who gets it says".to_owned() } else { format!("{} people can say", args.uses) };

@@ -71,7 +71,9 @@ pub async fn status(ctx: &mut Context, args: &StatusArgs) -> Done {
         let lines = answer.lines.into_iter().map(Line::from).collect();
         ctx.face.show(&Entries { task: task.to_string(), lines, more: answer.cut })?;
         if answer.cut {
-            ctx.face.warn(&format!("there are newer ones: `hivemind wallet statement --task {task} --csv` has all of yours"));
+            ctx.face.warn(&format!(
+                "there are newer ones: `hivemind wallet statement --task {task} --csv` has all of yours"
+            ));
         }
         return Ok(Exit::Ok);
     }

@@ -148,8 +148,7 @@ mod tests {
     #[test]
     fn a_range_that_runs_backwards_is_refused_here() {
         let judge = |from: Option<i64>, to: Option<i64>| {
-            let args =
-                StatementArgs { from: from.map(Timestamp), to: to.map(Timestamp), ..StatementArgs::default() };
+            let args = StatementArgs { from: from.map(Timestamp), to: to.map(Timestamp), ..StatementArgs::default() };
             filter(&args).map(|request| (request.from_unix_ms, request.to_unix_ms)).map_err(|failure| failure.exit)
         };
         assert_eq!(judge(None, None), Ok((0, 0)));
