@@ -74,7 +74,7 @@ impl Town {
     pub(super) fn submit(&mut self, user: UserId, (cores, disk_gib): (u32, u64), minutes: u64) -> Command {
         let once = self.once(user);
         // Some ask for a level that nobody reaches in a day: their holds expire.
-        let min_level = if self.rng.chance(10) { Level::Gold } else { Level::None };
+        let min_level = if self.rng.chance(30) { Level::Gold } else { Level::None };
         let spec = TaskSpec {
             name: "work".into(),
             image: "busybox".into(),

@@ -5,6 +5,7 @@
 //! Invariant: after [`Pool::restart`] nothing is left but `tables`.
 
 use super::audit::Audit;
+use crate::rng::Rng;
 use crate::stored::broken;
 use hivemind_engine::tables::Tables;
 use hivemind_engine::{Engine, Violation};
@@ -39,7 +40,17 @@ fn policy(mode: Mode) -> Policy {
         guard: Guard { vesting: Millis::from_secs(40 * 60), ..Guard::default() },
         ..Economy::default()
     };
-    Policy { signup_grant: Cpt::from_micro(3_000_000), economy, ..Policy::default() }
+    Policy { signup_grant: Cpt::from_micro(1_500_000), economy, ..Policy::default() }
+}
+
+/// Another policy with the same mode, as an operator may start the pool with.
+fn changed(mut policy: Policy, rng: &mut Rng) -> Policy {
+    let economy = &mut policy.economy;
+    economy.rewards.period = Millis::from_secs(60 * [10, 20, 60, 180][rng.index(4)]);
+    economy.meter_every = Millis::from_secs(rng.between(1, 120));
+    economy.guard.vesting = Millis::from_secs(60 * rng.between(0, 60));
+    policy.prices.core_hour = Cpt::from_micro(i64::try_from(rng.between(1, 4_000_000)).unwrap_or(1));
+    policy
 }
 
 /// The client-made id of a command, where it has one.
@@ -108,8 +119,12 @@ impl Pool {
         Ok(batch.effects)
     }
 
-    /// The process is killed with all that was not durable, and starts again.
-    pub(super) fn restart(&mut self) -> Result<(), Violation> {
+    /// The process is killed with all that was not durable, and starts again; now and then with
+    /// another policy.
+    pub(super) fn restart(&mut self, rng: &mut Rng) -> Result<(), Violation> {
+        if rng.chance(200) {
+            self.policy = changed(self.policy.clone(), rng);
+        }
         self.restarts += 1;
         let (rows, books) = self.tables.recover().ok_or_else(|| broken("T1", "the store is empty".into()))?;
         let replayed = self.replay.clone().finish().map_err(|bad| broken("L7", bad.to_string()))?;

@@ -27,7 +27,7 @@ impl Town {
     pub(super) fn prove_end(&mut self) -> Result<Report, Violation> {
         self.prove()?;
         // Compares the stored books with the journal.
-        self.pool.restart()?;
+        self.pool.restart(&mut self.rng)?;
         self.pool.audit.prove(&self.pool.tables)?;
         let told = Told::by(&self.pool.tables.journal)?;
         prove_rewards(&self.pool.tables, &told, self.pool.awake)?;

@@ -283,7 +283,7 @@ impl Town {
     }
 
     fn after_restart(&mut self, answers: Vec<(Ask, Answer)>) -> Result<(), Violation> {
-        self.pool.restart()?;
+        self.pool.restart(&mut self.rng)?;
         // Whoever waits for an answer asks again; some give up. Machines tell it again anyway.
         for (mut ask, _) in answers {
             let again = match ask.by {
