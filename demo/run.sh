@@ -129,7 +129,7 @@ printf '%-18s %18s %18s\n' "" before after
 printf '%-18s %18s %18s\n' "alice (requester)" "$(cpt "$alice_before")" "$(cpt "$alice_after")"
 printf '%-18s %18s %18s\n' "olga (owner)" "$(cpt "$olga_before")" "$(cpt "$olga_after")"
 printf 'alice paid %s, olga earned %s\n' "$(cpt "$paid")" "$(cpt "$earned")"
-audit=$(as operator ledger audit)
+audit=$(as operator ledger verify)
 printf '%s\n' "$audit"
 
 [ "$(head -c 8 "$PICTURE" | od -An -tx1 | tr -d ' \n')" = 89504e470d0a1a0a ] || die "$PICTURE is not a PNG"

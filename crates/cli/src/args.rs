@@ -1,24 +1,28 @@
 //! The command line as types: what can be said, and its help.
 //!
-//! Start at [`Cli`]. The options of a task lie in [`task`], those of the servers in [`server`].
+//! Start at [`Cli`]. The options of a task lie in [`task`], those about money in [`money`], those of
+//! the servers in [`server`].
 //!
 //! Invariant: nothing here touches the network, the disk or an async runtime, so `--help` is quick.
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
 
+pub mod money;
 pub mod server;
 pub mod task;
 
+pub use money::{InviteArgs, LedgerVerb, ProjectVerb, WalletVerb};
 pub use server::{PoolArgs, UpArgs, WorkerArgs};
-pub use task::{RunArgs, SubmitArgs, TaskOptions};
+pub use task::{PlanArgs, RunArgs, SubmitArgs, TaskOptions};
 
 /// Where clients look for a pool when nothing else is said.
 pub const DEFAULT_SERVER: &str = "https://127.0.0.1:50051";
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 login needed, 5 forbidden, 6 not enough CPT,
-7 conflict, 8 timed out, 9 pool unreachable; `run`: 125 platform failure, else the task's own; 130 on Ctrl-C.";
+Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 login needed, 5 forbidden or no invitation,
+6 not enough CPT or a price cap above --max-price, 7 conflict, 8 timed out, 9 pool unreachable;
+`run`: 125 platform failure, else the task's own; 130 on Ctrl-C.";
 
 /// Runs containers on other people's machines, pays for them in CPT, and earns with your own.
 #[derive(Debug, Parser)]
@@ -84,10 +88,12 @@ pub enum Verb {
     Run(RunArgs),
     /// Hand in a task and print its id
     Submit(SubmitArgs),
+    /// Tell what a task would cost and who could run it; submits nothing
+    Plan(PlanArgs),
     /// Wait until tasks have ended
     Wait(WaitArgs),
     /// Tell everything about a task
-    Status(TaskArg),
+    Status(StatusArgs),
     /// List tasks
     Ps(PsArgs),
     /// Print what a task wrote
@@ -101,9 +107,14 @@ pub enum Verb {
     /// Show or move CPT
     #[command(subcommand)]
     Wallet(WalletVerb),
+    /// Open-source projects, and the tips they get
+    #[command(subcommand)]
+    Project(ProjectVerb),
     /// Check the books of the pool (operators)
     #[command(subcommand)]
     Ledger(LedgerVerb),
+    /// Print a code with which people can register (operators)
+    Invite(InviteArgs),
     /// Check this machine, the pool and the login, with a fix for each fault
     Doctor,
     /// Print a completion script for a shell
@@ -131,6 +142,10 @@ pub struct RegisterArgs {
     /// The password.
     #[command(flatten)]
     pub password: PasswordArgs,
+    /// File whose first line is the invitation code; `-` is standard input, after the password where
+    /// that comes from there too [default: asked for at a terminal where the pool wants one]
+    #[arg(long, value_name = "FILE")]
+    pub invitation_file: Option<PathBuf>,
     /// Make the account, but do not log in
     #[arg(long)]
     pub no_login: bool,
@@ -146,11 +161,14 @@ pub struct LoginArgs {
     pub password: PasswordArgs,
 }
 
-/// One task.
+/// Options of `status`.
 #[derive(Debug, Args)]
-pub struct TaskArg {
+pub struct StatusArgs {
     /// Id of the task, such as task_42
     pub task: String,
+    /// Every journal entry about it instead: what was set aside, earned, paid and given back
+    #[arg(long)]
+    pub entries: bool,
 }
 
 /// Some tasks.
@@ -227,31 +245,14 @@ pub enum NodesVerb {
         #[arg(long, value_name = "TIME", default_value = "15m", value_parser = crate::quantity::parse_span)]
         valid: std::time::Duration,
     },
-}
-
-/// What can be done with money.
-#[derive(Debug, Subcommand)]
-pub enum WalletVerb {
-    /// Show what you have
-    Balance,
-    /// Give CPT to another user
-    Transfer {
-        /// Name of who gets it
-        username: String,
-        /// Amount in CPT, such as 12 or 0.25
-        #[arg(allow_hyphen_values = true)]
-        amount: String,
-        /// Makes a retry harmless: the same id moves the money once [default: a new one]
-        #[arg(long, value_name = "ID")]
-        id: Option<String>,
+    /// Tell everything about a node: its level and hours, what it earns just now
+    Show {
+        /// Name of the node
+        node: String,
+        /// Any node of the pool, not only your own (operators)
+        #[arg(short, long)]
+        all: bool,
     },
-}
-
-/// What can be done with the books.
-#[derive(Debug, Subcommand)]
-pub enum LedgerVerb {
-    /// Replay every entry and compare with the balances; exit code 1 where something is wrong
-    Audit,
 }
 
 /// Options of `completion`.

@@ -21,9 +21,9 @@ pub enum Exit {
     NotFound,
     /// 4: log in first.
     Login,
-    /// 5: known, but not allowed.
+    /// 5: known, but not allowed, or not invited.
     Forbidden,
-    /// 6: not enough CPT.
+    /// 6: not enough CPT, or the price cap is above what may be paid at most.
     InsufficientCpt,
     /// 7: the name is taken, or the thing is in the wrong state.
     Conflict,
@@ -68,8 +68,9 @@ pub const fn of_code(code: Code) -> Exit {
         Code::Invalid | Code::TooLarge => Exit::Usage,
         Code::NotFound => Exit::NotFound,
         Code::BadCredentials | Code::TokenExpired => Exit::Login,
-        Code::Forbidden => Exit::Forbidden,
-        Code::InsufficientCpt => Exit::InsufficientCpt,
+        Code::Forbidden | Code::Invitation => Exit::Forbidden,
+        // Either way the money that may be spent does not reach for the price cap.
+        Code::InsufficientCpt | Code::MaxPrice => Exit::InsufficientCpt,
         Code::Taken | Code::IdReused | Code::Conflict | Code::Stale | Code::TokenUsed => Exit::Conflict,
         Code::Busy => Exit::Failure,
     }

@@ -3,7 +3,7 @@
 //! A result is a [`Document`]; [`Face::show`] prints it on standard output in the face that was
 //! asked for. Talk (progress, notes, errors) goes to standard error.
 //!
-//! Invariant: nothing but a document, or the bytes of a task, ever reaches standard output.
+//! Invariant: nothing but a document, a list as CSV, or the bytes of a task ever reaches standard output.
 
 use crate::failure::Failure;
 use hivemind_model::Timestamp;
@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal, Write};
 
+pub mod csv;
 pub mod table;
 
 /// Something that can be printed in each face.

@@ -4,6 +4,7 @@
 
 use crate::exit::{self, Exit};
 use hivemind_client::ClientError;
+use hivemind_model::Code;
 use serde_json::{Value, json};
 use std::fmt;
 
@@ -42,6 +43,13 @@ impl Failure {
     #[must_use]
     pub fn io(what: impl fmt::Display, error: &std::io::Error) -> Self {
         Self::new(Exit::Failure, "E_IO", format!("{what}: {error}"))
+    }
+
+    /// What the pool would refuse with that code.
+    #[must_use]
+    pub fn refusal(code: Code, what: impl fmt::Display) -> Self {
+        let exit = exit::of_code(code);
+        Self::new(exit, code.as_str(), what).fix(hint(exit, code.as_str()))
     }
 
     /// Nobody is logged in.
@@ -95,7 +103,7 @@ impl From<ClientError> for Failure {
             ClientError::Rejected { field, .. } => field.clone(),
             _ => String::new(),
         };
-        let fix = hint(exit).to_owned();
+        let fix = hint(exit, &code).to_owned();
         Self { exit, code, field, what: what(&error), fix }
     }
 }
@@ -123,8 +131,14 @@ const fn code_of(error: &ClientError) -> &'static str {
     }
 }
 
-const fn hint(exit: Exit) -> &'static str {
+fn hint(exit: Exit, code: &str) -> &'static str {
     match exit {
+        _ if code == Code::MaxPrice.as_str() => {
+            "ask for less (--timeout, --cpus, --memory, --gpus set the price cap), or raise --max-price"
+        }
+        _ if code == Code::Invitation.as_str() => {
+            "get a code from the pool's operator, who makes it with `hivemind invite`, and give it with --invitation-file FILE"
+        }
         Exit::Login => "hivemind login USERNAME",
         Exit::NotFound => "`hivemind ps --all` lists your tasks",
         Exit::InsufficientCpt => {

@@ -163,7 +163,8 @@ async fn ask(ctx: &mut Context, verb: Verb) -> Done {
         Verb::Run(args) => verbs::run::run(ctx, &args).await,
         Verb::Submit(args) => verbs::tasks::submit(ctx, &args).await,
         Verb::Wait(args) => verbs::tasks::wait(ctx, &args).await,
-        Verb::Status(args) => verbs::tasks::status(ctx, &args.task).await,
+        Verb::Plan(args) => verbs::plan::plan(ctx, &args).await,
+        Verb::Status(args) => verbs::tasks::status(ctx, &args).await,
         Verb::Ps(args) => verbs::tasks::ps(ctx, &args).await,
         Verb::Logs(args) => verbs::tasks::logs(ctx, &args).await,
         Verb::Fetch(args) => verbs::fetch::fetch(ctx, &args).await,
@@ -171,15 +172,30 @@ async fn ask(ctx: &mut Context, verb: Verb) -> Done {
         Verb::Nodes(args) => match args.verb {
             None => verbs::nodes::list(ctx, args.all).await,
             Some(NodesVerb::JoinToken { valid }) => verbs::nodes::join_token(ctx, valid).await,
+            Some(NodesVerb::Show { node, all }) => verbs::nodes::show(ctx, &node, all).await,
         },
-        Verb::Wallet(WalletVerb::Balance) => verbs::wallet::balance(ctx).await,
-        Verb::Wallet(WalletVerb::Transfer { username, amount, id }) => {
-            verbs::wallet::transfer(ctx, &username, &amount, id.as_deref()).await
-        }
-        Verb::Ledger(LedgerVerb::Audit) => verbs::wallet::audit(ctx).await,
+        Verb::Wallet(verb) => wallet(ctx, verb).await,
+        Verb::Project(verb) => verbs::project::project(ctx, &verb).await,
+        Verb::Ledger(LedgerVerb::Verify) => verbs::ledger::verify(ctx).await,
+        Verb::Ledger(LedgerVerb::TrialBalance { csv }) => verbs::ledger::trial_balance(ctx, csv).await,
+        Verb::Invite(args) => verbs::account::invite(ctx, &args).await,
         Verb::Doctor => verbs::doctor::doctor(ctx).await,
         Verb::Up(_) | Verb::Pool(_) | Verb::Worker(_) | Verb::WorkerReaper(_) | Verb::Completion(_) | Verb::Version => {
             Err(Failure::new(Exit::Failure, "E_BUG", "this command asks no pool"))
+        }
+    }
+}
+
+async fn wallet(ctx: &mut Context, verb: WalletVerb) -> Done {
+    match verb {
+        WalletVerb::Balance => verbs::wallet::balance(ctx).await,
+        WalletVerb::Statement(args) => verbs::wallet::statement(ctx, &args).await,
+        WalletVerb::Rewards(args) => verbs::wallet::rewards(ctx, &args).await,
+        WalletVerb::Transfer { username, amount, id } => {
+            verbs::wallet::transfer(ctx, &username, &amount, id.as_deref()).await
+        }
+        WalletVerb::Tip { project, amount, message, id } => {
+            verbs::wallet::tip(ctx, &project, &amount, &message, id.as_deref()).await
         }
     }
 }

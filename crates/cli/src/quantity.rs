@@ -116,6 +116,33 @@ pub fn parse_cpt(text: &str) -> Result<Cpt, String> {
     Ok(Cpt::from_micro(sum))
 }
 
+/// Reads a moment: RFC 3339 such as `2026-01-31T12:00:00Z`, or a day such as `2026-01-31`, which
+/// stands for its beginning in UTC.
+///
+/// # Errors
+/// A sentence for people; also for a moment before 1970.
+pub fn parse_moment(text: &str) -> Result<Timestamp, String> {
+    let form = "give a day such as 2026-01-31 (UTC), or a moment such as 2026-01-31T12:00:00Z";
+    let bad = |why: jiff::Error| format!("{form}: {why}");
+    let moment = if text.contains([':', 'T', 't']) {
+        text.parse::<jiff::Timestamp>().map_err(bad)?
+    } else {
+        let day: jiff::civil::Date = text.parse().map_err(bad)?;
+        day.to_zoned(jiff::tz::TimeZone::UTC).map_err(bad)?.timestamp()
+    };
+    match moment.as_millisecond() {
+        before if before < 0 => Err("that is before 1970".into()),
+        millis => Ok(Timestamp(millis)),
+    }
+}
+
+/// Hours for people, with one place, rounded down: `123.4 h`.
+#[must_use]
+pub fn show_hours(span: Millis) -> String {
+    let tenths = span.0 / 360_000;
+    format!("{}.{} h", tenths / 10, tenths % 10)
+}
+
 /// A span for people: `420ms`, `3.2s`, `12s`, `3m 20s`, `2h 5m`, `3d 4h`.
 #[must_use]
 pub fn show_span(span: Millis) -> String {

@@ -1,8 +1,8 @@
 //! Options of `docker run` that have no place here, each refused by name with the supported way.
 //!
 //! A task runs on a stranger's machine, so nothing of either side's host may be handed in. Start
-//! at [`check`]; it looks at what stands between `run` or `submit` and the image, and nowhere
-//! else: the words after the image are the task's own.
+//! at [`check`]; it looks at what stands between `run`, `submit` or `plan` and the image, and
+//! nowhere else: the words after the image are the task's own.
 //!
 //! Invariant: this only refuses; what is allowed is decided by the parser.
 
@@ -75,7 +75,7 @@ const REFUSED: &[Refusal] = &[
 pub fn check(argv: &[OsString], cli: &Command) -> Result<(), Failure> {
     let mut words = argv.iter().skip(1);
     let Some(verb) = skip_options(&mut words, cli, |_| None)? else { return Ok(()) };
-    if verb != "run" && verb != "submit" {
+    if !["run", "submit", "plan"].iter().any(|with_image| verb == *with_image) {
         return Ok(());
     }
     let Some(command) = cli.find_subcommand(verb) else { return Ok(()) };

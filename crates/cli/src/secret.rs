@@ -1,4 +1,4 @@
-//! What only the user knows. Passwords and tokens: asked for without echo, or read from a file or standard input.
+//! What only the user knows. Passwords, tokens and codes: asked for without echo, or read from a file or standard input.
 //!
 //! Invariant: a secret is never an option's value, never printed, never logged.
 
@@ -31,6 +31,31 @@ pub fn password(file: Option<&Path>, ask: Ask) -> Done<String> {
         None if io::stdin().is_terminal() => typed(ask),
         None => line(io::stdin().lock(), "standard input"),
     }
+}
+
+/// Gets an invitation code from `file` (`-` is standard input); `None` where no file is named.
+///
+/// # Errors
+/// The file cannot be read, or its first line is empty.
+pub fn invitation(file: Option<&Path>) -> Done<Option<String>> {
+    match file {
+        None => Ok(None),
+        Some(path) if path == Path::new("-") => line_of_stdin().map(Some),
+        Some(path) => line_of_file(path).map(Some),
+    }
+}
+
+/// Asks for an invitation code; `None` where nobody is at the terminal.
+///
+/// # Errors
+/// Nothing was typed.
+pub fn typed_invitation() -> Done<Option<String>> {
+    if !io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    let code = rpassword::prompt_password("Invitation code: ")
+        .map_err(|error| Failure::io("the invitation code cannot be read from the terminal", &error))?;
+    if code.is_empty() { Err(Failure::usage("no invitation code was given")) } else { Ok(Some(code)) }
 }
 
 /// The first line of a file.
@@ -86,7 +111,7 @@ fn line(reader: impl BufRead, from: &str) -> Done<String> {
     }
     let secret = text.trim_end_matches(['\n', '\r']);
     if secret.is_empty() {
-        return Err(Failure::usage(format!("no password or token in the first line of {from}"))
+        return Err(Failure::usage(format!("no password, token or code in the next line of {from}"))
             .fix("type it at a terminal, pipe it in, or name a file that holds it"));
     }
     Ok(secret.to_owned())

@@ -11,8 +11,9 @@ use crate::exit::Exit;
 use crate::face::{Channel, Face, Mode};
 use crate::failure::{Done, Failure};
 use crate::signals::Interrupts;
-use crate::{machine, place, secret};
+use crate::{machine, secret};
 use hivemind_model::Policy;
+use hivemind_model::economy::{Economy, Mode as EconomyMode};
 use hivemind_pool::{PoolConfig, PoolHandle};
 use hivemind_worker::WorkerHandle;
 use serde_json::json;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod agent;
+mod policy;
 
 use agent::Agent;
 pub use agent::reap;
@@ -33,16 +35,16 @@ const LINK_WAIT: Duration = Duration::from_secs(30);
 /// The data folder cannot be used, the address is taken, or one of the two fails.
 pub async fn up(global: &Global, face: &mut Face, args: &UpArgs) -> Done {
     let mut interrupts = Interrupts::listen()?;
-    let data = data_folder(global)?;
-    let mut pool = start_pool(&data, &args.listen).await?;
-    let result = match own_worker(&data, args, &pool, face, &mut interrupts).await {
+    let place = Place::of(global, &args.listen)?;
+    let mut pool = place.start_pool(&args.listen).await?;
+    let result = match own_worker(&place.data, args, &pool, face, &mut interrupts).await {
         Ok(Started::Worker(mut agent)) => {
-            let ended = serve_both(&data, &mut pool, &mut agent.worker, face, &mut interrupts).await;
+            let ended = serve_both(&place, &mut pool, &mut agent.worker, face, &mut interrupts).await;
             // What the worker reports at its end must still reach the pool.
             let stopped = agent.stop().await;
             ended.and(stopped)
         }
-        Ok(Started::None) => serve_pool(&data, &mut pool, face, &mut interrupts, Next::User).await,
+        Ok(Started::None) => serve_pool(&place, &mut pool, face, &mut interrupts, Next::User).await,
         Ok(Started::Interrupted) => Ok(()),
         Err(failure) => Err(failure),
     };
@@ -99,14 +101,14 @@ async fn start_own_worker(data: &Path, args: &UpArgs, pool: &PoolHandle, face: &
 }
 
 async fn serve_both(
-    data: &Path,
+    place: &Place,
     pool: &mut PoolHandle,
     worker: &mut WorkerHandle,
     face: &mut Face,
     interrupts: &mut Interrupts,
 ) -> Done<()> {
     ready(face, &pool_line(pool), &json!({"grpc": pool_url(pool), "node": worker.name()}))?;
-    next_steps(data, pool, face, Next::User);
+    next_steps(place, pool, face, Next::User);
     tokio::select! {
         ended = pool.stopped() => Err(ended.map_or_else(|error| failed("the pool failed", &error), |()| ended_early("pool"))),
         ended = worker.stopped() => Err(ended.map_or_else(|error| failed("the worker failed", &error), |()| ended_early("worker"))),
@@ -120,22 +122,22 @@ async fn serve_both(
 /// The data folder cannot be used, the address is taken, or the pool fails.
 pub async fn pool(global: &Global, face: &mut Face, args: &PoolArgs) -> Done {
     let mut interrupts = Interrupts::listen()?;
-    let data = data_folder(global)?;
-    let mut pool = start_pool(&data, &args.listen).await?;
-    let served = serve_pool(&data, &mut pool, face, &mut interrupts, Next::Worker).await;
+    let place = Place::of(global, &args.listen)?;
+    let mut pool = place.start_pool(&args.listen).await?;
+    let served = serve_pool(&place, &mut pool, face, &mut interrupts, Next::Worker).await;
     let stopped = pool.shutdown().await.map_err(|error| failed("the pool did not stop cleanly", &error));
     served.and(stopped).map(|()| Exit::Ok)
 }
 
 async fn serve_pool(
-    data: &Path,
+    place: &Place,
     pool: &mut PoolHandle,
     face: &mut Face,
     interrupts: &mut Interrupts,
     next: Next,
 ) -> Done<()> {
     ready(face, &pool_line(pool), &json!({"grpc": pool_url(pool)}))?;
-    next_steps(data, pool, face, next);
+    next_steps(place, pool, face, next);
     tokio::select! {
         ended = pool.stopped() => Err(ended.map_or_else(|error| failed("the pool failed", &error), |()| ended_early("pool"))),
         () = interrupts.next() => Ok(()),
@@ -193,31 +195,39 @@ async fn serve_worker(
 }
 
 fn data_folder(global: &Global) -> Done<PathBuf> {
-    let data = place::data(global)?;
-    place::make(&data).map_err(|error| {
+    let data = crate::place::data(global)?;
+    crate::place::make(&data).map_err(|error| {
         Failure::io(format!("the data folder {} cannot be made", data.display()), &error)
             .fix("name another with --data DIR")
     })?;
     Ok(data)
 }
 
-async fn start_pool(data: &Path, args: &ListenArgs) -> Done<PoolHandle> {
-    let config = PoolConfig {
-        data: data.to_owned(),
-        listen: args.listen,
-        advertise: args.advertise.clone(),
-        names: args.cert_name.clone(),
-        policy: args.policy.as_deref().map_or_else(|| Ok(Policy::default()), read_policy)?,
-        // On loopback everybody who can ask is on this machine.
-        reflection: args.reflection || args.listen.ip().is_loopback(),
-    };
-    hivemind_pool::start(config).await.map_err(|error| failed("the pool cannot start", &error))
+/// Where a pool lives, and by which rules.
+struct Place {
+    data: PathBuf,
+    policy: Policy,
 }
 
-fn read_policy(path: &Path) -> Done<Policy> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::io(format!("--policy: {} cannot be read", path.display()), &error))?;
-    toml::from_str(&text).map_err(|error| Failure::usage(format!("--policy: {}: {error}", path.display())))
+impl Place {
+    /// The policy is judged before anything is made.
+    fn of(global: &Global, args: &ListenArgs) -> Done<Self> {
+        let policy = policy::read(args.policy.as_deref())?;
+        Ok(Self { data: data_folder(global)?, policy })
+    }
+
+    async fn start_pool(&self, args: &ListenArgs) -> Done<PoolHandle> {
+        let config = PoolConfig {
+            data: self.data.clone(),
+            listen: args.listen,
+            advertise: args.advertise.clone(),
+            names: args.cert_name.clone(),
+            policy: self.policy.clone(),
+            // On loopback everybody who can ask is on this machine.
+            reflection: args.reflection || args.listen.ip().is_loopback(),
+        };
+        hivemind_pool::start(config).await.map_err(|error| failed("the pool cannot start", &error))
+    }
 }
 
 /// Where this machine itself reaches the pool.
@@ -262,17 +272,31 @@ enum Next {
     Worker,
 }
 
-fn next_steps(data: &Path, pool: &PoolHandle, face: &mut Face, next: Next) {
+fn next_steps(place: &Place, pool: &PoolHandle, face: &mut Face, next: Next) {
     let url = pool_url(pool);
     let server = if url == crate::args::DEFAULT_SERVER { String::new() } else { format!(" --server {url}") };
-    let own = shell_words::quote(&data.display().to_string()).into_owned();
-    let usual = place::data(&Global::default()).is_ok_and(|usual| usual == data);
+    let own = shell_words::quote(&place.data.display().to_string()).into_owned();
+    let usual = crate::place::data(&Global::default()).is_ok_and(|usual| usual == place.data);
     let hivemind = if usual { "hivemind".to_owned() } else { format!("hivemind --data {own}") };
+    let login = format!("{hivemind}{server} login operator --password-file {own}/operator.password");
+    if let Some(guard) = policy::guard_in_words(&place.policy.economy) {
+        face.say(&guard);
+    }
     match next {
+        Next::User if asks_for_invitations(&place.policy.economy) => face.say(&format!(
+            "next, in another terminal:\n  {login}\n  {hivemind} invite\n  {hivemind} register NAME\n  {hivemind} run IMAGE CMD..."
+        )),
         Next::User => face.say(&format!("next, in another terminal:\n  {hivemind}{server} register NAME\n  {hivemind} run IMAGE CMD...")),
         Next::Worker => face.say(&format!(
-            "to add a worker:\n  {hivemind}{server} login operator --password-file {own}/operator.password\n  {hivemind} nodes join-token\nand on its machine:\n  hivemind worker --join TOKEN"
+            "to add a worker:\n  {login}\n  {hivemind} nodes join-token\nand on its machine:\n  hivemind worker --join TOKEN"
         )),
+    }
+}
+
+fn asks_for_invitations(economy: &Economy) -> bool {
+    match economy.mode {
+        EconomyMode::Open => false,
+        EconomyMode::Guarded => economy.guard.invitations,
     }
 }
 

@@ -4,7 +4,12 @@
 //!
 //! Invariant: no network here; a document is made from messages that are already there.
 
+pub mod books;
+pub mod money;
+pub mod plan;
 pub mod pool;
+pub mod projects;
+pub mod rewards;
 pub mod task;
 pub mod tasks;
 
@@ -27,6 +32,19 @@ impl Amount {
         let text = hivemind_model::Cpt::from_micro(micro).to_string();
         Self { micro, cpt: text.trim_end_matches(" CPT").to_owned() }
     }
+}
+
+impl std::fmt::Display for Amount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} CPT", self.cpt)
+    }
+}
+
+/// What moved, with its sign: `+2.25 CPT`.
+#[must_use]
+pub fn signed(amount: &Amount) -> String {
+    let plus = if amount.micro > 0 { "+" } else { "" };
+    format!("{plus}{amount}")
 }
 
 /// A moment for programs: RFC 3339 in UTC, or nothing where it has not come.

@@ -8,8 +8,12 @@
 pub mod account;
 pub mod doctor;
 pub mod fetch;
+pub mod ledger;
+pub mod listing;
 pub mod nodes;
 pub mod output;
+pub mod plan;
+pub mod project;
 pub mod request;
 pub mod run;
 pub mod tasks;

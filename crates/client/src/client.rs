@@ -9,7 +9,7 @@ use crate::retry::Backoff;
 use crate::{ClientError, Target, connect};
 use hivemind_model::Timestamp;
 use hivemind_proto::v1::auth_service_client::AuthServiceClient;
-use hivemind_proto::v1::{LoginRequest, RegisterRequest, WhoAmIRequest, WhoAmIResponse};
+use hivemind_proto::v1::{CreateInvitationRequest, LoginRequest, RegisterRequest, WhoAmIRequest, WhoAmIResponse};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -58,6 +58,21 @@ impl fmt::Debug for Session {
     }
 }
 
+/// A code with which people can register.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Invitation {
+    /// The code.
+    pub code: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+impl fmt::Debug for Invitation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Invitation").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
+}
+
 impl Client {
     /// Connects, with a user token or (to register and log in) without.
     ///
@@ -93,10 +108,29 @@ impl Client {
     /// Makes an account.
     ///
     /// # Errors
-    /// The refusal, such as `E_TAKEN`; never repeated by itself.
+    /// The refusal, such as `E_TAKEN`, or `E_INVITATION` where the pool asks for an invitation;
+    /// never repeated by itself.
     pub async fn register(&self, username: &str, password: &str, email: &str) -> Result<(), ClientError> {
-        let request =
-            RegisterRequest { username: username.to_owned(), password: password.to_owned(), email: email.to_owned() };
+        self.register_invited(username, password, email, "").await
+    }
+
+    /// Makes an account with a code from the pool's operator; empty: without one.
+    ///
+    /// # Errors
+    /// As of [`Client::register`].
+    pub async fn register_invited(
+        &self,
+        username: &str,
+        password: &str,
+        email: &str,
+        invitation: &str,
+    ) -> Result<(), ClientError> {
+        let request = RegisterRequest {
+            username: username.to_owned(),
+            password: password.to_owned(),
+            email: email.to_owned(),
+            invitation: invitation.to_owned(),
+        };
         let what = "Register";
         let answer = self.answer(what, self.auth().register(self.request(request)).await)?;
         if answer.success { Ok(()) } else { Err(ClientError::refused(what, &answer.message)) }
@@ -122,6 +156,22 @@ impl Client {
     /// [`ClientError::Login`] where the token is not valid.
     pub async fn whoami(&self) -> Result<WhoAmIResponse, ClientError> {
         self.repeated("WhoAmI", async || self.auth().who_am_i(self.request(WhoAmIRequest::default())).await).await
+    }
+
+    /// Makes a code with which `uses` people (1 to 1000; zero: one) can register within `life`
+    /// (whole seconds, up to 365 days; zero: a week). Each call makes another, so it is never
+    /// repeated by itself.
+    ///
+    /// # Errors
+    /// `E_FORBIDDEN` where the caller is not an operator.
+    pub async fn create_invitation(&self, uses: u32, life: Duration) -> Result<Invitation, ClientError> {
+        let request = CreateInvitationRequest {
+            token: String::new(),
+            uses: i32::try_from(uses).unwrap_or(i32::MAX),
+            valid_seconds: i64::try_from(life.as_secs()).unwrap_or(i64::MAX),
+        };
+        let answer = self.answer("CreateInvitation", self.auth().create_invitation(self.request(request)).await)?;
+        Ok(Invitation { code: answer.invitation, expires_at: Timestamp(answer.expires_at_unix_ms) })
     }
 
     fn auth(&self) -> AuthServiceClient<Channel> {

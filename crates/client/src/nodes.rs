@@ -3,12 +3,14 @@
 //! Invariant: a join token is asked for once per call; each answer is another token.
 
 use crate::client::MAX_MESSAGE_BYTES;
-use crate::{Client, ClientError};
+use crate::pages::{page_size, paged};
+use crate::{Client, ClientError, Events};
 use hivemind_model::Timestamp;
 use hivemind_proto::v1::node_service_client::NodeServiceClient;
 use hivemind_proto::v1::pool_service_client::PoolServiceClient;
 use hivemind_proto::v1::{
-    AuditRequest, AuditResponse, CreateJoinTokenRequest, InfoRequest, InfoResponse, ListNodesRequest, NodeSummary,
+    AuditRequest, AuditResponse, CreateJoinTokenRequest, InfoRequest, InfoResponse, ListNodesRequest,
+    ListRewardsRequest, ListRewardsResponse, NodeSummary, RewardLine, TrialBalanceRequest, TrialBalanceResponse,
 };
 use std::fmt;
 use std::time::Duration;
@@ -66,6 +68,30 @@ impl Client {
         Ok(JoinToken { token: answer.join_token, expires_at: Timestamp(answer.expires_at_unix_ms) })
     }
 
+    /// One page of what the caller's nodes were rewarded, newest period first.
+    ///
+    /// # Errors
+    /// `E_NOT_FOUND` alike for a node that never was and one of somebody else; the refusal of a
+    /// page token that is none.
+    pub async fn rewards(&self, request: ListRewardsRequest) -> Result<ListRewardsResponse, ClientError> {
+        self.repeated("ListRewards", async || self.machines().list_rewards(self.request(request.clone())).await).await
+    }
+
+    /// The first `most` lines of what `node`, or where it is empty every node of the caller, was
+    /// rewarded, newest period first, read page by page as they are taken.
+    #[must_use]
+    pub fn reward_lines(&self, node: &str, most: usize) -> Events<RewardLine> {
+        let (this, node) = (self.clone(), node.to_owned());
+        paged("ListRewards", most, move |page_token| {
+            let (this, node) = (this.clone(), node.clone());
+            let request = ListRewardsRequest { token: String::new(), node, page_size: page_size(most), page_token };
+            async move {
+                let page = this.rewards(request).await?;
+                Ok((page.rewards, page.next_page_token))
+            }
+        })
+    }
+
     /// The pool in figures.
     ///
     /// # Errors
@@ -85,6 +111,15 @@ impl Client {
             self.pool().audit(request).await
         };
         self.repeated("Audit", call).await
+    }
+
+    /// What the accounts of each kind have together, and the supply.
+    ///
+    /// # Errors
+    /// `E_FORBIDDEN` where the caller is not an operator.
+    pub async fn trial_balance(&self) -> Result<TrialBalanceResponse, ClientError> {
+        let call = async || self.pool().trial_balance(self.request(TrialBalanceRequest::default())).await;
+        self.repeated("TrialBalance", call).await
     }
 
     fn machines(&self) -> NodeServiceClient<Channel> {

@@ -7,8 +7,8 @@ use crate::{Client, ClientError};
 use hivemind_model::{Cpt, TaskId, TaskState};
 use hivemind_proto::v1::task_service_client::TaskServiceClient;
 use hivemind_proto::v1::{
-    CancelTaskRequest, ListTasksRequest, ListTasksResponse, SubmitTaskRequest, SubmitTaskResponse, SubmitTasksRequest,
-    TaskStatusRequest, TaskStatusResponse,
+    CancelTaskRequest, ListTasksRequest, ListTasksResponse, QuoteRequest, QuoteResponse, SubmitTaskRequest,
+    SubmitTaskResponse, SubmitTasksRequest, TaskStatusRequest, TaskStatusResponse,
 };
 use prost::Message;
 use tonic::transport::Channel;
@@ -69,6 +69,15 @@ impl Client {
             }
             Err(error) => vec![Err(error); expected],
         }
+    }
+
+    /// What a task would cost, and who could run it; nothing is submitted or set aside.
+    ///
+    /// # Errors
+    /// The refusal that submitting it would meet with, such as `E_INVALID`.
+    pub async fn quote(&self, task: SubmitTaskRequest) -> Result<QuoteResponse, ClientError> {
+        let request = QuoteRequest { token: String::new(), task: Some(task) };
+        self.repeated("Quote", async || self.tasks().quote(self.request(request.clone())).await).await
     }
 
     /// Where a task stands, with its result and its attempts.

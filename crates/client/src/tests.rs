@@ -2,6 +2,7 @@
 
 mod calls;
 mod contents;
+mod economy;
 mod local;
 mod pool;
 mod streams;

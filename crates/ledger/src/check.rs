@@ -6,6 +6,7 @@
 
 use crate::SUPPLY;
 use crate::account::Account;
+use crate::hold::VestKey;
 use crate::ledger::Ledger;
 use hivemind_model::Cpt;
 use std::collections::BTreeMap;
@@ -28,7 +29,7 @@ impl Broken {
 
 impl Ledger {
     /// Checks the books from scratch: L2 and L5, that what is held, pending and vesting is the sum of its
-    /// parts (L1), and that every accrual has its hold (L3).
+    /// parts (L1), that no part is below zero, and that every accrual has its hold (L3).
     ///
     /// # Errors
     /// The first that is broken.
@@ -52,6 +53,10 @@ impl Ledger {
             add(Account::Pending(accrual.payee), accrual.amount.total());
         }
         for vest in self.vests() {
+            if !vest.amount.is_positive() {
+                let VestKey { due, user, .. } = vest.key;
+                return Err(Broken::new("L2", format!("{} of {user} vests at {}", vest.amount, due.0)));
+            }
             add(vest.key.source.account(vest.key.user), vest.amount);
         }
         let has_parts = |account: &Account| {

@@ -13,7 +13,7 @@ use crate::entry::{Entry, Posting, Reason};
 use crate::hold::{Accrual, Hold, Source, Vest, VestKey};
 use crate::refusal::Refusal;
 use hivemind_model::{AttemptRef, Cpt, NodeId, ProjectId, TaskId, Timestamp, UserId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What a batch changed in the books.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -95,39 +95,42 @@ pub(crate) struct Fresh {
     vests: Touched<VestKey>,
 }
 
-/// Keys that changed, and which of them are new.
+/// Keys that changed, each with whether it was there before.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Touched<K> {
-    keys: Vec<K>,
-    opened: BTreeSet<K>,
+pub(crate) struct Touched<K>(BTreeMap<K, Was>);
+
+/// What a key was before the batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Was {
+    New,
+    There,
 }
 
 impl<K> Default for Touched<K> {
     fn default() -> Self {
-        Self { keys: Vec::new(), opened: BTreeSet::new() }
+        Self(BTreeMap::new())
     }
 }
 
 impl<K: Copy + Ord> Touched<K> {
+    /// Notes a key that was not there. One that ended in this batch and comes again was there before it.
     pub(crate) fn open(&mut self, key: K) {
-        self.opened.insert(key);
-        self.keys.push(key);
+        self.0.entry(key).or_insert(Was::New);
     }
 
+    /// Notes a change or the end of a key that was there.
     pub(crate) fn touch(&mut self, key: K) {
-        self.keys.push(key);
+        self.0.entry(key).or_insert(Was::There);
     }
 
     /// What is there of the touched, and the keys of what has ended and was there before.
-    fn split<V>(mut self, get: impl Fn(K) -> Option<V>) -> (Vec<V>, Vec<K>) {
-        self.keys.sort_unstable();
-        self.keys.dedup();
+    fn split<V>(self, get: impl Fn(K) -> Option<V>) -> (Vec<V>, Vec<K>) {
         let (mut changed, mut ended) = (Vec::new(), Vec::new());
-        for key in self.keys {
-            match get(key) {
-                Some(value) => changed.push(value),
-                None if self.opened.contains(&key) => {}
-                None => ended.push(key),
+        for (key, was) in self.0 {
+            match (get(key), was) {
+                (Some(value), Was::New | Was::There) => changed.push(value),
+                (None, Was::New) => {}
+                (None, Was::There) => ended.push(key),
             }
         }
         (changed, ended)

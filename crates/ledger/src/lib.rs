@@ -12,7 +12,13 @@ mod hold;
 mod ledger;
 mod refusal;
 mod replay;
+mod rules;
 mod work;
+
+#[cfg(test)]
+mod random;
+#[cfg(test)]
+mod script;
 
 pub use account::{Account, Kind, Purse};
 pub use check::Broken;

@@ -10,8 +10,9 @@ use crate::account::{Account, Kind};
 use crate::check::Broken;
 use crate::entry::{Entry, Posting, Reason};
 use crate::ledger::{Ledger, LedgerImage};
+use crate::rules;
 use hivemind_model::{AttemptRef, Cpt, ElementRef, TaskId, Timestamp, UserId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An entry that cannot be true.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,8 +31,17 @@ pub struct Replay {
     at: Timestamp,
     hash: [u8; 32],
     balances: BTreeMap<Account, i128>,
-    holds: BTreeMap<TaskId, (UserId, i128)>,
+    holds: BTreeMap<TaskId, OpenHold>,
     pending: BTreeMap<AttemptRef, (UserId, i128)>,
+}
+
+/// A hold that has not ended.
+#[derive(Debug, Clone)]
+struct OpenHold {
+    user: UserId,
+    left: i128,
+    /// The attempts it paid: none is paid again.
+    paid: BTreeSet<AttemptRef>,
 }
 
 /// What the journal amounts to.
@@ -69,8 +79,9 @@ impl Replay {
     ///
     /// It has the next number, its hash follows from the entry before and its time is not before
     /// that entry's (L7), its postings sum to zero but for genesis (L1, L5), no account falls below
-    /// zero (L2) or differs from the balance that the posting names (L7), and it does to holds and
-    /// accruals only what its reason allows (L3, L4).
+    /// zero (L2) or differs from the balance that the posting names (L7), it moves only what its reason
+    /// moves (L7), and does to holds and accruals only what its reason allows, paying for an attempt at
+    /// most once (L3, L4).
     ///
     /// # Errors
     /// What is wrong with it; the replay must not be used any further.
@@ -109,7 +120,7 @@ impl Replay {
                 )));
             }
         }
-        self.follow(entry).map_err(bad)?;
+        rules::check(entry).and_then(|()| self.follow(entry)).map_err(bad)?;
         self.seq = seq;
         self.at = entry.at;
         self.hash = entry.hash;
@@ -132,8 +143,8 @@ impl Replay {
         };
         let supply: i128 = self.balances.values().sum();
         let balances = self.balances.iter().map(|(account, micro)| Ok((*account, money(*micro)?)));
-        let holds = self.holds.iter().filter(|(_, (_, left))| *left != 0);
-        let holds = holds.map(|(task, (user, left))| Ok((*task, (*user, money(*left)?))));
+        let holds = self.holds.iter().filter(|(_, hold)| hold.left != 0);
+        let holds = holds.map(|(task, hold)| Ok((*task, (hold.user, money(hold.left)?))));
         let accruals = self.pending.iter().map(|(attempt, (payee, micro))| Ok((*attempt, (*payee, money(*micro)?))));
         Ok(ReplayedBooks {
             balances: balances.collect::<Result<_, _>>()?,
@@ -152,17 +163,23 @@ impl Replay {
         let (held_by, earned) = (held.map_or(0, micro), pending.map_or(0, micro));
         match entry.reason {
             Reason::Hold { task } => match held.and_then(|posting| posting.account.user()) {
-                Some(user) if held_by > 0 && pending.is_none() => match self.holds.insert(task, (user, held_by)) {
-                    None => Ok(()),
-                    Some(_) => Err(format!("L3: {task} has a hold already")),
-                },
+                Some(user) if held_by > 0 => {
+                    let hold = OpenHold { user, left: held_by, paid: BTreeSet::new() };
+                    match self.holds.insert(task, hold) {
+                        None => Ok(()),
+                        Some(_) => Err(format!("L3: {task} has a hold already")),
+                    }
+                }
                 _ => Err(format!("L3: it does not set money aside for {task}")),
             },
             Reason::Accrual { attempt } => {
                 if held_by >= 0 || earned != -held_by {
                     return Err(format!("L4: it does not move money from the hold of {attempt} to its earnings"));
                 }
-                self.take(attempt.element.task, held)?;
+                let hold = self.take(attempt.element.task, held)?;
+                if hold.paid.contains(&attempt) {
+                    return Err(format!("L4: {attempt} was paid before"));
+                }
                 let Some(payee) = pending.and_then(|posting| posting.account.user()) else {
                     return Err(format!("L4: {attempt} earns for nobody"));
                 };
@@ -175,23 +192,22 @@ impl Replay {
                     return Err(format!("L4: it does not give back what {attempt} had earned"));
                 }
                 self.end_pending(attempt, pending)?;
-                self.take(attempt.element.task, held)
+                self.take(attempt.element.task, held).map(drop)
             }
             Reason::Settlement { attempt } => {
                 self.end_pending(attempt, pending)?;
-                self.take(attempt.element.task, held)?;
+                if !self.take(attempt.element.task, held)?.paid.insert(attempt) {
+                    return Err(format!("L4: {attempt} was paid before"));
+                }
                 self.forget_empty(attempt.element.task);
                 Ok(())
             }
             Reason::Release { task } | Reason::Expiry { task } => {
-                if held_by >= 0 || pending.is_some() {
-                    return Err(format!("L3: it does not give back what the hold of {task} has left"));
+                if self.take(task, held)?.left != 0 || self.earns(task) {
+                    return Err(format!("L3: it ends the hold of {task}, which has something left"));
                 }
-                self.take(task, held)?;
-                match self.holds.get(&task) {
-                    Some((_, 0)) if !self.earns(task) => Ok(self.forget_empty(task)),
-                    _ => Err(format!("L3: it ends the hold of {task}, which has something left")),
-                }
+                self.forget_empty(task);
+                Ok(())
             }
             Reason::Genesis
             | Reason::SignUp { .. }
@@ -199,24 +215,25 @@ impl Replay {
             | Reason::Reward { .. }
             | Reason::Vest { .. }
             | Reason::Tip { .. }
-            | Reason::Collect { .. } => match (held, pending) {
-                (None, None) => Ok(()),
-                _ => Err("L3: it moves money of a hold or an attempt".into()),
-            },
+            | Reason::Collect { .. } => Ok(()),
         }
     }
 
     /// Takes what an entry moves in or out of held money from the hold of `task`.
-    fn take(&mut self, task: TaskId, held: Option<&Posting>) -> Result<(), String> {
-        let Some((holder, left)) = self.holds.get_mut(&task) else {
-            return Err(format!("L3: {task} has no open hold"));
-        };
-        let Some(posting) = held else { return Ok(()) };
-        *left += micro(posting);
-        if posting.account.user() != Some(*holder) || *left < 0 {
+    fn take(&mut self, task: TaskId, held: Option<&Posting>) -> Result<&mut OpenHold, String> {
+        let hold = self.holds.get_mut(&task).ok_or_else(|| format!("L3: {task} has no open hold"))?;
+        let Some(posting) = held else { return Ok(hold) };
+        if posting.account.user() != Some(hold.user) {
+            return Err(format!(
+                "L4: it moves money of {} by the hold of {task}, which is of {}",
+                posting.account, hold.user
+            ));
+        }
+        hold.left += micro(posting);
+        if hold.left < 0 {
             return Err(format!("L4: it takes more out of the hold of {task} than is there"));
         }
-        Ok(())
+        Ok(hold)
     }
 
     /// The attempt is over: the entry must move exactly what it had earned.
@@ -233,7 +250,7 @@ impl Replay {
 
     /// Forgets a hold that has nothing left and gets nothing back.
     fn forget_empty(&mut self, task: TaskId) {
-        if self.holds.get(&task).is_some_and(|(_, left)| *left == 0) && !self.earns(task) {
+        if self.holds.get(&task).is_some_and(|hold| hold.left == 0) && !self.earns(task) {
             self.holds.remove(&task);
         }
     }

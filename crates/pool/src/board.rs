@@ -6,9 +6,10 @@
 //!
 //! Invariant: nothing is decided here; the engine alone decides.
 
-use hivemind_model::rows::{AttemptPhase, AttemptRow, NodeRow, Recovered, RowChanges};
+use hivemind_model::rows::{AttemptPhase, AttemptRow, NodeRow, Recovered, RowChanges, TaskRow};
 use hivemind_model::{
-    AttemptRef, Bytes, ElementRef, MilliCores, NodeId, Resources, TaskId, TaskSpec, TaskState, UserId,
+    AttemptRef, Bytes, ElementRef, MilliCores, NodeId, ProjectId, Resources, TaskId, TaskSpec, TaskState, Timestamp,
+    UserId,
 };
 use parking_lot::RwLock;
 use std::collections::HashMap;
@@ -23,6 +24,15 @@ pub(crate) struct OpenTask {
     pub(crate) state: TaskState,
     /// What is asked for.
     pub(crate) spec: Arc<TaskSpec>,
+    /// When it was accepted.
+    pub(crate) submitted_at: Timestamp,
+}
+
+impl From<&TaskRow> for OpenTask {
+    fn from(row: &TaskRow) -> Self {
+        let (spec, submitted_at) = (row.spec.clone(), row.submitted_at);
+        Self { user: row.user, state: row.progress.state, spec, submitted_at }
+    }
 }
 
 /// A live attempt.
@@ -63,6 +73,8 @@ struct Inner {
     nodes: HashMap<NodeId, NodeRow>,
     reserved: HashMap<NodeId, Reserved>,
     counts: Counts,
+    user_names: HashMap<UserId, Arc<str>>,
+    project_names: HashMap<ProjectId, Arc<str>>,
 }
 
 /// See the module.
@@ -75,13 +87,10 @@ impl Board {
     /// The board as the store has it at the start.
     pub(crate) fn recovered(rows: &Recovered) -> Self {
         let mut inner = Inner::default();
+        rows.users.iter().for_each(|user| inner.put_user(user.id, &user.username));
+        rows.projects.iter().for_each(|project| inner.put_project(project.id, &project.name));
         rows.nodes.iter().for_each(|node| inner.put_node(node));
-        for task in &rows.tasks {
-            inner.put_task(
-                task.progress.id,
-                OpenTask { user: task.user, state: task.progress.state, spec: task.spec.clone() },
-            );
-        }
+        rows.tasks.iter().for_each(|task| inner.put_task(task.progress.id, task.into()));
         for row in &rows.attempts {
             inner.put_attempt(row);
         }
@@ -91,13 +100,10 @@ impl Board {
     /// Takes in one durable batch; gives the attempts that ended in it.
     pub(crate) fn follow(&self, rows: &RowChanges) -> Vec<AttemptRef> {
         let mut inner = self.inner.write();
+        rows.users.iter().for_each(|user| inner.put_user(user.id, &user.username));
+        rows.projects.iter().for_each(|project| inner.put_project(project.id, &project.name));
         rows.nodes.iter().for_each(|node| inner.put_node(node));
-        for task in &rows.new_tasks {
-            inner.put_task(
-                task.progress.id,
-                OpenTask { user: task.user, state: task.progress.state, spec: task.spec.clone() },
-            );
-        }
+        rows.new_tasks.iter().for_each(|task| inner.put_task(task.progress.id, task.into()));
         // Attempts need the specifications of tasks that end in this very batch.
         let ended = rows.attempts.iter().filter_map(|row| inner.put_attempt(row)).collect();
         for progress in &rows.tasks {
@@ -150,6 +156,22 @@ impl Board {
         self.inner.read().tasks.get(&task).map(|task| task.user)
     }
 
+    /// When each of these tasks was accepted; `None` where it is not open.
+    pub(crate) fn submitted_at(&self, tasks: &[TaskId]) -> Vec<Option<Timestamp>> {
+        let inner = self.inner.read();
+        tasks.iter().map(|task| inner.tasks.get(task).map(|open| open.submitted_at)).collect()
+    }
+
+    /// The name of a user; `None` where it is not known here yet.
+    pub(crate) fn user_name(&self, user: UserId) -> Option<Arc<str>> {
+        self.inner.read().user_names.get(&user).cloned()
+    }
+
+    /// The name of a project; its id where it is unknown.
+    pub(crate) fn project_name(&self, project: ProjectId) -> String {
+        self.inner.read().project_names.get(&project).map_or_else(|| project.to_string(), |name| name.to_string())
+    }
+
     /// The node of that id.
     pub(crate) fn node(&self, node: NodeId) -> Option<NodeRow> {
         self.inner.read().nodes.get(&node).cloned()
@@ -183,6 +205,15 @@ impl Board {
 }
 
 impl Inner {
+    fn put_user(&mut self, id: UserId, name: &str) {
+        self.user_names.insert(id, name.into());
+    }
+
+    fn put_project(&mut self, id: ProjectId, name: &str) {
+        // A project's row changes with every tip, its name does not.
+        self.project_names.entry(id).or_insert_with(|| name.into());
+    }
+
     fn put_node(&mut self, node: &NodeRow) {
         self.nodes.insert(node.id, node.clone());
     }

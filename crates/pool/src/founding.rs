@@ -78,26 +78,29 @@ pub(crate) async fn found(
     let data = &config.data;
     let store = SqliteStore::open(&data.join("pool.db"), SqliteOptions::default()).await;
     let store = Arc::new(store.with_context(|| format!("cannot open the store in {}", data.display()))?);
-    let (engine, rows, floor) = recover(store.as_ref(), config).await?;
-    let clock = Arc::new(Clock::from(floor));
+    let recovered = recover(store.as_ref(), config).await?;
+    let clock = match &recovered {
+        Some(Recovery { floor, .. }) => Clock::resume(*floor)?,
+        None => Clock::from(Timestamp(0)),
+    };
+    let clock = Arc::new(clock);
     let started_at = clock.now();
-    let engine = match engine {
-        Some(engine) => engine,
-        None => Engine::found(config.policy.clone(), started_at),
+    let (engine, board, has_operator) = match recovered {
+        Some(Recovery { engine, rows, .. }) => {
+            (engine, Board::recovered(&rows), rows.users.iter().any(|user| user.role == Role::Operator))
+        }
+        None => (Engine::found(config.policy.clone(), started_at), Board::default(), false),
     };
     let authority = Authority::open(data, started_at).context("cannot open the certificate authority")?;
     let disk = Disk::new(data, tuning.disk_reserve.0, tuning.command_reserve.0);
     let logs = Logs::open(data.join("logs"), tuning.log_cap.0, disk.clone()).context("cannot open the logs")?;
-    let live = Arc::new(Followers {
-        board: Board::recovered(&rows),
-        hub: Hub::default(),
-        links: Links::new(started_at),
-        logs,
-    });
+    let live = Arc::new(Followers { board, hub: Hub::default(), links: Links::new(started_at), logs });
     let liveness = Liveness::new(Duration::from_millis(config.policy.lost_after.0), live.board.busy_nodes());
     let (writer, task) = writer::spawn(engine, store.clone(), clock.clone(), live.clone(), disk.clone(), writer_stop);
     let auth = Auth::new(&tuning.rates)?;
-    ensure_operator(data, &rows, &auth, &writer).await?;
+    if !has_operator {
+        make_operator(data, &auth, &writer).await?;
+    }
     let shared = Shared {
         policy: config.policy.clone(),
         tokens: Tokens::open(&data.join("keys/jwt.pem"), clock.clone())?,
@@ -111,45 +114,39 @@ pub(crate) async fn found(
         authority,
         server_url: server_url(config, address),
         started_at,
+        listens_outside: !address.ip().to_canonical().is_loopback(),
         closing: CancellationToken::new(),
     };
     Ok(Founded { shared: Arc::new(shared), writer: task, store, server_names: server_names(config, address) })
 }
 
-/// The engine as it was, what is live, and the newest time in the store. No engine where no pool
-/// was founded yet.
-async fn recover(store: &dyn Store, config: &PoolConfig) -> anyhow::Result<(Option<Engine>, Recovered, Timestamp)> {
-    let Some((rows, books)) = store.recover().await.context("cannot read the stored pool")? else {
-        let counters = hivemind_model::rows::Counters { user: 1, node: 1, task: 1 };
-        let nothing = Recovered {
-            users: Vec::new(),
-            nodes: Vec::new(),
-            tasks: Vec::new(),
-            attempts: Vec::new(),
-            used_tokens: Vec::new(),
-            counters,
-        };
-        return Ok((None, nothing, Timestamp(0)));
-    };
-    let newest = store.journal(books.last_seq.saturating_sub(1), 1).await.context("cannot read the journal")?;
-    let entries = newest.iter().map(|entry| entry.at);
+/// What a pool that was founded before goes on from.
+struct Recovery {
+    engine: Engine,
+    /// What is live.
+    rows: Recovered,
+    /// The newest time in the store.
+    floor: Timestamp,
+}
+
+/// What is stored; `None` where no pool was founded yet.
+async fn recover(store: &dyn Store, config: &PoolConfig) -> anyhow::Result<Option<Recovery>> {
+    let Some((rows, books)) = store.recover().await.context("cannot read the stored pool")? else { return Ok(None) };
     let tasks = rows.tasks.iter().map(|task| task.submitted_at);
     let attempts = rows.attempts.iter().map(|attempt| attempt.assigned_at);
     let nodes = rows.nodes.iter().map(|node| node.seen_at);
-    let floor = entries.chain(tasks).chain(attempts).chain(nodes).max().unwrap_or_default();
+    let awake = [rows.clock.awake_at, books.last_at];
+    let floor = tasks.chain(attempts).chain(nodes).chain(awake).max().unwrap_or_default();
     let engine = Engine::restore(config.policy.clone(), rows.clone(), books)
         .context("the stored pool is damaged; restore it from a backup")?;
-    Ok((Some(engine), rows, floor))
+    Ok(Some(Recovery { engine, rows, floor }))
 }
 
-/// Makes the operator's account where there is none.
+/// Makes the operator's account.
 ///
 /// The password is on disk before the account is made: a crash between the two leaves a password
 /// without an account, which the next start uses, and never an account without a password.
-async fn ensure_operator(data: &Path, rows: &Recovered, auth: &Auth, writer: &Writer) -> anyhow::Result<()> {
-    if rows.users.iter().any(|user| user.role == Role::Operator) {
-        return Ok(());
-    }
+async fn make_operator(data: &Path, auth: &Auth, writer: &Writer) -> anyhow::Result<()> {
     let path = data.join("operator.password");
     let password = match std::fs::read_to_string(&path) {
         Ok(text) => text.trim().to_owned(),
@@ -170,6 +167,8 @@ async fn ensure_operator(data: &Path, rows: &Recovered, auth: &Auth, writer: &Wr
         email: "operator@localhost.localdomain".into(),
         password_hash,
         role: Role::Operator,
+        from: String::new(),
+        invitation: None,
     };
     writer.apply(command).await.context("cannot make the operator's account")?;
     tracing::info!(path = %path.display(), "made the operator's account; its password is in the file");

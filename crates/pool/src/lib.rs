@@ -14,6 +14,7 @@ mod disk;
 mod finish;
 mod founding;
 mod hub;
+mod invitation;
 mod link;
 mod links;
 mod liveness;

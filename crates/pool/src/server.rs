@@ -4,13 +4,14 @@
 //!
 //! Invariant: no service is reachable without TLS.
 
-use crate::services::{AuthCalls, NodeCalls, PoolCalls, TaskCalls, TokenCalls, WorkerCalls};
+use crate::services::{AuthCalls, NodeCalls, PoolCalls, ProjectCalls, TaskCalls, TokenCalls, WorkerCalls};
 use crate::shared::Shared;
 use crate::tls::Connection;
 use hivemind_model::{NodeId, Timestamp};
 use hivemind_proto::v1::auth_service_server::AuthServiceServer;
 use hivemind_proto::v1::node_service_server::NodeServiceServer;
 use hivemind_proto::v1::pool_service_server::PoolServiceServer;
+use hivemind_proto::v1::project_service_server::ProjectServiceServer;
 use hivemind_proto::v1::task_service_server::TaskServiceServer;
 use hivemind_proto::v1::token_service_server::TokenServiceServer;
 use hivemind_proto::worker::worker_service_server::WorkerServiceServer;
@@ -25,6 +26,8 @@ use tower::util::MapResponseLayer;
 
 /// Largest message of a task service call.
 const MAX_TASK_MESSAGE: usize = 16 << 20;
+/// Largest message of a token service call: many transfers.
+const MAX_TOKEN_MESSAGE: usize = 4 << 20;
 /// Largest message of a worker.
 const MAX_WORKER_MESSAGE: usize = 8 << 20;
 /// Largest message of any other call.
@@ -71,6 +74,7 @@ pub(crate) async fn serve(
     health.set_serving::<TaskServiceServer<TaskCalls>>().await;
     health.set_serving::<NodeServiceServer<NodeCalls>>().await;
     health.set_serving::<PoolServiceServer<PoolCalls>>().await;
+    health.set_serving::<ProjectServiceServer<ProjectCalls>>().await;
     health.set_serving::<WorkerServiceServer<WorkerCalls>>().await;
     let described = match reflection {
         Reflection::On => Some(
@@ -91,9 +95,12 @@ pub(crate) async fn serve(
         .add_service(health_service)
         .add_optional_service(described)
         .add_service(AuthServiceServer::new(AuthCalls(shared.clone())).max_decoding_message_size(MAX_SMALL_MESSAGE))
-        .add_service(TokenServiceServer::new(TokenCalls(shared.clone())).max_decoding_message_size(MAX_SMALL_MESSAGE))
+        .add_service(TokenServiceServer::new(TokenCalls(shared.clone())).max_decoding_message_size(MAX_TOKEN_MESSAGE))
         .add_service(NodeServiceServer::new(NodeCalls(shared.clone())).max_decoding_message_size(MAX_SMALL_MESSAGE))
         .add_service(PoolServiceServer::new(PoolCalls(shared.clone())).max_decoding_message_size(MAX_SMALL_MESSAGE))
+        .add_service(
+            ProjectServiceServer::new(ProjectCalls(shared.clone())).max_decoding_message_size(MAX_SMALL_MESSAGE),
+        )
         .add_service(TaskServiceServer::new(TaskCalls(shared.clone())).max_decoding_message_size(MAX_TASK_MESSAGE))
         .add_service(WorkerServiceServer::new(WorkerCalls(shared)).max_decoding_message_size(MAX_WORKER_MESSAGE));
     let incoming = tokio_stream::StreamExt::map(ReceiverStream::new(connections), Ok::<_, io::Error>);
@@ -111,7 +118,7 @@ fn explain_too_large(mut response: http::Response<tonic::body::Body>) -> http::R
     });
     if too_large {
         headers.insert("grpc-status", http::HeaderValue::from_static("8"));
-        headers.insert("grpc-message", http::HeaderValue::from_static("E_TOO_LARGE: the request is larger than the pool takes in one message; the files of a task may have 8 MiB together: send larger content with Upload and name its digest in inputs"));
+        headers.insert("grpc-message", http::HeaderValue::from_static("E_TOO_LARGE: the request is larger than the pool takes in one message; send many things in several calls; the files of a task may have 8 MiB together: send larger content with Upload and name its digest in inputs"));
     }
     response
 }

@@ -2,21 +2,30 @@
 //!
 //! Invariant: a service turns messages into commands and rows into messages; it decides nothing.
 
+mod amount;
 mod auth;
+mod books;
 mod follow;
 mod node;
 mod output;
+mod page;
 mod pool;
+mod project;
+mod quote;
+mod rewards;
+mod statement;
 mod submission;
 mod summary;
 mod task;
 mod token;
 mod watch;
+mod words;
 pub(crate) mod worker;
 
 pub(crate) use auth::AuthCalls;
 pub(crate) use node::NodeCalls;
 pub(crate) use pool::PoolCalls;
+pub(crate) use project::ProjectCalls;
 pub(crate) use task::TaskCalls;
 pub(crate) use token::TokenCalls;
 pub(crate) use worker::WorkerCalls;

@@ -17,8 +17,10 @@ use crate::server::Peer;
 use crate::status;
 use crate::tokens::{Caller, Tokens};
 use crate::writer::{Outlet, Writer};
-use hivemind_model::rows::{NodeRow, Role, RowChanges};
-use hivemind_model::{AttemptRef, Code, Effect, NodeId, Policy, Rejection, TaskSpec, Timestamp};
+use hivemind_model::rows::{NodeRow, Role, RowChanges, StandingRow, TaskRow};
+use hivemind_model::{
+    AttemptRef, Code, Effect, Millis, NodeId, Policy, Rejection, TaskId, TaskSpec, Timestamp, UserId,
+};
 use hivemind_pki::Authority;
 use hivemind_proto::worker::{Stop, pool_event};
 use hivemind_store::Store;
@@ -55,6 +57,8 @@ pub(crate) struct Shared {
     /// The address in join tokens.
     pub(crate) server_url: String,
     pub(crate) started_at: Timestamp,
+    /// Whether other machines can reach it.
+    pub(crate) listens_outside: bool,
     /// Fires when streams are to end.
     pub(crate) closing: CancellationToken,
 }
@@ -115,6 +119,39 @@ impl Shared {
             status::unauthenticated("this pool does not know the node of that certificate; join again")
         })?;
         Ok((row, shown.until))
+    }
+
+    /// The task of that id, where it is `user`'s. The refusal is the same whether it never was or is
+    /// somebody else's.
+    pub(crate) async fn own_task(&self, user: UserId, task_id: &str) -> Result<Result<TaskRow, Rejection>, Status> {
+        let id: TaskId = match task_id.parse() {
+            Ok(id) => id,
+            Err(bad) => return Ok(Err(Rejection::invalid("task_id", bad))),
+        };
+        // Databases count in signed numbers; no task has a larger id.
+        let row = if i64::try_from(id.0).is_ok() {
+            self.store.task(id).await.map_err(|error| status::store(&error))?
+        } else {
+            None
+        };
+        Ok(row.filter(|row| row.user == user).ok_or_else(|| Rejection::not_found(id)))
+    }
+
+    /// The name of a user; their id where nobody has it.
+    pub(crate) async fn user_name(&self, user: UserId) -> Result<String, Status> {
+        if let Some(name) = self.live.board.user_name(user) {
+            return Ok(name.to_string());
+        }
+        // The board follows the store by a moment.
+        let row = self.store.user(user).await.map_err(|error| status::store(&error))?;
+        Ok(row.map_or_else(|| user.to_string(), |row| row.username))
+    }
+
+    /// How long a node was alive in its whole life, up to now.
+    pub(crate) fn runtime(&self, standing: &StandingRow) -> Millis {
+        let now = self.clock.now();
+        let lately = standing.alive_since.map_or(Millis(0), |since| now.since(since));
+        Millis(standing.runtime.0.saturating_add(lately.0))
     }
 
     /// The specification of an attempt that is live on `node`.

@@ -68,8 +68,8 @@ pub(crate) fn rejected(rejection: &Rejection) -> Status {
         Code::NotFound => tonic::Code::NotFound,
         Code::Taken | Code::IdReused => tonic::Code::AlreadyExists,
         Code::BadCredentials | Code::TokenUsed | Code::TokenExpired => tonic::Code::Unauthenticated,
-        Code::Forbidden => tonic::Code::PermissionDenied,
-        Code::InsufficientCpt | Code::Conflict => tonic::Code::FailedPrecondition,
+        Code::Forbidden | Code::Invitation => tonic::Code::PermissionDenied,
+        Code::InsufficientCpt | Code::MaxPrice | Code::Conflict => tonic::Code::FailedPrecondition,
         Code::Stale => tonic::Code::Aborted,
         Code::Busy | Code::TooLarge => tonic::Code::ResourceExhausted,
     };

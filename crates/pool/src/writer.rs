@@ -17,7 +17,9 @@ use crate::disk::Disk;
 use hivemind_engine::Engine;
 use hivemind_ledger::LedgerChanges;
 use hivemind_model::rows::RowChanges;
+use hivemind_model::spec::Need;
 use hivemind_model::{Command, Effect, Reply, TaskId};
+use hivemind_placement::Prospects;
 use hivemind_store::{Store, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -72,6 +74,7 @@ type Answer = (oneshot::Sender<Result<Reply, Refused>>, Result<Reply, Refused>);
 enum Request {
     Apply { command: Command, looked_up_at: u64, reply: oneshot::Sender<Result<Reply, Refused>> },
     WhyWaiting { tasks: Vec<TaskId>, reply: oneshot::Sender<Vec<Option<String>>> },
+    Prospects { need: Need, reply: oneshot::Sender<Prospects> },
 }
 
 struct Committing {
@@ -166,6 +169,10 @@ impl Loop {
                 let reasons = tasks.into_iter().map(|task| self.engine.waiting_reason(task)).collect();
                 // The asker may have gone; then nobody wants the reasons.
                 let _gone = reply.send(reasons);
+            }
+            Request::Prospects { need, reply } => {
+                // As above.
+                let _gone = reply.send(self.engine.prospects(&need));
             }
         }
     }

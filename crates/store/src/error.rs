@@ -24,6 +24,14 @@ pub enum StoreError {
         /// What is wrong with it.
         detail: String,
     },
+    /// An entry of the journal does not read back as it was written.
+    #[error("journal entry {seq} is damaged: {detail}; restore the database from its last backup")]
+    BadEntry {
+        /// Which entry.
+        seq: u64,
+        /// What is wrong with it.
+        detail: String,
+    },
     /// The batch contradicts what is stored.
     #[error(
         "the batch does not fit what is stored in {table}: {detail}; nothing of it was written, start the pool again from its database"

@@ -103,8 +103,8 @@ pub trait Store: Send + Sync + 'static {
     /// Writes one batch in one durable transaction: when it returns, it survives a power cut.
     ///
     /// Refused, with nothing written, is a batch that does not fit what is stored: a change to a
-    /// task or a hold that is not there, a new row whose id is taken, a journal that does not go
-    /// on from its last entry. After any error the writer's memory is ahead of the store; it has to
+    /// task that is not there, the end of a hold, an accrual or a vest that is not there, a new row
+    /// whose id is taken, a journal that does not go on from its last entry in number and time. After any error the writer's memory is ahead of the store; it has to
     /// start again from [`Store::recover`]. The answer to a commit that is dropped half-way is
     /// unknown: the batch is there whole, or not at all.
     async fn commit(&self, rows: &RowChanges, ledger: &LedgerChanges) -> Result<(), StoreError>;
@@ -131,6 +131,9 @@ pub trait Store: Send + Sync + 'static {
     /// What became of requests with these client-made ids; unknown ones are left out.
     async fn requests(&self, keys: &[RequestKey]) -> Result<Vec<RequestRow>, StoreError>;
     /// Journal entries after `after` (0 for the first), in order, at most `limit`.
+    ///
+    /// An entry that is not as it was written gives [`StoreError::BadEntry`] with its number; those
+    /// before it can be read with a `limit` that ends there.
     async fn journal(&self, after: u64, limit: u32) -> Result<Vec<Entry>, StoreError>;
     /// Journal entries that touch an account of the user, newest first.
     async fn statement(&self, user: UserId, filter: &StatementFilter) -> Result<Vec<Entry>, StoreError>;
@@ -138,11 +141,11 @@ pub trait Store: Send + Sync + 'static {
     async fn task_entries(&self, task: TaskId, limit: u32) -> Result<Vec<Entry>, StoreError>;
     /// One line for every kind of account, in the order of [`Kind::ALL`], also where there is none.
     async fn trial_balance(&self) -> Result<Vec<TrialLine>, StoreError>;
-    /// What running attempts of these tasks have earned so far.
+    /// What running attempts of these tasks have earned so far, by attempt.
     async fn accruals(&self, tasks: &[TaskId]) -> Result<Vec<Accrual>, StoreError>;
     /// What attempts that run now have earned on each node of the owner, or on all; by node, without zeros.
     async fn node_earnings(&self, owner: Option<UserId>) -> Result<Vec<(NodeId, Cpt)>, StoreError>;
-    /// The standings of the nodes of one owner, or of all; by node.
+    /// The standings of the nodes of one owner, or of all; by node. A node that did nothing yet may have none.
     async fn standings(&self, owner: Option<UserId>) -> Result<Vec<StandingRow>, StoreError>;
     /// Rewards by period (newest first), then by node (lowest first).
     async fn rewards(&self, filter: &RewardFilter) -> Result<Vec<RewardRow>, StoreError>;

@@ -11,16 +11,20 @@ mod bulk;
 mod decode;
 mod fault;
 mod lock;
+mod postings;
 mod read;
 mod schema;
 mod write;
 
-use crate::{Funds, Store, StoreError, TaskFilter};
+use crate::{Funds, RewardFilter, StatementFilter, Store, StoreError, TaskFilter, TrialLine};
 use async_trait::async_trait;
 use fault::Fault;
-use hivemind_ledger::{Entry, LedgerChanges, LedgerImage};
-use hivemind_model::rows::{AttemptRow, NodeRow, Recovered, RequestKey, RequestRow, RowChanges, TaskRow, UserRow};
-use hivemind_model::{NodeId, TaskId, UserId};
+use hivemind_ledger::{Accrual, Entry, LedgerChanges, LedgerImage};
+use hivemind_model::rows::{
+    AttemptRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, RowChanges, StandingRow, TaskRow,
+    TipRow, UserRow,
+};
+use hivemind_model::{Cpt, NodeId, ProjectId, TaskId, UserId};
 use lock::Lock;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
@@ -198,7 +202,7 @@ impl Store for SqliteStore {
     }
 
     async fn funds(&self, user: UserId) -> Result<Funds, StoreError> {
-        self.read(async |conn| read::funds(conn, user).await).await
+        self.read(async |conn| read::books::funds(conn, user).await).await
     }
 
     async fn node(&self, id: NodeId) -> Result<Option<NodeRow>, StoreError> {
@@ -230,10 +234,50 @@ impl Store for SqliteStore {
     }
 
     async fn journal(&self, after: u64, limit: u32) -> Result<Vec<Entry>, StoreError> {
-        self.read(async |conn| read::journal(conn, after, limit).await).await
+        self.read(async |conn| read::journal::page(conn, after, limit).await).await
+    }
+
+    async fn statement(&self, user: UserId, filter: &StatementFilter) -> Result<Vec<Entry>, StoreError> {
+        self.read_at_once(async |conn| read::journal::statement(conn, user, filter).await).await
+    }
+
+    async fn task_entries(&self, task: TaskId, limit: u32) -> Result<Vec<Entry>, StoreError> {
+        self.read(async |conn| read::journal::task_entries(conn, task, limit).await).await
+    }
+
+    async fn trial_balance(&self) -> Result<Vec<TrialLine>, StoreError> {
+        self.read(async |conn| read::books::trial_balance(conn).await).await
+    }
+
+    async fn accruals(&self, tasks: &[TaskId]) -> Result<Vec<Accrual>, StoreError> {
+        self.read(async |conn| read::books::accruals(conn, tasks).await).await
+    }
+
+    async fn node_earnings(&self, owner: Option<UserId>) -> Result<Vec<(NodeId, Cpt)>, StoreError> {
+        self.read(async |conn| read::books::node_earnings(conn, owner).await).await
+    }
+
+    async fn standings(&self, owner: Option<UserId>) -> Result<Vec<StandingRow>, StoreError> {
+        self.read(async |conn| read::economy::standings(conn, owner).await).await
+    }
+
+    async fn rewards(&self, filter: &RewardFilter) -> Result<Vec<RewardRow>, StoreError> {
+        self.read(async |conn| read::economy::rewards(conn, filter).await).await
+    }
+
+    async fn projects(&self, after: ProjectId, limit: u32) -> Result<Vec<ProjectRow>, StoreError> {
+        self.read(async |conn| read::economy::projects(conn, after, limit).await).await
+    }
+
+    async fn project_by_name(&self, name: &str) -> Result<Option<ProjectRow>, StoreError> {
+        self.read(async |conn| read::economy::project_by_name(conn, name).await).await
+    }
+
+    async fn tips(&self, project: ProjectId, before: u64, limit: u32) -> Result<Vec<TipRow>, StoreError> {
+        self.read(async |conn| read::economy::tips(conn, project, before, limit).await).await
     }
 
     async fn ledger(&self) -> Result<LedgerImage, StoreError> {
-        self.read_at_once(async |conn| read::ledger(conn).await).await
+        self.read_at_once(async |conn| read::books::ledger(conn).await).await
     }
 }

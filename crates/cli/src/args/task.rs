@@ -1,10 +1,10 @@
-//! The options of a task, alike for `run` and `submit`.
+//! The options of a task, alike for `run`, `submit` and `plan`.
 //!
 //! Invariant: everything after the image belongs to the command, options included.
 
-use crate::quantity::{parse_cores, parse_size, parse_span};
+use crate::quantity::{parse_cores, parse_cpt, parse_size, parse_span};
 use clap::Args;
-use hivemind_model::Bytes;
+use hivemind_model::{Bytes, Cpt};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +32,12 @@ pub struct TaskOptions {
     /// 1 to 10, 10 most urgent [default: 5]
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = clap::value_parser!(u32).range(1..=10))]
     pub priority: Option<u32>,
+    /// Refuse where the price cap, the most it can cost, is above this many CPT, such as 2.5
+    #[arg(long, value_name = "CPT", allow_hyphen_values = true, value_parser = parse_cpt)]
+    pub max_price: Option<Cpt>,
+    /// Only nodes of this contribution level or higher [default: any]
+    #[arg(long, value_name = "LEVEL", value_parser = ["bronze", "silver", "gold", "platinum", "diamond"])]
+    pub min_level: Option<String>,
     /// File or folder for the task, under /task/DEST [default: its own name] (may be repeated)
     #[arg(long, value_name = "PATH[:DEST]")]
     pub input: Vec<String>,
@@ -72,6 +78,17 @@ pub struct SubmitArgs {
     #[command(flatten)]
     pub options: TaskOptions,
     /// What to run.
+    #[command(flatten)]
+    pub program: Program,
+}
+
+/// Options of `plan`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PlanArgs {
+    /// What it would need.
+    #[command(flatten)]
+    pub options: TaskOptions,
+    /// What would run.
     #[command(flatten)]
     pub program: Program,
 }

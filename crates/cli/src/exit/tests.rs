@@ -10,6 +10,8 @@ fn every_refusal_has_its_number() {
         (Code::BadCredentials, 4),
         (Code::Forbidden, 5),
         (Code::InsufficientCpt, 6),
+        (Code::MaxPrice, 6),
+        (Code::Invitation, 5),
         (Code::IdReused, 7),
         (Code::Conflict, 7),
         (Code::Stale, 7),

@@ -29,3 +29,17 @@ fn control_characters_do_not_reach_the_terminal() {
     let failure = Failure::new(Exit::Failure, "E_X", "a\u{1b}[2Jb");
     assert_eq!(failure.human(), "error: a?[2Jb\n  code: E_X (exit 1)\n");
 }
+
+#[test]
+fn what_the_economy_refuses_has_its_own_advice() {
+    for (code, exit, fix) in [
+        ("E_MAX_PRICE", Exit::InsufficientCpt, "raise --max-price"),
+        ("E_INVITATION", Exit::Forbidden, "--invitation-file FILE"),
+    ] {
+        let error = ClientError::Rejected { code: code.into(), field: String::new(), message: "no".into() };
+        let failure = Failure::from(error);
+        assert_eq!((failure.exit, failure.fix.contains(fix)), (exit, true), "{code}: {}", failure.fix);
+    }
+    let own = Failure::refusal(Code::MaxPrice, "no");
+    assert_eq!((own.exit.number(), own.code.as_str(), own.fix.contains("--max-price")), (6, "E_MAX_PRICE", true));
+}

@@ -103,3 +103,37 @@ fn spans_and_ages_print_for_people() {
 fn whole_seconds_have_no_part() {
     assert_eq!([3_000, 3_099, 3_100].map(|millis| show_span(Millis(millis))), ["3s", "3s", "3.1s"]);
 }
+
+#[test]
+fn moments_are_read_or_refused() {
+    for (text, millis) in [
+        ("1970-01-01", 0),
+        ("2026-01-31", 1_769_817_600_000),
+        ("2026-01-31T12:00:00Z", 1_769_860_800_000),
+        ("2026-01-31T12:00:00.250+01:00", 1_769_857_200_250),
+    ] {
+        assert_eq!(parse_moment(text), Ok(Timestamp(millis)), "{text}");
+    }
+    for (text, part) in [
+        ("yesterday", "give a day such as"),
+        ("2026-02-30", "give a day such as"),
+        ("2026-01-31T12:00:00", "give a day such as"),
+        ("2026-01", "give a day such as"),
+        ("1769817600", "give a day such as"),
+        ("-5", "give a day such as"),
+        ("", "give a day such as"),
+        ("1969-12-31", "before 1970"),
+    ] {
+        let refusal = parse_moment(text).expect_err(text);
+        assert!(refusal.contains(part), "{text}: {refusal}");
+    }
+}
+
+#[test]
+fn hours_are_rounded_down() {
+    for (millis, text) in
+        [(0, "0.0 h"), (359_999, "0.0 h"), (360_000, "0.1 h"), (3_600_000, "1.0 h"), (444_599_999, "123.4 h")]
+    {
+        assert_eq!(show_hours(Millis(millis)), text);
+    }
+}

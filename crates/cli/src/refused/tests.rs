@@ -31,6 +31,7 @@ fn docker_options_before_the_image_are_refused_by_name() {
         ("hivemind --data /x -q run --name y --cpus 2 -m 1g --privileged busybox", "--privileged"),
         ("hivemind submit -dv /a:/b busybox", "-v (--volume)"),
         ("hivemind submit --rm busybox", "--rm"),
+        ("hivemind plan --max-price 2 --min-level gold --rm busybox", "--rm"),
     ] {
         let failure = judge(line).expect_err(line);
         assert!(failure.what.contains(name), "{line}: {}", failure.what);

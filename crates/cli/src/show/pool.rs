@@ -1,12 +1,13 @@
-//! Nodes, money, the books, and the checks of `doctor`.
+//! Nodes, and the checks of `doctor`.
 //!
 //! Invariant: every number has its unit, in its column's name or beside it.
 
 use super::{Amount, moment};
 use crate::face::table::{Align, Rows, pairs};
 use crate::face::{Document, Look};
-use hivemind_model::{Bytes, Cpt, MilliCores};
-use hivemind_proto::v1::{AuditResponse, NodeSummary};
+use crate::quantity::show_hours;
+use hivemind_model::{Bytes, Level, MilliCores, Millis};
+use hivemind_proto::v1::NodeSummary;
 use hivemind_runtime::{Check, Verdict};
 use serde::Serialize;
 
@@ -54,6 +55,14 @@ pub struct Node {
     pub disk_usage_percent: f32,
     /// Percent of the machine.
     pub gpu_usage_percent: f32,
+    /// none, bronze, silver, gold, platinum, diamond.
+    pub level: String,
+    /// How long it was alive in its whole life, in milliseconds.
+    pub runtime_ms: i64,
+    /// What is missing to the next level, in milliseconds; null above the highest.
+    pub next_level_in_ms: Option<i64>,
+    /// Earned by what runs there now, not yet paid.
+    pub pending: Amount,
     /// For ages.
     #[serde(skip)]
     pub seen_at_unix_ms: i64,
@@ -79,6 +88,10 @@ impl From<NodeSummary> for Node {
             memory_usage_percent: node.memory_usage,
             disk_usage_percent: node.disk_usage,
             gpu_usage_percent: node.gpu_usage,
+            level: node.level,
+            runtime_ms: node.runtime_ms,
+            next_level_in_ms: (node.next_level_ms > 0).then_some(node.next_level_ms),
+            pending: Amount::of(node.pending_micro),
             seen_at_unix_ms: node.seen_at_unix_ms,
         }
     }
@@ -88,10 +101,11 @@ impl Document for Nodes {
     const SCHEMA: &'static str = "hivemind.nodes/1";
 
     fn human(&self, look: &Look) -> String {
-        const COLUMNS: [(&str, Align); 9] = [
+        const COLUMNS: [(&str, Align); 10] = [
             ("NODE", Align::Left),
             ("OWNER", Align::Left),
             ("STATE", Align::Left),
+            ("LEVEL", Align::Left),
             ("CPU", Align::Right),
             ("MEMORY", Align::Right),
             ("DISK", Align::Right),
@@ -101,22 +115,17 @@ impl Document for Nodes {
         ];
         let mut rows = Rows::new(look, &COLUMNS);
         for node in &self.nodes {
-            let mib = |count: i64| Bytes::from_mib(u64::try_from(count).unwrap_or(0)).to_string();
-            let seen = if node.seen_at_unix_ms == 0 {
-                "never".into()
-            } else {
-                format!("{} ago", look.age(node.seen_at_unix_ms))
-            };
             rows.add(&[
                 node.node.clone(),
                 node.owner.clone(),
                 node.state.clone(),
-                MilliCores(u32::try_from(node.cpu_millicores).unwrap_or(0)).to_string(),
+                node.level.clone(),
+                cores(node.cpu_millicores),
                 mib(node.memory_mib),
                 mib(node.disk_mib),
                 node.gpus.to_string(),
                 node.active_attempts.to_string(),
-                seen,
+                node.seen(look),
             ]);
         }
         rows.finish()
@@ -127,97 +136,63 @@ impl Document for Nodes {
     }
 }
 
-/// What a user has.
-#[derive(Debug, Clone, Serialize)]
-pub struct Balance {
-    /// Can be spent.
-    pub available: Amount,
-    /// Set aside for open tasks.
-    pub held: Amount,
+fn cores(millis: i32) -> String {
+    MilliCores(u32::try_from(millis).unwrap_or(0)).to_string()
 }
 
-impl From<hivemind_client::Balance> for Balance {
-    fn from(balance: hivemind_client::Balance) -> Self {
-        Self { available: Amount::of(balance.available.micro()), held: Amount::of(balance.held.micro()) }
+fn mib(count: i64) -> String {
+    Bytes::from_mib(u64::try_from(count).unwrap_or(0)).to_string()
+}
+
+fn hours(millis: i64) -> String {
+    show_hours(Millis(u64::try_from(millis).unwrap_or(0)))
+}
+
+impl Node {
+    fn seen(&self, look: &Look) -> String {
+        match self.seen_at_unix_ms {
+            0 => "never".into(),
+            at => format!("{} ago", look.age(at)),
+        }
+    }
+
+    /// What is missing to the next level, by its name.
+    fn next_level(&self) -> String {
+        let next = Level::parse(&self.level).and_then(Level::next);
+        match (self.next_level_in_ms, next) {
+            (Some(missing), Some(level)) => format!("{level} after {} more", hours(missing)),
+            (Some(missing), None) => format!("after {} more", hours(missing)),
+            (None, _) => "none: this is the highest".into(),
+        }
     }
 }
 
-impl Document for Balance {
-    const SCHEMA: &'static str = "hivemind.balance/1";
+/// A node by itself.
+impl Document for Node {
+    const SCHEMA: &'static str = "hivemind.node/1";
 
-    fn human(&self, _: &Look) -> String {
+    fn human(&self, look: &Look) -> String {
+        let of = |free: String, whole: String| format!("{whole}, {free} of it free");
         pairs(&[
-            ("available", Cpt::from_micro(self.available.micro).to_string()),
-            ("held", format!("{} for open tasks", Cpt::from_micro(self.held.micro))),
+            ("node", self.node.clone()),
+            ("owner", self.owner.clone()),
+            ("state", self.state.clone()),
+            ("level", self.level.clone()),
+            ("runtime", hours(self.runtime_ms)),
+            ("next level", self.next_level()),
+            ("pending", format!("{} earned by what runs there now", self.pending)),
+            ("attempts", self.active_attempts.to_string()),
+            ("cpu", of(cores(self.free_cpu_millicores), cores(self.cpu_millicores))),
+            ("memory", of(mib(self.free_memory_mib), mib(self.memory_mib))),
+            ("disk", mib(self.disk_mib)),
+            ("gpus", if self.gpus == 0 { String::new() } else { format!("{} {}", self.gpus, self.gpu_info) }),
+            ("runs tasks by", self.runtime.clone()),
+            ("seen", self.seen(look)),
         ])
     }
 
     fn quiet(&self) -> String {
-        self.available.cpt.clone()
-    }
-}
-
-/// What the check of the books found.
-#[derive(Debug, Clone, Serialize)]
-pub struct Audit {
-    /// Everything is right.
-    pub balanced: bool,
-    /// The first thing wrong.
-    pub finding: Option<String>,
-    /// Entries that were replayed.
-    pub entries: i64,
-    /// Accounts that were compared.
-    pub accounts: i64,
-    /// All CPT there are.
-    pub supply: Amount,
-    /// Set aside for open tasks.
-    pub held: Amount,
-    /// Not given out.
-    pub treasury: Amount,
-}
-
-impl From<AuditResponse> for Audit {
-    fn from(audit: AuditResponse) -> Self {
-        Self {
-            balanced: audit.balanced,
-            finding: (!audit.finding.is_empty()).then_some(audit.finding),
-            entries: audit.entries,
-            accounts: audit.accounts,
-            supply: Amount::of(audit.supply_micro),
-            held: Amount::of(audit.held_micro),
-            treasury: Amount::of(audit.treasury_micro),
-        }
-    }
-}
-
-impl Audit {
-    /// `ledger: balanced`, or what is wrong.
-    #[must_use]
-    pub fn verdict(&self) -> String {
-        match (self.balanced, &self.finding) {
-            (true, _) => "ledger: balanced".into(),
-            (false, Some(finding)) => format!("ledger: NOT balanced: {finding}"),
-            (false, None) => "ledger: NOT balanced".into(),
-        }
-    }
-}
-
-impl Document for Audit {
-    const SCHEMA: &'static str = "hivemind.audit/1";
-
-    fn human(&self, _: &Look) -> String {
-        let figures = pairs(&[
-            ("entries", self.entries.to_string()),
-            ("accounts", self.accounts.to_string()),
-            ("supply", Cpt::from_micro(self.supply.micro).to_string()),
-            ("held", Cpt::from_micro(self.held.micro).to_string()),
-            ("treasury", Cpt::from_micro(self.treasury.micro).to_string()),
-        ]);
-        format!("{}\n{figures}", self.verdict())
-    }
-
-    fn quiet(&self) -> String {
-        self.verdict()
+        self.state.clone()
     }
 }
 

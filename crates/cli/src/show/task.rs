@@ -7,7 +7,7 @@ use super::{Amount, moment};
 use crate::face::table::{Align, Rows, pairs};
 use crate::face::{Document, Look};
 use crate::quantity::show_span;
-use hivemind_model::{Bytes, Cpt, MilliCores, Millis};
+use hivemind_model::{Bytes, MilliCores, Millis, TaskState};
 use hivemind_proto::v1::{AttemptSummary, TaskStatusResponse};
 use serde::Serialize;
 
@@ -146,6 +146,8 @@ impl TaskDetail {
             bytes(task.disk_mib.saturating_mul(1 << 20)),
             span(task.max_runtime_s.saturating_mul(1000)),
         );
+        let level = task.min_level.as_ref().map(|level| format!(", a node of level {level} or higher"));
+        let needs = format!("{needs}{}", level.unwrap_or_default());
         let open = task.ended_at.is_none();
         let progress =
             if open && self.progress_percent > 0 { format!(" ({} %)", self.progress_percent) } else { String::new() };
@@ -164,10 +166,20 @@ impl TaskDetail {
             ("node", task.node.clone().unwrap_or_default()),
             ("submitted", look.moment(task.submitted_at_unix_ms)),
             ("ended", if open { String::new() } else { look.moment(task.ended_at_unix_ms) }),
-            ("cost", if open { String::new() } else { Cpt::from_micro(task.cost.micro).to_string() }),
-            ("price cap", Cpt::from_micro(task.price_cap.micro).to_string()),
+            ("cost", self.cost()),
+            ("price cap", task.price_cap.to_string()),
             ("output", if task.has_output { format!("hivemind fetch {}", task.task) } else { String::new() }),
         ])
+    }
+
+    /// What it cost, or while it runs, what has come together so far.
+    fn cost(&self) -> String {
+        let task = &self.task;
+        match (&task.ended_at, task.state == TaskState::Running.as_str() || task.accrued.micro > 0) {
+            (Some(_), _) => task.cost.to_string(),
+            (None, true) => format!("so far {} of at most {}", task.accrued, task.price_cap),
+            (None, false) => String::new(),
+        }
     }
 
     fn attempts(&self, look: &Look) -> String {
@@ -189,7 +201,7 @@ impl TaskDetail {
                 (None, Some(code)) => format!("exit code {code}"),
                 (None, None) => "-".into(),
             };
-            let cost = if ended { Cpt::from_micro(attempt.cost.micro).to_string() } else { "-".into() };
+            let cost = if ended { attempt.cost.to_string() } else { "-".into() };
             let memory = if attempt.peak_memory_bytes > 0 { bytes(attempt.peak_memory_bytes) } else { "-".into() };
             rows.add(&[
                 attempt.attempt.clone(),

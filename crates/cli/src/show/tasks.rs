@@ -6,7 +6,7 @@ use super::{Amount, moment};
 use crate::face::table::{Align, Rows};
 use crate::face::{Document, Look};
 use crate::quantity::show_span;
-use hivemind_model::{Cpt, Millis};
+use hivemind_model::Millis;
 use hivemind_proto::v1::TaskSummary;
 use serde::Serialize;
 
@@ -48,6 +48,10 @@ pub struct Task {
     pub cost: Amount,
     /// What it can cost at most.
     pub price_cap: Amount,
+    /// While it runs: what its attempts have earned so far, not yet paid.
+    pub accrued: Amount,
+    /// What level its nodes need.
+    pub min_level: Option<String>,
     /// The exit code of its command, where it had one.
     pub exit_code: Option<i32>,
     /// `E_CODE: sentence` of a failed one.
@@ -89,6 +93,8 @@ impl From<TaskSummary> for Task {
             wall_ms: task.wall_ms,
             cost: Amount::of(task.cost_micro),
             price_cap: Amount::of(task.price_cap_micro),
+            accrued: Amount::of(task.accrued_micro),
+            min_level: some(task.min_level),
             exit_code: task.exit_code,
             error: some(task.error_message),
             waiting_reason: some(task.waiting_reason),
@@ -104,12 +110,13 @@ impl From<TaskSummary> for Task {
 }
 
 impl Task {
-    /// What it cost of what it can cost at most; the cap alone while it is open.
+    /// What it cost, or has earned its node so far, of what it can cost at most.
     fn money(&self) -> String {
-        let cap = Cpt::from_micro(self.price_cap.micro);
-        match self.ended_at {
-            Some(_) => format!("{} / {}", self.cost.cpt, cap),
-            None => format!("- / {cap}"),
+        let cap = &self.price_cap;
+        match (&self.ended_at, self.accrued.micro) {
+            (Some(_), _) => format!("{} / {cap}", self.cost.cpt),
+            (None, 0) => format!("- / {cap}"),
+            (None, _) => format!("{} / {cap}", self.accrued.cpt),
         }
     }
 

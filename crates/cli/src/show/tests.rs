@@ -1,11 +1,13 @@
-use super::pool::{Audit, Checks};
+mod economy;
+
+use super::pool::Checks;
 use super::task::TaskDetail;
 use super::tasks::{Task, Tasks};
 use super::*;
 use crate::face::{Face, Look, Mode};
 use crate::failure::Failure;
 use hivemind_model::Timestamp;
-use hivemind_proto::v1::{AttemptSummary, AuditResponse, TaskStatusResponse, TaskSummary};
+use hivemind_proto::v1::{AttemptSummary, TaskStatusResponse, TaskSummary};
 use hivemind_runtime::{Check, Verdict};
 use parking::Shared;
 
@@ -108,6 +110,29 @@ fn an_empty_list_keeps_its_header() {
 }
 
 #[test]
+fn a_running_task_tells_what_has_come_together() {
+    let running = |accrued_micro: i64| TaskSummary {
+        status: "running".into(),
+        ended_at_unix_ms: 0,
+        cost_micro: 0,
+        accrued_micro,
+        min_level: "gold".into(),
+        exit_code: None,
+        ..done()
+    };
+    let detail = TaskDetail::of(TaskStatusResponse { task: Some(running(10_000)), ..TaskStatusResponse::default() });
+    let detail = detail.unwrap();
+    let human = shown(Mode::Human, &detail);
+    assert!(human.contains("cost       so far 0.01 CPT of at most 2.25 CPT\n"), "{human}");
+    assert!(human.contains(", at most 1h, a node of level gold or higher\n"), "{human}");
+    let json: serde_json::Value = serde_json::from_str(&shown(Mode::Json, &detail)).unwrap();
+    assert_eq!((json["accrued"]["micro"].as_i64(), json["min_level"].as_str()), (Some(10_000), Some("gold")));
+    let tasks = Tasks { tasks: vec![Task::from(running(10_000)), Task::from(running(0))], more: false };
+    let listed = shown(Mode::Human, &tasks);
+    assert!(listed.contains(" 0.01 / 2.25 CPT ") && listed.contains(" - / 2.25 CPT "), "{listed}");
+}
+
+#[test]
 fn a_failed_task_tells_what_to_do() {
     let task = TaskSummary {
         status: "failed".into(),
@@ -160,33 +185,6 @@ fn a_failed_task_tells_what_to_do() {
         (json["schema"].as_str(), json["fix"].as_str()),
         (Some("hivemind.task/1"), Some("submit it again with --memory 1024m"))
     );
-}
-
-#[test]
-fn the_books_tell_their_verdict_first() {
-    let audit = Audit::from(AuditResponse {
-        balanced: true,
-        entries: 3,
-        accounts: 2,
-        supply_micro: 1_000_000_000_000_000_000,
-        held_micro: 5,
-        treasury_micro: 7,
-        ..AuditResponse::default()
-    });
-    insta::assert_snapshot!(shown(Mode::Human, &audit), @"
-    ledger: balanced
-    entries   3
-    accounts  2
-    supply    1000000000000.00 CPT
-    held      0.000005 CPT
-    treasury  0.000007 CPT
-    ");
-    let wrong = Audit::from(AuditResponse {
-        balanced: false,
-        finding: "entry 7 does not balance".into(),
-        ..AuditResponse::default()
-    });
-    assert_eq!(shown(Mode::Quiet, &wrong), "ledger: NOT balanced: entry 7 does not balance\n");
 }
 
 #[test]

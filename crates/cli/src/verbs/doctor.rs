@@ -12,7 +12,7 @@ use crate::show::pool::Checks;
 use crate::{machine, place};
 use hivemind_client::{Client, Whose};
 use hivemind_model::{Bytes, Timestamp};
-use hivemind_proto::v1::NodeSummary;
+use hivemind_proto::v1::{InfoResponse, NodeSummary};
 use hivemind_runtime::docker::DockerRuntime;
 use hivemind_runtime::{Check, Runtime, Verdict};
 use std::path::Path;
@@ -141,16 +141,10 @@ async fn pool(route: Done<Route>) -> Vec<Check> {
 async fn of_user(client: &Client) -> Vec<Check> {
     let mut checks = Vec::new();
     match client.info().await {
-        Ok(info) if info.nodes_online > 0 => checks.push(good(
-            "nodes online",
-            format!("{}; {} tasks wait, {} run", info.nodes_online, info.tasks_pending, info.tasks_running),
-        )),
-        Ok(_) => checks.push(check(
-            "nodes online",
-            Verdict::Weak,
-            "none: tasks wait",
-            "on a machine with Docker: hivemind worker --join TOKEN, with a token of `hivemind nodes join-token`",
-        )),
+        Ok(info) => {
+            checks.push(online(&info));
+            checks.extend(economy(&info));
+        }
         Err(error) => checks.push(bad("nodes online", &error.into())),
     }
     match client.nodes(Whose::Mine).await {
@@ -162,6 +156,36 @@ async fn of_user(client: &Client) -> Vec<Check> {
         Err(error) => checks.push(bad("own nodes", &error.into())),
     }
     checks
+}
+
+fn online(info: &InfoResponse) -> Check {
+    let name = "nodes online";
+    match info.nodes_online {
+        0 => check(
+            name,
+            Verdict::Weak,
+            "none: tasks wait",
+            "on a machine with Docker: hivemind worker --join TOKEN, with a token of `hivemind nodes join-token`",
+        ),
+        count => good(name, format!("{count}; {} tasks wait, {} run", info.tasks_pending, info.tasks_running)),
+    }
+}
+
+/// Nothing where the pool does not say how it treats free credit.
+fn economy(info: &InfoResponse) -> Option<Check> {
+    let name = "economy";
+    let fix = "its operator puts `[economy]` and below it `mode = \"guarded\"` into a policy file, and starts the pool with --policy FILE";
+    match (info.economy.as_str(), info.listens_outside) {
+        ("", _) => None,
+        ("open", true) => Some(check(
+            name,
+            Verdict::Weak,
+            "open, and other machines reach the pool: whoever signs up often gets free credit often, as money",
+            fix,
+        )),
+        (mode, true) => Some(good(name, format!("{mode}; other machines reach the pool"))),
+        (mode, false) => Some(good(name, format!("{mode}; only this machine reaches the pool"))),
+    }
 }
 
 fn own_node(node: &NodeSummary) -> Check {
@@ -198,6 +222,18 @@ mod tests {
         assert_eq!(verdict(&[node("offline", 1)]), None);
         assert_eq!(verdict(&[node("online", 99_000), node("online", 1)]), Some(Verdict::Good));
         assert_eq!(verdict(&[node("online", 200_000)]), Some(Verdict::Bad));
+    }
+
+    #[test]
+    fn an_open_economy_within_reach_of_others_is_weak() {
+        let verdict = |economy: &str, listens_outside: bool| {
+            let info = InfoResponse { economy: economy.into(), listens_outside, ..InfoResponse::default() };
+            super::economy(&info).map(|check| (check.verdict, check.fix.contains("mode = \"guarded\"")))
+        };
+        assert_eq!(verdict("open", true), Some((Verdict::Weak, true)));
+        assert_eq!(verdict("open", false), Some((Verdict::Good, false)));
+        assert_eq!(verdict("guarded", true), Some((Verdict::Good, false)));
+        assert_eq!(verdict("", true), None, "an older pool");
     }
 
     #[test]

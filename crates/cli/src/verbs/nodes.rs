@@ -1,4 +1,4 @@
-//! `nodes` and `nodes join-token`.
+//! `nodes`, `nodes show` and `nodes join-token`.
 //!
 //! Invariant: a join token is printed alone, so that a script can pass it on.
 
@@ -8,6 +8,7 @@ use crate::failure::{Done, Failure};
 use crate::show::pool::{Node, Nodes};
 use crate::show::{Word, moment};
 use hivemind_client::Whose;
+use hivemind_model::Code;
 use std::time::Duration;
 
 /// Longest life of a join token.
@@ -18,13 +19,31 @@ const LONGEST: Duration = Duration::from_secs(15 * 60);
 /// # Errors
 /// Nobody is logged in, or the pool does not answer.
 pub async fn list(ctx: &mut Context, all: bool) -> Done {
-    let nodes = ctx.user().await?.nodes(if all { Whose::Everyones } else { Whose::Mine }).await?;
+    let nodes = ctx.user().await?.nodes(whose(all)).await?;
     let nodes = Nodes { nodes: nodes.into_iter().map(Node::from).collect() };
     let none = nodes.nodes.is_empty();
     ctx.face.show(&nodes)?;
     if none {
         ctx.face.say("no nodes; `hivemind nodes join-token` makes a token with which a machine joins as yours");
     }
+    Ok(Exit::Ok)
+}
+
+const fn whose(all: bool) -> Whose {
+    if all { Whose::Everyones } else { Whose::Mine }
+}
+
+/// Tells everything about a node.
+///
+/// # Errors
+/// It does not exist or is somebody else's, nobody is logged in, or the pool does not answer.
+pub async fn show(ctx: &mut Context, name: &str, all: bool) -> Done {
+    let nodes = ctx.user().await?.nodes(whose(all)).await?;
+    let node = nodes.into_iter().find(|node| node.node_id == name).ok_or_else(|| {
+        Failure::refusal(Code::NotFound, format!("the node {name} does not exist, or is not yours"))
+            .fix("`hivemind nodes` lists your nodes")
+    })?;
+    ctx.face.show(&Node::from(node))?;
     Ok(Exit::Ok)
 }
 

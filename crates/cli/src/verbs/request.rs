@@ -11,7 +11,7 @@ use crate::progress::Bar;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hivemind_client::Client;
-use hivemind_model::Bytes;
+use hivemind_model::{Bytes, Cpt};
 use hivemind_proto::v1::{InputFile, SubmitTaskRequest};
 use std::time::Duration;
 
@@ -51,7 +51,10 @@ fn inline(input: &Input) -> Done<String> {
 }
 
 /// The message without its files.
-fn plain(options: &TaskOptions, program: &Program) -> Done<SubmitTaskRequest> {
+///
+/// # Errors
+/// An amount does not fit.
+pub fn plain(options: &TaskOptions, program: &Program) -> Done<SubmitTaskRequest> {
     Ok(SubmitTaskRequest {
         task_name: options.name.clone(),
         docker_image: program.image.clone(),
@@ -63,6 +66,8 @@ fn plain(options: &TaskOptions, program: &Program) -> Done<SubmitTaskRequest> {
         argv: program.command.clone(),
         required_disk_mb: mib("--disk", options.disk)?,
         required_gpus: whole("--gpus", options.gpus)?,
+        max_price_micro: options.max_price.map_or(0, Cpt::micro),
+        min_level: options.min_level.clone().unwrap_or_default(),
         ..SubmitTaskRequest::default()
     })
 }
@@ -99,7 +104,7 @@ mod tests {
             (0, 0, 0, 0)
         );
         assert_eq!(request.argv, ["sh", "-c", "a b"]);
-        assert_eq!(request.command, "");
+        assert_eq!((request.command.as_str(), request.min_level.as_str(), request.max_price_micro), ("", "", 0));
         assert!(!request.request_id.is_empty());
     }
 
@@ -110,6 +115,8 @@ mod tests {
             disk: Some(Bytes::from_gib(2)),
             timeout: Some(Duration::from_secs(90)),
             gpus: Some(1),
+            max_price: Some(Cpt::from_micro(2_250_000)),
+            min_level: Some("gold".into()),
             ..TaskOptions::default()
         };
         let request = plain(&options, &Program::default()).unwrap();
@@ -117,6 +124,7 @@ mod tests {
             (request.required_memory, request.required_disk_mb, request.max_runtime, request.required_gpus),
             (2, 2048, 90, 1)
         );
+        assert_eq!((request.max_price_micro, request.min_level.as_str()), (2_250_000, "gold"));
         let uneven = TaskOptions { timeout: Some(Duration::from_millis(1500)), ..TaskOptions::default() };
         assert!(plain(&uneven, &Program::default()).is_err());
     }

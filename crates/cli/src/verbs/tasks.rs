@@ -4,9 +4,10 @@
 
 use super::output::{CUT, Output};
 use super::{Context, request, task_id, task_ids};
-use crate::args::{LogsArgs, PsArgs, SubmitArgs, WaitArgs};
+use crate::args::{LogsArgs, PsArgs, StatusArgs, SubmitArgs, WaitArgs};
 use crate::exit::Exit;
 use crate::failure::{Done, Failure};
+use crate::show::money::{Entries, Line};
 use crate::show::task::TaskDetail;
 use crate::show::tasks::{Task, Tasks};
 use crate::show::{Amount, Said, Word};
@@ -58,12 +59,25 @@ pub async fn wait(ctx: &mut Context, args: &WaitArgs) -> Done {
     Ok(if good { Exit::Ok } else { Exit::Failure })
 }
 
-/// Tells everything about a task.
+/// Tells everything about a task, or the journal entries about it.
 ///
 /// # Errors
 /// It does not exist, or the pool does not answer.
-pub async fn status(ctx: &mut Context, task: &str) -> Done {
-    let answer = ctx.user().await?.status(task_id(task)?).await?;
+pub async fn status(ctx: &mut Context, args: &StatusArgs) -> Done {
+    let task = task_id(&args.task)?;
+    let client = ctx.user().await?;
+    if args.entries {
+        let answer = client.task_entries(task).await?;
+        let lines = answer.lines.into_iter().map(Line::from).collect();
+        ctx.face.show(&Entries { task: task.to_string(), lines, more: answer.cut })?;
+        if answer.cut {
+            ctx.face.warn(&format!(
+                "there are newer ones: `hivemind wallet statement --task {task} --csv` has all of yours"
+            ));
+        }
+        return Ok(Exit::Ok);
+    }
+    let answer = client.status(task).await?;
     let detail = TaskDetail::of(answer).ok_or_else(|| {
         Failure::new(Exit::Failure, "E_PROTOCOL", "the pool's answer has no task in it; it is older than this program")
     })?;

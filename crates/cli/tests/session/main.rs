@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to panic")]
 
+mod economy;
 mod patience;
 mod program;
 
@@ -80,9 +81,9 @@ fn money_and_books(up: &Up, ann: &User) {
     ann.ok(&["wallet", "transfer", "bob", "2.5", "--id", "gift"]);
     ann.ok(&["wallet", "transfer", "bob", "2.5", "--id", "gift"]);
     assert_eq!(bob.ok(&["wallet", "balance", "-q"]), "152.50\n");
-    let audit = up.operator().ok(&["ledger", "audit"]);
-    assert_eq!(audit.lines().next(), Some("ledger: balanced"));
-    let json: Value = serde_json::from_str(&up.operator().ok(&["ledger", "audit", "--json"])).unwrap();
+    let verdict = up.operator().ok(&["ledger", "verify"]);
+    assert_eq!(verdict.lines().next(), Some("ledger: balanced"));
+    let json = up.operator().json(&["ledger", "verify"]);
     assert_eq!(
         (json["balanced"].as_bool(), json["supply"]["micro"].as_i64()),
         (Some(true), Some(1_000_000_000_000_000_000))
@@ -126,7 +127,14 @@ fn every_kind_of_failure_has_its_exit_code() {
         (&ann, vec!["wallet", "transfer", "nobody", "1"], 3, "fix: look whether the name is spelled right"),
         (&elsewhere, vec!["ps"], 4, "E_LOGIN"),
         (&elsewhere, vec!["login", "ann", "--password-file", wrong.to_str().unwrap()], 4, "E_BAD_CREDENTIALS"),
-        (&ann, vec!["ledger", "audit"], 5, "E_FORBIDDEN"),
+        (&ann, vec!["ledger", "verify"], 5, "E_FORBIDDEN"),
+        (&ann, vec!["ledger", "trial-balance"], 5, "E_FORBIDDEN"),
+        (&ann, vec!["invite"], 5, "E_FORBIDDEN"),
+        (&ann, vec!["run", "--max-price", "0.01", "bb:1", "true"], 6, "E_MAX_PRICE"),
+        (&ann, vec!["wallet", "statement", "--from", "2026-02-01", "--to", "2026-01-01"], 2, "runs backwards"),
+        (&ann, vec!["wallet", "tip", "nothing", "1"], 3, "fix: `hivemind project list` shows the names"),
+        (&ann, vec!["wallet", "rewards", "--node", "nowhere"], 3, "fix: `hivemind nodes` lists your nodes"),
+        (&ann, vec!["nodes", "show", "here"], 3, "E_NOT_FOUND"),
         (&ann, vec!["submit", "--cpus", "64", "--timeout", "30d", "bb:1", "true"], 6, "E_INSUFFICIENT_CPT"),
         (&ann, vec!["register", "ANN", "--email", "ann@example.org"], 7, "E_TAKEN"),
         (&ann, vec!["wait", sleeper.trim(), "--timeout", "200ms"], 8, "E_WAIT_TIMED_OUT"),

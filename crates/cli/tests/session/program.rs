@@ -1,6 +1,7 @@
 //! Processes of the program under test.
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -62,14 +63,34 @@ fn start(command: &mut Command) -> Child {
 pub(crate) struct Up {
     dir: TempDir,
     listen: String,
+    has_policy: bool,
     server: Option<Child>,
 }
 
 impl Up {
     pub(crate) fn start() -> Self {
-        let mut up = Self { dir: tempfile::tempdir().unwrap(), listen: "127.0.0.1:0".into(), server: None };
+        let mut up = Self::new();
         up.start_again();
         up
+    }
+
+    /// One with a policy file of this content.
+    pub(crate) fn with_policy(policy: &str) -> Self {
+        let mut up = Self::new();
+        up.has_policy = true;
+        std::fs::write(up.path("policy.toml"), policy).unwrap();
+        up.start_again();
+        up
+    }
+
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self { dir, listen: "127.0.0.1:0".into(), has_policy: false, server: None }
+    }
+
+    /// What it has said on standard error.
+    pub(crate) fn talk(&self) -> String {
+        std::fs::read_to_string(self.path("up.log")).unwrap_or_default()
     }
 
     /// Starts over the same data, on the same address.
@@ -90,21 +111,18 @@ impl Up {
             "--name",
             "here",
         ];
-        let mut child = hivemind()
-            .arg("--data")
-            .arg(self.path("up"))
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let mut command = hivemind();
+        command.arg("--data").arg(self.path("up")).args(args);
+        if self.has_policy {
+            command.arg("--policy").arg(self.path("policy.toml"));
+        }
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         self.server = Some(child);
         let address = line.trim().strip_prefix("ready grpc=https://");
-        let talk = || std::fs::read_to_string(self.path("up.log")).unwrap_or_default();
-        self.listen = address.unwrap_or_else(|| panic!("no ready line but `{line}`; it said: {}", talk())).to_owned();
+        self.listen =
+            address.unwrap_or_else(|| panic!("no ready line but `{line}`; it said: {}", self.talk())).to_owned();
     }
 
     /// Asks it to end, and checks that it does so well.
@@ -112,7 +130,7 @@ impl Up {
         let mut server = self.server.take().unwrap();
         kill_process(Pid::from_child(&server), Signal::TERM).unwrap();
         let status = server.wait().unwrap();
-        assert!(status.success(), "{status}: {}", std::fs::read_to_string(self.path("up.log")).unwrap_or_default());
+        assert!(status.success(), "{status}: {}", self.talk());
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -160,6 +178,12 @@ impl User {
 
     pub(crate) fn says(&self, args: &[&str]) -> Said {
         self.spawn(args).end()
+    }
+
+    /// The one JSON document of a success.
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
+        let text = self.ok(&[args, &["--json"]].concat());
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{args:?}: {error}: {text}"))
     }
 
     /// Standard output of a success.

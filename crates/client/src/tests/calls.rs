@@ -1,6 +1,6 @@
 use super::pool::Pool;
 use super::{client, soon, target};
-use crate::{Balance, Client, ClientError, Submitted, Target, Trust, connect};
+use crate::{Client, ClientError, Submitted, Target, Trust, connect};
 use hivemind_model::{Cpt, TaskId};
 use hivemind_pki::Authority;
 use hivemind_proto::v1::{
@@ -163,13 +163,9 @@ async fn large_batches_are_split() {
 }
 
 #[tokio::test]
-async fn money_is_exact_and_a_transfer_keeps_its_id() {
+async fn a_transfer_is_exact_and_keeps_its_id() {
     let pool = Pool::start().await;
     let client = client(&pool).await;
-    assert_eq!(
-        soon(client.balance()).await.expect("told"),
-        Balance { available: Cpt::from_micro(150_250_000), held: Cpt::from_micro(7) }
-    );
     let done = TransferResponse { success: true, new_balance_micro: 42, ..TransferResponse::default() };
     pool.scripts.transfer.then(vec![Err(Status::unavailable("starting"))]).then(vec![Ok(done)]);
     let left = soon(client.transfer("bob", Cpt::from_micro(1_500_000), "")).await.expect("done");

@@ -1,11 +1,16 @@
 //! A pool whose every answer is written by the test.
 
+mod economy;
+
 use futures::stream::BoxStream;
 use hivemind_model::Timestamp;
 use hivemind_pki::{Authority, RotatingCert, server_config};
 use hivemind_proto::v1::auth_service_server::{AuthService, AuthServiceServer};
+use hivemind_proto::v1::node_service_server::NodeServiceServer;
+use hivemind_proto::v1::pool_service_server::PoolServiceServer;
+use hivemind_proto::v1::project_service_server::ProjectServiceServer;
 use hivemind_proto::v1::task_service_server::{TaskService, TaskServiceServer};
-use hivemind_proto::v1::token_service_server::{TokenService, TokenServiceServer};
+use hivemind_proto::v1::token_service_server::TokenServiceServer;
 use hivemind_proto::v1::*;
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
@@ -112,6 +117,22 @@ pub(super) struct Scripts {
     pub(super) upload: Script<Vec<u8>, ()>,
     pub(super) transfer: Script<TransferRequest, TransferResponse>,
     pub(super) register: Script<RegisterRequest, RegisterResponse>,
+    pub(super) invitation: Script<CreateInvitationRequest, CreateInvitationResponse>,
+    pub(super) quote: Script<QuoteRequest, QuoteResponse>,
+    pub(super) transfers: Script<TransferManyRequest, TransferManyResponse>,
+    pub(super) statement: Script<StatementRequest, StatementResponse>,
+    pub(super) entries: Script<TaskEntriesRequest, TaskEntriesResponse>,
+    pub(super) rewards: Script<ListRewardsRequest, ListRewardsResponse>,
+    pub(super) nodes: Script<ListNodesRequest, ListNodesResponse>,
+    pub(super) info: Script<InfoRequest, InfoResponse>,
+    pub(super) audit: Script<AuditRequest, AuditResponse>,
+    pub(super) trial: Script<TrialBalanceRequest, TrialBalanceResponse>,
+    pub(super) project: Script<RegisterProjectRequest, ProjectSummary>,
+    pub(super) close: Script<CloseProjectRequest, CollectTipsResponse>,
+    pub(super) collect: Script<CollectTipsRequest, CollectTipsResponse>,
+    pub(super) projects: Script<ListProjectsRequest, ListProjectsResponse>,
+    pub(super) tips: Script<ListTipsRequest, ListTipsResponse>,
+    pub(super) tip: Script<TipRequest, TransferResponse>,
 }
 
 /// A pool that can be killed and started again at its address.
@@ -195,6 +216,9 @@ async fn run(listener: TcpListener, tls: TlsAcceptor, scripts: Arc<Scripts>) {
     let served = tonic::transport::Server::builder()
         .add_service(TaskServiceServer::from_arc(scripts.clone()).max_decoding_message_size(64 << 20))
         .add_service(TokenServiceServer::from_arc(scripts.clone()))
+        .add_service(NodeServiceServer::from_arc(scripts.clone()))
+        .add_service(PoolServiceServer::from_arc(scripts.clone()))
+        .add_service(ProjectServiceServer::from_arc(scripts.clone()))
         .add_service(AuthServiceServer::from_arc(scripts))
         .serve_with_incoming(ReceiverStream::new(receive));
     served.await.expect("served");
@@ -215,6 +239,10 @@ impl TaskService for Scripts {
         request: Request<SubmitTasksRequest>,
     ) -> Result<Response<SubmitTasksResponse>, Status> {
         self.submits.one(request.into_inner()).await
+    }
+
+    async fn quote(&self, request: Request<QuoteRequest>) -> Result<Response<QuoteResponse>, Status> {
+        self.quote.one(request.into_inner()).await
     }
 
     async fn task_status(&self, request: Request<TaskStatusRequest>) -> Result<Response<TaskStatusResponse>, Status> {
@@ -265,23 +293,6 @@ impl TaskService for Scripts {
 }
 
 #[tonic::async_trait]
-impl TokenService for Scripts {
-    async fn transfer(&self, request: Request<TransferRequest>) -> Result<Response<TransferResponse>, Status> {
-        self.transfer.one(request.into_inner()).await
-    }
-
-    async fn balance(&self, _: Request<BalanceRequest>) -> Result<Response<BalanceResponse>, Status> {
-        Ok(Response::new(BalanceResponse {
-            success: true,
-            balance: 150,
-            message: String::new(),
-            balance_micro: 150_250_000,
-            held_micro: 7,
-        }))
-    }
-}
-
-#[tonic::async_trait]
 impl AuthService for Scripts {
     async fn register(&self, request: Request<RegisterRequest>) -> Result<Response<RegisterResponse>, Status> {
         self.register.one(request.into_inner()).await
@@ -300,10 +311,20 @@ impl AuthService for Scripts {
 
     async fn who_am_i(&self, request: Request<WhoAmIRequest>) -> Result<Response<WhoAmIResponse>, Status> {
         match request.metadata().get("authorization").map(|value| value.as_bytes()) {
-            Some(b"Bearer good") => {
-                Ok(Response::new(WhoAmIResponse { username: "ada".to_owned(), ..WhoAmIResponse::default() }))
-            }
+            Some(b"Bearer good") => Ok(Response::new(WhoAmIResponse {
+                username: "ada".to_owned(),
+                level: "platinum".to_owned(),
+                beta: true,
+                ..WhoAmIResponse::default()
+            })),
             _ => Err(Status::unauthenticated("E_TOKEN_EXPIRED: the token has expired")),
         }
+    }
+
+    async fn create_invitation(
+        &self,
+        request: Request<CreateInvitationRequest>,
+    ) -> Result<Response<CreateInvitationResponse>, Status> {
+        self.invitation.one(request.into_inner()).await
     }
 }

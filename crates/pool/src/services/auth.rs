@@ -2,18 +2,29 @@
 //!
 //! Invariant: the answer to a wrong password does not tell whether the user exists.
 
-use super::refusal_or_fault;
-use crate::shared::{Shared, address};
+use super::{refusal_or_fault, wrong_reply};
+use crate::auth::network_of;
+use crate::invitation;
+use crate::shared::{Shared, address, operators_only};
 use crate::status;
 use hivemind_model::rows::Role;
-use hivemind_model::{Code, Command, Rejection};
+use hivemind_model::{Code, Command, Level, Millis, Rejection, Reply};
 use hivemind_proto::v1::auth_service_server::AuthService;
 use hivemind_proto::v1::{
-    LoginRequest, LoginResponse, RegisterRequest, RegisterResponse, WhoAmIRequest, WhoAmIResponse,
+    CreateInvitationRequest, CreateInvitationResponse, LoginRequest, LoginResponse, RegisterRequest, RegisterResponse,
+    WhoAmIRequest, WhoAmIResponse,
 };
+use std::net::IpAddr;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 use zeroize::Zeroizing;
+
+/// Most accounts of one invitation.
+const MAX_USES: u32 = 1000;
+/// Longest life of an invitation, in seconds: a year.
+const MAX_INVITATION_SECONDS: u64 = 31_536_000;
+/// Its life where none is named: a week.
+const INVITATION_SECONDS: u64 = 604_800;
 
 /// The service.
 pub(crate) struct AuthCalls(pub(crate) Arc<Shared>);
@@ -22,16 +33,19 @@ pub(crate) struct AuthCalls(pub(crate) Arc<Shared>);
 impl AuthService for AuthCalls {
     async fn register(&self, request: Request<RegisterRequest>) -> Result<Response<RegisterResponse>, Status> {
         let from = address(&request);
-        let RegisterRequest { username, password, email } = request.into_inner();
+        let RegisterRequest { username, password, email, invitation } = request.into_inner();
         let password = Zeroizing::new(password);
-        let hashed = match self.0.auth.may_register(from) {
-            Ok(()) => self.0.auth.hash(password).await,
+        let checked = self.0.auth.may_register(from).and_then(|()| invitation::digest(&invitation));
+        let checked = match checked {
+            Ok(invitation) => self.0.auth.hash(password).await.map(|password_hash| (password_hash, invitation)),
             Err(rejection) => Err(rejection),
         };
-        let outcome = match hashed {
-            Ok(password_hash) => refusal_or_fault(
-                self.0.writer.apply(Command::Register { username, email, password_hash, role: Role::Member }).await,
-            )?,
+        let outcome = match checked {
+            Ok((password_hash, invitation)) => {
+                let (role, from) = (Role::Member, network_name(from));
+                let command = Command::Register { username, email, password_hash, role, from, invitation };
+                refusal_or_fault(self.0.writer.apply(command).await)?
+            }
             Err(rejection) => Err(rejection),
         };
         Ok(Response::new(match outcome {
@@ -76,13 +90,66 @@ impl AuthService for AuthCalls {
             Role::Member => "member",
             Role::Operator => "operator",
         };
+        let standings = self.0.store.standings(Some(caller.id)).await.map_err(|error| status::store(&error))?;
+        let levels = standings.iter().map(|standing| Level::of(self.0.runtime(standing)));
+        let level = levels.max().unwrap_or_default();
         Ok(Response::new(WhoAmIResponse {
             username: caller.name.clone(),
             user_id: caller.id.to_string(),
             role: role.into(),
             token_expires_at_unix_ms: caller.expires_at.0,
+            level: level.as_str().into(),
+            beta: level.has_beta(),
+            vote: level.has_vote(),
         }))
     }
+
+    async fn create_invitation(
+        &self,
+        request: Request<CreateInvitationRequest>,
+    ) -> Result<Response<CreateInvitationResponse>, Status> {
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        operators_only(&caller)?;
+        let (uses, life) = bounds(request.get_ref()).map_err(|rejection| status::rejected(&rejection))?;
+        let (code, digest) = invitation::make();
+        let expires_at = self.0.clock.now().after(life);
+        let command = Command::Invite { by: caller.id, digest, uses, expires_at };
+        match self.0.writer.apply(command).await.map_err(|refused| status::refused(&refused))? {
+            Reply::Done => {
+                Ok(Response::new(CreateInvitationResponse { invitation: code, expires_at_unix_ms: expires_at.0 }))
+            }
+            other => Err(wrong_reply(&other)),
+        }
+    }
+}
+
+/// The network of an address, as it is counted and stored; empty where it is unknown.
+fn network_name(from: IpAddr) -> String {
+    let network = network_of(from);
+    if network.is_unspecified() { String::new() } else { network.to_string() }
+}
+
+/// How many accounts an invitation can make, and how long it lives.
+fn bounds(request: &CreateInvitationRequest) -> Result<(u32, Millis), Rejection> {
+    let uses = match u32::try_from(request.uses) {
+        Ok(0) => 1,
+        Ok(uses) if uses <= MAX_USES => uses,
+        Ok(_) | Err(_) => {
+            return Err(Rejection::invalid("uses", format!("{} is outside 1 to {MAX_USES}", request.uses)));
+        }
+    };
+    let seconds = match u64::try_from(request.valid_seconds) {
+        Ok(0) => INVITATION_SECONDS,
+        Ok(seconds) if seconds <= MAX_INVITATION_SECONDS => seconds,
+        Ok(_) | Err(_) => {
+            let given = request.valid_seconds;
+            return Err(Rejection::invalid(
+                "valid_seconds",
+                format!("{given} is outside 1 to {MAX_INVITATION_SECONDS}"),
+            ));
+        }
+    };
+    Ok((uses, Millis::from_secs(seconds)))
 }
 
 /// The status of a token that could not be signed.

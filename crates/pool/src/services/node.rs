@@ -4,6 +4,7 @@
 
 use super::auth::signing_fault;
 use super::refusal_or_fault;
+use super::rewards::{self, wire};
 use crate::board::saturating_sub;
 use crate::links::Drains;
 use crate::liveness::Usage;
@@ -11,12 +12,15 @@ use crate::shared::{Shared, has_bearer, operators_only};
 use crate::status;
 use crate::tokens::MAX_JOIN_SECONDS;
 use hivemind_model::command::NodeOffer;
-use hivemind_model::rows::NodeRow;
-use hivemind_model::{Bytes, Code, Command, MilliCores, Millis, Rejection, Resources, Timestamp, UserId};
+use hivemind_model::rows::{NodeRow, StandingRow};
+use hivemind_model::{
+    Bytes, Code, Command, Cpt, Level, MilliCores, Millis, NodeId, Rejection, Resources, Timestamp, UserId,
+};
 use hivemind_proto::v1::node_service_server::NodeService;
 use hivemind_proto::v1::{
-    CreateJoinTokenRequest, CreateJoinTokenResponse, ListNodesRequest, ListNodesResponse, NodeSummary,
-    RegisterNodeRequest, RegisterNodeResponse, ResourceReportRequest, ResourceReportResponse,
+    CreateJoinTokenRequest, CreateJoinTokenResponse, ListNodesRequest, ListNodesResponse, ListRewardsRequest,
+    ListRewardsResponse, NodeSummary, RegisterNodeRequest, RegisterNodeResponse, ResourceReportRequest,
+    ResourceReportResponse,
 };
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -79,21 +83,26 @@ impl NodeService for NodeCalls {
             Some(caller.id)
         };
         let rows = self.0.store.nodes(owner).await.map_err(|error| status::store(&error))?;
-        let mut owners: HashMap<UserId, String> = HashMap::from([(caller.id, caller.name.clone())]);
+        let standings = self.0.store.standings(owner).await.map_err(|error| status::store(&error))?;
+        let standings: HashMap<NodeId, StandingRow> = standings.into_iter().map(|row| (row.node, row)).collect();
+        let pending = self.0.store.node_earnings(owner).await.map_err(|error| status::store(&error))?;
+        let pending: HashMap<NodeId, Cpt> = pending.into_iter().collect();
         let mut nodes = Vec::with_capacity(rows.len());
         for row in rows {
-            let owner = match owners.get(&row.owner) {
-                Some(name) => name.clone(),
-                None => {
-                    let user = self.0.store.user(row.owner).await.map_err(|error| status::store(&error))?;
-                    let name = user.map_or_else(|| row.owner.to_string(), |user| user.username);
-                    owners.insert(row.owner, name.clone());
-                    name
-                }
-            };
-            nodes.push(self.summary(&row, owner));
+            let owner = self.0.user_name(row.owner).await?;
+            let runtime = standings.get(&row.id).map(|row| self.0.runtime(row)).unwrap_or_default();
+            let pending = pending.get(&row.id).copied().unwrap_or_default();
+            nodes.push(self.summary(&row, owner, runtime, pending));
         }
         Ok(Response::new(ListNodesResponse { nodes }))
+    }
+
+    async fn list_rewards(
+        &self,
+        request: Request<ListRewardsRequest>,
+    ) -> Result<Response<ListRewardsResponse>, Status> {
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        rewards::page(&self.0, &caller, request.get_ref()).await.map(Response::new)
     }
 
     async fn create_join_token(
@@ -158,7 +167,8 @@ impl NodeCalls {
         Ok(())
     }
 
-    fn summary(&self, row: &NodeRow, owner: String) -> NodeSummary {
+    fn summary(&self, row: &NodeRow, owner: String, runtime: Millis, pending: Cpt) -> NodeSummary {
+        let level = Level::of(runtime);
         let (silence, usage) = self.0.liveness.newest(row.id);
         let reserved = self.0.live.board.reserved(row.id);
         let free = saturating_sub(row.capacity, reserved.resources);
@@ -190,6 +200,10 @@ impl NodeCalls {
             runtime: self.0.live.links.runtime(row.id),
             free_cpu_millicores: i32::try_from(free.cpu.0).unwrap_or(i32::MAX),
             free_memory_mb: wire_mib(free.memory),
+            level: level.as_str().into(),
+            runtime_ms: wire(runtime),
+            next_level_ms: level.next().map_or(0, |next| wire(Millis(next.needs().0.saturating_sub(runtime.0)))),
+            pending_micro: pending.micro(),
         }
     }
 }

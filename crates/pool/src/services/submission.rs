@@ -5,14 +5,16 @@
 //!
 //! Invariant: nothing is stored before every field has been checked.
 
-use super::token::once;
+use super::amount::once;
 use crate::blobs::{Blobs, digest_of};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hivemind_model::command::Once;
 use hivemind_model::spec::{BlobRef, InputFile, MAX_FILES, TaskSpec};
-use hivemind_model::{Bytes as Size, Code, Command, MilliCores, Millis, Policy, Rejection, Resources, UserId};
+use hivemind_model::{
+    Bytes as Size, Code, Command, Cpt, Level, MilliCores, Millis, Policy, Rejection, Resources, UserId,
+};
 use hivemind_proto::v1::SubmitTaskRequest;
 use prost::Message;
 use std::sync::Arc;
@@ -52,21 +54,64 @@ pub(super) async fn prepare(
     blobs: &Blobs,
 ) -> Result<Draft, Refusal> {
     if request.files.len() + request.inputs.len() > MAX_FILES {
-        return Err(Rejection::field(
-            Code::TooLarge,
-            "files",
-            format!("more than {MAX_FILES} files; pack them into an archive"),
-        )
-        .into());
+        return Err(too_many_files().into());
     }
     let once = request_id(user, &request)?;
-    let mut files = uploaded(user, &request, blobs).await?;
+    let max_price = max_price(&request)?;
+    let files = uploaded(user, &request, blobs).await?;
+    let (spec, contents) = checked(request, files, policy).await?;
+    Ok(Draft { command: Command::Submit { user, spec: Arc::new(spec), max_price, once }, contents })
+}
+
+/// What would be submitted, checked as a submission is, without its uploaded inputs. Nothing is stored.
+pub(super) async fn preview(request: SubmitTaskRequest, policy: &Policy) -> Result<TaskSpec, Refusal> {
+    if request.files.len() > MAX_FILES {
+        return Err(too_many_files().into());
+    }
+    max_price(&request)?;
+    Ok(checked(request, Vec::new(), policy).await?.0)
+}
+
+/// The specification of a submission with its files, `uploaded` ones first, and the contents of the others.
+async fn checked(
+    request: SubmitTaskRequest,
+    uploaded: Vec<InputFile>,
+    policy: &Policy,
+) -> Result<(TaskSpec, Vec<Bytes>), Refusal> {
+    let mut files = uploaded;
     let (inline, contents) =
         if request.files.is_empty() { Default::default() } else { decode_off_thread(request.files.clone()).await? };
     files.extend(inline);
     let spec = spec(request, files, policy)?;
     spec.check(policy)?;
-    Ok(Draft { command: Command::Submit { user, spec: Arc::new(spec), once }, contents })
+    Ok((spec, contents))
+}
+
+fn too_many_files() -> Rejection {
+    Rejection::field(Code::TooLarge, "files", format!("more than {MAX_FILES} files; pack them into an archive"))
+}
+
+/// The most that the requester wants to pay; `None` where they did not say.
+fn max_price(request: &SubmitTaskRequest) -> Result<Option<Cpt>, Rejection> {
+    match request.max_price_micro {
+        0 => Ok(None),
+        1.. => Ok(Some(Cpt::from_micro(request.max_price_micro))),
+        below => Err(Rejection::invalid("max_price_micro", format!("{below} is negative; leave it 0 for no bound"))),
+    }
+}
+
+/// The level that the requester wants of a node.
+fn min_level(word: &str) -> Result<Level, Rejection> {
+    if word.is_empty() {
+        return Ok(Level::None);
+    }
+    Level::parse(word).ok_or_else(|| {
+        let words: Vec<&str> = Level::ALL.iter().map(|level| level.as_str()).collect();
+        Rejection::invalid(
+            "min_level",
+            format!("`{}` is none of {}; leave it empty for any", cut(word), words.join(", ")),
+        )
+    })
 }
 
 fn request_id(user: UserId, request: &SubmitTaskRequest) -> Result<Option<Once>, Rejection> {
@@ -92,6 +137,7 @@ fn spec(request: SubmitTaskRequest, files: Vec<InputFile>, policy: &Policy) -> R
     };
     Ok(TaskSpec {
         command: words(&request)?,
+        min_level: min_level(&request.min_level)?,
         name: request.task_name,
         image: request.docker_image,
         files,

@@ -5,15 +5,16 @@
 use super::node::wire_mib;
 use crate::shared::Shared;
 use hivemind_model::rows::{AttemptPhase, AttemptRow, ElementPhase, Report, TaskRow};
-use hivemind_model::{Outcome, TaskState};
+use hivemind_model::{Cpt, Level, Outcome, TaskState};
 use hivemind_proto::v1::{AttemptSummary, TaskSummary};
 
-/// A task, with its newest attempt where there is one.
+/// A task, with its newest attempt where there is one, and what its running attempts have earned.
 pub(super) fn task(
     shared: &Shared,
     row: &TaskRow,
     newest: Option<&AttemptRow>,
     waiting_reason: Option<String>,
+    accrued: Cpt,
 ) -> TaskSummary {
     let (spec, progress) = (&row.spec, &row.progress);
     let ended = newest.and_then(report);
@@ -40,7 +41,14 @@ pub(super) fn task(
         has_output: progress.state == TaskState::Completed && ended.is_some_and(|report| report.output.is_some()),
         wall_ms: ended.map_or(0, |report| millis(report.metering.wall.0)),
         waiting_reason: waiting_reason.unwrap_or_default(),
+        accrued_micro: accrued.micro(),
+        min_level: level(spec.min_level),
     }
+}
+
+/// The level that a task asks for; empty where it asks for none.
+fn level(level: Level) -> String {
+    if level == Level::None { String::new() } else { level.as_str().into() }
 }
 
 /// One attempt.
@@ -110,6 +118,7 @@ fn exit_code(outcome: &Outcome) -> Option<i32> {
         | Outcome::BadImage { .. }
         | Outcome::ImageUnavailable { .. }
         | Outcome::Cancelled
+        | Outcome::Expired
         | Outcome::Infrastructure { .. } => None,
     }
 }

@@ -2,24 +2,24 @@
 //!
 //! Invariant: a task of another user answers "not found", whatever is asked of it.
 
+use super::page::{after, cut, size, token};
 use super::submission::{self, Draft, Refusal};
-use super::{follow, output, summary, watch, wrong_reply};
+use super::{follow, output, quote, summary, watch, wrong_reply};
 use crate::blobs::BlobError;
 use crate::logs::Stream;
 use crate::shared::Shared;
 use crate::status;
 use crate::tokens::Caller;
 use crate::writer::Refused;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::stream::BoxStream;
 use hivemind_model::rows::{AttemptRow, TaskRow};
-use hivemind_model::{Code, Command, Rejection, Reply, TaskId, TaskState};
+use hivemind_model::{Code, Command, Cpt, Rejection, Reply, TaskId, TaskState};
 use hivemind_proto::v1::task_service_server::TaskService;
 use hivemind_proto::v1::{
     CancelTaskRequest, CancelTaskResponse, DownloadChunk, DownloadOutputRequest, FollowLogsRequest, ListTasksRequest,
-    ListTasksResponse, LogChunk, SubmitTaskRequest, SubmitTaskResponse, SubmitTasksRequest, SubmitTasksResponse,
-    TaskEvent, TaskStatusRequest, TaskStatusResponse, UploadChunk, UploadResponse, WatchTasksRequest,
+    ListTasksResponse, LogChunk, QuoteRequest, QuoteResponse, SubmitTaskRequest, SubmitTaskResponse,
+    SubmitTasksRequest, SubmitTasksResponse, TaskEvent, TaskStatusRequest, TaskStatusResponse, UploadChunk,
+    UploadResponse, WatchTasksRequest,
 };
 use hivemind_store::TaskFilter;
 use prost::Message;
@@ -31,13 +31,12 @@ use tonic::{Request, Response, Status, Streaming};
 const MAX_TASKS: usize = 10_000;
 /// Standard output that `TaskStatus` shows.
 const RESULT_BYTES: usize = 1 << 20;
-/// Largest page.
-const MAX_PAGE: u32 = 1000;
+/// The name of the list in page tokens.
+const LIST: &str = "before";
 /// Page of a caller who names no size.
 const DEFAULT_PAGE: u32 = 50;
 /// A page ends early above this: clients take 4 MiB in one message.
 const PAGE_BYTES: usize = 2 << 20;
-
 /// Pending tasks of one page whose reason is asked for: each costs the writer a look at the nodes.
 const MAX_REASONS: usize = 20;
 
@@ -93,9 +92,15 @@ impl TaskService for TaskCalls {
         Ok(Response::new(SubmitTasksResponse { tasks }))
     }
 
+    async fn quote(&self, request: Request<QuoteRequest>) -> Result<Response<QuoteResponse>, Status> {
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        let task = request.into_inner().task.unwrap_or_default();
+        quote::quote(&self.0, caller.id, task).await.map(Response::new)
+    }
+
     async fn task_status(&self, request: Request<TaskStatusRequest>) -> Result<Response<TaskStatusResponse>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
-        let row = match self.find(&caller, &request.get_ref().task_id).await? {
+        let row = match self.0.own_task(caller.id, &request.get_ref().task_id).await? {
             Ok(row) => row,
             Err(rejection) => {
                 return Ok(Response::new(TaskStatusResponse {
@@ -111,46 +116,52 @@ impl TaskService for TaskCalls {
             None => String::new(),
         };
         let waiting = self.waiting_reasons(std::slice::from_ref(&row)).await.remove(&row.progress.id);
+        let accrued = self.accrued(std::slice::from_ref(&row)).await?.remove(&row.progress.id).unwrap_or_default();
         Ok(Response::new(TaskStatusResponse {
             success: true,
             status: row.progress.state.as_str().into(),
             result,
             error_message: summary::error_message(&row),
             progress: watch::progress(&self.0, row.progress.id, row.progress.state).0,
-            task: Some(summary::task(&self.0, &row, attempts.last(), waiting)),
+            task: Some(summary::task(&self.0, &row, attempts.last(), waiting, accrued)),
             attempts: attempts.iter().map(|attempt| summary::attempt(&self.0, attempt)).collect(),
         }))
     }
 
     async fn list_tasks(&self, request: Request<ListTasksRequest>) -> Result<Response<ListTasksResponse>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
-        let filter = filter(request.get_ref()).map_err(|rejection| status::rejected(&rejection))?;
-        let rows = self.0.store.tasks(caller.id, &filter).await.map_err(|error| status::store(&error))?;
+        let (filter, size) = filter(request.get_ref()).map_err(|rejection| status::rejected(&rejection))?;
+        let mut rows = self.0.store.tasks(caller.id, &filter).await.map_err(|error| status::store(&error))?;
+        let more = cut(&mut rows, size);
         let ids: Vec<TaskId> = rows.iter().map(|row| row.progress.id).collect();
         let newest = self.0.store.newest_attempts(&ids).await.map_err(|error| status::store(&error))?;
         let newest: HashMap<TaskId, &AttemptRow> = newest.iter().map(|row| (row.attempt.element.task, row)).collect();
         let mut reasons = self.waiting_reasons(&rows).await;
+        let accrued = self.accrued(&rows).await?;
         let (mut tasks, mut bytes) = (Vec::with_capacity(rows.len()), 0);
         for row in &rows {
             let id = row.progress.id;
-            let task = summary::task(&self.0, row, newest.get(&id).copied(), reasons.remove(&id));
+            let accrued = accrued.get(&id).copied().unwrap_or_default();
+            let task = summary::task(&self.0, row, newest.get(&id).copied(), reasons.remove(&id), accrued);
             bytes += task.encoded_len();
             tasks.push(task);
             if bytes > PAGE_BYTES {
                 break;
             }
         }
-        let full = tasks.len() < rows.len() || u32::try_from(rows.len()).is_ok_and(|count| count == filter.limit);
-        let next = tasks.len().checked_sub(1).and_then(|last| rows.get(last)).filter(|_| full);
-        let next_page_token =
-            next.map(|row| URL_SAFE_NO_PAD.encode(format!("before:{}", row.progress.id.0))).unwrap_or_default();
+        let more = more || tasks.len() < rows.len();
+        let last = tasks.len().checked_sub(1).and_then(|last| rows.get(last)).filter(|_| more);
+        let next_page_token = last.map(|row| token(LIST, [row.progress.id.0])).unwrap_or_default();
         Ok(Response::new(ListTasksResponse { tasks, next_page_token }))
     }
 
     async fn cancel_task(&self, request: Request<CancelTaskRequest>) -> Result<Response<CancelTaskResponse>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
-        let row =
-            self.find(&caller, &request.get_ref().task_id).await?.map_err(|rejection| status::rejected(&rejection))?;
+        let row = self
+            .0
+            .own_task(caller.id, &request.get_ref().task_id)
+            .await?
+            .map_err(|rejection| status::rejected(&rejection))?;
         if row.progress.state.is_terminal() {
             return Ok(Response::new(CancelTaskResponse { status: row.progress.state.as_str().into() }));
         }
@@ -162,8 +173,11 @@ impl TaskService for TaskCalls {
                 if rejection.code == Code::Conflict || rejection.code == Code::NotFound => {}
             Err(refused) => return Err(status::refused(&refused)),
         }
-        let row =
-            self.find(&caller, &request.get_ref().task_id).await?.map_err(|rejection| status::rejected(&rejection))?;
+        let row = self
+            .0
+            .own_task(caller.id, &request.get_ref().task_id)
+            .await?
+            .map_err(|rejection| status::rejected(&rejection))?;
         Ok(Response::new(CancelTaskResponse { status: row.progress.state.as_str().into() }))
     }
 
@@ -174,7 +188,7 @@ impl TaskService for TaskCalls {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
         let ids = watch::ids(&request.get_ref().task_ids).map_err(|rejection| status::rejected(&rejection))?;
         for id in &ids {
-            self.find(&caller, &id.to_string()).await?.map_err(|rejection| status::rejected(&rejection))?;
+            self.0.own_task(caller.id, &id.to_string()).await?.map_err(|rejection| status::rejected(&rejection))?;
         }
         Ok(Response::new(watch::start(self.0.clone(), caller.id, ids)))
     }
@@ -184,8 +198,11 @@ impl TaskService for TaskCalls {
         request: Request<FollowLogsRequest>,
     ) -> Result<Response<Self::FollowLogsStream>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
-        let row =
-            self.find(&caller, &request.get_ref().task_id).await?.map_err(|rejection| status::rejected(&rejection))?;
+        let row = self
+            .0
+            .own_task(caller.id, &request.get_ref().task_id)
+            .await?
+            .map_err(|rejection| status::rejected(&rejection))?;
         let stream =
             follow::start(self.0.clone(), &row, request.get_ref()).map_err(|rejection| status::rejected(&rejection))?;
         Ok(Response::new(stream))
@@ -200,8 +217,11 @@ impl TaskService for TaskCalls {
         request: Request<DownloadOutputRequest>,
     ) -> Result<Response<Self::DownloadOutputStream>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
-        let row =
-            self.find(&caller, &request.get_ref().task_id).await?.map_err(|rejection| status::rejected(&rejection))?;
+        let row = self
+            .0
+            .own_task(caller.id, &request.get_ref().task_id)
+            .await?
+            .map_err(|rejection| status::rejected(&rejection))?;
         output::download(&self.0, &row, request.get_ref().offset).await.map(Response::new)
     }
 }
@@ -221,21 +241,6 @@ impl TaskCalls {
         Ok(Ok(command))
     }
 
-    /// The caller's task of that id.
-    async fn find(&self, caller: &Caller, task_id: &str) -> Result<Result<TaskRow, Rejection>, Status> {
-        let id: TaskId = match task_id.parse() {
-            Ok(id) => id,
-            Err(bad) => return Ok(Err(Rejection::invalid("task_id", bad))),
-        };
-        // Databases count in signed numbers; no task has a larger id.
-        let row = if i64::try_from(id.0).is_ok() {
-            self.0.store.task(id).await.map_err(|error| status::store(&error))?
-        } else {
-            None
-        };
-        Ok(row.filter(|row| row.user == caller.id).ok_or_else(|| Rejection::not_found(id)))
-    }
-
     async fn waiting_reasons(&self, rows: &[TaskRow]) -> HashMap<TaskId, String> {
         let pending: Vec<TaskId> = rows
             .iter()
@@ -248,6 +253,22 @@ impl TaskCalls {
         }
         let reasons = self.0.writer.waiting_reasons(pending.clone()).await;
         pending.into_iter().zip(reasons).filter_map(|(id, reason)| Some((id, reason?))).collect()
+    }
+
+    /// What the running attempts of each of these tasks have earned so far.
+    async fn accrued(&self, rows: &[TaskRow]) -> Result<HashMap<TaskId, Cpt>, Status> {
+        let open = rows.iter().filter(|row| !row.progress.state.is_terminal());
+        let open: Vec<TaskId> = open.map(|row| row.progress.id).collect();
+        let mut accrued: HashMap<TaskId, Cpt> = HashMap::new();
+        if open.is_empty() {
+            return Ok(accrued);
+        }
+        for accrual in self.0.store.accruals(&open).await.map_err(|error| status::store(&error))? {
+            let sum = accrued.entry(accrual.attempt.element.task).or_default();
+            // Parts of one hold fit in 64 bits together.
+            *sum = Cpt::from_micro(sum.micro() + accrual.amount.total().micro());
+        }
+        Ok(accrued)
     }
 
     /// The beginning of what the attempt wrote to standard output.
@@ -282,7 +303,8 @@ fn refusal(rejection: &Rejection) -> SubmitTaskResponse {
     SubmitTaskResponse { message: rejection.to_string(), ..SubmitTaskResponse::default() }
 }
 
-fn filter(request: &ListTasksRequest) -> Result<TaskFilter, Rejection> {
+/// What is read, one row more than the page that is wanted, and the size of that page.
+fn filter(request: &ListTasksRequest) -> Result<(TaskFilter, u32), Rejection> {
     let state = |word: &String| {
         TaskState::parse(word)
             .ok_or_else(|| Rejection::invalid("status", "is none of pending, running, completed, failed, cancelled"))
@@ -290,22 +312,8 @@ fn filter(request: &ListTasksRequest) -> Result<TaskFilter, Rejection> {
     if request.status.len() > TaskState::ALL.len() {
         return Err(Rejection::invalid("status", "names more states than there are"));
     }
-    let limit = match u32::try_from(request.page_size) {
-        Ok(0) => DEFAULT_PAGE,
-        Ok(size) if size <= MAX_PAGE => size,
-        _ => return Err(Rejection::invalid("page_size", format!("{} is outside 1 to {MAX_PAGE}", request.page_size))),
-    };
-    let before = match request.page_token.as_str() {
-        "" => None,
-        token => Some(page(token).ok_or_else(|| {
-            Rejection::invalid("page_token", "is not one that this pool gave; begin at the first page")
-        })?),
-    };
-    Ok(TaskFilter { states: request.status.iter().map(state).collect::<Result<_, _>>()?, before, limit })
-}
-
-fn page(token: &str) -> Option<TaskId> {
-    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
-    let id: u64 = text.strip_prefix("before:")?.parse().ok()?;
-    i64::try_from(id).ok().map(|_| TaskId(id))
+    let states = request.status.iter().map(state).collect::<Result<_, _>>()?;
+    let size = size(request.page_size, DEFAULT_PAGE)?;
+    let before = after(LIST, &request.page_token)?.map(|[id]| TaskId(id));
+    Ok((TaskFilter { states, before, limit: size + 1 }, size))
 }

@@ -1,22 +1,29 @@
-//! `TokenService`: transfers and balances.
+//! `TokenService`: transfers, balances and statements.
 //!
-//! Invariant: no amount is rounded on its way in.
+//! Start at [`TokenCalls`]; what a statement says is in `statement`, in what words in `words`.
+//!
+//! Invariant: nobody's accounts are shown but the caller's, and those that one of their own tasks touched.
 
-use super::{refusal_or_fault, wrong_reply};
+use super::amount::{amount, once};
+use super::{refusal_or_fault, statement, wrong_reply};
 use crate::shared::Shared;
 use crate::status;
-use hivemind_model::command::Once;
-use hivemind_model::rows::RequestKey;
-use hivemind_model::units::MICRO_PER_CPT;
-use hivemind_model::{Command, Cpt, Rejection, Reply, UserId};
+use crate::writer::Refused;
+use hivemind_ledger::Purse;
+use hivemind_model::economy::Mode;
+use hivemind_model::{Code, Command, Cpt, Rejection, Reply, UserId};
 use hivemind_proto::v1::token_service_server::TokenService;
-use hivemind_proto::v1::{BalanceRequest, BalanceResponse, TransferRequest, TransferResponse};
+use hivemind_proto::v1::{
+    BalanceRequest, BalanceResponse, StatementRequest, StatementResponse, TaskEntriesRequest, TaskEntriesResponse,
+    TransferManyRequest, TransferManyResponse, TransferRequest, TransferResponse,
+};
+use hivemind_store::Funds;
 use prost::Message;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
-/// Longest client-made id, in bytes.
-const MAX_ID_BYTES: usize = 128;
+/// Most transfers of one `TransferMany`.
+const MAX_TRANSFERS: usize = 10_000;
 
 /// The service.
 pub(crate) struct TokenCalls(pub(crate) Arc<Shared>);
@@ -25,33 +32,106 @@ pub(crate) struct TokenCalls(pub(crate) Arc<Shared>);
 impl TokenService for TokenCalls {
     async fn transfer(&self, request: Request<TransferRequest>) -> Result<Response<TransferResponse>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
-        let outcome = match command(caller.id, request.into_inner()) {
-            Ok(command) => refusal_or_fault(self.0.writer.apply(command).await)?,
-            Err(rejection) => Err(rejection),
+        let answer = match command(caller.id, request.into_inner()) {
+            Ok(command) => moved("transferred", self.0.writer.apply(command).await)?,
+            Err(rejection) => not_moved(&rejection),
         };
-        Ok(Response::new(match outcome {
-            Ok(Reply::Transferred { balance }) => TransferResponse {
-                success: true,
-                message: "transferred".into(),
-                new_balance: balance.whole(),
-                new_balance_micro: balance.micro(),
-            },
-            Ok(other) => return Err(wrong_reply(&other)),
-            Err(rejection) => TransferResponse { message: rejection.to_string(), ..TransferResponse::default() },
-        }))
+        Ok(Response::new(answer))
+    }
+
+    async fn transfer_many(
+        &self,
+        request: Request<TransferManyRequest>,
+    ) -> Result<Response<TransferManyResponse>, Status> {
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        let requests = request.into_inner().transfers;
+        if requests.len() > MAX_TRANSFERS {
+            return Err(status::rejected(&Rejection::field(
+                Code::TooLarge,
+                "transfers",
+                format!("{} transfers; at most {MAX_TRANSFERS} are taken at once", requests.len()),
+            )));
+        }
+        let (mut commands, mut answers) = (Vec::with_capacity(requests.len()), Vec::with_capacity(requests.len()));
+        for request in requests {
+            match command(caller.id, request) {
+                Ok(command) => {
+                    commands.push(command);
+                    answers.push(None);
+                }
+                Err(rejection) => answers.push(Some(not_moved(&rejection))),
+            }
+        }
+        let mut replies = self.0.writer.apply_many(commands).await.into_iter();
+        let mut transfers = Vec::with_capacity(answers.len());
+        for answer in answers {
+            transfers.push(match answer {
+                Some(refused) => refused,
+                None => moved("transferred", replies.next().unwrap_or(Err(Refused::Stopped)))?,
+            });
+        }
+        Ok(Response::new(TransferManyResponse { transfers }))
     }
 
     async fn balance(&self, request: Request<BalanceRequest>) -> Result<Response<BalanceResponse>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
         let funds = self.0.store.funds(caller.id).await.map_err(|error| status::store(&error))?;
+        let balance = spendable(&funds);
+        let transferable = match self.0.policy.economy.mode {
+            Mode::Open => balance,
+            Mode::Guarded => funds.available,
+        };
         Ok(Response::new(BalanceResponse {
             success: true,
-            balance: funds.available.whole(),
-            message: format!("{} available, {} held for open tasks", funds.available, funds.held),
-            balance_micro: funds.available.micro(),
+            balance: balance.whole(),
+            message: format!("{balance} available, {} held for open tasks", funds.held),
+            balance_micro: balance.micro(),
             held_micro: funds.held.micro(),
+            promo_micro: funds.promo.micro(),
+            transferable_micro: transferable.micro(),
+            pending_micro: funds.pending.micro(),
+            vesting_micro: funds.vesting.micro(),
         }))
     }
+
+    async fn statement(&self, request: Request<StatementRequest>) -> Result<Response<StatementResponse>, Status> {
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        statement::page(&self.0, caller.id, request.get_ref()).await.map(Response::new)
+    }
+
+    async fn task_entries(
+        &self,
+        request: Request<TaskEntriesRequest>,
+    ) -> Result<Response<TaskEntriesResponse>, Status> {
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        let task = self.0.own_task(caller.id, &request.get_ref().task_id).await?;
+        let task = task.map_err(|rejection| status::rejected(&rejection))?;
+        statement::of_task(&self.0, &task).await.map(Response::new)
+    }
+}
+
+/// What a user can spend on tasks.
+pub(super) fn spendable(funds: &Funds) -> Cpt {
+    Purse { own: funds.available, promo: funds.promo }.total()
+}
+
+/// The answer to a transfer or a tip; `done` is what is said of one that was made.
+pub(super) fn moved(done: &str, outcome: Result<Reply, Refused>) -> Result<TransferResponse, Status> {
+    match refusal_or_fault(outcome)? {
+        Ok(Reply::Transferred { balance }) => Ok(TransferResponse {
+            success: true,
+            message: done.into(),
+            new_balance: balance.whole(),
+            new_balance_micro: balance.micro(),
+        }),
+        Ok(other) => Err(wrong_reply(&other)),
+        Err(rejection) => Ok(not_moved(&rejection)),
+    }
+}
+
+/// The answer to a transfer or a tip that is refused.
+pub(super) fn not_moved(rejection: &Rejection) -> TransferResponse {
+    TransferResponse { message: rejection.to_string(), ..TransferResponse::default() }
 }
 
 fn command(from: UserId, request: TransferRequest) -> Result<Command, Rejection> {
@@ -61,39 +141,4 @@ fn command(from: UserId, request: TransferRequest) -> Result<Command, Rejection>
         body.encode_to_vec()
     })?;
     Ok(Command::Transfer { from, to_username: request.to_username, amount, once })
-}
-
-fn amount(whole: i64, micro: i64) -> Result<Cpt, Rejection> {
-    if whole < 0 {
-        return Err(Rejection::invalid("amount", format!("{whole} is negative; only its owner can send money")));
-    }
-    if !(0..MICRO_PER_CPT).contains(&micro) {
-        return Err(Rejection::invalid(
-            "amount_micro",
-            format!("{micro} is outside 0 to 999999; put whole CPT into amount"),
-        ));
-    }
-    let sum = Cpt::checked_from_whole(whole).and_then(|whole| whole.checked_add(Cpt::from_micro(micro)));
-    match sum {
-        Some(sum) if sum.is_positive() => Ok(sum),
-        Some(_) => Err(Rejection::invalid("amount", "is 0; send at least 0.000001 CPT")),
-        None => Err(Rejection::invalid("amount", format!("{whole} CPT is more than there is"))),
-    }
-}
-
-/// A client-made id with the digest of its request; `None` where the client made none.
-pub(super) fn once(
-    field: &str,
-    user: UserId,
-    id: &str,
-    body: impl FnOnce() -> Vec<u8>,
-) -> Result<Option<Once>, Rejection> {
-    if id.is_empty() {
-        return Ok(None);
-    }
-    if id.len() > MAX_ID_BYTES || id.chars().any(char::is_control) {
-        return Err(Rejection::invalid(field, "is longer than 128 bytes or contains a control character"));
-    }
-    let body = crate::blobs::digest_of(&body()).0;
-    Ok(Some(Once { key: RequestKey { user, id: id.to_owned() }, body, stored: None }))
 }

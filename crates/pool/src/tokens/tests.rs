@@ -15,6 +15,7 @@ fn user() -> UserRow {
         password_hash: String::new(),
         role: Role::Member,
         registered_at: Timestamp(0),
+        registered_from: String::new(),
     }
 }
 

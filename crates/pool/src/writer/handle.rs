@@ -8,7 +8,9 @@ use super::Request;
 use crate::disk::{Disk, is_full};
 use hivemind_model::command::Once;
 use hivemind_model::rows::RequestKey;
+use hivemind_model::spec::Need;
 use hivemind_model::{Command, Rejection, Reply, TaskId};
+use hivemind_placement::Prospects;
 use hivemind_store::{Store, StoreError};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -121,6 +123,13 @@ impl Writer {
         }
     }
 
+    /// Which nodes could run something that needs `need`, and why it would wait.
+    pub(crate) async fn prospects(&self, need: Need) -> Result<Prospects, Refused> {
+        let (reply, prospects) = oneshot::channel();
+        self.requests.send(Request::Prospects { need, reply }).await.map_err(|_| Refused::Stopped)?;
+        prospects.await.map_err(|_| Refused::Stopped)
+    }
+
     /// Looks up and queues; the command is kept where a late lookup may make a second try needed.
     async fn queue_chunk(&self, mut commands: Vec<Command>) -> Vec<(Result<Pending, Refused>, Option<Command>)> {
         let looked_up_at = self.ids_applied.load(Ordering::Acquire);
@@ -178,8 +187,16 @@ impl Writer {
 /// is always taken.
 fn makes_work(command: &Command) -> bool {
     match command {
-        Command::Register { .. } | Command::Transfer { .. } | Command::Submit { .. } | Command::Enroll { .. } => true,
-        Command::Cancel { .. }
+        Command::Register { .. }
+        | Command::Invite { .. }
+        | Command::RegisterProject { .. }
+        | Command::Tip { .. }
+        | Command::Transfer { .. }
+        | Command::Submit { .. }
+        | Command::Enroll { .. } => true,
+        Command::CloseProject { .. }
+        | Command::CollectTips { .. }
+        | Command::Cancel { .. }
         | Command::Connected { .. }
         | Command::Disconnected { .. }
         | Command::Lost { .. }
@@ -193,8 +210,12 @@ fn makes_work(command: &Command) -> bool {
 /// The client-made id of a command that carries one.
 pub(super) fn once_of(command: &Command) -> Option<&Once> {
     match command {
-        Command::Transfer { once, .. } | Command::Submit { once, .. } => once.as_ref(),
+        Command::Transfer { once, .. } | Command::Tip { once, .. } | Command::Submit { once, .. } => once.as_ref(),
         Command::Register { .. }
+        | Command::Invite { .. }
+        | Command::RegisterProject { .. }
+        | Command::CloseProject { .. }
+        | Command::CollectTips { .. }
         | Command::Cancel { .. }
         | Command::Enroll { .. }
         | Command::Connected { .. }
@@ -209,7 +230,20 @@ pub(super) fn once_of(command: &Command) -> Option<&Once> {
 
 fn once_of_mut(command: &mut Command) -> Option<&mut Once> {
     match command {
-        Command::Transfer { once, .. } | Command::Submit { once, .. } => once.as_mut(),
-        _ => None,
+        Command::Transfer { once, .. } | Command::Tip { once, .. } | Command::Submit { once, .. } => once.as_mut(),
+        Command::Register { .. }
+        | Command::Invite { .. }
+        | Command::RegisterProject { .. }
+        | Command::CloseProject { .. }
+        | Command::CollectTips { .. }
+        | Command::Cancel { .. }
+        | Command::Enroll { .. }
+        | Command::Connected { .. }
+        | Command::Disconnected { .. }
+        | Command::Lost { .. }
+        | Command::Drain { .. }
+        | Command::Started { .. }
+        | Command::Finished { .. }
+        | Command::Tick => None,
     }
 }

@@ -1,10 +1,13 @@
 use super::*;
 use async_trait::async_trait;
-use hivemind_ledger::{Entry, LedgerImage};
+use hivemind_ledger::{Accrual, Entry, LedgerImage};
 use hivemind_model::command::Once;
-use hivemind_model::rows::{AttemptRow, NodeRow, Recovered, RequestKey, RequestRow, Role, TaskRow, UserRow};
-use hivemind_model::{Code, Cpt, NodeId, Policy, Timestamp, UserId};
-use hivemind_store::{Funds, TaskFilter};
+use hivemind_model::rows::{
+    AttemptRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, Role, StandingRow, TaskRow, TipRow,
+    UserRow,
+};
+use hivemind_model::{Code, Cpt, NodeId, Policy, ProjectId, Timestamp, UserId};
+use hivemind_store::{Funds, RewardFilter, StatementFilter, TaskFilter, TrialLine};
 use parking_lot::Mutex;
 use std::path::Path;
 use std::time::Duration;
@@ -77,6 +80,36 @@ impl Store for Gate {
     async fn journal(&self, _: u64, _: u32) -> Result<Vec<Entry>, StoreError> {
         Ok(Vec::new())
     }
+    async fn statement(&self, _: UserId, _: &StatementFilter) -> Result<Vec<Entry>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn task_entries(&self, _: TaskId, _: u32) -> Result<Vec<Entry>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn trial_balance(&self) -> Result<Vec<TrialLine>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn accruals(&self, _: &[TaskId]) -> Result<Vec<Accrual>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn node_earnings(&self, _: Option<UserId>) -> Result<Vec<(NodeId, Cpt)>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn standings(&self, _: Option<UserId>) -> Result<Vec<StandingRow>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn rewards(&self, _: &RewardFilter) -> Result<Vec<RewardRow>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn projects(&self, _: ProjectId, _: u32) -> Result<Vec<ProjectRow>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn project_by_name(&self, _: &str) -> Result<Option<ProjectRow>, StoreError> {
+        Ok(None)
+    }
+    async fn tips(&self, _: ProjectId, _: u64, _: u32) -> Result<Vec<TipRow>, StoreError> {
+        Ok(Vec::new())
+    }
     async fn ledger(&self) -> Result<LedgerImage, StoreError> {
         Err(StoreError::Damaged { table: "accounts", detail: "not in this test".into() })
     }
@@ -97,6 +130,8 @@ fn register(name: &str) -> Command {
         email: "a@example.org".into(),
         password_hash: "hash".into(),
         role: Role::Member,
+        from: String::new(),
+        invitation: None,
     }
 }
 
@@ -209,5 +244,27 @@ async fn a_client_made_id_has_one_effect() {
     match within(writer.apply(pay(2))).await {
         Err(Refused::Rejected(rejection)) => assert_eq!(rejection.code, Code::IdReused),
         other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_tip_with_an_id_has_one_effect() {
+    let store = Gate::new(1000, usize::MAX);
+    let Fixture { writer, .. } = begin(store);
+    for name in ["ada", "bob"] {
+        within(writer.apply(register(name))).await.unwrap();
+    }
+    let (owner, repository) = (UserId(2), "https://example.org/tool".into());
+    let project = Command::RegisterProject { owner, name: "tool".into(), repository };
+    within(writer.apply(project)).await.unwrap();
+    let tip = Command::Tip {
+        from: UserId(1),
+        project: "tool".into(),
+        amount: Cpt::from_micro(1_000_000),
+        message: String::new(),
+        once: Some(Once { key: RequestKey { user: UserId(1), id: "thanks".into() }, body: [1; 32], stored: None }),
+    };
+    for reply in within(writer.apply_many(vec![tip.clone(), tip.clone(), tip])).await {
+        assert_eq!(reply.unwrap(), Reply::Transferred { balance: Cpt::from_micro(149_000_000) });
     }
 }

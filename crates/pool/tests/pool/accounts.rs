@@ -5,6 +5,7 @@ use hivemind_pool::{Rates, Tuning};
 use hivemind_proto::v1::auth_service_client::AuthServiceClient;
 use hivemind_proto::v1::node_service_client::NodeServiceClient;
 use hivemind_proto::v1::pool_service_client::PoolServiceClient;
+use hivemind_proto::v1::project_service_client::ProjectServiceClient;
 use hivemind_proto::v1::task_service_client::TaskServiceClient;
 use hivemind_proto::v1::token_service_client::TokenServiceClient;
 use hivemind_proto::v1::*;
@@ -51,7 +52,12 @@ async fn bad_registrations_name_the_field() {
         ("bob", &"x".repeat(1025), "a@example.org", "E_INVALID: password"),
         ("bob", PASSWORD, "nowhere", "E_INVALID: email"),
     ] {
-        let request = RegisterRequest { username: username.into(), password: password.into(), email: email.into() };
+        let request = RegisterRequest {
+            username: username.into(),
+            password: password.into(),
+            email: email.into(),
+            ..RegisterRequest::default()
+        };
         let answer = within(calls.register(request)).await.unwrap().into_inner();
         assert!(!answer.success && answer.message.starts_with(expected), "{username}: {}", answer.message);
     }
@@ -95,11 +101,25 @@ async fn every_call_but_the_open_ones_refuses_strangers() {
     let channel = pool.channel().await;
     let (mut auth, mut tokens) = (AuthServiceClient::new(channel.clone()), TokenServiceClient::new(channel.clone()));
     let (mut tasks, mut nodes) = (TaskServiceClient::new(channel.clone()), NodeServiceClient::new(channel.clone()));
+    let mut projects = ProjectServiceClient::new(channel.clone());
     let (mut of_pool, mut worker) = (PoolServiceClient::new(channel.clone()), WorkerServiceClient::new(channel));
     let codes = [
         ("WhoAmI", code(within(auth.who_am_i(WhoAmIRequest::default())).await)),
         ("Transfer", code(within(tokens.transfer(TransferRequest::default())).await)),
         ("Balance", code(within(tokens.balance(BalanceRequest::default())).await)),
+        ("TransferMany", code(within(tokens.transfer_many(TransferManyRequest::default())).await)),
+        ("Statement", code(within(tokens.statement(StatementRequest::default())).await)),
+        ("TaskEntries", code(within(tokens.task_entries(TaskEntriesRequest::default())).await)),
+        ("CreateInvitation", code(within(auth.create_invitation(CreateInvitationRequest::default())).await)),
+        ("RegisterProject", code(within(projects.register_project(RegisterProjectRequest::default())).await)),
+        ("CloseProject", code(within(projects.close_project(CloseProjectRequest::default())).await)),
+        ("CollectTips", code(within(projects.collect_tips(CollectTipsRequest::default())).await)),
+        ("ListProjects", code(within(projects.list_projects(ListProjectsRequest::default())).await)),
+        ("ListTips", code(within(projects.list_tips(ListTipsRequest::default())).await)),
+        ("Tip", code(within(projects.tip(TipRequest::default())).await)),
+        ("Quote", code(within(tasks.quote(QuoteRequest::default())).await)),
+        ("ListRewards", code(within(nodes.list_rewards(ListRewardsRequest::default())).await)),
+        ("TrialBalance", code(within(of_pool.trial_balance(TrialBalanceRequest::default())).await)),
         ("SubmitTask", code(within(tasks.submit_task(SubmitTaskRequest::default())).await)),
         ("SubmitTasks", code(within(tasks.submit_tasks(SubmitTasksRequest::default())).await)),
         ("TaskStatus", code(within(tasks.task_status(TaskStatusRequest::default())).await)),
@@ -131,7 +151,13 @@ async fn every_service_tells_its_health_to_anybody() {
     use tonic_health::pb::health_client::HealthClient;
     let pool = TestPool::start().await;
     let mut health = HealthClient::new(pool.channel().await);
-    for service in ["", "hivemind.v1.TaskService", "hivemind.v1.AuthService", "hivemind.worker.v1.WorkerService"] {
+    for service in [
+        "",
+        "hivemind.v1.TaskService",
+        "hivemind.v1.AuthService",
+        "hivemind.v1.ProjectService",
+        "hivemind.worker.v1.WorkerService",
+    ] {
         let answer = within(health.check(HealthCheckRequest { service: service.into() })).await;
         assert_eq!(answer.expect(service).into_inner().status, 1, "{service} serves");
     }

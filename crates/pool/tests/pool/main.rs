@@ -4,10 +4,16 @@
 #![allow(clippy::unwrap_used)]
 
 mod accounts;
+mod guarded;
 mod links;
 mod money;
 mod nodes;
+mod projects;
+mod quotes;
 mod restart;
+mod rewards;
+mod statements;
+mod storm;
 mod streams;
 mod submissions;
 mod support;

@@ -55,6 +55,9 @@ async fn every_bad_field_is_named_and_nothing_is_held() {
         ("files", file("=aGk=")),
         ("files", SubmitTaskRequest { files: vec!["a=aGk=".into(), "a=aGk=".into()], ..good.clone() }),
         ("files", SubmitTaskRequest { files: (0..1001).map(|index| format!("f{index}=")).collect(), ..good.clone() }),
+        ("max_price_micro", SubmitTaskRequest { max_price_micro: -1, ..good.clone() }),
+        ("min_level", SubmitTaskRequest { min_level: "Gold".into(), ..good.clone() }),
+        ("min_level", SubmitTaskRequest { min_level: "emperor".into(), ..good.clone() }),
         ("inputs", input("sha256:12")),
         ("inputs", input(&format!("sha256:{}", "0".repeat(64)))),
     ];

@@ -7,11 +7,13 @@ use hivemind_pool::{PoolConfig, PoolHandle, Tuning};
 use hivemind_proto::v1::auth_service_client::AuthServiceClient;
 use hivemind_proto::v1::node_service_client::NodeServiceClient;
 use hivemind_proto::v1::pool_service_client::PoolServiceClient;
+use hivemind_proto::v1::project_service_client::ProjectServiceClient;
 use hivemind_proto::v1::task_service_client::TaskServiceClient;
 use hivemind_proto::v1::token_service_client::TokenServiceClient;
 use hivemind_proto::v1::{
-    BalanceRequest, CreateJoinTokenRequest, LoginRequest, LoginResponse, RegisterRequest, SubmitTaskRequest,
-    TaskStatusRequest, TaskStatusResponse,
+    AuditRequest, AuditResponse, BalanceRequest, BalanceResponse, CreateJoinTokenRequest, LoginRequest, LoginResponse,
+    RegisterRequest, RegisterResponse, SubmitTaskRequest, TaskStatusRequest, TaskStatusResponse, TransferRequest,
+    TransferResponse,
 };
 use hivemind_proto::worker::pool_event::Event as FromPool;
 use hivemind_proto::worker::worker_event::Event as FromWorker;
@@ -44,7 +46,7 @@ pub(crate) struct TestPool {
     pub(crate) dir: tempfile::TempDir,
 }
 
-fn config(data: &Path, policy: Policy) -> PoolConfig {
+pub(crate) fn config(data: &Path, policy: Policy) -> PoolConfig {
     PoolConfig {
         data: data.to_owned(),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -73,9 +75,15 @@ impl TestPool {
 
     /// As [`TestPool::restart`], with other bounds.
     pub(crate) async fn restart_with(self, tuning: Tuning) -> Self {
+        self.restart_after(tuning, async |_| ()).await
+    }
+
+    /// As [`TestPool::restart_with`], with `change` made to the data folder while the pool is down.
+    pub(crate) async fn restart_after(self, tuning: Tuning, change: impl AsyncFnOnce(PathBuf)) -> Self {
         within(self.handle.shutdown()).await.unwrap();
-        let config = config(&self.dir.path().join("pool"), Policy::default());
-        let handle = within(hivemind_pool::start_with(config, tuning)).await.unwrap();
+        let data = self.dir.path().join("pool");
+        change(data.clone()).await;
+        let handle = within(hivemind_pool::start_with(config(&data, Policy::default()), tuning)).await.unwrap();
         Self { handle, dir: self.dir }
     }
 
@@ -98,9 +106,7 @@ impl TestPool {
     /// Registers and logs in.
     pub(crate) async fn user(&self, name: &str) -> User {
         let channel = self.channel().await;
-        let request =
-            RegisterRequest { username: name.into(), password: PASSWORD.into(), email: format!("{name}@example.org") };
-        let registered = within(AuthServiceClient::new(channel.clone()).register(request)).await.unwrap().into_inner();
+        let registered = register(&channel, name, "").await;
         assert!(registered.success, "{}", registered.message);
         self.login(name, PASSWORD).await
     }
@@ -152,6 +158,26 @@ impl TestPool {
     }
 }
 
+/// Changes one row of the database of a pool that does not run.
+pub(crate) async fn change_row(data: &Path, sql: &'static str) {
+    use sqlx::Connection;
+    let path = format!("sqlite://{}", data.join("pool.db").display());
+    let mut database = sqlx::SqliteConnection::connect(&path).await.unwrap();
+    let done = sqlx::query(sql).execute(&mut database).await.unwrap();
+    assert_eq!(done.rows_affected(), 1, "{sql}");
+    database.close().await.unwrap();
+}
+
+pub(crate) async fn register(channel: &Channel, name: &str, invitation: &str) -> RegisterResponse {
+    let request = RegisterRequest {
+        username: name.into(),
+        password: PASSWORD.into(),
+        email: format!("{name}@example.org"),
+        invitation: invitation.into(),
+    };
+    within(AuthServiceClient::new(channel.clone()).register(request)).await.unwrap().into_inner()
+}
+
 pub(crate) async fn log_in(channel: &Channel, name: &str, password: &str) -> LoginResponse {
     let request = LoginRequest { username: name.into(), password: password.into() };
     within(AuthServiceClient::new(channel.clone()).login(request)).await.unwrap().into_inner()
@@ -198,6 +224,14 @@ impl User {
         PoolServiceClient::new(self.channel.clone())
     }
 
+    pub(crate) fn projects(&self) -> ProjectServiceClient<Channel> {
+        ProjectServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn auth(&self) -> AuthServiceClient<Channel> {
+        AuthServiceClient::new(self.channel.clone())
+    }
+
     /// A request with the user's token as metadata.
     pub(crate) fn bearing<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
@@ -232,11 +266,27 @@ impl User {
         within(self.tasks().task_status(request)).await.unwrap().into_inner()
     }
 
-    /// Available and held, in micro-CPT.
+    pub(crate) async fn balance(&self) -> BalanceResponse {
+        within(self.money().balance(BalanceRequest { token: self.token.clone() })).await.unwrap().into_inner()
+    }
+
+    /// What can be spent and what is held, in micro-CPT.
     pub(crate) async fn funds(&self) -> (i64, i64) {
-        let answer =
-            within(self.money().balance(BalanceRequest { token: self.token.clone() })).await.unwrap().into_inner();
+        let answer = self.balance().await;
         (answer.balance_micro, answer.held_micro)
+    }
+
+    pub(crate) fn transfer(&self, to: &str, amount: i64, amount_micro: i64, id: &str) -> TransferRequest {
+        let (token, to_username, transfer_id) = (self.token.clone(), to.into(), id.into());
+        TransferRequest { token, to_username, amount, transfer_id, amount_micro }
+    }
+
+    pub(crate) async fn pay(&self, to: &str, amount: i64, amount_micro: i64, id: &str) -> TransferResponse {
+        within(self.money().transfer(self.transfer(to, amount, amount_micro, id))).await.unwrap().into_inner()
+    }
+
+    pub(crate) async fn audit(&self) -> AuditResponse {
+        within(self.pool().audit(AuditRequest { token: self.token.clone() })).await.unwrap().into_inner()
     }
 }
 

@@ -100,11 +100,21 @@ impl Values {
 
     /// The next value: an id or a number of the model, which the database keeps with a sign.
     pub(super) fn number(&mut self, value: u64) -> Result<&mut Self, Fault> {
-        let signed = i64::try_from(value).map_err(|_| {
+        let signed = self.signed(value)?;
+        self.put(signed)
+    }
+
+    /// The next value: as [`Values::number`], or NULL.
+    pub(super) fn optional_number(&mut self, value: Option<u64>) -> Result<&mut Self, Fault> {
+        let signed = value.map(|value| self.signed(value)).transpose()?;
+        self.put(signed)
+    }
+
+    fn signed(&self, value: u64) -> Result<i64, StoreError> {
+        i64::try_from(value).map_err(|_| {
             let detail = format!("{value} is above the largest number that is kept, {}", i64::MAX);
             StoreError::Conflict { table: self.table, detail }
-        })?;
-        self.put(signed)
+        })
     }
 
     /// The next value: `value` as compact JSON.

@@ -1,16 +1,20 @@
 //! Rows of the database back into rows of the model.
 //!
-//! Every decoder reads the columns of its constant list, in that order.
+//! Every decoder reads the columns of its constant list, in that order. The books are in [`books`],
+//! what nodes earned beside them and projects in [`economy`].
 //!
 //! Invariant: what does not read back is reported as damage, with its table, key and column.
 
+mod books;
+mod economy;
+
 use crate::StoreError;
-use hivemind_ledger::{Account, Entry, Hold};
+use hivemind_ledger::Entry;
 use hivemind_model::rows::{
-    AttemptPhase, AttemptRow, NodeRow, RequestKey, RequestRow, Role, TaskProgress, TaskRow, UsedToken, UserRow,
+    AttemptPhase, AttemptRow, Counters, NodeRow, RequestKey, RequestRow, Role, TaskProgress, TaskRow, UsedToken, UserRow,
 };
 use hivemind_model::state::TaskState;
-use hivemind_model::{Cpt, ElementRef, NodeId, TaskId, Timestamp, UserId};
+use hivemind_model::{AttemptRef, Cpt, ElementRef, Millis, NodeId, TaskId, Timestamp, UserId};
 use serde::Deserialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Column, Decode, Row, Sqlite, Type};
@@ -39,6 +43,10 @@ impl<'r> Columns<'r> {
     fn damaged(&self, why: impl Display) -> StoreError {
         let columns = self.row.columns();
         let name = |place: usize| columns.get(place).map_or("?", |column| column.name());
+        if let (Entry::TABLE, Ok(Ok(seq))) = (self.table, self.row.try_get::<i64, _>(0).map(u64::try_from)) {
+            let detail = format!("column {}: {why}", name(self.next.saturating_sub(1)));
+            return StoreError::BadEntry { seq, detail };
+        }
         let key = match (self.row.try_get::<i64, _>(0), self.row.try_get::<&str, _>(0)) {
             (Ok(number), _) => number.to_string(),
             (_, Ok(text)) => text.to_owned(),
@@ -58,6 +66,10 @@ impl<'r> Columns<'r> {
         u32::try_from(value).map_err(|_| self.damaged("is not a number of 32 bits"))
     }
 
+    fn span(&mut self) -> Result<Millis, StoreError> {
+        self.number().map(Millis)
+    }
+
     fn time(&mut self) -> Result<Timestamp, StoreError> {
         self.take().map(Timestamp)
     }
@@ -68,6 +80,11 @@ impl<'r> Columns<'r> {
 
     fn money(&mut self) -> Result<Cpt, StoreError> {
         self.take().map(Cpt::from_micro)
+    }
+
+    fn attempt(&mut self) -> Result<AttemptRef, StoreError> {
+        let element = ElementRef { task: TaskId(self.number()?), index: self.small()? };
+        Ok(element.attempt(self.small()?))
     }
 
     fn hash(&mut self) -> Result<[u8; 32], StoreError> {
@@ -109,6 +126,7 @@ impl FromColumns for UserRow {
                 _ => return Err(columns.damaged("is not a role")),
             },
             registered_at: columns.time()?,
+            registered_from: columns.take()?,
         })
     }
 }
@@ -150,8 +168,7 @@ impl FromColumns for AttemptRow {
     const TABLE: &'static str = "attempts";
 
     fn read(columns: &mut Columns<'_>) -> Result<Self, StoreError> {
-        let element = ElementRef { task: TaskId(columns.number()?), index: columns.small()? };
-        let attempt = element.attempt(columns.small()?);
+        let attempt = columns.attempt()?;
         let node = NodeId(columns.number()?);
         let assigned_at = columns.time()?;
         let started_at = columns.optional_time()?;
@@ -182,49 +199,15 @@ impl FromColumns for UsedToken {
     }
 }
 
-impl FromColumns for (Account, Cpt) {
-    const TABLE: &'static str = "accounts";
-
-    fn read(columns: &mut Columns<'_>) -> Result<Self, StoreError> {
-        let kind: &str = columns.take()?;
-        let user = UserId(columns.number()?);
-        let account = match kind {
-            "treasury" => Account::Treasury,
-            "available" => Account::Available(user),
-            "held" => Account::Held(user),
-            _ => return Err(columns.damaged("is not of a known kind")),
-        };
-        Ok((account, columns.money()?))
-    }
-}
-
-impl FromColumns for Hold {
-    const TABLE: &'static str = "holds";
-
-    fn read(columns: &mut Columns<'_>) -> Result<Self, StoreError> {
-        Ok(Self { task: TaskId(columns.number()?), user: UserId(columns.number()?), left: columns.money()? })
-    }
-}
-
-impl FromColumns for Entry {
-    const TABLE: &'static str = "journal";
-
-    fn read(columns: &mut Columns<'_>) -> Result<Self, StoreError> {
-        Ok(Self {
-            seq: columns.number()?,
-            at: columns.time()?,
-            reason: columns.json()?,
-            postings: columns.json()?,
-            hash: columns.hash()?,
-        })
-    }
-}
-
-/// The row of counters: next user, node and task.
-impl FromColumns for hivemind_model::rows::Counters {
+impl FromColumns for Counters {
     const TABLE: &'static str = "counters";
 
     fn read(columns: &mut Columns<'_>) -> Result<Self, StoreError> {
-        Ok(Self { user: columns.number()?, node: columns.number()?, task: columns.number()? })
+        Ok(Self {
+            user: columns.number()?,
+            node: columns.number()?,
+            task: columns.number()?,
+            project: columns.number()?,
+        })
     }
 }

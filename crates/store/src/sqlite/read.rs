@@ -1,26 +1,25 @@
 //! Rows out of the tables.
 //!
-//! Column lists are in the order in which [`super::decode`] reads them.
+//! Column lists are in the order in which [`super::decode`] reads them. The books are in [`books`]
+//! and [`journal`], what nodes earned beside them and projects in [`economy`].
 //!
 //! Invariant: nothing here writes, and nothing here joins what one transaction does not.
 
 use super::decode::FromColumns;
 use super::fault::Fault;
-use crate::{Funds, StoreError, TaskFilter};
+use crate::{StoreError, TaskFilter};
 use futures::TryStreamExt;
-use hivemind_ledger::{Account, Entry, Hold, LedgerImage};
+use hivemind_ledger::LedgerImage;
 use hivemind_model::rows::{AttemptRow, Counters, NodeRow, Recovered, RequestKey, RequestRow, TaskRow, UserRow};
 use hivemind_model::state::TaskState;
-use hivemind_model::{Cpt, NodeId, TaskId, UserId};
+use hivemind_model::{NodeId, ProjectId, TaskId, UserId};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{AssertSqlSafe, SqliteConnection};
 use std::collections::BTreeSet;
 
-type Query = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>;
-
 macro_rules! columns {
     (users) => {
-        "id, username, email, password_hash, role, registered_at"
+        "id, username, email, password_hash, role, registered_at, registered_from"
     };
     (nodes) => {
         "id, name, owner, enrolled_at, seen_at, gpu_info, capacity"
@@ -31,16 +30,51 @@ macro_rules! columns {
     (attempts) => {
         "task, element, number, node, assigned_at, started_at, ended_at, cost, report"
     };
+    (holds) => {
+        "task, user_id, own, promo, expires_at"
+    };
+    (accruals) => {
+        "task, element, number, payee, own, promo"
+    };
+    (vests) => {
+        "due, user_id, source, amount"
+    };
     (journal) => {
-        "seq, at, reason, postings, hash"
+        "seq, at, hash, reason, postings, user_a, user_b, task"
+    };
+    (standings) => {
+        "node, runtime, alive_since, alive, ended, completed, complex"
+    };
+    (rewards) => {
+        "period_from, node, owner, period_to, registered, alive, ended, completed, complex, base, performance,
+         stability, quality, level, total"
+    };
+    (projects) => {
+        "id, name, repository, owner, state, registered_at, tips, tipped"
+    };
+    (tips) => {
+        "project, number, user_id, amount, message, at"
+    };
+    (invitations) => {
+        "digest, uses_left, expires_at, made_by"
+    };
+    (clock) => {
+        "awake_at, period_from, period_to"
     };
 }
 
 macro_rules! select {
-    ($table:ident, $rest:literal) => {
-        concat!("SELECT ", columns!($table), " FROM ", stringify!($table), " ", $rest)
+    ($table:ident, $($rest:tt)+) => {
+        concat!("SELECT ", columns!($table), " FROM ", stringify!($table), " ", $($rest)+)
     };
 }
+
+// After the macros, which they use.
+pub(super) mod books;
+pub(super) mod economy;
+pub(super) mod journal;
+
+type Query = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>;
 
 async fn all<T: FromColumns>(conn: &mut SqliteConnection, query: Query) -> Result<Vec<T>, Fault> {
     let mut rows = query.fetch(conn);
@@ -58,7 +92,7 @@ async fn one<T: FromColumns>(conn: &mut SqliteConnection, query: Query) -> Resul
 
 /// Everything but what has ended; `None` where no pool was founded. To be called in a transaction.
 pub(super) async fn recover(conn: &mut SqliteConnection) -> Result<Option<(Recovered, LedgerImage)>, Fault> {
-    let books = ledger(conn).await?;
+    let books = books::ledger(conn).await?;
     let users: Vec<UserRow> = all(conn, sqlx::query(select!(users, "ORDER BY id"))).await?;
     if books.last_seq == 0 {
         if users.is_empty() && books.balances.is_empty() {
@@ -67,6 +101,10 @@ pub(super) async fn recover(conn: &mut SqliteConnection) -> Result<Option<(Recov
         let detail = "it is empty, but there are users or accounts".to_owned();
         return Err(StoreError::Damaged { table: "journal", detail }.into());
     }
+    let Some(clock) = one(conn, sqlx::query(select!(clock, "WHERE id = 1"))).await? else {
+        let detail = "it is empty, but there is a journal".to_owned();
+        return Err(StoreError::Damaged { table: "clock", detail }.into());
+    };
     let open_tasks = select!(tasks, "INDEXED BY tasks_open WHERE state IN ('pending', 'running')");
     let mut tasks: Vec<TaskRow> = all(conn, sqlx::query(open_tasks)).await?;
     tasks.sort_unstable_by_key(|row| row.progress.id);
@@ -80,30 +118,23 @@ pub(super) async fn recover(conn: &mut SqliteConnection) -> Result<Option<(Recov
         attempts,
         used_tokens: all(conn, sqlx::query("SELECT id, expires_at FROM used_tokens ORDER BY id")).await?,
         counters: counters(conn).await?,
+        standings: economy::standings(conn, None).await?,
+        projects: economy::projects(conn, ProjectId(0), u32::MAX).await?,
+        invitations: all(conn, sqlx::query(select!(invitations, "ORDER BY digest"))).await?,
+        clock,
     };
     Ok(Some((rows, books)))
 }
 
 /// The stored counters; where none were written yet, the first ids that no row has.
 async fn counters(conn: &mut SqliteConnection) -> Result<Counters, Fault> {
-    let stored = "SELECT next_user, next_node, next_task FROM counters WHERE id = 1";
+    let stored = "SELECT next_user, next_node, next_task, next_project FROM counters WHERE id = 1";
     if let Some(counters) = one(conn, sqlx::query(stored)).await? {
         return Ok(counters);
     }
     let free = "SELECT (SELECT coalesce(max(id), 0) + 1 FROM users), (SELECT coalesce(max(id), 0) + 1 FROM nodes),
-                (SELECT coalesce(max(id), 0) + 1 FROM tasks)";
+                (SELECT coalesce(max(id), 0) + 1 FROM tasks), (SELECT coalesce(max(id), 0) + 1 FROM projects)";
     Ok(Counters::from_row(&sqlx::query(free).fetch_one(conn).await?)?)
-}
-
-/// The accounts, the holds and the end of the journal. To be called in a transaction.
-pub(super) async fn ledger(conn: &mut SqliteConnection) -> Result<LedgerImage, Fault> {
-    let mut balances: Vec<(Account, Cpt)> =
-        all(conn, sqlx::query("SELECT kind, user_id, balance FROM accounts")).await?;
-    balances.sort_unstable();
-    let holds: Vec<Hold> = all(conn, sqlx::query("SELECT task, user_id, amount FROM holds ORDER BY task")).await?;
-    let last: Option<Entry> = one(conn, sqlx::query(select!(journal, "ORDER BY seq DESC LIMIT 1"))).await?;
-    let (last_seq, last_hash) = last.map_or((0, [0; 32]), |entry| (entry.seq, entry.hash));
-    Ok(LedgerImage { balances, holds, last_seq, last_hash })
 }
 
 pub(super) async fn user_by_name(conn: &mut SqliteConnection, name: &str) -> Result<Option<UserRow>, Fault> {
@@ -112,19 +143,6 @@ pub(super) async fn user_by_name(conn: &mut SqliteConnection, name: &str) -> Res
 
 pub(super) async fn user(conn: &mut SqliteConnection, id: UserId) -> Result<Option<UserRow>, Fault> {
     one(conn, sqlx::query(select!(users, "WHERE id = ?")).bind(key(id.0))).await
-}
-
-pub(super) async fn funds(conn: &mut SqliteConnection, user: UserId) -> Result<Funds, Fault> {
-    let both = "SELECT kind, user_id, balance FROM accounts WHERE kind IN ('available', 'held') AND user_id = ?";
-    let mut funds = Funds::default();
-    for (account, balance) in all::<(Account, Cpt)>(conn, sqlx::query(both).bind(key(user.0))).await? {
-        match account {
-            Account::Available(_) => funds.available = balance,
-            Account::Held(_) => funds.held = balance,
-            Account::Treasury => {}
-        }
-    }
-    Ok(funds)
 }
 
 pub(super) async fn node(conn: &mut SqliteConnection, id: NodeId) -> Result<Option<NodeRow>, Fault> {
@@ -201,11 +219,6 @@ pub(super) async fn requests(conn: &mut SqliteConnection, keys: &[RequestKey]) -
                 CROSS JOIN requests ON user_id = whose AND id = made";
     let wanted: BTreeSet<(i64, &str)> = keys.iter().map(|wanted| (key(wanted.user.0), wanted.id.as_str())).collect();
     all(conn, sqlx::query(find).bind(json(&wanted)?)).await
-}
-
-pub(super) async fn journal(conn: &mut SqliteConnection, after: u64, limit: u32) -> Result<Vec<Entry>, Fault> {
-    let query = sqlx::query(select!(journal, "WHERE seq > ? ORDER BY seq LIMIT ?"));
-    all(conn, query.bind(key(after)).bind(limit)).await
 }
 
 /// A key as the database keeps it. One that is too large to be kept is as unknown as the largest.

@@ -1,29 +1,33 @@
 //! One batch into the tables.
 //!
-//! Start at [`write`]. Parents come before the rows that refer to them.
+//! Start at [`write`]; the books are in [`books`], what nodes earned beside them and projects in
+//! [`economy`]. Parents come before the rows that refer to them.
 //!
 //! Invariant: no transaction begins or ends here; whoever calls does both.
 
+mod books;
+mod economy;
+
 use super::bulk::{Bulk, Values};
 use super::fault::Fault;
-use crate::StoreError;
-use hivemind_ledger::{Account, Entry, Hold, LedgerChanges};
+use hivemind_ledger::LedgerChanges;
 use hivemind_model::rows::{
     AttemptPhase, AttemptRow, Counters, NodeRow, RequestRow, Role, RowChanges, TaskProgress, TaskRow, UsedToken,
     UserRow,
 };
-use hivemind_model::{Cpt, TaskId, Timestamp};
+use hivemind_model::{Cpt, Timestamp};
 use sqlx::SqliteConnection;
 
-/// How many [`Bulk`]s there are below.
-pub(super) const BULKS: usize = 13;
+/// How many [`Bulk`]s there are, here and below.
+pub(super) const BULKS: usize = 9 + economy::BULKS + books::BULKS;
 
 static USERS: Bulk = Bulk::new(
     "users",
-    6,
-    "INSERT INTO users (id, username, email, password_hash, role, registered_at) VALUES",
+    7,
+    "INSERT INTO users (id, username, email, password_hash, role, registered_at, registered_from) VALUES",
     "ON CONFLICT (id) DO UPDATE SET username = excluded.username, email = excluded.email,
-     password_hash = excluded.password_hash, role = excluded.role, registered_at = excluded.registered_at",
+     password_hash = excluded.password_hash, role = excluded.role, registered_at = excluded.registered_at,
+     registered_from = excluded.registered_from",
 );
 
 static NODES: Bulk = Bulk::new(
@@ -65,29 +69,11 @@ static EXPIRED_TOKENS: Bulk = Bulk::new("used_tokens", 1, "DELETE FROM used_toke
 
 static COUNTERS: Bulk = Bulk::new(
     "counters",
-    4,
-    "INSERT INTO counters (id, next_user, next_node, next_task) VALUES",
+    5,
+    "INSERT INTO counters (id, next_user, next_node, next_task, next_project) VALUES",
     "ON CONFLICT (id) DO UPDATE SET next_user = excluded.next_user, next_node = excluded.next_node,
-     next_task = excluded.next_task",
+     next_task = excluded.next_task, next_project = excluded.next_project",
 );
-
-static JOURNAL: Bulk = Bulk::new("journal", 5, "INSERT INTO journal (seq, at, reason, postings, hash) VALUES", "");
-
-static ACCOUNTS: Bulk = Bulk::new(
-    "accounts",
-    3,
-    "INSERT INTO accounts (kind, user_id, balance) VALUES",
-    "ON CONFLICT (kind, user_id) DO UPDATE SET balance = excluded.balance",
-);
-
-static HOLDS: Bulk = Bulk::new(
-    "holds",
-    3,
-    "INSERT INTO holds (task, user_id, amount) VALUES",
-    "ON CONFLICT (task) DO UPDATE SET user_id = excluded.user_id, amount = excluded.amount",
-);
-
-static ENDED_HOLDS: Bulk = Bulk::new("holds", 1, "DELETE FROM holds WHERE task IN (VALUES", ")");
 
 /// Writes everything a batch changed.
 pub(super) async fn write(conn: &mut SqliteConnection, rows: &RowChanges, ledger: &LedgerChanges) -> Result<(), Fault> {
@@ -101,26 +87,8 @@ pub(super) async fn write(conn: &mut SqliteConnection, rows: &RowChanges, ledger
     // A token that is forgotten already is as forgotten as it can be.
     EXPIRED_TOKENS.run_any(conn, &rows.expired_tokens, |values, id| expired_token(values, id)).await?;
     COUNTERS.run(conn, rows.counters.as_slice(), counters).await?;
-    check_journal(conn, &ledger.entries).await?;
-    JOURNAL.run(conn, &ledger.entries, entry).await?;
-    ACCOUNTS.run(conn, &ledger.balances, balance).await?;
-    HOLDS.run(conn, &ledger.holds, hold).await?;
-    ENDED_HOLDS.run(conn, &ledger.ended_holds, ended_hold).await
-}
-
-/// Refuses entries that do not go on, one by one, from the last one that is stored.
-async fn check_journal(conn: &mut SqliteConnection, entries: &[Entry]) -> Result<(), Fault> {
-    if entries.is_empty() {
-        return Ok(());
-    }
-    let last: i64 = sqlx::query_scalar("SELECT coalesce(max(seq), 0) FROM journal").fetch_one(conn).await?;
-    for (expected, entry) in (last.unsigned_abs() + 1..).zip(entries) {
-        if entry.seq != expected {
-            let detail = format!("entry {} came where {expected} was due", entry.seq);
-            return Err(StoreError::Conflict { table: "journal", detail }.into());
-        }
-    }
-    Ok(())
+    economy::write(conn, rows).await?;
+    books::write(conn, ledger).await
 }
 
 fn user(values: &mut Values, row: &UserRow) -> Result<(), Fault> {
@@ -130,7 +98,8 @@ fn user(values: &mut Values, row: &UserRow) -> Result<(), Fault> {
         .put(row.email.as_str())?
         .put(row.password_hash.as_str())?
         .put(role_word(row.role))?
-        .put(row.registered_at.0)?;
+        .put(row.registered_at.0)?
+        .put(row.registered_from.as_str())?;
     Ok(())
 }
 
@@ -213,32 +182,7 @@ fn expired_token(values: &mut Values, id: &str) -> Result<(), Fault> {
 }
 
 fn counters(values: &mut Values, row: &Counters) -> Result<(), Fault> {
-    values.put(1i64)?.number(row.user)?.number(row.node)?.number(row.task)?;
-    Ok(())
-}
-
-fn entry(values: &mut Values, row: &Entry) -> Result<(), Fault> {
-    values.number(row.seq)?.put(row.at.0)?.json(&row.reason)?.json(&row.postings)?.put(row.hash.as_slice())?;
-    Ok(())
-}
-
-fn balance(values: &mut Values, (account, balance): &(Account, Cpt)) -> Result<(), Fault> {
-    let (kind, user) = match account {
-        Account::Treasury => ("treasury", 0),
-        Account::Available(user) => ("available", user.0),
-        Account::Held(user) => ("held", user.0),
-    };
-    values.put(kind)?.number(user)?.put(balance.micro())?;
-    Ok(())
-}
-
-fn hold(values: &mut Values, row: &Hold) -> Result<(), Fault> {
-    values.number(row.task.0)?.number(row.user.0)?.put(row.left.micro())?;
-    Ok(())
-}
-
-fn ended_hold(values: &mut Values, task: &TaskId) -> Result<(), Fault> {
-    values.number(task.0)?;
+    values.put(1i64)?.number(row.user)?.number(row.node)?.number(row.task)?.number(row.project)?;
     Ok(())
 }
 
