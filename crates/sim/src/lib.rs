@@ -7,11 +7,13 @@
 //! Invariant: no clock, no threads, no randomness but the seed: the same seed gives the same run.
 
 mod client;
+pub mod economy;
 mod faults;
 mod policy;
 mod pool;
 mod proof;
 mod rng;
+mod stored;
 mod worker;
 mod world;
 
@@ -117,7 +119,7 @@ pub struct Failure {
     pub seed: u64,
     /// Simulated milliseconds from the start.
     pub at: u64,
-    /// Which promise, `L1` to `T8`, or `bug` where the engine stopped itself.
+    /// Which promise: `L1` to `T8`, `guard` of the guarded mode, or `bug` where the engine stopped itself.
     pub invariant: String,
     /// What was found.
     pub detail: String,
@@ -136,14 +138,18 @@ impl std::error::Error for Failure {}
 /// # Errors
 /// The first promise that did not hold.
 pub fn run(config: Config) -> Result<Summary, Failure> {
-    let caught = catch_unwind(AssertUnwindSafe(|| World::new(config).run()));
-    caught.unwrap_or_else(|panic| {
+    guarded_run(config.seed, || World::new(config).run())
+}
+
+/// What `run` comes to; where the engine stops itself, that is a failure too.
+fn guarded_run<T>(seed: u64, run: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let text = panic
             .downcast_ref::<String>()
             .cloned()
             .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Err(Failure {
-            seed: config.seed,
+            seed,
             at: 0,
             invariant: "bug".into(),
             detail: text.unwrap_or_else(|| "the engine stopped itself".into()),

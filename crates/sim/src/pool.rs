@@ -7,6 +7,7 @@
 
 use crate::Sabotage;
 use crate::policy::policy;
+use crate::stored::prove_books;
 use crate::world::{Down, Event, LinkId, Time, Up, World};
 use hivemind_engine::tables::Tables;
 use hivemind_engine::{Batch, Engine, Violation};
@@ -248,7 +249,7 @@ impl World {
     pub(crate) fn store(&mut self, batch: &Batch) -> Result<(), Violation> {
         self.pool.tables.apply(batch)?;
         self.truth.follow(batch)?;
-        self.prove_books()
+        prove_books(&self.pool.tables)
     }
 
     fn answer(&mut self, answers: Vec<Answer>) {
