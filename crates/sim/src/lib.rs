@@ -8,6 +8,7 @@
 
 mod client;
 mod faults;
+mod policy;
 mod pool;
 mod proof;
 mod rng;
@@ -76,6 +77,16 @@ pub struct Summary {
     pub lost_nodes: u64,
     /// Messages about attempts that were not the current one.
     pub stale_messages: u64,
+    /// Journal entries of running attempts.
+    pub accruals: u64,
+    /// Attempts whose accruals went back.
+    pub returns: u64,
+    /// Holds that expired.
+    pub expiries: u64,
+    /// Rewards that were paid.
+    pub rewards: u64,
+    /// Restarts of the pool while attempts had earned something.
+    pub accruals_recovered: u64,
 }
 
 impl Summary {
@@ -91,6 +102,11 @@ impl Summary {
         self.lost_batches += other.lost_batches;
         self.lost_nodes += other.lost_nodes;
         self.stale_messages += other.stale_messages;
+        self.accruals += other.accruals;
+        self.returns += other.returns;
+        self.expiries += other.expiries;
+        self.rewards += other.rewards;
+        self.accruals_recovered += other.accruals_recovered;
     }
 }
 

@@ -52,6 +52,10 @@ fn main() -> ExitCode {
         "{} pool kills ({} batches lost), {} machine kills, {} broken links, {} lost nodes, {} stale messages",
         all.pool_kills, all.lost_batches, all.worker_kills, all.link_breaks, all.lost_nodes, all.stale_messages
     );
+    println!(
+        "{} accruals, {} returned, {} recovered after a kill, {} holds expired, {} rewards",
+        all.accruals, all.returns, all.accruals_recovered, all.expiries, all.rewards
+    );
     println!("{:.1} seeds/s over {seconds:.1} s", f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / seconds);
     ExitCode::SUCCESS
 }

@@ -8,10 +8,10 @@ use crate::client::Wish;
 use crate::worker::LEASE;
 use crate::world::World;
 use hivemind_engine::{Batch, Violation};
-use hivemind_ledger::{Reason, Replay};
+use hivemind_ledger::{Account, Entry, LedgerImage, Reason, Replay, SUPPLY};
 use hivemind_model::rows::{AttemptPhase, AttemptRow};
 use hivemind_model::state::Outcome;
-use hivemind_model::{AttemptRef, Cpt, ElementRef, NodeId, Reply};
+use hivemind_model::{AttemptRef, Cpt, ElementRef, NodeId, Reply, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What really happened, as only the simulator knows.
@@ -23,6 +23,48 @@ pub(crate) struct Truth {
     reported: BTreeMap<AttemptRef, (NodeId, Outcome)>,
     /// Attempts that were accepted and paid, by element.
     paid: BTreeMap<ElementRef, AttemptRef>,
+}
+
+/// What the journal tells of one thing each: settlements, transfers by amount, rewards.
+#[derive(Debug, Default)]
+struct Told {
+    settled: BTreeSet<ElementRef>,
+    transferred: BTreeMap<Cpt, u32>,
+    rewarded: BTreeMap<(Timestamp, NodeId), Cpt>,
+}
+
+impl Told {
+    /// Reads the journal; refuses what may be there once and is there twice.
+    fn by(journal: &[Entry]) -> Result<Self, Violation> {
+        let mut told = Self::default();
+        for entry in journal {
+            let moved = Cpt::from_micro(entry.postings.iter().map(|side| side.amount.micro().max(0)).sum());
+            match entry.reason {
+                Reason::Transfer { .. } => *told.transferred.entry(moved).or_default() += 1,
+                Reason::Settlement { attempt } => {
+                    if !told.settled.insert(attempt.element) {
+                        return Err(broken("L4", format!("{} was settled twice", attempt.element)));
+                    }
+                }
+                Reason::Reward { node, from } => {
+                    if told.rewarded.insert((from, node), moved).is_some() {
+                        return Err(broken("L6", format!("{node} was rewarded twice for the period from {from:?}")));
+                    }
+                }
+                Reason::Genesis
+                | Reason::SignUp { .. }
+                | Reason::Hold { .. }
+                | Reason::Accrual { .. }
+                | Reason::Return { .. }
+                | Reason::Release { .. }
+                | Reason::Expiry { .. }
+                | Reason::Vest { .. }
+                | Reason::Tip { .. }
+                | Reason::Collect { .. } => {}
+            }
+        }
+        Ok(told)
+    }
 }
 
 fn broken(invariant: &'static str, detail: String) -> Violation {
@@ -45,10 +87,10 @@ impl Truth {
     fn follow_end(&mut self, row: &AttemptRow) -> Result<(), Violation> {
         let AttemptPhase::Ended { report, cost, .. } = &row.phase else { return Ok(()) };
         let attempt = row.attempt;
-        // The pool itself ends attempts as cancelled or as its own fault only.
+        // The pool itself ends attempts as cancelled, expired or as its own fault only.
         let from_node = !matches!(
             report.outcome,
-            Outcome::Cancelled | Outcome::ImageUnavailable { .. } | Outcome::Infrastructure { .. }
+            Outcome::Cancelled | Outcome::Expired | Outcome::ImageUnavailable { .. } | Outcome::Infrastructure { .. }
         );
         let true_report = self.reported.get(&attempt);
         if from_node && true_report != Some(&(row.node, report.outcome.clone())) {
@@ -143,35 +185,99 @@ impl World {
         )
     }
 
+    /// What is stored, after every commit: no balance below zero (L2), all accounts together are the
+    /// supply (L5), and what is held, pending and vesting is the sum of its parts (L1).
+    pub(crate) fn prove_books(&self) -> Result<(), Violation> {
+        let tables = &self.pool.tables;
+        let mut supply = 0i128;
+        for (account, balance) in &tables.balances {
+            if balance.micro() < 0 {
+                return Err(broken("L2", format!("{account} is stored with {balance}")));
+            }
+            supply += i128::from(balance.micro());
+        }
+        if supply != i128::from(SUPPLY.micro()) {
+            return Err(broken("L5", format!("the stored accounts have {supply} micro-CPT together")));
+        }
+        let mut parts: BTreeMap<Account, i64> = BTreeMap::new();
+        let holds = tables.holds.values().map(|hold| (Account::Held(hold.user), hold.left.total()));
+        let accruals = tables.accruals.values().map(|earned| (Account::Pending(earned.payee), earned.amount.total()));
+        let vests = tables.vests.iter().map(|(key, amount)| (key.source.account(key.user), *amount));
+        for (account, amount) in holds.chain(accruals).chain(vests) {
+            *parts.entry(account).or_default() += amount.micro();
+        }
+        for (account, balance) in &tables.balances {
+            let has_parts = match account {
+                Account::Treasury | Account::Available(_) | Account::Promo(_) | Account::Project(_) => false,
+                Account::Held(_) | Account::Pending(_) | Account::Owner(_) | Account::Reward(_) => true,
+            };
+            let together = parts.remove(account).unwrap_or_default();
+            if has_parts && together != balance.micro() {
+                return Err(broken("L1", format!("{account} is stored with {balance}, its parts with {together}")));
+            }
+        }
+        match parts.first_key_value() {
+            Some((account, together)) => Err(broken("L1", format!("{account} is not stored, {together} of it are"))),
+            None => Ok(()),
+        }
+    }
+
+    /// What a pool goes on from is what the journal amounts to: balances, holds, accruals (L7).
+    pub(crate) fn prove_recovery(&self, stored: &LedgerImage) -> Result<(), Violation> {
+        let books = self.truth.replay.clone().finish().map_err(|bad| broken("L7", bad.to_string()))?;
+        books.compare(stored).map_err(Violation::from)
+    }
+
+    /// Rewards: one line, one entry; no node was alive for longer than the world.
+    fn prove_rewards(&self, told: &Told) -> Result<(), Violation> {
+        let tables = &self.pool.tables;
+        let paid = tables.rewards.iter().filter(|(_, row)| row.total.is_positive());
+        let lines: BTreeMap<(Timestamp, NodeId), Cpt> = paid.map(|(key, row)| (*key, row.total)).collect();
+        if lines != told.rewarded {
+            return Err(broken("L7", "the lines of the rewards are not the entries of the journal".into()));
+        }
+        let mut alive: BTreeMap<NodeId, u64> = BTreeMap::new();
+        for row in tables.rewards.values() {
+            if row.tally.alive > row.registered || row.registered > row.to.since(row.from) {
+                return Err(broken("L5", format!("{} is rewarded for more time than there was: {row:?}", row.node)));
+            }
+            *alive.entry(row.node).or_default() += row.tally.alive.0;
+        }
+        for (node, standing) in &tables.standings {
+            let rewarded = alive.get(node).copied().unwrap_or_default();
+            if standing.runtime.0 > self.now || rewarded > standing.runtime.0 {
+                let runtime = standing.runtime.0;
+                return Err(broken(
+                    "L5",
+                    format!("{node} was alive for {runtime} ms of {}, and is rewarded for {rewarded} ms", self.now),
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Everything that must hold at the end.
     pub(crate) fn prove_end(&mut self) -> Result<(), Violation> {
         self.prove_nothing_acknowledged_is_lost()?;
         let tables = &self.pool.tables;
-        let books = self.truth.replay.clone().finish().map_err(|bad| broken("L7", bad.to_string()))?;
-        if books.balances != tables.balances || books.holds != tables.holds || !books.holds.is_empty() {
-            return Err(broken("L7", "the journal does not amount to the stored books, or holds are left".into()));
+        let Some((_, image)) = tables.recover() else {
+            return Err(broken("T1", "the store is empty".into()));
+        };
+        self.prove_recovery(&image)?;
+        if !(tables.holds.is_empty() && tables.accruals.is_empty()) {
+            return Err(broken("L3", "every task has ended, and money is still held or pending".into()));
         }
         let names: BTreeSet<&str> = tables.tasks.values().map(|row| row.spec.name.as_str()).collect();
         if names.len() != tables.tasks.len() {
             return Err(broken("L6", "one submission made two tasks".into()));
         }
-        let mut settled: BTreeMap<_, Cpt> = BTreeMap::new();
-        let mut transferred: BTreeMap<Cpt, u32> = BTreeMap::new();
-        for entry in &tables.journal {
-            match &entry.reason {
-                Reason::Transfer { .. } => *transferred.entry(entry.postings[1].amount).or_default() += 1,
-                Reason::Settlement { task, .. } => {
-                    if settled.insert(*task, Cpt::ZERO).is_some() {
-                        return Err(broken("L4", format!("{task} was settled twice")));
-                    }
-                }
-                Reason::Genesis | Reason::SignUp { .. } | Reason::Hold { .. } | Reason::Release { .. } => {}
-            }
-        }
+        let told = Told::by(&tables.journal)?;
+        self.prove_rewards(&told)?;
+        self.prove_paid(&told)?;
         for (number, op) in self.clients.ops.iter().enumerate() {
             let Wish::Transfer { amount, .. } = op.wish else { continue };
             let expected = u32::from(matches!(op.answer, Some(Ok(Reply::Transferred { .. }))));
-            let made = transferred.get(&amount).copied().unwrap_or_default();
+            let made = told.transferred.get(&amount).copied().unwrap_or_default();
             if made != expected {
                 return Err(broken(
                     "L6",
@@ -179,10 +285,47 @@ impl World {
                 ));
             }
         }
-        self.summary.tasks = tables.tasks.len();
-        self.summary.attempts = tables.attempts.len();
+        self.count_money();
+        self.summary.tasks = self.pool.tables.tasks.len();
+        self.summary.attempts = self.pool.tables.attempts.len();
         let end = format!("{:?}", self.pool.tables);
         self.note(format_args!("{end}"));
         Ok(())
+    }
+
+    /// L4: what attempts cost is what was settled, and no task costs more than its cap.
+    fn prove_paid(&self, told: &Told) -> Result<(), Violation> {
+        let tables = &self.pool.tables;
+        let paid: BTreeSet<ElementRef> = self.truth.paid.keys().copied().collect();
+        if paid != told.settled {
+            return Err(broken("L4", "what was settled is not what was paid for".into()));
+        }
+        for (id, row) in &tables.tasks {
+            if row.progress.cost > row.cap {
+                return Err(broken("L4", format!("{id} cost {} of {}", row.progress.cost, row.cap)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts what became of money, to see that the world is rough enough.
+    fn count_money(&mut self) {
+        for entry in &self.pool.tables.journal {
+            match entry.reason {
+                Reason::Accrual { .. } => self.summary.accruals += 1,
+                Reason::Return { .. } => self.summary.returns += 1,
+                Reason::Expiry { .. } => self.summary.expiries += 1,
+                Reason::Reward { .. } => self.summary.rewards += 1,
+                Reason::Genesis
+                | Reason::SignUp { .. }
+                | Reason::Transfer { .. }
+                | Reason::Hold { .. }
+                | Reason::Settlement { .. }
+                | Reason::Release { .. }
+                | Reason::Vest { .. }
+                | Reason::Tip { .. }
+                | Reason::Collect { .. } => {}
+            }
+        }
     }
 }

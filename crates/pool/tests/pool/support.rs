@@ -46,7 +46,7 @@ pub(crate) struct TestPool {
     pub(crate) dir: tempfile::TempDir,
 }
 
-fn config(data: &Path, policy: Policy) -> PoolConfig {
+pub(crate) fn config(data: &Path, policy: Policy) -> PoolConfig {
     PoolConfig {
         data: data.to_owned(),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -156,6 +156,16 @@ impl TestPool {
             within(WorkerServiceClient::new(channel).link(ReceiverStream::new(receiver))).await?.into_inner();
         Ok(Link { messages: Some(messages), ..link })
     }
+}
+
+/// Changes one row of the database of a pool that does not run.
+pub(crate) async fn change_row(data: &Path, sql: &'static str) {
+    use sqlx::Connection;
+    let path = format!("sqlite://{}", data.join("pool.db").display());
+    let mut database = sqlx::SqliteConnection::connect(&path).await.unwrap();
+    let done = sqlx::query(sql).execute(&mut database).await.unwrap();
+    assert_eq!(done.rows_affected(), 1, "{sql}");
+    database.close().await.unwrap();
 }
 
 pub(crate) async fn register(channel: &Channel, name: &str, invitation: &str) -> RegisterResponse {
