@@ -385,7 +385,7 @@ async fn assert_balanced(pool: &TestPool) {
 
 /// The journal says of every client what the client was told.
 async fn assert_same_books(clients: &[Client]) {
-    let (mut received, mut paid) = (0, 0);
+    let (mut received, mut paid, mut settled) = (0, 0, 0);
     for client in clients {
         let (mut lines, mut token) = page(&client.user, String::new(), PAGE).await;
         while !token.is_empty() {
@@ -398,7 +398,9 @@ async fn assert_same_books(clients: &[Client]) {
         assert_eq!(given(&lines, "tip"), sorted(client.tipped.clone()), "seed {SEED}: {}", name(client.number));
         received += lines.iter().filter(|line| line.kind == "transfer" && line.amount_micro > 0).count();
         paid += client.paid.len();
+        settled += lines.iter().filter(|line| line.kind == "settlement").count();
     }
+    assert!(settled > 0, "seed {SEED}: no task was paid");
     assert_eq!(received, paid, "seed {SEED}: a transfer has no other side");
 }
 
