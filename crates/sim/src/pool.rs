@@ -7,7 +7,7 @@
 
 use crate::Sabotage;
 use crate::policy::policy;
-use crate::stored::prove_books;
+use crate::stored::{prove_books, prove_cost};
 use crate::world::{Down, Event, LinkId, Time, Up, World};
 use hivemind_engine::tables::Tables;
 use hivemind_engine::{Batch, Engine, Violation};
@@ -248,6 +248,8 @@ impl World {
     /// Writes a batch to the disk, and proves what is there.
     pub(crate) fn store(&mut self, batch: &Batch) -> Result<(), Violation> {
         self.pool.tables.apply(batch)?;
+        let PoolShell { tables, policy, .. } = &self.pool;
+        batch.rows.attempts.iter().try_for_each(|row| prove_cost(row, tables, &policy.prices))?;
         self.truth.follow(batch)?;
         prove_books(&self.pool.tables)
     }
