@@ -6,6 +6,7 @@
 //!
 //! Invariant: no clock, no threads, no randomness but the seed: the same seed gives the same run.
 
+mod begin;
 mod client;
 pub mod economy;
 mod faults;

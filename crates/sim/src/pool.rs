@@ -7,16 +7,13 @@
 
 use crate::Sabotage;
 use crate::policy::policy;
-use crate::stored::prove_books;
+use crate::stored::{prove_books, prove_cost};
 use crate::world::{Down, Event, LinkId, Time, Up, World};
 use hivemind_engine::tables::Tables;
 use hivemind_engine::{Batch, Engine, Violation};
 use hivemind_model::command::Once;
-use hivemind_model::rows::{Report, Role};
-use hivemind_model::{
-    AttemptRef, Bytes, Code, Command, Effect, MilliCores, Millis, NodeId, Policy, Rejection, Reply, Resources,
-    Timestamp,
-};
+use hivemind_model::rows::Report;
+use hivemind_model::{AttemptRef, Code, Command, Effect, Millis, NodeId, Policy, Rejection, Reply, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Batches that may be in flight at once.
@@ -93,56 +90,6 @@ impl PoolShell {
 }
 
 impl World {
-    /// Before anything can go wrong: users, and machines with their owners.
-    pub(crate) fn settle_in(&mut self) -> Result<(), Violation> {
-        for name in ["anna", "bert", "carl"] {
-            let command = Command::Register {
-                username: name.into(),
-                email: format!("{name}@example.org"),
-                password_hash: "$argon2id$".into(),
-                role: Role::Member,
-                from: String::new(),
-                invitation: None,
-            };
-            self.apply_now(command)?;
-        }
-        let machines = self.rng.between(1, 4);
-        for machine in 1..=machines {
-            let cores = u32::try_from(self.rng.between(2, 4)).unwrap_or(2);
-            let capacity = Resources {
-                cpu: MilliCores::from_cores(cores),
-                memory: Bytes::from_gib(8),
-                disk: Bytes::from_gib(64),
-                gpus: 0,
-            };
-            let worker = crate::worker::Worker::new(NodeId(machine), format!("box{machine}"), capacity);
-            let owner = hivemind_model::UserId(self.rng.between(1, 3));
-            self.apply_now(Command::Enroll { owner, offer: worker.offer(), token: None })?;
-            self.workers.push(worker);
-        }
-        for worker in 0..self.workers.len() {
-            let after = self.rng.between(0, 500);
-            self.soon(after, Event::WorkerStarts { worker });
-        }
-        self.soon(1_000, Event::Liveness { epoch: 1 });
-        self.soon(10, Event::ClientActs);
-        let pause = self.weather.fault_pause;
-        self.soon(pause, Event::Breaks);
-        Ok(())
-    }
-
-    fn apply_now(&mut self, command: Command) -> Result<(), Violation> {
-        let now = self.wall_clock();
-        let Some(process) = &mut self.pool.process else { return Ok(()) };
-        let refused = |rejection: Rejection| Violation {
-            invariant: "T7",
-            detail: format!("the world cannot begin: {rejection}"),
-        };
-        process.engine.apply(command, now).map_err(refused)?;
-        let batch = process.engine.take_batch();
-        self.store(&batch)
-    }
-
     pub(crate) fn wall_clock(&self) -> Timestamp {
         Timestamp(self.pool.clock_offset.saturating_add_unsigned(self.now))
     }
@@ -248,6 +195,8 @@ impl World {
     /// Writes a batch to the disk, and proves what is there.
     pub(crate) fn store(&mut self, batch: &Batch) -> Result<(), Violation> {
         self.pool.tables.apply(batch)?;
+        let PoolShell { tables, policy, .. } = &self.pool;
+        batch.rows.attempts.iter().try_for_each(|row| prove_cost(row, tables, &policy.prices))?;
         self.truth.follow(batch)?;
         prove_books(&self.pool.tables)
     }

@@ -7,6 +7,8 @@
 use hivemind_engine::Violation;
 use hivemind_engine::tables::Tables;
 use hivemind_ledger::{Account, Entry, Reason, SUPPLY};
+use hivemind_model::policy::Prices;
+use hivemind_model::rows::{AttemptPhase, AttemptRow};
 use hivemind_model::{Cpt, ElementRef, Millis, NodeId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -89,6 +91,22 @@ pub(crate) fn prove_books(tables: &Tables) -> Result<(), Violation> {
     match parts.first_key_value() {
         Some((account, together)) => Err(broken("L1", format!("{account} is not stored, {together} of it are"))),
         None => Ok(()),
+    }
+}
+
+/// L4: an attempt that has ended cost no more than the time since it was handed out, whatever its
+/// node reported. `prices` are those of the pool that ended it.
+pub(crate) fn prove_cost(row: &AttemptRow, tables: &Tables, prices: &Prices) -> Result<(), Violation> {
+    let AttemptPhase::Ended { ended_at, cost, .. } = &row.phase else { return Ok(()) };
+    let Some(task) = tables.tasks.get(&row.attempt.element.task) else {
+        return Err(broken("T1", format!("{} is of a task that is not there", row.attempt)));
+    };
+    let seen = ended_at.since(row.assigned_at);
+    match prices.price(&task.spec.resources, seen) {
+        Some(most) if *cost > most => {
+            Err(broken("L4", format!("{} cost {cost} for {} ms, worth {most}", row.attempt, seen.0)))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) struct Audit {
     pub(super) flows: BTreeMap<(UserId, UserId, Way), Flow>,
     pub(super) rewards: BTreeMap<UserId, i64>,
     pub(super) entries: BTreeMap<&'static str, u64>,
+    /// Free credit that can be spent.
+    credit: BTreeMap<UserId, i64>,
     /// Whose money an open hold took, and how much of it is no free credit.
     holds: BTreeMap<TaskId, (UserId, i64)>,
 }
@@ -58,6 +60,11 @@ impl Audit {
     /// Takes the next entry; `tables` are as after its batch.
     pub(super) fn follow(&mut self, entry: &Entry, tables: &Tables, mode: Mode) -> Result<(), Violation> {
         *self.entries.entry(entry.reason.as_str()).or_default() += 1;
+        for side in &entry.postings {
+            if let Account::Promo(user) = side.account {
+                self.credit.insert(user, side.balance.micro());
+            }
+        }
         let mut turned = 0;
         match entry.reason {
             Reason::Transfer { from, to } => turned = self.given(entry, from, to),
@@ -72,7 +79,12 @@ impl Audit {
             Reason::Hold { task } => {
                 let holder = entry.postings.iter().find_map(|side| side.account.user());
                 let Some(user) = holder else { return Err(broken("L3", format!("a hold of nobody: {entry:?}"))) };
-                self.holds.insert(task, (user, -posted(entry, Account::Available(user))));
+                let own = -posted(entry, Account::Available(user));
+                let credit = self.credit.get(&user).copied().unwrap_or_default();
+                if own > 0 && credit > 0 {
+                    return Err(broken("guard", format!("{task} holds money while {credit} of free credit are left")));
+                }
+                self.holds.insert(task, (user, own));
             }
             Reason::Settlement { attempt } => {
                 let Some((payer, own)) = self.holds.remove(&attempt.element.task) else {
@@ -82,6 +94,15 @@ impl Audit {
                 let Some(payee) = row.map(|node| node.owner) else {
                     return Err(broken("L4", format!("{attempt} is paid, and nobody ran it")));
                 };
+                if payer != payee
+                    && own > posted(entry, Account::Available(payer))
+                    && posted(entry, Account::Promo(payer)) > 0
+                {
+                    return Err(broken(
+                        "guard",
+                        format!("{attempt} was paid with money before free credit: {entry:?}"),
+                    ));
+                }
                 turned = self.worked(entry, (payer, own), payee);
             }
             Reason::Release { task } | Reason::Expiry { task } => {

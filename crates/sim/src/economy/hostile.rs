@@ -21,6 +21,8 @@ pub(super) const MASTER_DISK: u64 = HONEST_DISK * 50;
 /// The kinds of invitation codes.
 pub(super) const GOOD_CODE: u8 = 1;
 pub(super) const MASTERS_CODE: u8 = 2;
+/// Accounts that the master's own invitation makes.
+pub(super) const MASTERS_USES: u32 = 8;
 pub(super) const USED_CODE: u8 = 3;
 pub(super) const EXPIRED_CODE: u8 = 4;
 const GUESSED_CODE: u8 = 5;

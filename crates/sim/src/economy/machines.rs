@@ -106,7 +106,7 @@ impl Machine {
     /// The link is up; what is stale is forgotten, what runs is told again.
     pub(super) fn is_linked(&mut self, stale: &[AttemptRef]) {
         self.link = Link::Up;
-        stale.iter().for_each(|attempt| drop(self.jobs.remove(attempt)));
+        self.jobs.retain(|attempt, _| !stale.contains(attempt));
         self.jobs.values_mut().for_each(|job| job.told = false);
     }
 }

@@ -6,7 +6,7 @@
 
 use super::audit::Audit;
 use crate::rng::Rng;
-use crate::stored::broken;
+use crate::stored::{broken, prove_cost};
 use hivemind_engine::tables::Tables;
 use hivemind_engine::{Engine, Violation};
 use hivemind_ledger::Replay;
@@ -112,6 +112,9 @@ impl Pool {
         self.engine.schedule(self.now);
         let batch = self.engine.take_batch();
         self.tables.apply(&batch)?;
+        for row in &batch.rows.attempts {
+            prove_cost(row, &self.tables, &self.policy.prices)?;
+        }
         for entry in &batch.ledger.entries {
             self.replay.push(entry).map_err(|bad| broken("L7", bad.to_string()))?;
             self.audit.follow(entry, &self.tables, self.policy.economy.mode)?;

@@ -5,16 +5,20 @@
 //! Invariant: nothing here changes anything in the pool.
 
 use super::audit::{Audit, Way};
+use super::hostile::MASTERS_USES;
 use super::people::Class;
 use super::town::Town;
 use super::{Report, Wealth};
 use crate::stored::{Told, broken, prove_books, prove_rewards};
 use hivemind_engine::Violation;
 use hivemind_ledger::Account;
-use hivemind_model::economy::Mode;
-use hivemind_model::rows::Answer;
-use hivemind_model::{Cpt, UserId};
+use hivemind_model::economy::{Guard, Mode};
+use hivemind_model::rows::{Answer, ProjectState, Role};
+use hivemind_model::{Cpt, Millis, Timestamp, UserId};
 use std::collections::BTreeMap;
+
+/// The span in which sign-ups from one network are counted.
+const DAY: Millis = Millis::from_secs(24 * 3600);
 
 impl Town {
     /// What must hold at any moment between two batches.
@@ -35,6 +39,7 @@ impl Town {
         self.prove_projects()?;
         let report = self.report();
         if self.pool.mode() == Mode::Guarded {
+            self.prove_sign_ups()?;
             if report.coalition.gained > Cpt::ZERO {
                 return Err(broken("guard", format!("hostile accounts gained {}", report.coalition.gained)));
             }
@@ -86,7 +91,7 @@ impl Town {
                 return Err(broken("L7", format!("{id} says {} tips, {}; there are {sum:?}", row.tips, row.tipped)));
             }
             let left = tables.balances.get(&Account::Project(*id)).copied().unwrap_or_default();
-            if row.state == hivemind_model::rows::ProjectState::Closed && left != Cpt::ZERO {
+            if row.state == ProjectState::Closed && left != Cpt::ZERO {
                 return Err(broken("L3", format!("{id} is closed and has {left}")));
             }
         }
@@ -95,6 +100,31 @@ impl Town {
         } else {
             Err(broken("L7", "there are tips to projects that are not there".into()))
         }
+    }
+
+    /// No more members than invitations, and no network with more of them in a day than are allowed.
+    fn prove_sign_ups(&self) -> Result<(), Violation> {
+        let members = || self.pool.tables.users.values().filter(|row| row.role == Role::Member);
+        // The guest, the residents, and whom the master could invite.
+        let invited = 1 + self.config.accounts + usize::try_from(MASTERS_USES).unwrap_or(usize::MAX);
+        if members().count() > invited {
+            return Err(broken("guard", format!("{} members came by {invited} invitations", members().count())));
+        }
+        let most = usize::try_from(Guard::default().signups_per_address).unwrap_or(usize::MAX);
+        let mut networks: BTreeMap<&str, Vec<Timestamp>> = BTreeMap::new();
+        for row in members() {
+            networks.entry(row.registered_from.as_str()).or_default().push(row.registered_at);
+        }
+        for (network, times) in networks {
+            let crowded = times.iter().zip(times.iter().skip(most)).find(|(first, last)| last.since(**first) < DAY);
+            if let Some((first, last)) = crowded {
+                return Err(broken(
+                    "guard",
+                    format!("more than {most} came from {network} from {first:?} to {last:?}"),
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn report(&self) -> Report {

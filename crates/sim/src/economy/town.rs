@@ -49,7 +49,7 @@ enum Fate {
 type Answer = Result<Reply, Rejection>;
 
 pub(super) struct Town {
-    config: Config,
+    pub(super) config: Config,
     pub(super) rng: Rng,
     pub(super) pool: Pool,
     pub(super) minute: u64,
@@ -119,7 +119,7 @@ impl Town {
         let good = u32::try_from(self.people.len()).unwrap_or(u32::MAX);
         for (kind, uses, expires_at) in [
             (hostile::GOOD_CODE, good, far),
-            (hostile::MASTERS_CODE, 8, far),
+            (hostile::MASTERS_CODE, hostile::MASTERS_USES, far),
             (hostile::USED_CODE, 1, far),
             (hostile::EXPIRED_CODE, 1, soon),
         ] {
