@@ -33,7 +33,7 @@ build: ## Build the command hivemind (unoptimised)
 	cargo build --workspace --locked
 
 bench: ## Measure beside the peers; ONLY=name measures one figure
-	@scripts/setup.sh build docker
+	@scripts/setup.sh build docker bench
 	cargo run --release --locked --bin hivemind-bench -- $(if $(ONLY),--only $(ONLY))
 
 sim: ## Run the simulator over many seeds; ARGS=... goes to it

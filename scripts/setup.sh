@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that what a goal needs is there: setup.sh build [docker] [tests]
+# Makes sure that what a goal needs is there: setup.sh build [docker] [tests] [bench]
 #
 # As root on Debian or Ubuntu it installs what is missing; elsewhere it says in one line what to
 # install and fails. Running it again changes nothing. It stops no process.
@@ -96,12 +96,30 @@ need_tests() {
     fi
 }
 
-[ $# -gt 0 ] || die "usage: setup.sh build [docker] [tests]"
+have_postgres() { have pgbench && have initdb || ls /usr/lib/postgresql/*/bin/pgbench >/dev/null 2>&1; }
+
+# PostgreSQL is a peer only: without it its figures are given alone. The package would make a database
+# and start a server; neither is wanted here.
+need_bench() {
+    have_postgres && return
+    local settings=/etc/postgresql-common/createcluster.d/hivemind-bench.conf
+    (
+        if [ "$(id -u)" = 0 ]; then
+            mkdir -p "${settings%/*}"
+            trap 'rm -f "$settings"; rmdir -p --ignore-fail-on-non-empty "${settings%/*}"' EXIT
+            echo "create_main_cluster = false" >"$settings"
+        fi
+        packages "PostgreSQL, a peer of the benchmarks," postgresql
+    ) || say "the benchmarks go on without PostgreSQL"
+}
+
+[ $# -gt 0 ] || die "usage: setup.sh build [docker] [tests] [bench]"
 for goal in "$@"; do
     case $goal in
         build) need_build ;;
         docker) need_docker ;;
         tests) need_tests ;;
-        *) die "unknown goal '$goal': build, docker or tests" ;;
+        bench) need_bench ;;
+        *) die "unknown goal '$goal': build, docker, tests or bench" ;;
     esac
 done

@@ -1,22 +1,30 @@
 //! Micro-benchmarks of the pure floor: the engine's life of a task, a pass of the placement, the
-//! two journal entries of an ordinary task.
+//! journal entries of an ordinary task, of metering and of transfers, and their proof.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use hivemind_engine::Engine;
-use hivemind_ledger::{Ledger, Paid};
+use hivemind_ledger::{Ledger, Paid, PromoPay, Spend, Terms, replay};
 use hivemind_model::command::NodeOffer;
 use hivemind_model::rows::{LogLengths, Report, Role};
+use hivemind_model::spec::Need;
 use hivemind_model::{
-    Bytes, Command, Cpt, Effect, ElementRef, Metering, MilliCores, Millis, NodeId, Outcome, Policy, Reply, Resources,
-    TaskId, TaskSpec, Timestamp, UserId,
+    AttemptRef, Bytes, Command, Cpt, Effect, ElementRef, Level, Metering, MilliCores, Millis, NodeId, Outcome, Policy,
+    Reply, Resources, TaskId, TaskSpec, Timestamp, UserId,
 };
 use hivemind_placement::{Bounds, Line, NodeView, Queue, Rank, Snapshot, Waiting, plan};
 use std::sync::Arc;
 
 const NOW: Timestamp = Timestamp(1_000_000);
 const TASKS: usize = 1_000;
-const NEED: Resources =
-    Resources { cpu: MilliCores::from_cores(1), memory: Bytes::from_mib(6), disk: Bytes::from_mib(4), gpus: 0 };
+const NEED: Need = Need {
+    resources: Resources {
+        cpu: MilliCores::from_cores(1),
+        memory: Bytes::from_mib(6),
+        disk: Bytes::from_mib(4),
+        gpus: 0,
+    },
+    level: Level::None,
+};
 
 fn spec() -> Arc<TaskSpec> {
     Arc::new(TaskSpec {
@@ -26,7 +34,8 @@ fn spec() -> Arc<TaskSpec> {
         files: Vec::new(),
         priority: 5,
         max_runtime: Millis::from_secs(10),
-        resources: NEED,
+        resources: NEED.resources,
+        min_level: Level::None,
     })
 }
 
@@ -38,6 +47,8 @@ fn engine() -> (Engine, UserId, NodeId) {
         email: "r@example.org".into(),
         password_hash: "hash".into(),
         role: Role::Member,
+        from: String::new(),
+        invitation: None,
     };
     let Ok(Reply::Registered { user }) = engine.apply(register, NOW) else { panic!("the pool takes users") };
     let cores = u32::try_from(TASKS).expect("it is small");
@@ -68,7 +79,7 @@ fn life(c: &mut Criterion) {
             |(mut engine, user, node)| {
                 for _ in 0..TASKS {
                     engine
-                        .apply(Command::Submit { user, spec: spec.clone(), once: None }, NOW)
+                        .apply(Command::Submit { user, spec: spec.clone(), max_price: None, once: None }, NOW)
                         .expect("it is accepted");
                 }
                 engine.schedule(NOW);
@@ -122,7 +133,8 @@ fn placement(c: &mut Criterion) {
     let queue = OneLine((0..WAITING).map(|task| Rank::new(5, ElementRef::only(TaskId(task)))).collect());
     let capacity =
         Resources { cpu: MilliCores::from_cores(4), memory: Bytes::from_gib(16), disk: Bytes::from_gib(100), gpus: 0 };
-    let nodes: Vec<NodeView> = (0..NODES).map(|id| NodeView { id: NodeId(id), capacity, free: capacity }).collect();
+    let nodes: Vec<NodeView> =
+        (0..NODES).map(|id| NodeView { id: NodeId(id), capacity, free: capacity, level: Level::None }).collect();
     let bounds = Bounds::default();
     let mut group = c.benchmark_group("placement");
     group.throughput(Throughput::Elements(bounds.placements as u64));
@@ -137,34 +149,87 @@ fn placement(c: &mut Criterion) {
     group.finish();
 }
 
+const PAYER: UserId = UserId(1);
+const PAYEE: UserId = UserId(2);
+
+fn attempt(task: u64, index: u32) -> AttemptRef {
+    ElementRef { task: TaskId(task), index }.attempt(1)
+}
+
+fn paid(attempt: AttemptRef) -> Paid {
+    Paid { attempt, payee: PAYEE, terms: Terms { promo: PromoPay::Money, vests_at: None } }
+}
+
+/// Books with a payer who has both kinds of money.
+fn founded() -> Ledger {
+    let mut ledger = Ledger::found(NOW);
+    let amount = Cpt::from_micro(150_000_000);
+    ledger.sign_up(PAYEE, amount, NOW).expect("the treasury has it");
+    ledger.transfer(PAYEE, PAYER, amount, Spend::OwnThenPromo, NOW).expect("there is enough");
+    ledger.sign_up(PAYER, amount, NOW).expect("the treasury has it");
+    drop(ledger.take_changes());
+    ledger
+}
+
+/// Those with one task of [`TASKS`] elements, each of which has earned.
+fn earning() -> Ledger {
+    let mut ledger = founded();
+    ledger.open_hold(TaskId(1), PAYER, Cpt::from_micro(200_000_000), NOW, NOW).expect("there is enough");
+    accrue(&mut ledger);
+    drop(ledger.take_changes());
+    ledger
+}
+
+fn accrue(ledger: &mut Ledger) {
+    for index in 0..TASKS as u32 {
+        ledger.accrue(attempt(1, index), PAYEE, Cpt::from_micro(5_600), NOW).expect("it is held");
+    }
+}
+
 fn ledger(c: &mut Criterion) {
-    let (payer, payee) = (UserId(1), UserId(2));
-    let found = || {
-        let mut ledger = Ledger::found(NOW);
-        ledger.sign_up(payer, Cpt::from_micro(150_000_000), NOW).expect("the treasury has it");
-        drop(ledger.take_changes());
-        ledger
-    };
     let mut group = c.benchmark_group("ledger");
     group.throughput(Throughput::Elements(TASKS as u64));
-    group.bench_function("hold and settlement, a thousand in a batch", |bencher| {
-        bencher.iter_batched(
-            found,
-            |mut ledger| {
-                for task in 0..TASKS as u64 {
-                    ledger.open_hold(TaskId(task), payer, Cpt::from_micro(5_600), NOW).expect("there is enough");
-                    ledger
-                        .settle_and_close(
-                            Paid { task: TaskId(task), index: 0, attempt: 1, payee },
-                            Cpt::from_micro(1),
-                            NOW,
-                        )
-                        .expect("it is held");
-                }
-                (ledger.take_changes(), ledger)
-            },
-            BatchSize::LargeInput,
-        );
+    /// Its name, the books it begins with, what it does to them.
+    type Act = (&'static str, fn() -> Ledger, fn(&mut Ledger));
+    let acts: [Act; 4] = [
+        ("hold and settlement", founded, |ledger| {
+            for task in 0..TASKS as u64 {
+                ledger.open_hold(TaskId(task), PAYER, Cpt::from_micro(5_600), NOW, NOW).expect("there is enough");
+                ledger.settle_and_close(paid(attempt(task, 0)), Cpt::from_micro(1), NOW).expect("it is held");
+            }
+        }),
+        ("accrual", earning, accrue),
+        ("settlement of what has accrued", earning, |ledger| {
+            for index in 0..TASKS as u32 {
+                ledger.settle(paid(attempt(1, index)), Cpt::from_micro(9_000), NOW).expect("it is held");
+            }
+        }),
+        ("transfer", founded, |ledger| {
+            for _ in 0..TASKS {
+                ledger.transfer(PAYER, PAYEE, Cpt::from_micro(1), Spend::OwnThenPromo, NOW).expect("there is enough");
+            }
+        }),
+    ];
+    for (name, books, act) in acts {
+        group.bench_function(format!("{name}, a thousand in a batch"), |bencher| {
+            bencher.iter_batched(
+                books,
+                |mut ledger| {
+                    act(&mut ledger);
+                    (ledger.take_changes(), ledger)
+                },
+                BatchSize::LargeInput,
+            );
+        });
+    }
+    let mut proven = Ledger::found(NOW);
+    proven.sign_up(PAYER, Cpt::from_micro(150_000_000), NOW).expect("the treasury has it");
+    for _ in 0..TASKS - 2 {
+        proven.transfer(PAYER, PAYEE, Cpt::from_micro(1), Spend::OwnThenPromo, NOW).expect("there is enough");
+    }
+    let journal = proven.take_changes().entries;
+    group.bench_function("proof of a thousand entries", |bencher| {
+        bencher.iter(|| replay(&journal).expect("the journal is true"));
     });
     group.finish();
 }

@@ -12,8 +12,10 @@ mod hq;
 mod latency;
 mod machine;
 mod noop;
+mod pgbench;
 mod recovery;
 mod report;
+mod transfers;
 
 use anyhow::bail;
 use clap::{Parser, Subcommand};
@@ -69,7 +71,8 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn measure(only: Option<&str>) -> anyhow::Result<()> {
-    let groups: [&[&str]; 4] = [noop::FIGURES, latency::FIGURES, docker::FIGURES, recovery::FIGURES];
+    let groups: [&[&str]; 5] =
+        [noop::FIGURES, latency::FIGURES, docker::FIGURES, recovery::FIGURES, transfers::FIGURES];
     if let Some(name) = only.filter(|name| !groups.iter().any(|group| group.contains(name))) {
         bail!("no figure is called `{name}`; there are {}", groups.concat().join(", "));
     }
@@ -90,6 +93,9 @@ async fn measure(only: Option<&str>) -> anyhow::Result<()> {
     }
     if wanted(recovery::FIGURES) {
         recovery::measure(&mut report).await?;
+    }
+    if wanted(transfers::FIGURES) {
+        transfers::measure(&mut report).await?;
     }
     report.write()
 }

@@ -110,7 +110,10 @@ impl Engine {
         }
         if until >= self.clock.period_to {
             self.close_period(until);
-            self.clock = ClockRow { awake_at: until, ..first_period(until, self.policy.economy.rewards.period) };
+            let around = first_period(until, self.policy.economy.rewards.period);
+            // Where the operator made periods longer, this one may begin before the rewarded one ended.
+            let period_from = around.period_from.max(self.clock.period_from);
+            self.clock = ClockRow { awake_at: until, period_from, ..around };
             self.pending.clock_moved = true;
         }
     }

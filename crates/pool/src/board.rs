@@ -1,6 +1,7 @@
 //! The board: what is durable and still live, for everybody who may not wait for the writer.
 //!
-//! Links check attempts here, watchers read states here, lists of nodes count reservations here.
+//! Links check attempts here, watchers read states here, lists of nodes count reservations here,
+//! statements find the names of users, nodes and projects here.
 //! It follows the durable batches one by one and never runs ahead of them. Start at
 //! [`Board::follow`].
 //!

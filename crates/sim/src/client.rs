@@ -7,7 +7,7 @@ use hivemind_engine::Violation;
 use hivemind_model::command::Once;
 use hivemind_model::rows::RequestKey;
 use hivemind_model::{
-    Bytes, Code, Command, Cpt, MilliCores, Millis, Rejection, Reply, Resources, TaskId, TaskSpec, UserId,
+    Bytes, Code, Command, Cpt, Level, MilliCores, Millis, Rejection, Reply, Resources, TaskId, TaskSpec, UserId,
 };
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl Clients {
         let once =
             Some(Once { key: RequestKey { user: *user, id: format!("op-{op}") }, body: [body; 32], stored: None });
         Some(match wish {
-            Wish::Submit { spec } => Command::Submit { user: *user, spec: spec.clone(), once },
+            Wish::Submit { spec } => Command::Submit { user: *user, spec: spec.clone(), max_price: None, once },
             Wish::Transfer { to, amount } => {
                 Command::Transfer { from: *user, to_username: (*to).into(), amount: *amount, once }
             }
@@ -106,6 +106,7 @@ impl World {
                 disk: Bytes::from_mib(64),
                 gpus: 0,
             },
+            min_level: Level::None,
         })
     }
 

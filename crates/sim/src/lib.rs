@@ -6,11 +6,15 @@
 //!
 //! Invariant: no clock, no threads, no randomness but the seed: the same seed gives the same run.
 
+mod begin;
 mod client;
+pub mod economy;
 mod faults;
+mod policy;
 mod pool;
 mod proof;
 mod rng;
+mod stored;
 mod worker;
 mod world;
 
@@ -76,6 +80,16 @@ pub struct Summary {
     pub lost_nodes: u64,
     /// Messages about attempts that were not the current one.
     pub stale_messages: u64,
+    /// Journal entries of running attempts.
+    pub accruals: u64,
+    /// Attempts whose accruals went back.
+    pub returns: u64,
+    /// Holds that expired.
+    pub expiries: u64,
+    /// Rewards that were paid.
+    pub rewards: u64,
+    /// Restarts of the pool while attempts had earned something.
+    pub accruals_recovered: u64,
 }
 
 impl Summary {
@@ -91,6 +105,11 @@ impl Summary {
         self.lost_batches += other.lost_batches;
         self.lost_nodes += other.lost_nodes;
         self.stale_messages += other.stale_messages;
+        self.accruals += other.accruals;
+        self.returns += other.returns;
+        self.expiries += other.expiries;
+        self.rewards += other.rewards;
+        self.accruals_recovered += other.accruals_recovered;
     }
 }
 
@@ -101,7 +120,7 @@ pub struct Failure {
     pub seed: u64,
     /// Simulated milliseconds from the start.
     pub at: u64,
-    /// Which promise, `L1` to `T8`, or `bug` where the engine stopped itself.
+    /// Which promise: `L1` to `T8`, `guard` of the guarded mode, or `bug` where the engine stopped itself.
     pub invariant: String,
     /// What was found.
     pub detail: String,
@@ -120,14 +139,18 @@ impl std::error::Error for Failure {}
 /// # Errors
 /// The first promise that did not hold.
 pub fn run(config: Config) -> Result<Summary, Failure> {
-    let caught = catch_unwind(AssertUnwindSafe(|| World::new(config).run()));
-    caught.unwrap_or_else(|panic| {
+    guarded_run(config.seed, || World::new(config).run())
+}
+
+/// What `run` comes to; where the engine stops itself, that is a failure too.
+fn guarded_run<T>(seed: u64, run: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let text = panic
             .downcast_ref::<String>()
             .cloned()
             .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Err(Failure {
-            seed: config.seed,
+            seed,
             at: 0,
             invariant: "bug".into(),
             detail: text.unwrap_or_else(|| "the engine stopped itself".into()),

@@ -6,15 +6,14 @@
 //! Invariant: everything but `tables` is gone when the pool is killed.
 
 use crate::Sabotage;
+use crate::policy::policy;
+use crate::stored::{prove_books, prove_cost};
 use crate::world::{Down, Event, LinkId, Time, Up, World};
 use hivemind_engine::tables::Tables;
 use hivemind_engine::{Batch, Engine, Violation};
 use hivemind_model::command::Once;
-use hivemind_model::rows::{Report, Role};
-use hivemind_model::{
-    AttemptRef, Bytes, Code, Command, Effect, MilliCores, Millis, NodeId, Policy, Rejection, Reply, Resources,
-    Timestamp,
-};
+use hivemind_model::rows::Report;
+use hivemind_model::{AttemptRef, Code, Command, Effect, Millis, NodeId, Policy, Rejection, Reply, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Batches that may be in flight at once.
@@ -62,10 +61,7 @@ pub(crate) struct PoolShell {
     pub(crate) tables: Tables,
     /// The wall clock may be set while the pool is away.
     pub(crate) clock_offset: i64,
-}
-
-pub(crate) fn policy() -> Policy {
-    Policy { overdue_after: Millis(20_000), max_infrastructure_failures: 12, ..Policy::default() }
+    policy: Policy,
 }
 
 impl Process {
@@ -85,63 +81,28 @@ impl Process {
 }
 
 impl PoolShell {
-    pub(crate) fn founded() -> Self {
-        let engine = Engine::found(policy(), Timestamp(EPOCH_MS));
-        Self { process: Some(Process::new(engine, 0)), epoch: 1, tables: Tables::default(), clock_offset: EPOCH_MS }
+    pub(crate) fn founded(seed: u64) -> Self {
+        let policy = policy(seed);
+        let engine = Engine::found(policy.clone(), Timestamp(EPOCH_MS));
+        let process = Some(Process::new(engine, 0));
+        Self { process, epoch: 1, tables: Tables::default(), clock_offset: EPOCH_MS, policy }
     }
 }
 
 impl World {
-    /// Before anything can go wrong: users, and machines with their owners.
-    pub(crate) fn settle_in(&mut self) -> Result<(), Violation> {
-        for name in ["anna", "bert", "carl"] {
-            let command = Command::Register {
-                username: name.into(),
-                email: format!("{name}@example.org"),
-                password_hash: "$argon2id$".into(),
-                role: Role::Member,
-            };
-            self.apply_now(command)?;
-        }
-        let machines = self.rng.between(1, 4);
-        for machine in 1..=machines {
-            let cores = u32::try_from(self.rng.between(2, 4)).unwrap_or(2);
-            let capacity = Resources {
-                cpu: MilliCores::from_cores(cores),
-                memory: Bytes::from_gib(8),
-                disk: Bytes::from_gib(64),
-                gpus: 0,
-            };
-            let worker = crate::worker::Worker::new(NodeId(machine), format!("box{machine}"), capacity);
-            let owner = hivemind_model::UserId(self.rng.between(1, 3));
-            self.apply_now(Command::Enroll { owner, offer: worker.offer(), token: None })?;
-            self.workers.push(worker);
-        }
-        for worker in 0..self.workers.len() {
-            let after = self.rng.between(0, 500);
-            self.soon(after, Event::WorkerStarts { worker });
-        }
-        self.soon(1_000, Event::Liveness { epoch: 1 });
-        self.soon(10, Event::ClientActs);
-        let pause = self.weather.fault_pause;
-        self.soon(pause, Event::Breaks);
-        Ok(())
-    }
-
-    fn apply_now(&mut self, command: Command) -> Result<(), Violation> {
-        let now = self.wall_clock();
-        let Some(process) = &mut self.pool.process else { return Ok(()) };
-        let refused = |rejection: Rejection| Violation {
-            invariant: "T7",
-            detail: format!("the world cannot begin: {rejection}"),
-        };
-        process.engine.apply(command, now).map_err(refused)?;
-        let batch = process.engine.take_batch();
-        self.store(&batch)
-    }
-
     pub(crate) fn wall_clock(&self) -> Timestamp {
         Timestamp(self.pool.clock_offset.saturating_add_unsigned(self.now))
+    }
+
+    /// What the writer reads from the machine's clock, which now and then is set back for a moment.
+    fn clock_as_read(&mut self) -> Timestamp {
+        let true_time = self.wall_clock();
+        if !self.rng.chance(20) {
+            return true_time;
+        }
+        let back = self.rng.between(1, 3_600_000);
+        self.note(format_args!("  the clock is read {back} ms too early"));
+        true_time.before(Millis(back))
     }
 
     /// Puts a command before the writer.
@@ -157,7 +118,7 @@ impl World {
 
     /// Applies what is waiting, and sends the batch to the disk.
     pub(crate) fn pool_writes(&mut self, epoch: u64) -> Result<(), Violation> {
-        let now = self.wall_clock();
+        let now = self.clock_as_read();
         let commit = self.rng.between(1, self.weather.slowest_commit);
         if epoch != self.pool.epoch {
             return Ok(());
@@ -234,7 +195,10 @@ impl World {
     /// Writes a batch to the disk, and proves what is there.
     pub(crate) fn store(&mut self, batch: &Batch) -> Result<(), Violation> {
         self.pool.tables.apply(batch)?;
-        self.truth.follow(batch)
+        let PoolShell { tables, policy, .. } = &self.pool;
+        batch.rows.attempts.iter().try_for_each(|row| prove_cost(row, tables, &policy.prices))?;
+        self.truth.follow(batch)?;
+        prove_books(&self.pool.tables)
     }
 
     fn answer(&mut self, answers: Vec<Answer>) {
@@ -395,11 +359,19 @@ impl World {
         if self.pool.process.is_some() {
             return Ok(());
         }
-        self.pool.clock_offset += i64::try_from(self.rng.between(0, 1_000)).unwrap_or(0) - 500;
+        // Mostly a little; now and then the machine comes back with another idea of the time.
+        let most = if self.rng.chance(100) { 300_000 } else { 500 };
+        let ahead = self.rng.between(0, 2 * most);
+        self.pool.clock_offset = self.pool.clock_offset.saturating_add_unsigned(ahead).saturating_sub_unsigned(most);
         let Some((rows, books)) = self.pool.tables.recover() else {
             return Err(Violation { invariant: "T1", detail: "the store is empty".into() });
         };
-        let engine = Engine::restore(policy(), rows, books)?;
+        self.prove_recovery(&books)?;
+        self.summary.accruals_recovered += u64::from(!books.accruals.is_empty());
+        let engine = Engine::restore(self.pool.policy.clone(), rows, books.clone())?;
+        if engine.ledger().image() != books {
+            return Err(Violation { invariant: "L7", detail: "the pool does not go on from the stored books".into() });
+        }
         self.pool.process = Some(Process::new(engine, self.now));
         let epoch = self.pool.epoch;
         self.soon(100, Event::Liveness { epoch });

@@ -5,13 +5,14 @@
 //! Invariant: believes no number of the engine that can be found out otherwise.
 
 use crate::client::Wish;
+use crate::stored::{Told, broken, prove_rewards};
 use crate::worker::LEASE;
 use crate::world::World;
 use hivemind_engine::{Batch, Violation};
-use hivemind_ledger::{Reason, Replay};
+use hivemind_ledger::{LedgerImage, Reason, Replay};
 use hivemind_model::rows::{AttemptPhase, AttemptRow};
 use hivemind_model::state::Outcome;
-use hivemind_model::{AttemptRef, Cpt, ElementRef, NodeId, Reply};
+use hivemind_model::{AttemptRef, ElementRef, Millis, NodeId, Reply};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What really happened, as only the simulator knows.
@@ -23,10 +24,6 @@ pub(crate) struct Truth {
     reported: BTreeMap<AttemptRef, (NodeId, Outcome)>,
     /// Attempts that were accepted and paid, by element.
     paid: BTreeMap<ElementRef, AttemptRef>,
-}
-
-fn broken(invariant: &'static str, detail: String) -> Violation {
-    Violation { invariant, detail }
 }
 
 impl Truth {
@@ -45,10 +42,10 @@ impl Truth {
     fn follow_end(&mut self, row: &AttemptRow) -> Result<(), Violation> {
         let AttemptPhase::Ended { report, cost, .. } = &row.phase else { return Ok(()) };
         let attempt = row.attempt;
-        // The pool itself ends attempts as cancelled or as its own fault only.
+        // The pool itself ends attempts as cancelled, expired or as its own fault only.
         let from_node = !matches!(
             report.outcome,
-            Outcome::Cancelled | Outcome::ImageUnavailable { .. } | Outcome::Infrastructure { .. }
+            Outcome::Cancelled | Outcome::Expired | Outcome::ImageUnavailable { .. } | Outcome::Infrastructure { .. }
         );
         let true_report = self.reported.get(&attempt);
         if from_node && true_report != Some(&(row.node, report.outcome.clone())) {
@@ -143,35 +140,34 @@ impl World {
         )
     }
 
+    /// What a pool goes on from is what the journal amounts to: balances, holds, accruals (L7).
+    pub(crate) fn prove_recovery(&self, stored: &LedgerImage) -> Result<(), Violation> {
+        let books = self.truth.replay.clone().finish().map_err(|bad| broken("L7", bad.to_string()))?;
+        books.compare(stored).map_err(Violation::from)
+    }
+
     /// Everything that must hold at the end.
     pub(crate) fn prove_end(&mut self) -> Result<(), Violation> {
         self.prove_nothing_acknowledged_is_lost()?;
         let tables = &self.pool.tables;
-        let books = self.truth.replay.clone().finish().map_err(|bad| broken("L7", bad.to_string()))?;
-        if books.balances != tables.balances || books.holds != tables.holds || !books.holds.is_empty() {
-            return Err(broken("L7", "the journal does not amount to the stored books, or holds are left".into()));
+        let Some((_, image)) = tables.recover() else {
+            return Err(broken("T1", "the store is empty".into()));
+        };
+        self.prove_recovery(&image)?;
+        if !(tables.holds.is_empty() && tables.accruals.is_empty()) {
+            return Err(broken("L3", "every task has ended, and money is still held or pending".into()));
         }
         let names: BTreeSet<&str> = tables.tasks.values().map(|row| row.spec.name.as_str()).collect();
         if names.len() != tables.tasks.len() {
             return Err(broken("L6", "one submission made two tasks".into()));
         }
-        let mut settled: BTreeMap<_, Cpt> = BTreeMap::new();
-        let mut transferred: BTreeMap<Cpt, u32> = BTreeMap::new();
-        for entry in &tables.journal {
-            match &entry.reason {
-                Reason::Transfer { .. } => *transferred.entry(entry.postings[1].amount).or_default() += 1,
-                Reason::Settlement { task, .. } => {
-                    if settled.insert(*task, Cpt::ZERO).is_some() {
-                        return Err(broken("L4", format!("{task} was settled twice")));
-                    }
-                }
-                Reason::Genesis | Reason::SignUp { .. } | Reason::Hold { .. } | Reason::Release { .. } => {}
-            }
-        }
+        let told = Told::by(&tables.journal)?;
+        prove_rewards(&self.pool.tables, &told, Millis(self.now))?;
+        self.prove_paid(&told)?;
         for (number, op) in self.clients.ops.iter().enumerate() {
             let Wish::Transfer { amount, .. } = op.wish else { continue };
             let expected = u32::from(matches!(op.answer, Some(Ok(Reply::Transferred { .. }))));
-            let made = transferred.get(&amount).copied().unwrap_or_default();
+            let made = told.transferred.get(&amount).copied().unwrap_or_default();
             if made != expected {
                 return Err(broken(
                     "L6",
@@ -179,10 +175,47 @@ impl World {
                 ));
             }
         }
-        self.summary.tasks = tables.tasks.len();
-        self.summary.attempts = tables.attempts.len();
+        self.count_money();
+        self.summary.tasks = self.pool.tables.tasks.len();
+        self.summary.attempts = self.pool.tables.attempts.len();
         let end = format!("{:?}", self.pool.tables);
         self.note(format_args!("{end}"));
         Ok(())
+    }
+
+    /// L4: what attempts cost is what was settled, and no task costs more than its cap.
+    fn prove_paid(&self, told: &Told) -> Result<(), Violation> {
+        let tables = &self.pool.tables;
+        let paid: BTreeSet<ElementRef> = self.truth.paid.keys().copied().collect();
+        if paid != told.settled {
+            return Err(broken("L4", "what was settled is not what was paid for".into()));
+        }
+        for (id, row) in &tables.tasks {
+            if row.progress.cost > row.cap {
+                return Err(broken("L4", format!("{id} cost {} of {}", row.progress.cost, row.cap)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts what became of money, to see that the world is rough enough.
+    fn count_money(&mut self) {
+        for entry in &self.pool.tables.journal {
+            match entry.reason {
+                Reason::Accrual { .. } => self.summary.accruals += 1,
+                Reason::Return { .. } => self.summary.returns += 1,
+                Reason::Expiry { .. } => self.summary.expiries += 1,
+                Reason::Reward { .. } => self.summary.rewards += 1,
+                Reason::Genesis
+                | Reason::SignUp { .. }
+                | Reason::Transfer { .. }
+                | Reason::Hold { .. }
+                | Reason::Settlement { .. }
+                | Reason::Release { .. }
+                | Reason::Vest { .. }
+                | Reason::Tip { .. }
+                | Reason::Collect { .. } => {}
+            }
+        }
     }
 }

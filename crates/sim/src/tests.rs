@@ -8,8 +8,19 @@ fn many_seeds_hold_every_promise() {
             .unwrap_or_else(|failure| panic!("{failure}; replay: sim --seed {seed} --steps 400 --trace"));
         all.add(&summary);
     }
-    let rough =
-        [all.pool_kills, all.worker_kills, all.link_breaks, all.lost_batches, all.lost_nodes, all.stale_messages];
+    let rough = [
+        all.pool_kills,
+        all.worker_kills,
+        all.link_breaks,
+        all.lost_batches,
+        all.lost_nodes,
+        all.stale_messages,
+        all.accruals,
+        all.returns,
+        all.expiries,
+        all.rewards,
+        all.accruals_recovered,
+    ];
     assert!(rough.into_iter().all(|count| count >= 20), "the weather is too fine to prove anything: {all:?}");
 }
 

@@ -191,7 +191,7 @@ impl World {
             hangs: rng.between(0, 20),
             fault_pause: rng.between(200, 4_000),
         };
-        let pool = PoolShell::founded();
+        let pool = PoolShell::founded(config.seed);
         let summary = Summary { trace_hash: 0xcbf2_9ce4_8422_2325, ..Summary::default() };
         Self {
             config,

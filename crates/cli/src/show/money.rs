@@ -109,11 +109,13 @@ impl From<StatementLine> for Line {
 }
 
 impl Line {
-    /// What it is about: the sentence, and whom it does not name.
+    /// What it is about: the sentence, and what or whom it does not name.
     fn about(&self) -> String {
-        let named = [self.attempt.as_ref().or(self.task.as_ref()), self.counterparty.as_ref()];
-        let unsaid: Vec<&str> =
-            named.into_iter().flatten().filter(|name| !self.note.contains(*name)).map(String::as_str).collect();
+        let is_named = |name: &Option<String>| name.as_ref().is_some_and(|name| self.note.contains(name.as_str()));
+        let work = self.attempt.as_ref().or(self.task.as_ref());
+        let work = work.filter(|_| !is_named(&self.attempt) && !is_named(&self.task));
+        let other = self.counterparty.as_ref().filter(|_| !is_named(&self.counterparty));
+        let unsaid: Vec<&str> = [work, other].into_iter().flatten().map(String::as_str).collect();
         match (self.note.is_empty(), unsaid.is_empty()) {
             (true, _) => unsaid.join(", "),
             (false, true) => self.note.clone(),

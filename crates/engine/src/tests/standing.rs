@@ -125,6 +125,25 @@ fn nobody_is_paid_for_time_in_which_the_machine_slept() {
     assert_eq!(pool.paid().len(), 1, "{}", pool.rewards());
 }
 
+/// From one hour to three at half past five: the period that goes on then would begin at three, like one
+/// that was rewarded.
+#[test]
+fn a_period_of_another_length_does_not_reach_back_into_rewarded_ones() {
+    let mut pool = Pool::at_full_hour();
+    pool.connect("box", &[]).expect("enrolled");
+    pool.live(3 * HOUR);
+    let mut policy = Policy::default();
+    policy.economy.rewards.period = Millis(3 * HOUR);
+    let (rows, books) = pool.tables.recover().expect("founded");
+    pool.engine = crate::Engine::restore(policy, rows, books).expect("true");
+    pool.now = pool.now.after(Millis(HOUR + HOUR / 2));
+    pool.connect("box", &[]).expect("enrolled");
+    pool.live(HOUR / 2);
+    let hours = |at: Timestamp| at.0 / 3_600_000;
+    let periods: Vec<_> = pool.tables.rewards.values().map(|row| (hours(row.from), hours(row.to))).collect();
+    assert_eq!(periods, [(1, 2), (2, 3), (3, 4), (5, 6)], "{}", pool.rewards());
+}
+
 #[test]
 fn a_withdrawn_attempt_is_no_failure_and_a_stopped_one_is_paid_work() {
     let mut pool = Pool::at_full_hour();

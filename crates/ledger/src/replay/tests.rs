@@ -122,6 +122,58 @@ fn what_is_open_is_in_the_books() {
     assert_eq!(books.accruals, BTreeMap::from(accruals));
 }
 
+/// What is stored beside the journal must be what the journal gives.
+#[test]
+fn stored_books_are_compared_with_the_journal() {
+    let mut ledger = Ledger::found(NOW);
+    ledger.sign_up(ANNA, micro_cpt(100), NOW).expect("the treasury is full");
+    ledger.sign_up(BERT, micro_cpt(100), NOW).expect("the treasury is full");
+    for task in 1..3 {
+        ledger.open_hold(TaskId(task), ANNA, micro_cpt(40), NOW, NOW).expect("enough");
+        ledger.accrue(attempt(task, 0, 1), BERT, micro_cpt(10), NOW).expect("held");
+    }
+    ledger.open_hold(TaskId(3), ANNA, Cpt::ZERO, NOW, NOW).expect("nothing is needed");
+    let books = replay(&ledger.take_changes().entries).expect("true");
+    let image = ledger.image();
+    assert_eq!(books.compare(&image), Ok(()));
+    type Change = fn(&mut LedgerImage);
+    let changes: [(&str, Change); 10] = [
+        ("the end", |i| i.last_seq += 1),
+        ("the hash", |i| i.last_hash[0] ^= 1),
+        ("a balance", |i| i.balances[0].1 = micro_cpt(i.balances[0].1.micro() + 1)),
+        ("two balances", |i| (i.balances[0].1, i.balances[1].1) = (i.balances[1].1, i.balances[0].1)),
+        ("no account", |i| i.balances.truncate(i.balances.len() - 1)),
+        ("one more account", |i| i.balances.push((Account::Available(DORA), micro_cpt(1)))),
+        ("a hold moved", |i| (i.holds[0].left.promo, i.holds[1].left.promo) = (micro_cpt(29), micro_cpt(31))),
+        ("another's hold", |i| i.holds[0].user = BERT),
+        ("an accrual moved", |i| {
+            (i.accruals[0].amount.promo, i.accruals[1].amount.promo) = (micro_cpt(9), micro_cpt(11));
+        }),
+        ("a vest of nothing", |i| {
+            let key = crate::VestKey { due: NOW, user: ANNA, source: crate::Source::Work };
+            i.vests.push(crate::Vest { key, amount: Cpt::ZERO });
+        }),
+    ];
+    let mut found = String::new();
+    for (name, change) in changes {
+        let mut image = image.clone();
+        change(&mut image);
+        found += &format!("{name}: {}\n", books.compare(&image).expect_err(name));
+    }
+    insta::assert_snapshot!(found, @r"
+    the end: the books break L7: the journal does not end at entry 8 with its hash
+    the hash: the books break L7: the journal does not end at entry 7 with its hash
+    a balance: the books break L7: treasury is stored as 999999999999.999801 CPT, the journal gives 999999999999.9998 CPT
+    two balances: the books break L7: treasury is stored as 0.00002 CPT, the journal gives 999999999999.9998 CPT
+    no account: the books break L7: pending:user_2 is stored as 0.00 CPT, the journal gives 0.00002 CPT
+    one more account: the books break L7: available:user_4 is stored as 0.000001 CPT, the journal gives 0.00 CPT
+    a hold moved: the books break L3: the hold of task_1 is not the one the journal gives
+    another's hold: the books break L3: the hold of task_1 is not the one the journal gives
+    an accrual moved: the books break L4: what att_1.0.1 has earned is not what the journal gives
+    a vest of nothing: the books break L2: 0.00 CPT of user_1 vests at 5
+    ");
+}
+
 #[test]
 fn the_chain_is_fixed_for_ever() {
     // A change of these bytes breaks every journal there is.

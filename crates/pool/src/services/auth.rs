@@ -125,8 +125,7 @@ impl AuthService for AuthCalls {
 
 /// The network of an address, as it is counted and stored; empty where it is unknown.
 fn network_name(from: IpAddr) -> String {
-    let network = network_of(from);
-    if network.is_unspecified() { String::new() } else { network.to_string() }
+    if from.is_unspecified() { String::new() } else { network_of(from).to_string() }
 }
 
 /// How many accounts an invitation can make, and how long it lives.
@@ -156,4 +155,23 @@ fn bounds(request: &CreateInvitationRequest) -> Result<(u32, Millis), Rejection>
 pub(super) fn signing_fault(error: &jsonwebtoken::errors::Error) -> Status {
     tracing::error!(%error, "a token could not be signed");
     Status::internal("E_INTERNAL: the pool could not sign a token; its operator finds the cause in the log")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_is_an_ipv4_address_or_the_first_half_of_an_ipv6_one() {
+        for (address, network) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("2001:db8:1:2:ffff::1", "2001:db8:1:2::"),
+            ("::1", "::"),
+            ("0.0.0.0", ""),
+        ] {
+            assert_eq!(network_name(address.parse().unwrap()), network, "{address}");
+        }
+    }
 }

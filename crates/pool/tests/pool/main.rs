@@ -13,6 +13,7 @@ mod quotes;
 mod restart;
 mod rewards;
 mod statements;
+mod storm;
 mod streams;
 mod submissions;
 mod support;

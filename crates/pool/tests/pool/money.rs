@@ -1,7 +1,9 @@
 //! Transfers, balances and the audit.
 
-use crate::support::{TestPool, within};
+use crate::support::{TestPool, change_row, within};
+use hivemind_pool::Tuning;
 use hivemind_proto::v1::{AuditRequest, TransferManyRequest, TransferRequest, TrialBalanceRequest};
+use std::path::PathBuf;
 use tonic::Code;
 
 #[tokio::test]
@@ -149,16 +151,8 @@ async fn the_audit_names_the_entry_that_was_changed_in_the_database() {
         for _ in 0..3 {
             assert!(ada.pay("bob", 1, 0, "").await.success);
         }
-        let pool = pool
-            .restart_after(hivemind_pool::Tuning::default(), async |data| {
-                use sqlx::Connection;
-                let path = format!("sqlite://{}", data.join("pool.db").display());
-                let mut database = sqlx::SqliteConnection::connect(&path).await.unwrap();
-                let done = sqlx::query(change).execute(&mut database).await.unwrap();
-                assert_eq!(done.rows_affected(), 1, "{change}");
-                database.close().await.unwrap();
-            })
-            .await;
+        let changed = async |data: PathBuf| change_row(&data, change).await;
+        let pool = pool.restart_after(Tuning::default(), changed).await;
         let audit = pool.operator().await.audit().await;
         assert!(!audit.balanced && audit.bad_entry == entry, "{change}: {audit:?}");
     }

@@ -1,6 +1,6 @@
 //! What survives the end of the process.
 
-use crate::support::{PASSWORD, TestPool, within};
+use crate::support::{PASSWORD, TestPool, change_row, config, within};
 use std::os::unix::fs::PermissionsExt;
 
 #[tokio::test]
@@ -55,4 +55,19 @@ async fn two_pools_do_not_share_a_folder() {
     };
     let error = within(hivemind_pool::start(config)).await.err().unwrap();
     assert!(error.to_string().contains("in use by another pool"), "{error:#}");
+}
+
+#[tokio::test]
+async fn a_pool_does_not_start_where_the_clock_is_far_behind_its_own() {
+    let pool = TestPool::start().await;
+    let data = pool.data();
+    within(pool.handle.shutdown()).await.unwrap();
+    change_row(&data, "UPDATE clock SET awake_at = awake_at + 3600000").await;
+    let error = within(hivemind_pool::start(config(&data, hivemind_model::Policy::default()))).await.err().unwrap();
+    assert!(error.to_string().contains("set the clock right"), "{error:#}");
+    change_row(&data, "UPDATE clock SET awake_at = awake_at - 3540000").await;
+    let handle = within(hivemind_pool::start(config(&data, hivemind_model::Policy::default()))).await.unwrap();
+    // A minute behind, time stands still, and the pool works.
+    let pool = TestPool { handle, dir: pool.dir };
+    assert_eq!(pool.user("ada").await.funds().await, (150_000_000, 0));
 }

@@ -46,7 +46,7 @@ pub(crate) struct TestPool {
     pub(crate) dir: tempfile::TempDir,
 }
 
-fn config(data: &Path, policy: Policy) -> PoolConfig {
+pub(crate) fn config(data: &Path, policy: Policy) -> PoolConfig {
     PoolConfig {
         data: data.to_owned(),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -156,6 +156,17 @@ impl TestPool {
             within(WorkerServiceClient::new(channel).link(ReceiverStream::new(receiver))).await?.into_inner();
         Ok(Link { messages: Some(messages), ..link })
     }
+}
+
+/// Changes one row of the database of a pool that does not run, as one would who does not ask it.
+pub(crate) async fn change_row(data: &Path, sql: &'static str) {
+    use sqlx::Connection;
+    let path = format!("sqlite://{}", data.join("pool.db").display());
+    let mut database = sqlx::SqliteConnection::connect(&path).await.unwrap();
+    sqlx::query("DROP TRIGGER IF EXISTS journal_keeps_what_it_has").execute(&mut database).await.unwrap();
+    let done = sqlx::query(sql).execute(&mut database).await.unwrap();
+    assert_eq!(done.rows_affected(), 1, "{sql}");
+    database.close().await.unwrap();
 }
 
 pub(crate) async fn register(channel: &Channel, name: &str, invitation: &str) -> RegisterResponse {
@@ -314,9 +325,12 @@ impl Link {
 
     /// The refusal in the next acknowledgement; empty where the end was accepted.
     pub(crate) async fn acknowledged(&mut self) -> String {
-        match self.next().await.unwrap() {
-            FromPool::FinishedAck(ack) => ack.refusal,
-            other => panic!("expected a FinishedAck, got {other:?}"),
+        loop {
+            match self.next().await.unwrap() {
+                FromPool::FinishedAck(ack) => return ack.refusal,
+                FromPool::Beat(_) => {}
+                other => panic!("expected a FinishedAck, got {other:?}"),
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::event::Upload;
 use hivemind_model::rows::LogLengths;
 use hivemind_model::spec::{BlobRef, Digest, InputFile, TaskSpec};
-use hivemind_model::{Bytes, ElementRef, Metering, MilliCores, Millis, Outcome, TaskId};
+use hivemind_model::{Bytes, ElementRef, Level, Metering, MilliCores, Millis, Outcome, TaskId};
 use hivemind_proto::convert::LogPosition;
 
 mod stories;
@@ -29,6 +29,7 @@ fn spec(cores: u32) -> Arc<TaskSpec> {
         priority: 5,
         max_runtime: Millis(1000),
         resources: need(cores),
+        min_level: Level::None,
     })
 }
 

@@ -108,6 +108,7 @@ fn assign(task: u64, command: &str) -> Say {
         priority: 5,
         max_runtime: hivemind_model::Millis(1000),
         resources: Resources { cpu: MilliCores(100), memory: Bytes(1), disk: Bytes(0), gpus: 0 },
+        min_level: hivemind_model::Level::None,
     };
     Say::Assign(wire::Assign { attempt: Some(att(task).into()), spec: Some((&spec).into()) })
 }

@@ -6,7 +6,7 @@
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use futures::{Stream, StreamExt};
 use hivemind_model::spec::{BlobRef, Digest, InputFile, TaskSpec};
-use hivemind_model::{AttemptRef, Bytes, ElementRef, MilliCores, Millis, NodeId, Resources, TaskId, Timestamp};
+use hivemind_model::{AttemptRef, Bytes, ElementRef, Level, MilliCores, Millis, NodeId, Resources, TaskId, Timestamp};
 use hivemind_pki::{Authority, RotatingCert, server_config};
 use hivemind_proto::worker as wire;
 use hivemind_proto::worker::pool_event::Event as Say;
@@ -72,6 +72,7 @@ pub fn assign(task: u64, command: &str, inputs: &[(&str, &[u8])]) -> Say {
             disk: Bytes::from_mib(64),
             gpus: 0,
         },
+        min_level: Level::None,
     };
     Say::Assign(wire::Assign { attempt: Some(att(task).into()), spec: Some((&spec).into()) })
 }

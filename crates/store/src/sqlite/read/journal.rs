@@ -137,13 +137,10 @@ async fn first_at(conn: &mut SqliteConnection, at: Timestamp) -> Result<i64, Fau
     let search = "WITH RECURSIVE search (low, high) AS (
             SELECT 1, coalesce(max(seq), 0) + 1 FROM journal
             UNION ALL
-            SELECT iif(early, middle + 1, low), iif(early, high, middle) FROM (
-                SELECT low, high, (low + high) / 2 AS middle,
-                    coalesce((SELECT at FROM journal WHERE seq = (low + high) / 2) < ?, false) AS early
-                FROM search WHERE low < high
-            )
+            SELECT iif(at < ?, (low + high) / 2 + 1, low), iif(at < ?, high, (low + high) / 2)
+            FROM search LEFT JOIN journal ON seq = (low + high) / 2 WHERE low < high
         ) SELECT low FROM search WHERE low = high";
-    Ok(sqlx::query_scalar(search).bind(at.0).fetch_one(conn).await?)
+    Ok(sqlx::query_scalar(search).bind(at.0).bind(at.0).fetch_one(conn).await?)
 }
 
 #[cfg(test)]
