@@ -1,8 +1,8 @@
 use super::*;
 use crate::{Queue, WhyWaiting, explain};
-use hivemind_model::{Bytes, ElementRef, Level, MilliCores, TaskId};
+use hivemind_model::{Bytes, ElementRef, Level, MilliCores, Millis, TaskId};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 fn size(cores: u32, mib: u64, gpus: u32) -> Resources {
@@ -23,20 +23,39 @@ fn node(id: u64, capacity: Resources, free: Resources) -> NodeView {
     }
 }
 
+/// What waits, by user and need, and what each user has used.
 #[derive(Default)]
-struct Waits(BTreeMap<Need, BTreeMap<Rank, Vec<NodeId>>>);
+struct Waits {
+    lines: BTreeMap<(UserId, Need), BTreeMap<Rank, Vec<NodeId>>>,
+    used: BTreeMap<UserId, u128>,
+}
+
+const NOW: Timestamp = Timestamp(1_000_000_000);
 
 impl Waits {
+    /// An element of user 1 that was handed in now.
     fn add(&mut self, task: u64, priority: u8, need: Need, failed_on: &[u64]) {
-        let rank = Rank::new(priority, ElementRef::only(TaskId(task)));
-        self.0.entry(need).or_default().insert(rank, failed_on.iter().copied().map(NodeId).collect());
+        self.push(1, task, Rank::new(priority, NOW, ElementRef::only(TaskId(task))), need, failed_on);
+    }
+
+    fn push(&mut self, user: u64, _task: u64, rank: Rank, need: Need, failed_on: &[u64]) {
+        let failed_on = failed_on.iter().copied().map(NodeId).collect();
+        self.lines.entry((UserId(user), need)).or_default().insert(rank, failed_on);
     }
 }
 
 impl Queue for Waits {
-    fn lines(&self, from: Option<Rank>) -> Box<dyn Iterator<Item = Line<'_>> + '_> {
+    fn turns(&self, from: Option<Turn>) -> Box<dyn Iterator<Item = Turn> + '_> {
+        let users: BTreeSet<UserId> = self.lines.keys().map(|(user, _)| *user).collect();
+        let used = |user| self.used.get(&user).copied().unwrap_or_default();
+        let turns: BTreeSet<Turn> = users.into_iter().map(|user| Turn { used: used(user), user }).collect();
+        Box::new(turns.into_iter().filter(move |turn| from.is_none_or(|from| *turn >= from)))
+    }
+
+    fn lines(&self, user: UserId, from: Option<Rank>) -> Box<dyn Iterator<Item = Line<'_>> + '_> {
         let head = |line: &BTreeMap<Rank, Vec<NodeId>>| *line.keys().next().expect("no empty lines");
-        let mut lines: Vec<_> = self.0.iter().map(|(need, line)| (head(line), *need, line)).collect();
+        let own = self.lines.iter().filter(|((whose, _), _)| *whose == user);
+        let mut lines: Vec<_> = own.map(|((_, need), line)| (head(line), *need, line)).collect();
         lines.sort_by_key(|(head, need, _)| (*head, *need));
         Box::new(lines.into_iter().filter(move |(head, _, _)| from.is_none_or(|from| *head >= from)).map(
             |(head, need, line)| Line {
@@ -48,8 +67,24 @@ impl Queue for Waits {
     }
 }
 
+/// A core costs one.
+fn cost(need: &Need) -> u128 {
+    u128::from(need.resources.cpu.0 / 1000)
+}
+
+fn snapshot<'a>(nodes: &[NodeView], queue: &'a Waits) -> Snapshot<'a> {
+    Snapshot {
+        nodes: nodes.to_vec(),
+        queue,
+        cost: &cost,
+        reserve_before: Timestamp(0),
+        reserved: None,
+        resume: None,
+    }
+}
+
 fn run(nodes: &[NodeView], queue: &Waits, bounds: Bounds, seed: u64) -> Plan {
-    plan(&Snapshot { nodes: nodes.to_vec(), queue, resume: None }, bounds, seed)
+    plan(&snapshot(nodes, queue), bounds, seed)
 }
 
 fn shown(plan: &Plan) -> String {
@@ -123,7 +158,7 @@ fn lines_that_never_fit_do_not_hide_those_behind_them() {
     let mut resume = None;
     for pass in 1.. {
         assert!(pass < 20, "task 11 starves");
-        let plan = plan(&Snapshot { nodes: nodes.to_vec(), queue: &queue, resume }, bounds, 0);
+        let plan = plan(&Snapshot { resume, ..snapshot(&nodes, &queue) }, bounds, 0);
         if shown(&plan) == "11>1 " {
             break;
         }
@@ -139,6 +174,57 @@ fn a_pass_takes_no_more_than_its_bound() {
     (1..=10).for_each(|task| queue.add(task, 5, need(1, 10, 0), &[]));
     let plan = run(&[node(1, size, size)], &queue, Bounds { placements: 3, ..Bounds::default() }, 0);
     assert_eq!((shown(&plan).as_str(), plan.resume.is_some()), ("1>1 2>1 3>1 ", true));
+}
+
+#[test]
+fn who_has_used_less_comes_first_and_shares_even_out_within_a_pass() {
+    let size = size(6, 1000, 0);
+    let mut queue = Waits::default();
+    for task in 1..=100 {
+        queue.push(1, task, Rank::new(10, NOW, ElementRef::only(TaskId(task))), need(1, 10, 0), &[]);
+    }
+    for task in 201..=203 {
+        queue.push(2, task, Rank::new(1, NOW, ElementRef::only(TaskId(task))), need(1, 10, 0), &[]);
+    }
+    let mut order = |used: u128| {
+        queue.used.insert(UserId(1), used);
+        shown(&run(&[node(1, size, size)], &queue, Bounds::default(), 0))
+    };
+    assert_eq!(order(0), "1>1 201>1 2>1 202>1 3>1 203>1 ");
+    assert_eq!(order(2), "201>1 202>1 1>1 203>1 2>1 3>1 ", "priority counts among one's own only");
+}
+
+#[test]
+fn what_is_old_enough_goes_before_what_is_urgent() {
+    let size = size(1, 1000, 0);
+    for (hours, expected) in [(3, "2>1 "), (5, "1>1 ")] {
+        let mut queue = Waits::default();
+        let since = NOW.before(Millis::from_secs(hours * 3600));
+        queue.push(1, 1, Rank::new(1, since, ElementRef::only(TaskId(1))), need(1, 10, 0), &[]);
+        queue.push(1, 2, Rank::new(5, NOW, ElementRef::only(TaskId(2))), need(1, 10, 0), &[]);
+        assert_eq!(shown(&run(&[node(1, size, size)], &queue, Bounds::default(), 0)), expected, "{hours} h");
+    }
+}
+
+#[test]
+fn what_is_large_gets_a_node_kept_free() {
+    let whole = size(4, 1000, 0);
+    let (busy, idle) = (node(1, whole, size(1, 500, 0)), node(2, whole, size(3, 900, 0)));
+    let mut queue = Waits::default();
+    queue.add(1, 5, need(4, 10, 0), &[]);
+    (2..=9).for_each(|task| queue.add(task, 1, need(1, 10, 0), &[]));
+    let young = plan(&snapshot(&[busy.clone(), idle.clone()], &queue), Bounds::default(), 0);
+    assert_eq!((young.placements.len(), young.reserved), (4, None));
+    let wait = Snapshot { reserve_before: NOW, ..snapshot(&[busy.clone(), idle.clone()], &queue) };
+    let old = plan(&wait, Bounds::default(), 0);
+    let reserved = old.reserved.expect("it has waited for long");
+    assert_eq!((shown(&old).as_str(), reserved.node), ("2>1 ", NodeId(2)));
+    // Nothing else goes there until there is room; then it is the first.
+    let kept = plan(&Snapshot { reserved: old.reserved, ..snapshot(&[idle], &queue) }, Bounds::default(), 0);
+    assert_eq!((shown(&kept).as_str(), kept.reserved), ("", old.reserved));
+    let free = node(2, whole, whole);
+    let served = plan(&Snapshot { reserved: old.reserved, ..snapshot(&[free], &queue) }, Bounds::default(), 0);
+    assert_eq!((shown(&served).as_str(), served.reserved), ("1>2 ", None));
 }
 
 #[test]
