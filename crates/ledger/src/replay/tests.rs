@@ -13,6 +13,10 @@ fn micro_cpt(micro: i64) -> Cpt {
     Cpt::from_micro(micro)
 }
 
+fn purse(own: i64, promo: i64) -> Purse {
+    Purse { own: micro_cpt(own), promo: micro_cpt(promo) }
+}
+
 fn attempt(task: u64, index: u32, number: u32) -> AttemptRef {
     ElementRef { task: TaskId(task), index }.attempt(number)
 }
@@ -117,8 +121,8 @@ fn a_true_journal_gives_the_books() {
 fn what_is_open_is_in_the_books() {
     let journal = journal();
     let books = replay(&journal[..7]).expect("true");
-    assert_eq!(books.holds, BTreeMap::from([(TaskId(1), (ANNA, micro_cpt(60)))]));
-    let accruals = [(attempt(1, 0, 1), (BERT, micro_cpt(30))), (attempt(1, 1, 1), (CARL, micro_cpt(20)))];
+    assert_eq!(books.holds, BTreeMap::from([(TaskId(1), (ANNA, purse(10, 50)))]));
+    let accruals = [(attempt(1, 0, 1), (BERT, purse(0, 30))), (attempt(1, 1, 1), (CARL, purse(0, 20)))];
     assert_eq!(books.accruals, BTreeMap::from(accruals));
 }
 
@@ -137,7 +141,7 @@ fn stored_books_are_compared_with_the_journal() {
     let image = ledger.image();
     assert_eq!(books.compare(&image), Ok(()));
     type Change = fn(&mut LedgerImage);
-    let changes: [(&str, Change); 10] = [
+    let changes: [(&str, Change); 12] = [
         ("the end", |i| i.last_seq += 1),
         ("the hash", |i| i.last_hash[0] ^= 1),
         ("a balance", |i| i.balances[0].1 = micro_cpt(i.balances[0].1.micro() + 1)),
@@ -145,6 +149,8 @@ fn stored_books_are_compared_with_the_journal() {
         ("no account", |i| i.balances.truncate(i.balances.len() - 1)),
         ("one more account", |i| i.balances.push((Account::Available(DORA), micro_cpt(1)))),
         ("a hold moved", |i| (i.holds[0].left.promo, i.holds[1].left.promo) = (micro_cpt(29), micro_cpt(31))),
+        ("free credit of a hold as money", |i| i.holds[0].left = purse(30, 0)),
+        ("free credit of an accrual as money", |i| i.accruals[0].amount = purse(10, 0)),
         ("another's hold", |i| i.holds[0].user = BERT),
         ("an accrual moved", |i| {
             (i.accruals[0].amount.promo, i.accruals[1].amount.promo) = (micro_cpt(9), micro_cpt(11));
@@ -168,6 +174,8 @@ fn stored_books_are_compared_with_the_journal() {
     no account: the books break L7: pending:user_2 is stored as 0.00 CPT, the journal gives 0.00002 CPT
     one more account: the books break L7: available:user_4 is stored as 0.000001 CPT, the journal gives 0.00 CPT
     a hold moved: the books break L3: the hold of task_1 is not the one the journal gives
+    free credit of a hold as money: the books break L3: the hold of task_1 is not the one the journal gives
+    free credit of an accrual as money: the books break L4: what att_1.0.1 has earned is not what the journal gives
     another's hold: the books break L3: the hold of task_1 is not the one the journal gives
     an accrual moved: the books break L4: what att_1.0.1 has earned is not what the journal gives
     a vest of nothing: the books break L2: 0.00 CPT of user_1 vests at 5
@@ -468,7 +476,7 @@ fn edits_are_found_in_a_chain_that_was_made_to_fit() {
 #[test]
 fn forged_entries_are_named_with_the_invariant_they_break() {
     type Forge = fn(&mut Vec<Entry>);
-    let forgeries: [(&str, Forge); 13] = [
+    let forgeries: [(&str, Forge); 14] = [
         ("a second genesis", |j| j[1].reason = Reason::Genesis),
         ("no genesis", |j| j[0].reason = Reason::SignUp { user: ANNA }),
         ("more supply", |j| (j[0].postings[0].amount, j[0].postings[0].balance) = (micro_cpt(7), micro_cpt(7))),
@@ -515,6 +523,9 @@ fn forged_entries_are_named_with_the_invariant_they_break() {
             j[9].reason = Reason::Accrual { attempt: attempt(1, 0, 1) };
         }),
         ("another's hold", |j| j[12].reason = Reason::Release { task: TaskId(3) }),
+        ("money released as free credit", |j| {
+            j[12].postings = vec![posting(Account::Held(ANNA), -3, 0), posting(Account::Promo(ANNA), 3, 3)];
+        }),
         ("a hold released in part", |j| {
             j[12].postings = vec![posting(Account::Held(ANNA), -2, 1), posting(Account::Available(ANNA), 2, 14)];
         }),
@@ -540,6 +551,7 @@ fn forged_entries_are_named_with_the_invariant_they_break() {
     paid twice: journal entry 11: L4: att_1.5.1 was paid before
     earning after it was paid: journal entry 10: L4: att_1.0.1 was paid before
     another's hold: journal entry 13: L3: task_3 has no open hold
+    money released as free credit: journal entry 13: L3: it gives 3 micro-CPT of free credit back, the hold of task_2 has 0
     a hold released in part: journal entry 13: L3: it ends the hold of task_2, which has something left
     nothing: journal entry 0: L5: the journal is empty; it must begin with genesis
     ");
