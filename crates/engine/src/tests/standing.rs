@@ -158,6 +158,18 @@ fn a_withdrawn_attempt_is_no_failure_and_a_stopped_one_is_paid_work() {
     assert_eq!((tally.ended, tally.completed), (1, 1));
 }
 
+/// Such tasks cost their requester nothing: a thousand of them must not cost the nodes their rewards.
+#[test]
+fn an_attempt_that_could_not_run_because_of_its_image_is_no_attempt() {
+    let mut pool = Pool::at_full_hour();
+    pool.connect("box", &[]).expect("enrolled");
+    pool.work(1, Outcome::Exited { code: 0 }, 1_000);
+    pool.work(1, Outcome::ImageUnavailable { reason: "there is no such image".into() }, 0);
+    pool.work(1, Outcome::BadImage { reason: "no such program".into() }, 0);
+    let tally = pool.tables.standings[&pool.node("box")].period;
+    assert_eq!((tally.ended, tally.completed), (1, 1));
+}
+
 #[test]
 fn an_empty_treasury_pays_nothing_and_says_so() {
     let mut pool = Pool::at_full_hour();
