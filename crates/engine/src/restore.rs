@@ -166,6 +166,7 @@ impl Engine {
             ensure(new, "T2", "an invitation is stored twice")?;
         }
         self.expiries = self.ledger.holds().map(|hold| (hold.expires_at, hold.task)).collect();
+        self.shorten_period();
         let since = self.seen_at;
         self.interrupt(since, since);
         Ok(())

@@ -144,6 +144,24 @@ fn a_period_of_another_length_does_not_reach_back_into_rewarded_ones() {
     assert_eq!(periods, [(1, 2), (2, 3), (3, 4), (5, 6)], "{}", pool.rewards());
 }
 
+/// From a year to one hour: the hour is not made to wait for the year.
+#[test]
+fn a_shorter_period_begins_with_the_start_of_the_pool() {
+    let mut policy = Policy::default();
+    policy.economy.rewards.period = Millis(365 * 24 * HOUR);
+    let mut pool = Pool::new(policy);
+    pool.register("bert");
+    pool.enroll("bert", "box", 4);
+    pool.connect("box", &[]).expect("enrolled");
+    pool.live(2 * HOUR);
+    let (rows, books) = pool.tables.recover().expect("founded");
+    pool.engine = crate::Engine::restore(Policy::default(), rows, books).expect("true");
+    pool.connect("box", &[]).expect("enrolled");
+    pool.live(2 * HOUR);
+    let alive: Vec<u64> = pool.tables.rewards.values().map(|row| row.tally.alive.0 / 60_000).collect();
+    assert_eq!((alive.len(), alive.iter().sum::<u64>()), (2, 180 + 43), "{}", pool.rewards());
+}
+
 #[test]
 fn a_withdrawn_attempt_is_no_failure_and_a_stopped_one_is_paid_work() {
     let mut pool = Pool::at_full_hour();
