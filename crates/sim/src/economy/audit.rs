@@ -10,7 +10,7 @@ use hivemind_engine::Violation;
 use hivemind_engine::tables::Tables;
 use hivemind_ledger::{Account, Entry, Reason};
 use hivemind_model::economy::Mode;
-use hivemind_model::{TaskId, UserId};
+use hivemind_model::{AttemptRef, TaskId, UserId};
 use std::collections::BTreeMap;
 
 /// How money comes from one user to another.
@@ -76,35 +76,8 @@ impl Audit {
                 };
                 turned = self.given(entry, from, owner);
             }
-            Reason::Hold { task } => {
-                let holder = entry.postings.iter().find_map(|side| side.account.user());
-                let Some(user) = holder else { return Err(broken("L3", format!("a hold of nobody: {entry:?}"))) };
-                let own = -posted(entry, Account::Available(user));
-                let credit = self.credit.get(&user).copied().unwrap_or_default();
-                if own > 0 && credit > 0 {
-                    return Err(broken("guard", format!("{task} holds money while {credit} of free credit are left")));
-                }
-                self.holds.insert(task, (user, own));
-            }
-            Reason::Settlement { attempt } => {
-                let Some((payer, own)) = self.holds.remove(&attempt.element.task) else {
-                    return Err(broken("L3", format!("{attempt} is paid without a hold")));
-                };
-                let row = tables.attempts.get(&attempt).and_then(|row| tables.nodes.get(&row.node));
-                let Some(payee) = row.map(|node| node.owner) else {
-                    return Err(broken("L4", format!("{attempt} is paid, and nobody ran it")));
-                };
-                if payer != payee
-                    && own > posted(entry, Account::Available(payer))
-                    && posted(entry, Account::Promo(payer)) > 0
-                {
-                    return Err(broken(
-                        "guard",
-                        format!("{attempt} was paid with money before free credit: {entry:?}"),
-                    ));
-                }
-                turned = self.worked(entry, (payer, own), payee);
-            }
+            Reason::Hold { task } => self.held(entry, task)?,
+            Reason::Settlement { attempt } => turned = self.settled(entry, attempt, tables)?,
             Reason::Release { task } | Reason::Expiry { task } => {
                 let Some((user, own)) = self.holds.remove(&task) else {
                     return Err(broken("L3", format!("{task} has no hold to give back")));
@@ -134,6 +107,35 @@ impl Audit {
             Mode::Guarded if turned != 0 => Err(broken("guard", format!("free credit became money: {entry:?}"))),
             Mode::Guarded | Mode::Open => Ok(()),
         }
+    }
+
+    /// Notes a hold; it takes money only once there is no free credit left.
+    fn held(&mut self, entry: &Entry, task: TaskId) -> Result<(), Violation> {
+        let holder = entry.postings.iter().find_map(|side| side.account.user());
+        let Some(user) = holder else { return Err(broken("L3", format!("a hold of nobody: {entry:?}"))) };
+        let own = -posted(entry, Account::Available(user));
+        let credit = self.credit.get(&user).copied().unwrap_or_default();
+        if own > 0 && credit > 0 {
+            return Err(broken("guard", format!("{task} holds money while {credit} of free credit are left")));
+        }
+        self.holds.insert(task, (user, own));
+        Ok(())
+    }
+
+    /// Notes a settlement; gives how much free credit it made money.
+    fn settled(&mut self, entry: &Entry, attempt: AttemptRef, tables: &Tables) -> Result<i64, Violation> {
+        let Some((payer, own)) = self.holds.remove(&attempt.element.task) else {
+            return Err(broken("L3", format!("{attempt} is paid without a hold")));
+        };
+        let row = tables.attempts.get(&attempt).and_then(|row| tables.nodes.get(&row.node));
+        let Some(payee) = row.map(|node| node.owner) else {
+            return Err(broken("L4", format!("{attempt} is paid, and nobody ran it")));
+        };
+        let (own_back, credit_back) = (posted(entry, Account::Available(payer)), posted(entry, Account::Promo(payer)));
+        if payer != payee && own > own_back && credit_back > 0 {
+            return Err(broken("guard", format!("{attempt} was paid with money before free credit: {entry:?}")));
+        }
+        Ok(self.worked(entry, (payer, own), payee))
     }
 
     /// Notes a gift; gives how much of it was free credit.
