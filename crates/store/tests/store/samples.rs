@@ -40,7 +40,7 @@ pub(crate) fn user(id: u64, name: &str) -> UserRow {
         password_hash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".to_owned(),
         role: if id == 1 { Role::Operator } else { Role::Member },
         registered_at: Timestamp(1_000 + id as i64),
-        registered_from: if id % 2 == 0 { "2001:db8::".to_owned() } else { String::new() },
+        registered_from: if id.is_multiple_of(2) { "2001:db8::".to_owned() } else { String::new() },
     }
 }
 
