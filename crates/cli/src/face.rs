@@ -214,8 +214,14 @@ fn to_json<D: Document>(document: &D) -> Result<Value, Failure> {
     }
 }
 
-/// Text from elsewhere made harmless for a terminal: control characters become `?`.
+/// Text from elsewhere made harmless for a terminal: what steers it instead of being shown becomes `?`.
 #[must_use]
 pub fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    text.chars().map(|c| if c.is_control() || turns_text(c) { '?' } else { c }).collect()
+}
+
+/// Whether a character turns the direction of what follows, or breaks the line without being a control
+/// character. With these a stranger's message could show another amount than the one that was moved.
+const fn turns_text(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

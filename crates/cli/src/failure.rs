@@ -144,6 +144,9 @@ fn hint(exit: Exit, code: &str) -> &'static str {
         Exit::InsufficientCpt => {
             "ask for less (--timeout, --cpus, --memory, --gpus set the price cap), or earn with `hivemind worker`"
         }
+        Exit::Forbidden if code == Code::Forbidden.as_str() => {
+            "`hivemind whoami` tells who you are; log in as who may do this with `hivemind login USERNAME`"
+        }
         Exit::Unreachable => {
             "start a pool with `hivemind up`, or name another with --server; `hivemind doctor` checks the way"
         }

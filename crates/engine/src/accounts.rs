@@ -138,7 +138,7 @@ impl Engine {
 
 /// What was given as a name, fit to be shown.
 pub(crate) fn known_name(given: &str) -> String {
-    given.chars().filter(|c| !c.is_control()).take(64).collect()
+    given.chars().take(64).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// Checks a name of `least` to `most` characters of `a-z A-Z 0-9 . _ -` that starts with a letter or digit.

@@ -113,7 +113,10 @@ impl Engine {
     fn retry(&mut self, at: ElementRef, report: Report, pause: Pause, now: Timestamp) {
         let outcome = report.outcome.clone();
         let live = self.end_attempt(at, report, Payment::Nothing, now);
-        self.record(live.node, Record::Failed);
+        // Who names an image that nobody has must not spoil the record of those who look for it.
+        if !matches!(outcome, Outcome::ImageUnavailable { .. }) {
+            self.record(live.node, Record::Failed);
+        }
         let Policy { max_infrastructure_failures, max_image_failures, retry_delay, max_retry_delay, .. } = self.policy;
         let Some(task) = self.tasks.get_mut(&at.task) else { panic!("T2: {at} is retried after its task") };
         let (user, rank, need) = (task.row.user, task.rank(at), task.need());

@@ -12,7 +12,7 @@ use hivemind_model::rows::{Answer, ProjectRow, ProjectState, TipRow};
 use hivemind_model::{Code, Cpt, ProjectId, Rejection, Reply, Timestamp, UserId};
 
 /// Projects of one owner.
-const MAX_PROJECTS_PER_OWNER: usize = 100;
+const MAX_PROJECTS_PER_OWNER: u32 = 100;
 /// Longest address of a repository, in bytes.
 const MAX_REPOSITORY_BYTES: usize = 300;
 /// Longest message of a tip, in bytes.
@@ -35,7 +35,7 @@ impl Engine {
         repository: String,
         now: Timestamp,
     ) -> Result<Reply, Rejection> {
-        self.user(owner)?;
+        let projects = self.user(owner)?.projects;
         check_name("name", &name, 2, 64)?;
         check_repository(&repository)?;
         let folded = name.to_ascii_lowercase();
@@ -46,7 +46,7 @@ impl Engine {
                 format!("`{name}` is taken (letter case does not count); choose another"),
             ));
         }
-        if self.projects.values().filter(|project| project.owner == owner).count() >= MAX_PROJECTS_PER_OWNER {
+        if projects >= MAX_PROJECTS_PER_OWNER {
             return Err(Rejection::new(
                 Code::Busy,
                 format!("you have {MAX_PROJECTS_PER_OWNER} projects, the most that this pool takes from one owner"),
@@ -68,6 +68,9 @@ impl Engine {
         self.projects.insert(id, row);
         self.project_names.insert(folded, id);
         self.pending.projects.insert(id);
+        if let Some(user) = self.users.get_mut(&owner) {
+            user.projects += 1;
+        }
         Ok(Reply::ProjectRegistered { project: id })
     }
 

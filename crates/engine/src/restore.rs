@@ -155,11 +155,10 @@ impl Engine {
         for row in projects {
             let twice = self.project_names.insert(row.name.to_ascii_lowercase(), row.id).is_some();
             ensure(!twice, "T2", format_args!("two projects are called `{}`", row.name))?;
-            ensure(
-                self.users.contains_key(&row.owner),
-                "T2",
-                format_args!("{} belongs to {}, who is nobody", row.id, row.owner),
-            )?;
+            match self.users.get_mut(&row.owner) {
+                Some(owner) => owner.projects += 1,
+                None => ensure(false, "T2", format_args!("{} belongs to {}, who is nobody", row.id, row.owner))?,
+            }
             let twice = self.projects.insert(row.id, row).is_some();
             ensure(!twice, "T2", "a project is stored twice")?;
         }
@@ -168,6 +167,7 @@ impl Engine {
             ensure(new, "T2", "an invitation is stored twice")?;
         }
         self.expiries = self.ledger.holds().map(|hold| (hold.expires_at, hold.task)).collect();
+        self.shorten_period();
         let since = self.seen_at;
         self.interrupt(since, since);
         Ok(())

@@ -118,6 +118,16 @@ impl Engine {
         }
     }
 
+    /// Ends the period that goes on where one of the policy's length ends, if that is sooner: after a year by
+    /// mistake, an operator who makes periods short again must not wait for its end.
+    pub(crate) fn shorten_period(&mut self) {
+        let ClockRow { period_to, .. } = first_period(self.seen_at, self.policy.economy.rewards.period);
+        if period_to < self.clock.period_to && period_to > self.clock.period_from {
+            self.clock.period_to = period_to;
+            self.pending.clock_moved = true;
+        }
+    }
+
     /// Rewards every node for the period that ends, and begins the next.
     fn close_period(&mut self, now: Timestamp) {
         let ClockRow { period_from: from, period_to: to, .. } = self.clock;

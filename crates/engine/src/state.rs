@@ -23,11 +23,12 @@ pub(crate) struct User {
     pub(crate) person: UserId,
     pub(crate) open_tasks: u32,
     pub(crate) nodes: u32,
+    pub(crate) projects: u32,
 }
 
 impl User {
     pub(crate) fn new(username: String, role: Role, person: UserId) -> Self {
-        Self { username, role, person, open_tasks: 0, nodes: 0 }
+        Self { username, role, person, open_tasks: 0, nodes: 0, projects: 0 }
     }
 }
 

@@ -63,7 +63,7 @@ impl Engine {
         if let Some(most) = max_price.filter(|most| cap > *most) {
             return Err(Rejection::field(
                 Code::MaxPrice,
-                "max_price",
+                "max_price_micro",
                 format!(
                     "it can cost {cap}, more than your bound of {most}; raise it, or lower max_runtime or the resources"
                 ),

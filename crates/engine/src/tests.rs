@@ -6,6 +6,7 @@ mod guarded;
 mod life;
 mod money;
 mod nodes;
+mod policies;
 mod projects;
 mod random;
 mod standing;

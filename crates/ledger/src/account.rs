@@ -186,10 +186,11 @@ pub struct Purse {
 }
 
 impl Purse {
-    /// Both together. Parts of accounts never overflow: all money there is fits in 64 bits.
+    /// Both together. All money there is fits in 64 bits; what was stored by somebody else and does not is
+    /// the most that does, which is no true balance.
     #[must_use]
     pub const fn total(self) -> Cpt {
-        Cpt::from_micro(self.own.micro() + self.promo.micro())
+        Cpt::from_micro(self.own.micro().saturating_add(self.promo.micro()))
     }
 
     /// `amount` of it, free credit first; `None` where it is not there.

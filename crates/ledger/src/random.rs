@@ -245,11 +245,11 @@ impl World {
         self.store();
         let books = replay(&self.entries).expect("the journal is true");
         assert_eq!(books.balances, self.balances);
-        let holds: BTreeMap<_, _> = self.holds.into_iter().map(|(task, h)| (task, (h.user, h.left.total()))).collect();
+        let holds: BTreeMap<_, _> = self.holds.into_iter().map(|(task, h)| (task, (h.user, h.left))).collect();
         let (holds, empty): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            holds.into_iter().partition(|(_, (_, left))| left.is_positive());
+            holds.into_iter().partition(|(_, (_, left))| left.total().is_positive());
         assert_eq!(books.holds, holds, "beside those with nothing left: {empty:?}");
-        let accruals = self.accruals.into_iter().map(|(attempt, a)| (attempt, (a.payee, a.amount.total())));
+        let accruals = self.accruals.into_iter().map(|(attempt, a)| (attempt, (a.payee, a.amount)));
         assert_eq!(books.accruals, accruals.collect());
         assert_eq!((books.supply, books.entries), (SUPPLY, self.entries.len() as u64));
     }

@@ -1,12 +1,12 @@
 //! Proof of the books: the journal read from genesis, believing nothing.
 //!
-//! Start at [`Replay::push`]. It keeps its own accounts, holds and accruals, so that what it ends
-//! with can be compared with what is stored (L7).
+//! Start at [`Replay::push`]. It keeps its own accounts, holds and accruals, these two by what they were
+//! taken from, so that what it ends with can be compared with what is stored (L7).
 //!
 //! Invariant: shares no arithmetic with the living ledger, only the types of an entry.
 
 use crate::SUPPLY;
-use crate::account::{Account, Kind};
+use crate::account::{Account, Kind, Purse};
 use crate::check::Broken;
 use crate::entry::{Entry, Posting, Reason};
 use crate::ledger::{Ledger, LedgerImage};
@@ -32,16 +32,52 @@ pub struct Replay {
     hash: [u8; 32],
     balances: BTreeMap<Account, i128>,
     holds: BTreeMap<TaskId, OpenHold>,
-    pending: BTreeMap<AttemptRef, (UserId, i128)>,
+    pending: BTreeMap<AttemptRef, (UserId, Split)>,
+}
+
+/// Money that was set aside, by what it was taken from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Split {
+    own: i128,
+    promo: i128,
+}
+
+impl Split {
+    const fn total(self) -> i128 {
+        self.own + self.promo
+    }
+
+    const fn plus(self, other: Self) -> Self {
+        Self { own: self.own + other.own, promo: self.promo + other.promo }
+    }
+
+    /// `amount` of it, free credit first, and the rest; `None` where it is not there.
+    fn take(self, amount: i128) -> Option<(Self, Self)> {
+        let promo = self.promo.min(amount);
+        let taken = Self { own: amount - promo, promo };
+        let rest = Self { own: self.own - taken.own, promo: self.promo - promo };
+        (rest.own >= 0).then_some((taken, rest))
+    }
 }
 
 /// A hold that has not ended.
 #[derive(Debug, Clone)]
 struct OpenHold {
     user: UserId,
-    left: i128,
+    left: Split,
     /// The attempts it paid: none is paid again.
     paid: BTreeSet<AttemptRef>,
+}
+
+impl OpenHold {
+    /// Takes `amount` out of it, and gives what that was.
+    fn pay(&mut self, task: TaskId, amount: i128) -> Result<Split, String> {
+        let taken = self.left.take(amount);
+        let (taken, left) =
+            taken.ok_or_else(|| format!("L4: it takes more out of the hold of {task} than is there"))?;
+        self.left = left;
+        Ok(taken)
+    }
 }
 
 /// What the journal amounts to.
@@ -51,9 +87,9 @@ pub struct ReplayedBooks {
     pub balances: BTreeMap<Account, Cpt>,
     /// Whose the holds are that have not ended, and what they have left. A hold with nothing left
     /// leaves no trace in the journal and is not here.
-    pub holds: BTreeMap<TaskId, (UserId, Cpt)>,
+    pub holds: BTreeMap<TaskId, (UserId, Purse)>,
     /// What attempts have earned that are not over, and for whom.
-    pub accruals: BTreeMap<AttemptRef, (UserId, Cpt)>,
+    pub accruals: BTreeMap<AttemptRef, (UserId, Purse)>,
     /// The sum of all accounts; always [`SUPPLY`].
     pub supply: Cpt,
     /// Number of entries.
@@ -141,11 +177,12 @@ impl Replay {
                 .map(Cpt::from_micro)
                 .map_err(|_| bad(format!("L5: {micro} micro-CPT is more than there is")))
         };
+        let purse = |split: Split| Ok(Purse { own: money(split.own)?, promo: money(split.promo)? });
         let supply: i128 = self.balances.values().sum();
         let balances = self.balances.iter().map(|(account, micro)| Ok((*account, money(*micro)?)));
-        let holds = self.holds.iter().filter(|(_, hold)| hold.left != 0);
-        let holds = holds.map(|(task, hold)| Ok((*task, (hold.user, money(hold.left)?))));
-        let accruals = self.pending.iter().map(|(attempt, (payee, micro))| Ok((*attempt, (*payee, money(*micro)?))));
+        let holds = self.holds.iter().filter(|(_, hold)| hold.left.total() != 0);
+        let holds = holds.map(|(task, hold)| Ok((*task, (hold.user, purse(hold.left)?))));
+        let accruals = self.pending.iter().map(|(attempt, (payee, earned))| Ok((*attempt, (*payee, purse(*earned)?))));
         Ok(ReplayedBooks {
             balances: balances.collect::<Result<_, _>>()?,
             holds: holds.collect::<Result<_, _>>()?,
@@ -161,10 +198,12 @@ impl Replay {
         let held = only(entry, Kind::Held)?;
         let pending = only(entry, Kind::Pending)?;
         let (held_by, earned) = (held.map_or(0, micro), pending.map_or(0, micro));
+        let promo = only(entry, Kind::Promo).ok().flatten().map_or(0, micro);
         match entry.reason {
             Reason::Hold { task } => match held.and_then(|posting| posting.account.user()) {
                 Some(user) if held_by > 0 => {
-                    let hold = OpenHold { user, left: held_by, paid: BTreeSet::new() };
+                    let left = Split { own: held_by + promo, promo: -promo };
+                    let hold = OpenHold { user, left, paid: BTreeSet::new() };
                     match self.holds.insert(task, hold) {
                         None => Ok(()),
                         Some(_) => Err(format!("L3: {task} has a hold already")),
@@ -176,35 +215,49 @@ impl Replay {
                 if held_by >= 0 || earned != -held_by {
                     return Err(format!("L4: it does not move money from the hold of {attempt} to its earnings"));
                 }
-                let hold = self.take(attempt.element.task, held)?;
+                let hold = self.hold(attempt.element.task, held)?;
+                let more = hold.pay(attempt.element.task, earned)?;
                 if hold.paid.contains(&attempt) {
                     return Err(format!("L4: {attempt} was paid before"));
                 }
                 let Some(payee) = pending.and_then(|posting| posting.account.user()) else {
                     return Err(format!("L4: {attempt} earns for nobody"));
                 };
-                let (before, so_far) = self.pending.entry(attempt).or_insert((payee, 0));
-                *so_far += earned;
+                let (before, so_far) = self.pending.entry(attempt).or_insert((payee, Split::default()));
+                *so_far = so_far.plus(more);
                 if *before == payee { Ok(()) } else { Err(format!("L4: {attempt} earns for two users")) }
             }
             Reason::Return { attempt } => {
                 if held_by <= 0 || earned != -held_by {
                     return Err(format!("L4: it does not give back what {attempt} had earned"));
                 }
-                self.end_pending(attempt, pending)?;
-                self.take(attempt.element.task, held).map(drop)
+                let accrued = self.end_pending(attempt, pending)?;
+                let hold = self.hold(attempt.element.task, held)?;
+                hold.left = hold.left.plus(accrued);
+                Ok(())
             }
             Reason::Settlement { attempt } => {
-                self.end_pending(attempt, pending)?;
-                if !self.take(attempt.element.task, held)?.paid.insert(attempt) {
+                let accrued = self.end_pending(attempt, pending)?;
+                let hold = self.hold(attempt.element.task, held)?;
+                hold.left = hold.left.plus(accrued);
+                // What is paid, and what goes back where the hold ends with it.
+                hold.pay(attempt.element.task, accrued.total() - held_by)?;
+                if !hold.paid.insert(attempt) {
                     return Err(format!("L4: {attempt} was paid before"));
                 }
                 self.forget_empty(attempt.element.task);
                 Ok(())
             }
             Reason::Release { task } | Reason::Expiry { task } => {
-                if self.take(task, held)?.left != 0 || self.earns(task) {
+                let back = self.hold(task, held)?.pay(task, -held_by)?;
+                if self.hold(task, held)?.left != Split::default() || self.earns(task) {
                     return Err(format!("L3: it ends the hold of {task}, which has something left"));
+                }
+                if back.promo != promo {
+                    let had = back.promo;
+                    return Err(format!(
+                        "L3: it gives {promo} micro-CPT of free credit back, the hold of {task} has {had}"
+                    ));
                 }
                 self.forget_empty(task);
                 Ok(())
@@ -219,28 +272,26 @@ impl Replay {
         }
     }
 
-    /// Takes what an entry moves in or out of held money from the hold of `task`.
-    fn take(&mut self, task: TaskId, held: Option<&Posting>) -> Result<&mut OpenHold, String> {
+    /// The hold of `task`, where the held money that an entry moves is of the same user.
+    fn hold(&mut self, task: TaskId, held: Option<&Posting>) -> Result<&mut OpenHold, String> {
         let hold = self.holds.get_mut(&task).ok_or_else(|| format!("L3: {task} has no open hold"))?;
-        let Some(posting) = held else { return Ok(hold) };
-        if posting.account.user() != Some(hold.user) {
-            return Err(format!(
-                "L4: it moves money of {} by the hold of {task}, which is of {}",
-                posting.account, hold.user
-            ));
+        match held.filter(|posting| posting.account.user() != Some(hold.user)) {
+            None => Ok(hold),
+            Some(Posting { account, .. }) => {
+                Err(format!("L4: it moves money of {account} by the hold of {task}, which is of {}", hold.user))
+            }
         }
-        hold.left += micro(posting);
-        if hold.left < 0 {
-            return Err(format!("L4: it takes more out of the hold of {task} than is there"));
-        }
-        Ok(hold)
     }
 
-    /// The attempt is over: the entry must move exactly what it had earned.
-    fn end_pending(&mut self, attempt: AttemptRef, pending: Option<&Posting>) -> Result<(), String> {
+    /// The attempt is over: the entry must move exactly what it had earned. Gives that.
+    fn end_pending(&mut self, attempt: AttemptRef, pending: Option<&Posting>) -> Result<Split, String> {
         let moved = pending.map(|posting| (posting.account.user(), -micro(posting)));
-        let earned = self.pending.remove(&attempt).map(|(payee, earned)| (Some(payee), earned));
-        if moved == earned { Ok(()) } else { Err(format!("L4: it does not move what {attempt} had earned")) }
+        let accrued = self.pending.remove(&attempt);
+        if moved == accrued.map(|(payee, earned)| (Some(payee), earned.total())) {
+            Ok(accrued.map(|(_, earned)| earned).unwrap_or_default())
+        } else {
+            Err(format!("L4: it does not move what {attempt} had earned"))
+        }
     }
 
     fn earns(&self, task: TaskId) -> bool {
@@ -250,7 +301,7 @@ impl Replay {
 
     /// Forgets a hold that has nothing left and gets nothing back.
     fn forget_empty(&mut self, task: TaskId) {
-        if self.holds.get(&task).is_some_and(|hold| hold.left == 0) && !self.earns(task) {
+        if self.holds.get(&task).is_some_and(|hold| hold.left == Split::default()) && !self.earns(task) {
             self.holds.remove(&task);
         }
     }
@@ -279,12 +330,12 @@ impl ReplayedBooks {
             }
         }
         let open = image.holds.iter().filter(|hold| hold.left.total() != Cpt::ZERO);
-        let holds = open.map(|hold| (hold.task, (hold.user, hold.left.total()))).collect();
+        let holds = open.map(|hold| (hold.task, (hold.user, hold.left))).collect();
         if let Some(task) = first_difference(&holds, &self.holds) {
             return differs("L3", format!("the hold of {task} is not the one the journal gives"));
         }
         let earned = image.accruals.iter();
-        let accruals = earned.map(|accrual| (accrual.attempt, (accrual.payee, accrual.amount.total()))).collect();
+        let accruals = earned.map(|accrual| (accrual.attempt, (accrual.payee, accrual.amount))).collect();
         if let Some(attempt) = first_difference(&accruals, &self.accruals) {
             return differs("L4", format!("what {attempt} has earned is not what the journal gives"));
         }

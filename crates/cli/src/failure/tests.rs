@@ -31,10 +31,22 @@ fn control_characters_do_not_reach_the_terminal() {
 }
 
 #[test]
+fn nothing_turns_the_direction_of_text_on_the_terminal() {
+    for turn in ['\u{61c}', '\u{200f}', '\u{2028}', '\u{202e}', '\u{2066}'] {
+        assert_eq!(crate::face::harmless(&format!("1 CPT{turn} TPC 1")), "1 CPT? TPC 1", "{turn:?}");
+    }
+    assert_eq!(
+        crate::face::harmless("\u{5e9}\u{5dc}\u{5d5}\u{5dd} \u{1f469}\u{200d}\u{1f4bb}"),
+        "\u{5e9}\u{5dc}\u{5d5}\u{5dd} \u{1f469}\u{200d}\u{1f4bb}"
+    );
+}
+
+#[test]
 fn what_the_economy_refuses_has_its_own_advice() {
     for (code, exit, fix) in [
         ("E_MAX_PRICE", Exit::InsufficientCpt, "raise --max-price"),
         ("E_INVITATION", Exit::Forbidden, "--invitation-file FILE"),
+        ("E_FORBIDDEN", Exit::Forbidden, "hivemind login"),
     ] {
         let error = ClientError::Rejected { code: code.into(), field: String::new(), message: "no".into() };
         let failure = Failure::from(error);

@@ -16,6 +16,9 @@ use crate::show::books::{Audit, Trial, TrialRecord};
 pub async fn verify(ctx: &mut Context) -> Done {
     let audit = Audit::from(ctx.user().await?.audit().await?);
     ctx.face.show(&audit)?;
+    if !audit.balanced {
+        ctx.face.say("stop the pool, keep its data folder as it is, and compare with the last backup");
+    }
     Ok(if audit.balanced { Exit::Ok } else { Exit::Failure })
 }
 

@@ -159,7 +159,7 @@ fn a_price_bound_is_kept() {
         pool.run(Command::Submit { user: anna, spec: spec(1), max_price, once: None })
     };
     let refused = submit(2_249_999).expect_err("it can cost more");
-    insta::assert_snapshot!(refused.to_string(), @"E_MAX_PRICE: max_price: it can cost 2.25 CPT, more than your bound of 2.249999 CPT; raise it, or lower max_runtime or the resources");
+    insta::assert_snapshot!(refused.to_string(), @"E_MAX_PRICE: max_price_micro: it can cost 2.25 CPT, more than your bound of 2.249999 CPT; raise it, or lower max_runtime or the resources");
     assert!(submit(2_250_000).is_ok());
 }
 

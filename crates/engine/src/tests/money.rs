@@ -67,6 +67,7 @@ fn transfers_are_judged_and_remembered() {
         ("bert", 0, "four", 4),
         ("anna", 1, "five", 5),
         ("nobody", 1, "six", 6),
+        ("ber\0t", 1, "eight", 6),
         ("bert", 200_000_000, "seven", 7),
         ("bert", 200_000_000, "seven", 7),
         ("bert", 1, "line\nbreak", 8),
@@ -77,7 +78,7 @@ fn transfers_are_judged_and_remembered() {
             amount: amount(micro),
             once: once(anna, id, body),
         });
-        table += &format!("{to} {micro} {id:?}: {}\n", shown(result));
+        table += &format!("{} {micro} {id:?}: {}\n", to.escape_default(), shown(result));
     }
     insta::assert_snapshot!(table, @r#"
     bert 5000000 "one": Transferred { balance: Cpt(145000000) }
@@ -89,6 +90,7 @@ fn transfers_are_judged_and_remembered() {
     bert 0 "four": E_INVALID [amount] amount: 0.00 CPT cannot be transferred; it must be above zero
     anna 1 "five": E_INVALID [to_username] to_username: is yourself; nothing would move
     nobody 1 "six": E_NOT_FOUND [to_username] to_username: nobody here is called `nobody`
+    ber\u{0}t 1 "eight": E_NOT_FOUND [to_username] to_username: nobody here is called `ber?t`
     bert 200000000 "seven": E_INSUFFICIENT_CPT [amount] amount: needs 200.00 CPT, 144.999999 CPT is available; transfer less, or wait for open tasks to end
     bert 200000000 "seven": E_INSUFFICIENT_CPT [amount] amount: needs 200.00 CPT, 144.999999 CPT is available; transfer less, or wait for open tasks to end
     bert 1 "line\nbreak": E_INVALID [transfer_id] transfer_id: must have 1 to 128 bytes of printable characters; a UUID will do

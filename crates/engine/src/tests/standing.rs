@@ -144,6 +144,24 @@ fn a_period_of_another_length_does_not_reach_back_into_rewarded_ones() {
     assert_eq!(periods, [(1, 2), (2, 3), (3, 4), (5, 6)], "{}", pool.rewards());
 }
 
+/// From a year to one hour: the hour is not made to wait for the year.
+#[test]
+fn a_shorter_period_begins_with_the_start_of_the_pool() {
+    let mut policy = Policy::default();
+    policy.economy.rewards.period = Millis(365 * 24 * HOUR);
+    let mut pool = Pool::new(policy);
+    pool.register("bert");
+    pool.enroll("bert", "box", 4);
+    pool.connect("box", &[]).expect("enrolled");
+    pool.live(2 * HOUR);
+    let (rows, books) = pool.tables.recover().expect("founded");
+    pool.engine = crate::Engine::restore(Policy::default(), rows, books).expect("true");
+    pool.connect("box", &[]).expect("enrolled");
+    pool.live(2 * HOUR);
+    let alive: Vec<u64> = pool.tables.rewards.values().map(|row| row.tally.alive.0 / 60_000).collect();
+    assert_eq!((alive.len(), alive.iter().sum::<u64>()), (2, 180 + 43), "{}", pool.rewards());
+}
+
 #[test]
 fn a_withdrawn_attempt_is_no_failure_and_a_stopped_one_is_paid_work() {
     let mut pool = Pool::at_full_hour();
@@ -154,6 +172,18 @@ fn a_withdrawn_attempt_is_no_failure_and_a_stopped_one_is_paid_work() {
     pool.start("box", first(ran, 1)).expect("handed out");
     pool.pass(5_000);
     pool.run(Command::Cancel { user: pool.user("anna"), task: ran }).expect("open");
+    let tally = pool.tables.standings[&pool.node("box")].period;
+    assert_eq!((tally.ended, tally.completed), (1, 1));
+}
+
+/// Such tasks cost their requester nothing: a thousand of them must not cost the nodes their rewards.
+#[test]
+fn an_attempt_that_could_not_run_because_of_its_image_is_no_attempt() {
+    let mut pool = Pool::at_full_hour();
+    pool.connect("box", &[]).expect("enrolled");
+    pool.work(1, Outcome::Exited { code: 0 }, 1_000);
+    pool.work(1, Outcome::ImageUnavailable { reason: "there is no such image".into() }, 0);
+    pool.work(1, Outcome::BadImage { reason: "no such program".into() }, 0);
     let tally = pool.tables.standings[&pool.node("box")].period;
     assert_eq!((tally.ended, tally.completed), (1, 1));
 }

@@ -6,7 +6,7 @@
 //! Invariant: the audit believes nothing but the journal.
 
 use crate::board::Board;
-use hivemind_ledger::{Account, BadEntry, Kind, LedgerImage, Replay, ReplayedBooks, SUPPLY};
+use hivemind_ledger::{Account, BadEntry, Kind, LedgerImage, Purse, Replay, ReplayedBooks, SUPPLY};
 use hivemind_model::{AttemptRef, Cpt, Millis, TaskId, Timestamp, UserId};
 use hivemind_proto::v1::{AuditResponse, HoldsByAge, TrialBalanceResponse, TrialLine};
 use hivemind_store::{Store, StoreError};
@@ -126,15 +126,16 @@ fn compare(image: &LedgerImage, books: &ReplayedBooks) -> Result<(), Finding> {
     }
     // Accounts, holds and accruals with nothing in them leave no trace in the journal.
     let money = |amount: &Cpt| *amount != Cpt::ZERO;
+    let some = |purse: &Purse| *purse != Purse::default();
     let stored: BTreeMap<Account, Cpt> = image.balances.iter().copied().filter(|(_, have)| money(have)).collect();
     let expect = books.balances.iter().filter(|(_, have)| money(have)).map(|(account, have)| (*account, *have));
     same("L7: the balance of", &stored, &expect.collect())?;
-    let holds = image.holds.iter().map(|hold| (hold.task, Owned(hold.user, hold.left.total())));
-    let stored: BTreeMap<TaskId, Owned> = holds.filter(|(_, Owned(_, left))| money(left)).collect();
+    let holds = image.holds.iter().map(|hold| (hold.task, Owned(hold.user, hold.left)));
+    let stored: BTreeMap<TaskId, Owned> = holds.filter(|(_, Owned(_, left))| some(left)).collect();
     let expect = books.holds.iter().map(|(task, (user, left))| (*task, Owned(*user, *left)));
     same("L3: the hold of", &stored, &expect.collect())?;
-    let accruals = image.accruals.iter().map(|accrual| (accrual.attempt, Owned(accrual.payee, accrual.amount.total())));
-    let stored: BTreeMap<AttemptRef, Owned> = accruals.filter(|(_, Owned(_, earned))| money(earned)).collect();
+    let accruals = image.accruals.iter().map(|accrual| (accrual.attempt, Owned(accrual.payee, accrual.amount)));
+    let stored: BTreeMap<AttemptRef, Owned> = accruals.filter(|(_, Owned(_, earned))| some(earned)).collect();
     let expect = books.accruals.iter().map(|(attempt, (payee, earned))| (*attempt, Owned(*payee, *earned)));
     same("L4: what was earned by", &stored, &expect.collect())?;
     let mut vests: BTreeMap<Account, i128> = BTreeMap::new();
@@ -150,11 +151,12 @@ fn compare(image: &LedgerImage, books: &ReplayedBooks) -> Result<(), Finding> {
 
 /// Whose money it is, and how much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Owned(UserId, Cpt);
+struct Owned(UserId, Purse);
 
 impl Display for Owned {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} of {}", self.1, self.0)
+        write!(f, "{} of {}", self.1.total(), self.0)?;
+        if self.1.promo == Cpt::ZERO { Ok(()) } else { write!(f, " ({} of it free credit)", self.1.promo) }
     }
 }
 

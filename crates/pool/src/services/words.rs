@@ -158,8 +158,15 @@ pub(super) fn describe(names: &Names, entry: &Entry, posting: &Posting) -> (Stri
 fn settlement(names: &Names, entry: &Entry, posting: &Posting, attempt: AttemptRef) -> String {
     let account = posting.account;
     let requester = names.requester(entry);
+    let rest = |posting: &Posting| match posting.account.kind() {
+        Kind::Available | Kind::Promo => posting.account.user() == requester && posting.amount.is_positive(),
+        Kind::Treasury | Kind::Held | Kind::Pending | Kind::Owner | Kind::Reward | Kind::Project => false,
+    };
     match account.kind() {
         Kind::Held if posting.amount.is_positive() => format!("{attempt} cost less than it was metered at"),
+        Kind::Held if entry.postings.iter().any(rest) => {
+            format!("the hold of {} ends: pay for {attempt}, and what was not used", attempt.element.task)
+        }
         Kind::Held => format!("pay for {attempt}, out of the hold"),
         Kind::Pending => format!("{attempt} was accepted: its price so far is paid"),
         Kind::Treasury => format!("free credit for {attempt}: requester and owner are one person"),

@@ -157,3 +157,14 @@ async fn the_audit_names_the_entry_that_was_changed_in_the_database() {
         assert!(!audit.balanced && audit.bad_entry == entry, "{change}: {audit:?}");
     }
 }
+
+/// In a guarded pool such a change would be worth money: work that it pays for is paid in it.
+#[tokio::test]
+async fn the_audit_names_a_hold_whose_free_credit_became_money_in_the_database() {
+    let pool = TestPool::start().await;
+    pool.user("ada").await.submit("one").await;
+    let changed = async |data: PathBuf| change_row(&data, "UPDATE holds SET own = promo, promo = 0").await;
+    let pool = pool.restart_after(Tuning::default(), changed).await;
+    let audit = pool.operator().await.audit().await;
+    assert!(!audit.balanced && audit.finding.starts_with("L3: the hold of task_1 is stored as"), "{audit:?}");
+}

@@ -1,7 +1,7 @@
 //! Random batches against a model in memory: what is read back is what was committed.
 
 use crate::samples;
-use hivemind_ledger::{Account, Entry, Hold, LedgerChanges, LedgerImage, Posting, Reason};
+use hivemind_ledger::{Account, Entry, Hold, Kind, LedgerChanges, LedgerImage, Posting, Reason};
 use hivemind_model::rejection::{Code, Rejection};
 use hivemind_model::rows::{
     Answer, AttemptPhase, AttemptRow, Counters, Element, ElementPhase, LogLengths, NodeRow, Recovered, Report,
@@ -9,7 +9,7 @@ use hivemind_model::rows::{
 };
 use hivemind_model::spec::{BlobRef, Digest};
 use hivemind_model::state::{Metering, Outcome, TaskState};
-use hivemind_model::{AttemptRef, Bytes, Cpt, ElementRef, Millis, NodeId, TaskId, Timestamp, UserId};
+use hivemind_model::{AttemptRef, Bytes, Cpt, ElementRef, Millis, NodeId, ProjectId, TaskId, Timestamp, UserId};
 use hivemind_store::{Funds, Store, TaskFilter};
 use proptest::collection::vec;
 use proptest::option;
@@ -64,12 +64,19 @@ impl Model {
                 .collect(),
             used_tokens: self.tokens.values().cloned().collect(),
             counters: self.counters.unwrap(),
+            standings: Vec::new(),
+            projects: Vec::new(),
+            invitations: Vec::new(),
+            clock: samples::clock(0),
         };
         let last = self.journal.last().unwrap();
         let books = LedgerImage {
             balances: self.balances.iter().map(|(account, balance)| (*account, *balance)).collect(),
             holds: self.holds.values().copied().collect(),
+            accruals: Vec::new(),
+            vests: Vec::new(),
             last_seq: last.seq,
+            last_at: last.at,
             last_hash: last.hash,
         };
         (rows, books)
@@ -161,24 +168,31 @@ fn answer() -> impl Strategy<Value = Answer> {
     ]
 }
 
+fn attempt_ref() -> impl Strategy<Value = AttemptRef> {
+    (0..1u64 << 63, any::<u32>(), any::<u32>())
+        .prop_map(|(task, index, number)| ElementRef { task: TaskId(task), index }.attempt(number))
+}
+
 fn entry() -> impl Strategy<Value = (Reason, Vec<Posting>, [u8; 32])> {
     let reason = prop_oneof![
         Just(Reason::Genesis),
         any::<u64>().prop_map(|user| Reason::SignUp { user: UserId(user) }),
         any::<(u64, u64)>().prop_map(|(from, to)| Reason::Transfer { from: UserId(from), to: UserId(to) }),
-        any::<(u64, u32, u32)>().prop_map(|(task, index, attempt)| Reason::Settlement {
-            task: TaskId(task),
-            index,
-            attempt
-        }),
+        attempt_ref().prop_map(|attempt| Reason::Settlement { attempt }),
+        attempt_ref().prop_map(|attempt| Reason::Accrual { attempt }),
+        any::<(u64, i64)>().prop_map(|(node, from)| Reason::Reward { node: NodeId(node), from: Timestamp(from) }),
+        any::<(u64, u64)>().prop_map(|(project, number)| Reason::Tip { project: ProjectId(project), number }),
     ];
-    let account = prop_oneof![
-        Just(Account::Treasury),
-        any::<u64>().prop_map(|user| Account::Available(UserId(user))),
-        any::<u64>().prop_map(|user| Account::Held(UserId(user))),
-    ];
-    let posting =
-        (account, any::<i64>()).prop_map(|(account, amount)| Posting { account, amount: Cpt::from_micro(amount) });
+    // Two users at most, and ids that a database can keep.
+    let account = (select(&Kind::ALL[..]), 1u64..3).prop_map(|(kind, holder)| match kind {
+        Kind::Treasury => Account::Treasury,
+        kind => Account::of(kind, holder),
+    });
+    let posting = (account, any::<i64>(), any::<i64>()).prop_map(|(account, amount, balance)| Posting {
+        account,
+        amount: Cpt::from_micro(amount),
+        balance: Cpt::from_micro(balance),
+    });
     (reason, vec(posting, 0..4), any::<[u8; 32]>())
 }
 
@@ -289,13 +303,7 @@ fn rows(model: &Model, draft: &Draft) -> RowChanges {
 fn books(model: &Model, draft: &Draft) -> LedgerChanges {
     let mut made = LedgerChanges::default();
     for (seq, (reason, postings, hash)) in (model.journal.len() as u64 + 1..).zip(&draft.entries) {
-        made.entries.push(Entry {
-            seq,
-            at: Timestamp(7),
-            reason: reason.clone(),
-            postings: postings.clone(),
-            hash: *hash,
-        });
+        made.entries.push(Entry { seq, at: Timestamp(7), reason: *reason, postings: postings.clone(), hash: *hash });
     }
     let user = |place: &Index| UserId(place.index(model.users.len()) as u64 + 1);
     let balances: BTreeMap<Account, Cpt> = draft
@@ -319,7 +327,7 @@ fn books(model: &Model, draft: &Draft) -> LedgerChanges {
         .filter(|_| !tasks.is_empty())
         .map(|(place, left)| {
             let task = *place.get(&tasks);
-            (task, Hold { task, user: user(place), left: Cpt::from_micro(*left) })
+            (task, samples::hold(task.0, user(place).0, *left / 2))
         })
         .collect();
     made.holds = held.into_values().filter(|hold| !made.ended_holds.contains(&hold.task)).collect();
@@ -339,7 +347,11 @@ async fn compare(model: &Model, store: &impl Store) {
         let own: Vec<TaskRow> = model.tasks.values().rev().filter(|row| row.user == *user).cloned().collect();
         assert_eq!(store.tasks(*user, &filter).await.unwrap(), own);
         let balance = |account| model.balances.get(&account).copied().unwrap_or_default();
-        let funds = Funds { available: balance(Account::Available(*user)), held: balance(Account::Held(*user)) };
+        let funds = Funds {
+            available: balance(Account::Available(*user)),
+            held: balance(Account::Held(*user)),
+            ..Funds::default()
+        };
         assert_eq!(store.funds(*user).await.unwrap(), funds);
     }
     for task in model.tasks.keys() {

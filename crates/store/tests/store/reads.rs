@@ -34,7 +34,7 @@ async fn people_and_machines_are_found() {
     assert_eq!(store.node(NodeId(2)).await.unwrap(), Some(node(2, 2)));
     assert_eq!(store.nodes(Some(UserId(1))).await.unwrap(), [node(1, 1)]);
     assert_eq!(store.nodes(None).await.unwrap(), [node(1, 1), node(2, 2)]);
-    assert_eq!(store.funds(UserId(2)).await.unwrap(), Funds { available: Cpt::from_micro(150), held: Cpt::ZERO });
+    assert_eq!(store.funds(UserId(2)).await.unwrap(), Funds { available: Cpt::from_micro(150), ..Funds::default() });
     assert_eq!(store.funds(UserId(3)).await.unwrap(), Funds::default());
 
     let renamed = RowChanges { users: vec![user(2, "Anne")], ..RowChanges::default() };

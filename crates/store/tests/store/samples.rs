@@ -1,14 +1,14 @@
 //! Rows and batches to test with.
 
-use hivemind_ledger::{Account, Entry, Hold, LedgerChanges, Posting, Reason};
+use hivemind_ledger::{Account, Entry, Hold, LedgerChanges, Posting, Purse, Reason};
 use hivemind_model::resources::Resources;
 use hivemind_model::rows::{
-    AttemptPhase, AttemptRow, Counters, Element, ElementPhase, LogLengths, NodeRow, Report, Role, RowChanges,
+    AttemptPhase, AttemptRow, ClockRow, Counters, Element, ElementPhase, LogLengths, NodeRow, Report, Role, RowChanges,
     TaskProgress, TaskRow, UserRow,
 };
 use hivemind_model::spec::{BlobRef, Digest, InputFile, TaskSpec};
 use hivemind_model::state::{Metering, Outcome, TaskState};
-use hivemind_model::{Bytes, Cpt, ElementRef, MilliCores, Millis, NodeId, TaskId, Timestamp, UserId};
+use hivemind_model::{Bytes, Cpt, ElementRef, Level, MilliCores, Millis, NodeId, TaskId, Timestamp, UserId};
 use hivemind_store::{SqliteOptions, SqliteStore};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, SqliteConnection};
@@ -40,6 +40,7 @@ pub(crate) fn user(id: u64, name: &str) -> UserRow {
         password_hash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".to_owned(),
         role: if id == 1 { Role::Operator } else { Role::Member },
         registered_at: Timestamp(1_000 + id as i64),
+        registered_from: if id.is_multiple_of(2) { "2001:db8::".to_owned() } else { String::new() },
     }
 }
 
@@ -66,6 +67,7 @@ pub(crate) fn task(id: u64, user: u64, state: TaskState) -> TaskRow {
         priority: 5,
         max_runtime: Millis::from_secs(3600),
         resources: Resources { cpu: MilliCores(1000), memory: Bytes::from_mib(512), disk: Bytes::from_gib(1), gpus: 0 },
+        min_level: Level::Silver,
     };
     TaskRow {
         user: UserId(user),
@@ -119,9 +121,22 @@ pub(crate) fn ended(code: i32) -> AttemptPhase {
 pub(crate) fn entry(seq: u64, reason: Reason, postings: &[(Account, i64)]) -> Entry {
     let postings = postings
         .iter()
-        .map(|(account, micro)| Posting { account: *account, amount: Cpt::from_micro(*micro) })
+        .map(|(account, micro)| Posting {
+            account: *account,
+            amount: Cpt::from_micro(*micro),
+            balance: Cpt::from_micro(micro.abs()),
+        })
         .collect();
     Entry { seq, at: Timestamp(seq as i64), reason, postings, hash: [seq as u8; 32] }
+}
+
+pub(crate) fn clock(at: i64) -> ClockRow {
+    ClockRow { awake_at: Timestamp(at), period_from: Timestamp(at), period_to: Timestamp(at.saturating_add(10)) }
+}
+
+pub(crate) fn hold(task: u64, user: u64, micro: i64) -> Hold {
+    let left = Purse { own: Cpt::from_micro(micro), promo: Cpt::from_micro(micro / 2) };
+    Hold { task: TaskId(task), user: UserId(user), left, expires_at: Timestamp(900) }
 }
 
 /// A pool with the operator `Root` (1), who owns node 1, and the member `Anna` (2).
@@ -129,7 +144,8 @@ pub(crate) fn founding() -> (RowChanges, LedgerChanges) {
     let rows = RowChanges {
         users: vec![user(1, "Root"), user(2, "Anna")],
         nodes: vec![node(1, 1)],
-        counters: Some(Counters { user: 3, node: 2, task: 1 }),
+        clock: Some(clock(0)),
+        counters: Some(Counters { user: 3, node: 2, task: 1, project: 1 }),
         ..RowChanges::default()
     };
     let supply = 1_000_000;
@@ -164,7 +180,7 @@ pub(crate) fn submission(id: u64, seq: u64) -> (RowChanges, LedgerChanges) {
             Reason::Hold { task: TaskId(id) },
             &[(Account::Available(UserId(2)), -1), (Account::Held(UserId(2)), 1)],
         )],
-        holds: vec![Hold { task: TaskId(id), user: UserId(2), left: Cpt::from_micro(1) }],
+        holds: vec![hold(id, 2, 1)],
         ..LedgerChanges::default()
     };
     (rows, ledger)

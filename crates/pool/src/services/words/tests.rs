@@ -93,7 +93,7 @@ fn a_task_from_both_sides() {
     accrual held -2 [bob] att_7.0.1 runs: its price so far
     return held 2 [bob] att_7.0.1 was not accepted: its price so far goes back to the hold
     accrual held -3 [bob] att_7.0.1 runs: its price so far
-    settlement held -7 [bob] pay for att_7.0.1, out of the hold
+    settlement held -7 [bob] the hold of task_7 ends: pay for att_7.0.1, and what was not used
     settlement promo 6 [bob] rest of the hold of task_7
     hold promo -5 [] set aside for task_9
     hold held 5 [] set aside for task_9
@@ -133,12 +133,12 @@ fn work_on_a_node_of_ones_own_and_of_the_same_person() {
     insta::assert_snapshot!(read(&mut ledger, BOB), @r"
     hold promo -10 [] set aside for task_8
     hold held 10 [] set aside for task_8
-    settlement held -10 [] pay for att_8.0.1, out of the hold
+    settlement held -10 [] the hold of task_8 ends: pay for att_8.0.1, and what was not used
     settlement available 4 [] pay for att_8.0.1 on a node of one's own, and rest of the hold
     settlement promo 6 [] pay for att_8.0.1 on a node of one's own, and rest of the hold
     hold promo -10 [] set aside for task_8
     hold held 10 [] set aside for task_8
-    settlement held -10 [] pay for att_8.0.1, out of the hold
+    settlement held -10 [] the hold of task_8 ends: pay for att_8.0.1, and what was not used
     settlement promo 6 [] rest of the hold of task_8
     ");
     assert_eq!(ledger.balance(Source::Work.account(BOB)), Cpt::ZERO);

@@ -5,9 +5,7 @@
 use super::{Columns, FromColumns};
 use crate::StoreError;
 use hivemind_model::level::Level;
-use hivemind_model::rows::{
-    ClockRow, InvitationRow, ProjectRow, ProjectState, RewardRow, StandingRow, Tally, TipRow,
-};
+use hivemind_model::rows::{ClockRow, InvitationRow, ProjectRow, ProjectState, RewardRow, StandingRow, Tally, TipRow};
 use hivemind_model::{NodeId, ProjectId, UserId};
 
 impl Columns<'_> {

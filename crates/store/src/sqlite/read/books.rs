@@ -11,11 +11,11 @@ use sqlx::SqliteConnection;
 
 /// The accounts, what is on its way, and the end of the journal. To be called in a transaction.
 pub(in crate::sqlite) async fn ledger(conn: &mut SqliteConnection) -> Result<LedgerImage, Fault> {
-    let mut balances: Vec<(Account, Cpt)> = all(conn, sqlx::query("SELECT kind, holder, balance FROM accounts")).await?;
+    let mut balances: Vec<(Account, Cpt)> =
+        all(conn, sqlx::query("SELECT kind, holder, balance FROM accounts")).await?;
     balances.sort_unstable();
     let holds: Vec<Hold> = all(conn, sqlx::query(select!(holds, "ORDER BY task"))).await?;
-    let accruals: Vec<Accrual> =
-        all(conn, sqlx::query(select!(accruals, "ORDER BY task, element, number"))).await?;
+    let accruals: Vec<Accrual> = all(conn, sqlx::query(select!(accruals, "ORDER BY task, element, number"))).await?;
     let mut vests: Vec<Vest> = all(conn, sqlx::query(select!(vests, ""))).await?;
     vests.sort_unstable_by_key(|vest| vest.key);
     let last: Option<Entry> = one(conn, sqlx::query(select!(journal, "ORDER BY seq DESC LIMIT 1"))).await?;
@@ -59,10 +59,7 @@ pub(in crate::sqlite) async fn trial_balance(conn: &mut SqliteConnection) -> Res
     Ok(Kind::ALL.into_iter().map(line).collect())
 }
 
-pub(in crate::sqlite) async fn accruals(
-    conn: &mut SqliteConnection,
-    tasks: &[TaskId],
-) -> Result<Vec<Accrual>, Fault> {
+pub(in crate::sqlite) async fn accruals(conn: &mut SqliteConnection, tasks: &[TaskId]) -> Result<Vec<Accrual>, Fault> {
     let find = select!(
         accruals,
         "JOIN (SELECT DISTINCT value AS wanted FROM json_each(?)) ON task = wanted ORDER BY task, element, number"

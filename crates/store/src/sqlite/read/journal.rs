@@ -21,11 +21,7 @@ const OWN: [Kind; 6] = [Kind::Available, Kind::Promo, Kind::Held, Kind::Pending,
 /// The words of reasons that are about a task. Their entries are in indexes of their own.
 const WORK: [&str; 6] = ["hold", "accrual", "return", "settlement", "release", "expiry"];
 
-pub(in crate::sqlite) async fn page(
-    conn: &mut SqliteConnection,
-    after: u64,
-    limit: u32,
-) -> Result<Vec<Entry>, Fault> {
+pub(in crate::sqlite) async fn page(conn: &mut SqliteConnection, after: u64, limit: u32) -> Result<Vec<Entry>, Fault> {
     let query = sqlx::query(select!(journal, "WHERE seq > ? ORDER BY seq LIMIT ?"));
     all(conn, query.bind(key(after)).bind(limit)).await
 }

@@ -15,12 +15,8 @@ use sqlx::SqliteConnection;
 /// How many [`Bulk`]s there are below.
 pub(super) const BULKS: usize = 8;
 
-static JOURNAL: Bulk = Bulk::new(
-    "journal",
-    8,
-    "INSERT INTO journal (seq, at, hash, user_a, user_b, task, reason, postings) VALUES",
-    "",
-);
+static JOURNAL: Bulk =
+    Bulk::new("journal", 8, "INSERT INTO journal (seq, at, hash, user_a, user_b, task, reason, postings) VALUES", "");
 
 static ACCOUNTS: Bulk = Bulk::new(
     "accounts",
@@ -48,12 +44,8 @@ static ACCRUALS: Bulk = Bulk::new(
 );
 
 // With bare VALUES in the parentheses SQLite would read the whole table instead of looking keys up.
-static ENDED_ACCRUALS: Bulk = Bulk::new(
-    "accruals",
-    3,
-    "DELETE FROM accruals WHERE (task, element, number) IN (SELECT * FROM (VALUES",
-    "))",
-);
+static ENDED_ACCRUALS: Bulk =
+    Bulk::new("accruals", 3, "DELETE FROM accruals WHERE (task, element, number) IN (SELECT * FROM (VALUES", "))");
 
 static VESTS: Bulk = Bulk::new(
     "vests",

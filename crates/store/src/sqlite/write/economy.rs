@@ -36,8 +36,7 @@ static PROJECTS: Bulk = Bulk::new(
      state = excluded.state, registered_at = excluded.registered_at, tips = excluded.tips, tipped = excluded.tipped",
 );
 
-static TIPS: Bulk =
-    Bulk::new("tips", 6, "INSERT INTO tips (project, number, user_id, amount, message, at) VALUES", "");
+static TIPS: Bulk = Bulk::new("tips", 6, "INSERT INTO tips (project, number, user_id, amount, message, at) VALUES", "");
 
 static INVITATIONS: Bulk = Bulk::new(
     "invitations",
@@ -84,12 +83,7 @@ fn tally(values: &mut Values, tally: &Tally) -> Result<(), Fault> {
 }
 
 fn reward(values: &mut Values, row: &RewardRow) -> Result<(), Fault> {
-    values
-        .put(row.from.0)?
-        .number(row.node.0)?
-        .number(row.owner.0)?
-        .put(row.to.0)?
-        .number(row.registered.0)?;
+    values.put(row.from.0)?.number(row.node.0)?.number(row.owner.0)?.put(row.to.0)?.number(row.registered.0)?;
     tally(values, &row.tally)?;
     values
         .put(row.base.micro())?
