@@ -9,7 +9,7 @@ use crate::Engine;
 use crate::state::Task;
 use hivemind_ledger::LedgerChanges;
 use hivemind_model::rows::{AttemptRow, RequestRow, RewardRow, RowChanges, TipRow, UsedToken, UserRow};
-use hivemind_model::{Effect, ElementRef, NodeId, ProjectId, TaskId};
+use hivemind_model::{Effect, ElementRef, NodeId, ProjectId, TaskId, UserId};
 use std::collections::BTreeSet;
 
 /// Everything one batch changed, to be written in one transaction.
@@ -52,6 +52,8 @@ pub(crate) struct Pending {
     /// Changed, used up or expired.
     pub(crate) invitations: BTreeSet<[u8; 32]>,
     pub(crate) clock_moved: bool,
+    /// Whose use of the pool changed.
+    pub(crate) usages: BTreeSet<UserId>,
     pub(crate) effects: Vec<Effect>,
 }
 
@@ -84,6 +86,7 @@ impl Engine {
                 rows.standings.push(node.standing);
             }
         }
+        rows.usages.extend(pending.usages.iter().map(|user| self.shares.row(*user, self.seen_at)));
         rows.projects.extend(pending.projects.iter().filter_map(|id| self.projects.get(id).cloned()));
         for digest in pending.invitations {
             match self.invitations.get(&digest) {

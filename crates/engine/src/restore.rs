@@ -24,6 +24,7 @@ impl Engine {
     /// The first invariant that the stored state breaks.
     pub fn restore(policy: Policy, rows: Recovered, books: LedgerImage) -> Result<Self, Violation> {
         let mut engine = Self::empty(policy, Ledger::restore(books)?, rows.counters, rows.clock);
+        rows.usages.into_iter().for_each(|row| engine.shares.restore(row));
         for user in rows.users {
             engine.restore_user(user)?;
         }

@@ -62,6 +62,7 @@ impl Engine {
     /// Puts what an attempt really used in the place of what its requester was charged for it.
     pub(crate) fn settle_share(&mut self, user: UserId, live: &Live, now: Timestamp) {
         self.shares.settle(user, live.charge, now.since(live.assigned_at), now);
+        self.pending.usages.insert(user);
         self.queue.move_turn(self.turn(user));
     }
 
@@ -84,6 +85,7 @@ impl Engine {
         let user = task.row.user;
         let Some(failed_on) = self.queue.remove(user, rank, need) else { return };
         let charge = self.shares.charge(user, dominant_share(&need.resources, whole), now);
+        self.pending.usages.insert(user);
         self.queue.move_turn(Turn { used: self.shares.used(user), user });
         assert!(step(Standing::Waiting, Event::Placed) == Step::Assign, "T3: a waiting element cannot be assigned");
         let spec = task.row.spec.clone();

@@ -6,6 +6,7 @@
 //!
 //! Invariant: integers only; no clock.
 
+use hivemind_model::rows::UsageRow;
 use hivemind_model::{Millis, Resources, Timestamp, UserId};
 use std::collections::BTreeMap;
 
@@ -82,6 +83,25 @@ impl Shares {
         let real = charge.share.saturating_mul(held.0.into()).saturating_mul(self.weight(now));
         let used = self.used.entry(user).or_default();
         *used = used.saturating_sub(charge.advance).saturating_add(real);
+    }
+
+    /// What a user has used, as it is stored: weighed as of `at`.
+    pub(crate) fn row(&self, user: UserId, at: Timestamp) -> UsageRow {
+        let used = self.used(user) / self.weight(at).max(1);
+        UsageRow { user, used: u64::try_from(used).unwrap_or(u64::MAX).min(i64::MAX.unsigned_abs()), at }
+    }
+
+    /// Takes what was stored.
+    pub(crate) fn restore(&mut self, row: UsageRow) {
+        let used = u128::from(row.used);
+        let weighed = if row.at >= self.origin {
+            used.saturating_mul(self.weight(row.at))
+        } else {
+            // As long before the origin as the weight of that span after it.
+            let span = self.origin.since(row.at);
+            used.saturating_mul(UNIT * UNIT) / self.weight(self.origin.after(span))
+        };
+        self.used.insert(row.user, weighed);
     }
 
     /// Moves the origin where weights have become large; true where that changed every sum.

@@ -11,7 +11,7 @@ use crate::{Batch, Violation};
 use hivemind_ledger::{Account, Accrual, Entry, Hold, LedgerChanges, LedgerImage, Vest, VestKey};
 use hivemind_model::rows::{
     AttemptPhase, AttemptRow, ClockRow, Counters, InvitationRow, NodeRow, ProjectRow, Recovered, RequestKey,
-    RequestRow, RewardRow, RowChanges, StandingRow, TaskRow, TipRow, UserRow,
+    RequestRow, RewardRow, RowChanges, StandingRow, TaskRow, TipRow, UsageRow, UserRow,
 };
 use hivemind_model::{AttemptRef, Cpt, NodeId, ProjectId, TaskId, Timestamp, UserId};
 use std::collections::BTreeMap;
@@ -53,6 +53,8 @@ pub struct Tables {
     pub tips: BTreeMap<(ProjectId, u64), TipRow>,
     /// Invitations that can be used.
     pub invitations: BTreeMap<[u8; 32], InvitationRow>,
+    /// What requesters have used.
+    pub usages: BTreeMap<UserId, UsageRow>,
     /// Where the pool stands in time; `None` before the first batch.
     pub clock: Option<ClockRow>,
 }
@@ -91,6 +93,7 @@ impl Tables {
             projects: self.projects.values().cloned().collect(),
             invitations: self.invitations.values().copied().collect(),
             clock: self.clock?,
+            usages: self.usages.values().copied().collect(),
         };
         let books = LedgerImage {
             balances: self.balances.iter().map(|(account, balance)| (*account, *balance)).collect(),
@@ -158,6 +161,7 @@ impl Tables {
             let twice = self.tips.insert((row.project, row.number), row.clone()).is_some();
             ensure(!twice, "L6", format_args!("tip {} of {} is stored twice", row.number, row.project))?;
         }
+        self.usages.extend(rows.usages.iter().map(|row| (row.user, *row)));
         self.clock = rows.clock.or(self.clock);
         Ok(())
     }

@@ -9,4 +9,5 @@ mod nodes;
 mod policies;
 mod projects;
 mod random;
+mod sharing;
 mod standing;

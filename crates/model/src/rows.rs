@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 mod money;
-pub use money::{ClockRow, InvitationRow, ProjectRow, ProjectState, RewardRow, StandingRow, Tally, TipRow};
+pub use money::{ClockRow, InvitationRow, ProjectRow, ProjectState, RewardRow, StandingRow, Tally, TipRow, UsageRow};
 
 /// What a user may do beyond their own things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -290,6 +290,8 @@ pub struct RowChanges {
     pub ended_invitations: Vec<[u8; 32]>,
     /// Where it moved.
     pub clock: Option<ClockRow>,
+    /// New or changed.
+    pub usages: Vec<UsageRow>,
 }
 
 /// What must be in memory for the engine to go on: everything but what has ended.
@@ -315,4 +317,6 @@ pub struct Recovered {
     pub invitations: Vec<InvitationRow>,
     /// Where the pool stood in time.
     pub clock: ClockRow,
+    /// All.
+    pub usages: Vec<UsageRow>,
 }

@@ -228,3 +228,10 @@ CREATE TABLE invitations (
     expires_at INTEGER NOT NULL,
     made_by    INTEGER NOT NULL REFERENCES users (id)
 ) STRICT, WITHOUT ROWID;
+
+-- What requesters have used of the pool, for fair share: millionths of it times milliseconds, as of `at`.
+CREATE TABLE usages (
+    user_id INTEGER PRIMARY KEY REFERENCES users (id),
+    used    INTEGER NOT NULL CHECK (used >= 0),
+    at      INTEGER NOT NULL
+) STRICT;

@@ -150,3 +150,14 @@ pub struct ClockRow {
     /// Its end.
     pub period_to: Timestamp,
 }
+
+/// What a requester has used of the pool, for fair share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageRow {
+    /// Who.
+    pub user: UserId,
+    /// Millionths of the pool times milliseconds, what was used earlier counted less; as it stood at `at`.
+    pub used: u64,
+    /// When it changed last.
+    pub at: Timestamp,
+}

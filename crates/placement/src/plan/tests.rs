@@ -73,14 +73,7 @@ fn cost(need: &Need) -> u128 {
 }
 
 fn snapshot<'a>(nodes: &[NodeView], queue: &'a Waits) -> Snapshot<'a> {
-    Snapshot {
-        nodes: nodes.to_vec(),
-        queue,
-        cost: &cost,
-        reserve_before: Timestamp(0),
-        reserved: None,
-        resume: None,
-    }
+    Snapshot { nodes: nodes.to_vec(), queue, cost: &cost, reserve_before: Timestamp(0), reserved: None, resume: None }
 }
 
 fn run(nodes: &[NodeView], queue: &Waits, bounds: Bounds, seed: u64) -> Plan {

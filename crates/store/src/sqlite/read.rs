@@ -58,6 +58,9 @@ macro_rules! columns {
     (invitations) => {
         "digest, uses_left, expires_at, made_by"
     };
+    (usages) => {
+        "user_id, used, at"
+    };
     (clock) => {
         "awake_at, period_from, period_to"
     };
@@ -122,6 +125,7 @@ pub(super) async fn recover(conn: &mut SqliteConnection) -> Result<Option<(Recov
         projects: economy::projects(conn, ProjectId(0), u32::MAX).await?,
         invitations: all(conn, sqlx::query(select!(invitations, "ORDER BY digest"))).await?,
         clock,
+        usages: all(conn, sqlx::query(select!(usages, "ORDER BY user_id"))).await?,
     };
     Ok(Some((rows, books)))
 }

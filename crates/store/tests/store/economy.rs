@@ -4,7 +4,7 @@
 use crate::samples::*;
 use hivemind_ledger::{Account, Accrual, Entry, Kind, LedgerChanges, Purse, Reason, Source, Vest, VestKey};
 use hivemind_model::rows::{
-    InvitationRow, ProjectRow, ProjectState, RewardRow, RowChanges, StandingRow, Tally, TipRow,
+    InvitationRow, ProjectRow, ProjectState, RewardRow, RowChanges, StandingRow, Tally, TipRow, UsageRow,
 };
 use hivemind_model::{AttemptRef, Cpt, ElementRef, Level, Millis, NodeId, ProjectId, TaskId, Timestamp, UserId};
 use hivemind_store::{Funds, RewardFilter, StatementFilter, Store, StoreError};
@@ -82,6 +82,7 @@ async fn filled(store: &impl Store) -> (RowChanges, LedgerChanges) {
         tips: vec![tip(1), tip(2), tip(3)],
         invitations: vec![InvitationRow { digest: [3; 32], uses_left: 2, expires_at: Timestamp(9), made_by: ROOT }],
         clock: Some(clock(70)),
+        usages: vec![UsageRow { user: ANNA, used: 7, at: Timestamp(8) }],
         ..RowChanges::default()
     };
     let ledger = LedgerChanges {
@@ -108,6 +109,7 @@ async fn everything_reads_back_and_ends() {
     assert_eq!(recovered.projects, rows.projects);
     assert_eq!(recovered.invitations, rows.invitations);
     assert_eq!(Some(recovered.clock), rows.clock);
+    assert_eq!(recovered.usages, rows.usages);
     assert_eq!((books.accruals, books.last_at), (ledger.accruals.clone(), Timestamp(4)));
     let mut vests = books.vests;
     vests.sort_by_key(|vest| vest.key);

@@ -68,6 +68,7 @@ impl Model {
             projects: Vec::new(),
             invitations: Vec::new(),
             clock: samples::clock(0),
+            usages: Vec::new(),
         };
         let last = self.journal.last().unwrap();
         let books = LedgerImage {

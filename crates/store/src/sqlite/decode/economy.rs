@@ -5,7 +5,9 @@
 use super::{Columns, FromColumns};
 use crate::StoreError;
 use hivemind_model::level::Level;
-use hivemind_model::rows::{ClockRow, InvitationRow, ProjectRow, ProjectState, RewardRow, StandingRow, Tally, TipRow};
+use hivemind_model::rows::{
+    ClockRow, InvitationRow, ProjectRow, ProjectState, RewardRow, StandingRow, Tally, TipRow, UsageRow,
+};
 use hivemind_model::{NodeId, ProjectId, UserId};
 
 impl Columns<'_> {
@@ -91,6 +93,14 @@ impl FromColumns for InvitationRow {
             expires_at: columns.time()?,
             made_by: UserId(columns.number()?),
         })
+    }
+}
+
+impl FromColumns for UsageRow {
+    const TABLE: &'static str = "usages";
+
+    fn read(columns: &mut Columns<'_>) -> Result<Self, StoreError> {
+        Ok(Self { user: UserId(columns.number()?), used: columns.number()?, at: columns.time()? })
     }
 }
 

@@ -6,11 +6,13 @@
 
 use super::super::bulk::{Bulk, Values};
 use super::super::fault::Fault;
-use hivemind_model::rows::{ClockRow, InvitationRow, ProjectRow, RewardRow, RowChanges, StandingRow, Tally, TipRow};
+use hivemind_model::rows::{
+    ClockRow, InvitationRow, ProjectRow, RewardRow, RowChanges, StandingRow, Tally, TipRow, UsageRow,
+};
 use sqlx::SqliteConnection;
 
 /// How many [`Bulk`]s there are below.
-pub(super) const BULKS: usize = 7;
+pub(super) const BULKS: usize = 8;
 
 static STANDINGS: Bulk = Bulk::new(
     "standings",
@@ -56,6 +58,13 @@ static CLOCK: Bulk = Bulk::new(
      period_to = excluded.period_to",
 );
 
+static USAGES: Bulk = Bulk::new(
+    "usages",
+    3,
+    "INSERT INTO usages (user_id, used, at) VALUES",
+    "ON CONFLICT (user_id) DO UPDATE SET used = excluded.used, at = excluded.at",
+);
+
 /// Writes everything of it that a batch changed.
 pub(super) async fn write(conn: &mut SqliteConnection, rows: &RowChanges) -> Result<(), Fault> {
     STANDINGS.run(conn, &rows.standings, standing).await?;
@@ -65,6 +74,7 @@ pub(super) async fn write(conn: &mut SqliteConnection, rows: &RowChanges) -> Res
     INVITATIONS.run(conn, &rows.invitations, invitation).await?;
     // One that was made and used up in the same batch was never there.
     ENDED_INVITATIONS.run_any(conn, &rows.ended_invitations, ended_invitation).await?;
+    USAGES.run(conn, &rows.usages, usage).await?;
     CLOCK.run(conn, rows.clock.as_slice(), clock).await
 }
 
@@ -126,6 +136,11 @@ fn invitation(values: &mut Values, row: &InvitationRow) -> Result<(), Fault> {
 
 fn ended_invitation(values: &mut Values, digest: &[u8; 32]) -> Result<(), Fault> {
     values.put(digest.as_slice())?;
+    Ok(())
+}
+
+fn usage(values: &mut Values, row: &UsageRow) -> Result<(), Fault> {
+    values.number(row.user.0)?.number(row.used)?.put(row.at.0)?;
     Ok(())
 }
 
