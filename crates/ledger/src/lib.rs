@@ -7,6 +7,7 @@
 
 mod account;
 mod check;
+mod compare;
 mod entry;
 mod hold;
 mod ledger;

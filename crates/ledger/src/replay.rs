@@ -7,9 +7,7 @@
 
 use crate::SUPPLY;
 use crate::account::{Account, Kind, Purse};
-use crate::check::Broken;
 use crate::entry::{Entry, Posting, Reason};
-use crate::ledger::{Ledger, LedgerImage};
 use crate::rules;
 use hivemind_model::{AttemptRef, Cpt, ElementRef, TaskId, Timestamp, UserId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -305,47 +303,6 @@ impl Replay {
             self.holds.remove(&task);
         }
     }
-}
-
-impl ReplayedBooks {
-    /// Compares what the journal gives with what is stored: balances, holds, accruals, the supply,
-    /// the end of the chain, and that what vests is the sum of its parts.
-    ///
-    /// # Errors
-    /// The first difference.
-    pub fn compare(&self, image: &LedgerImage) -> Result<(), Broken> {
-        let differs = |invariant, detail: String| Err(Broken::new(invariant, detail));
-        if self.entries != image.last_seq || self.last_hash != image.last_hash {
-            return differs("L7", format!("the journal does not end at entry {} with its hash", image.last_seq));
-        }
-        if self.supply != SUPPLY {
-            return differs("L5", format!("the accounts hold {} instead of {SUPPLY}", self.supply));
-        }
-        let stored: BTreeMap<Account, Cpt> = image.balances.iter().copied().collect();
-        for account in stored.keys().chain(self.balances.keys()) {
-            let have = stored.get(account).copied().unwrap_or_default();
-            let expect = self.balances.get(account).copied().unwrap_or_default();
-            if have != expect {
-                return differs("L7", format!("{account} is stored as {have}, the journal gives {expect}"));
-            }
-        }
-        let open = image.holds.iter().filter(|hold| hold.left.total() != Cpt::ZERO);
-        let holds = open.map(|hold| (hold.task, (hold.user, hold.left))).collect();
-        if let Some(task) = first_difference(&holds, &self.holds) {
-            return differs("L3", format!("the hold of {task} is not the one the journal gives"));
-        }
-        let earned = image.accruals.iter();
-        let accruals = earned.map(|accrual| (accrual.attempt, (accrual.payee, accrual.amount))).collect();
-        if let Some(attempt) = first_difference(&accruals, &self.accruals) {
-            return differs("L4", format!("what {attempt} has earned is not what the journal gives"));
-        }
-        Ledger::restore(image.clone()).map(drop)
-    }
-}
-
-/// The first key that is in one map only, or with another value.
-fn first_difference<K: Ord + Copy, V: PartialEq>(stored: &BTreeMap<K, V>, expect: &BTreeMap<K, V>) -> Option<K> {
-    stored.keys().chain(expect.keys()).copied().find(|key| stored.get(key) != expect.get(key))
 }
 
 fn micro(posting: &Posting) -> i128 {

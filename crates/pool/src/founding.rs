@@ -15,6 +15,7 @@ use crate::liveness::Liveness;
 use crate::logs::Logs;
 use crate::shared::{Followers, Shared};
 use crate::tokens::Tokens;
+use crate::turns::Turns;
 use crate::writer::{self, Writer, WriterFailure};
 use crate::{PoolConfig, Tuning};
 use anyhow::Context;
@@ -104,6 +105,7 @@ pub(crate) async fn found(
     let shared = Shared {
         policy: config.policy.clone(),
         tokens: Tokens::open(&data.join("keys/jwt.pem"), clock.clone())?,
+        turns: Turns::default(),
         clock,
         store: store.clone(),
         writer,

@@ -25,6 +25,7 @@ mod shared;
 mod status;
 mod tls;
 mod tokens;
+mod turns;
 mod writer;
 
 pub use auth::Rates;

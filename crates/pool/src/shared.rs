@@ -16,6 +16,7 @@ use crate::logs::Logs;
 use crate::server::Peer;
 use crate::status;
 use crate::tokens::{Caller, Tokens};
+use crate::turns::Turns;
 use crate::writer::{Outlet, Writer};
 use hivemind_model::rows::{NodeRow, Role, RowChanges, StandingRow, TaskRow};
 use hivemind_model::{
@@ -53,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) blobs: Blobs,
     pub(crate) auth: Auth,
     pub(crate) tokens: Tokens,
+    /// At reads that can take long.
+    pub(crate) turns: Turns,
     pub(crate) authority: Authority,
     /// The address in join tokens.
     pub(crate) server_url: String,

@@ -46,15 +46,14 @@ impl From<AuditResponse> for Audit {
 }
 
 impl Audit {
-    /// `ledger: balanced`, or what is wrong, with the first bad entry by its number.
+    /// `ledger: balanced`, or what is wrong; what is wrong begins with the number of the first bad entry.
     #[must_use]
     pub fn verdict(&self) -> String {
         if self.balanced {
             return "ledger: balanced".into();
         }
-        let entry = self.bad_entry.map(|number| format!(": entry {number} cannot be true"));
         let finding = self.finding.as_ref().map(|finding| format!(": {finding}"));
-        format!("ledger: NOT balanced{}{}", entry.unwrap_or_default(), finding.unwrap_or_default())
+        format!("ledger: NOT balanced{}", finding.unwrap_or_default())
     }
 }
 

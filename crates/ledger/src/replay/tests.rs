@@ -142,7 +142,7 @@ fn stored_books_are_compared_with_the_journal() {
     let books = replay(&ledger.take_changes().entries).expect("true");
     let image = ledger.image();
     assert_eq!(books.compare(&image), Ok(()));
-    type Change = fn(&mut LedgerImage);
+    type Change = fn(&mut crate::LedgerImage);
     let changes: [(&str, Change); 12] = [
         ("the end", |i| i.last_seq += 1),
         ("the hash", |i| i.last_hash[0] ^= 1),
@@ -169,17 +169,17 @@ fn stored_books_are_compared_with_the_journal() {
         found += &format!("{name}: {}\n", books.compare(&image).expect_err(name));
     }
     insta::assert_snapshot!(found, @r"
-    the end: the books break L7: the journal does not end at entry 8 with its hash
-    the hash: the books break L7: the journal does not end at entry 7 with its hash
-    a balance: the books break L7: treasury is stored as 999999999999.999801 CPT, the journal gives 999999999999.9998 CPT
-    two balances: the books break L7: treasury is stored as 0.00002 CPT, the journal gives 999999999999.9998 CPT
-    no account: the books break L7: pending:user_2 is stored as 0.00 CPT, the journal gives 0.00002 CPT
-    one more account: the books break L7: available:user_4 is stored as 0.000001 CPT, the journal gives 0.00 CPT
-    a hold moved: the books break L3: the hold of task_1 is not the one the journal gives
-    free credit of a hold as money: the books break L3: the hold of task_1 is not the one the journal gives
-    free credit of an accrual as money: the books break L4: what att_1.0.1 has earned is not what the journal gives
-    another's hold: the books break L3: the hold of task_1 is not the one the journal gives
-    an accrual moved: the books break L4: what att_1.0.1 has earned is not what the journal gives
+    the end: the books break L7: the journal does not end at entry 8 with the hash that is stored
+    the hash: the books break L7: the journal does not end at entry 7 with the hash that is stored
+    a balance: the books break L7: the balance of treasury is stored as 999999999999.999801 CPT, the journal gives 999999999999.9998 CPT
+    two balances: the books break L7: the balance of treasury is stored as 0.00002 CPT, the journal gives 999999999999.9998 CPT
+    no account: the books break L7: the balance of pending:user_2 is stored as nothing, the journal gives 0.00002 CPT
+    one more account: the books break L7: the balance of available:user_4 is stored as 0.000001 CPT, the journal gives nothing
+    a hold moved: the books break L3: the hold of task_1 is stored as 0.000029 CPT of user_1 (0.000029 CPT of it free credit), the journal gives 0.00003 CPT of user_1 (0.00003 CPT of it free credit)
+    free credit of a hold as money: the books break L3: the hold of task_1 is stored as 0.00003 CPT of user_1, the journal gives 0.00003 CPT of user_1 (0.00003 CPT of it free credit)
+    free credit of an accrual as money: the books break L4: what was earned by att_1.0.1 is stored as 0.00001 CPT of user_2, the journal gives 0.00001 CPT of user_2 (0.00001 CPT of it free credit)
+    another's hold: the books break L3: the hold of task_1 is stored as 0.00003 CPT of user_2 (0.00003 CPT of it free credit), the journal gives 0.00003 CPT of user_1 (0.00003 CPT of it free credit)
+    an accrual moved: the books break L4: what was earned by att_1.0.1 is stored as 0.000009 CPT of user_2 (0.000009 CPT of it free credit), the journal gives 0.00001 CPT of user_2 (0.00001 CPT of it free credit)
     a vest of nothing: the books break L2: 0.00 CPT of user_1 vests at 5
     ");
 }

@@ -6,12 +6,11 @@
 //! Invariant: the audit believes nothing but the journal.
 
 use crate::board::Board;
-use hivemind_ledger::{Account, BadEntry, Kind, LedgerImage, Purse, Replay, ReplayedBooks, SUPPLY};
-use hivemind_model::{AttemptRef, Cpt, Millis, TaskId, Timestamp, UserId};
+use hivemind_ledger::{BadEntry, Kind, LedgerImage, Replay, ReplayedBooks, SUPPLY};
+use hivemind_model::{Millis, TaskId, Timestamp};
 use hivemind_proto::v1::{AuditResponse, HoldsByAge, TrialBalanceResponse, TrialLine};
 use hivemind_store::{Store, StoreError};
 use std::collections::BTreeMap;
-use std::fmt::Display;
 
 /// Journal entries read at once.
 const PAGE: u32 = 5_000;
@@ -121,59 +120,7 @@ fn compare(image: &LedgerImage, books: &ReplayedBooks) -> Result<(), Finding> {
         let why = "L7: its hash is not the one that is stored for the end of the journal".into();
         return Err(Finding::Entry(BadEntry { seq: image.last_seq, why }));
     }
-    if books.supply != SUPPLY {
-        return Err(Finding::Stored(format!("L5: the accounts hold {} instead of {SUPPLY}", books.supply)));
-    }
-    // Accounts, holds and accruals with nothing in them leave no trace in the journal.
-    let money = |amount: &Cpt| *amount != Cpt::ZERO;
-    let some = |purse: &Purse| *purse != Purse::default();
-    let stored: BTreeMap<Account, Cpt> = image.balances.iter().copied().filter(|(_, have)| money(have)).collect();
-    let expect = books.balances.iter().filter(|(_, have)| money(have)).map(|(account, have)| (*account, *have));
-    same("L7: the balance of", &stored, &expect.collect())?;
-    let holds = image.holds.iter().map(|hold| (hold.task, Owned(hold.user, hold.left)));
-    let stored: BTreeMap<TaskId, Owned> = holds.filter(|(_, Owned(_, left))| some(left)).collect();
-    let expect = books.holds.iter().map(|(task, (user, left))| (*task, Owned(*user, *left)));
-    same("L3: the hold of", &stored, &expect.collect())?;
-    let accruals = image.accruals.iter().map(|accrual| (accrual.attempt, Owned(accrual.payee, accrual.amount)));
-    let stored: BTreeMap<AttemptRef, Owned> = accruals.filter(|(_, Owned(_, earned))| some(earned)).collect();
-    let expect = books.accruals.iter().map(|(attempt, (payee, earned))| (*attempt, Owned(*payee, *earned)));
-    same("L4: what was earned by", &stored, &expect.collect())?;
-    let mut vests: BTreeMap<Account, i128> = BTreeMap::new();
-    for vest in &image.vests {
-        *vests.entry(vest.key.source.account(vest.key.user)).or_default() += i128::from(vest.amount.micro());
-    }
-    let vests = vests.into_iter().map(|(account, sum)| (account, Cpt::from_micro(micro(sum))));
-    let waits = |kind: Kind| matches!(kind, Kind::Owner | Kind::Reward);
-    let expect = books.balances.iter().filter(|(account, have)| waits(account.kind()) && money(have));
-    let expect = expect.map(|(account, have)| (*account, *have)).collect();
-    same("L7: what is to vest of", &vests.filter(|(_, sum)| money(sum)).collect(), &expect)
-}
-
-/// Whose money it is, and how much.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Owned(UserId, Purse);
-
-impl Display for Owned {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} of {}", self.1.total(), self.0)?;
-        if self.1.promo == Cpt::ZERO { Ok(()) } else { write!(f, " ({} of it free credit)", self.1.promo) }
-    }
-}
-
-fn same<K, V>(what: &str, stored: &BTreeMap<K, V>, expect: &BTreeMap<K, V>) -> Result<(), Finding>
-where
-    K: Ord + Display,
-    V: PartialEq + Display,
-{
-    let shown = |value: Option<&V>| value.map_or_else(|| "nothing".into(), ToString::to_string);
-    let mut keys = stored.keys().chain(expect.keys());
-    match keys.find(|key| stored.get(key) != expect.get(key)) {
-        None => Ok(()),
-        Some(key) => {
-            let (have, give) = (shown(stored.get(key)), shown(expect.get(key)));
-            Err(Finding::Stored(format!("{what} {key} is stored as {have}, the journal gives {give}")))
-        }
-    }
+    books.compare(image).map_err(|broken| Finding::Stored(format!("{}: {}", broken.invariant, broken.detail)))
 }
 
 /// What the accounts of each kind have together, and the holds by the age of their tasks. One

@@ -37,7 +37,15 @@ pub(super) async fn page(
     }
     let size = filter.limit;
     filter.limit = size + 1;
-    let mut entries = shared.store.statement(user, &filter).await.map_err(|error| status::store(&error))?;
+    let turn = shared.turns.take(user).await.map_err(|rejection| status::rejected(&rejection))?;
+    let (store, wanted) = (shared.store.clone(), filter.clone());
+    // In a task of its own, so that the turn lasts as long as the read, also where the caller hangs up.
+    let read = tokio::spawn(async move {
+        let found = store.statement(user, &wanted).await;
+        drop(turn);
+        found
+    });
+    let mut entries = read.await.map_err(interrupted)?.map_err(|error| status::store(&error))?;
     let more = cut(&mut entries, size);
     let names = Names::of(shared, &entries, None).await?;
     let wanted = |posting: &&Posting| {
@@ -50,6 +58,11 @@ pub(super) async fn page(
     }
     let next = entries.last().filter(|_| more).map(|last| token(LIST, [last.seq]));
     Ok(StatementResponse { lines, next_page_token: next.unwrap_or_default() })
+}
+
+fn interrupted(error: tokio::task::JoinError) -> Status {
+    tracing::error!(%error, "a statement could not be read");
+    Status::unavailable("E_UNAVAILABLE: the statement could not be read to its end; ask again")
 }
 
 /// Every side of every entry about a task, oldest first.

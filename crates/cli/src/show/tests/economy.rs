@@ -224,8 +224,8 @@ fn the_books_tell_their_verdict_first() {
         shown(Mode::Quiet, &Audit::from(response))
     };
     assert_eq!(
-        wrong(7, "its hash does not fit"),
-        "ledger: NOT balanced: entry 7 cannot be true: its hash does not fit\n"
+        wrong(7, "journal entry 7: its hash does not fit"),
+        "ledger: NOT balanced: journal entry 7: its hash does not fit\n"
     );
     assert_eq!(wrong(0, "a balance differs"), "ledger: NOT balanced: a balance differs\n");
     assert_eq!(wrong(0, ""), "ledger: NOT balanced\n");
