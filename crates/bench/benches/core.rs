@@ -11,7 +11,7 @@ use hivemind_model::{
     AttemptRef, Bytes, Command, Cpt, Effect, ElementRef, Level, Metering, MilliCores, Millis, NodeId, Outcome, Policy,
     Reply, Resources, TaskId, TaskSpec, Timestamp, UserId,
 };
-use hivemind_placement::{Bounds, Line, NodeView, Queue, Rank, Snapshot, Waiting, plan};
+use hivemind_placement::{Bounds, Line, NodeView, Queue, Rank, Snapshot, Turn, Waiting, plan};
 use std::sync::Arc;
 
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -113,16 +113,22 @@ fn life(c: &mut Criterion) {
     group.finish();
 }
 
-/// Many elements that need the same.
-struct OneLine(Vec<Rank>);
+/// Many elements of many users that need the same: one line for each user.
+struct Lines(Vec<Vec<Rank>>);
 
-impl Queue for OneLine {
-    fn lines(&self, from: Option<Rank>) -> Box<dyn Iterator<Item = Line<'_>> + '_> {
-        let head = self.0.first().copied().filter(|head| from.is_none_or(|from| *head >= from));
-        Box::new(head.into_iter().map(|head| Line {
+impl Queue for Lines {
+    fn turns(&self, from: Option<Turn>) -> Box<dyn Iterator<Item = Turn> + '_> {
+        let turns = (0u64..).zip(&self.0).map(|(user, _)| Turn { used: 0, user: UserId(user) });
+        Box::new(turns.filter(move |turn| from.is_none_or(|from| *turn >= from)))
+    }
+
+    fn lines(&self, user: UserId, from: Option<Rank>) -> Box<dyn Iterator<Item = Line<'_>> + '_> {
+        let line = usize::try_from(user.0).ok().and_then(|user| self.0.get(user)).map_or(&[][..], Vec::as_slice);
+        let head = line.first().copied().filter(|head| from.is_none_or(|from| *head >= from));
+        Box::new(head.into_iter().map(move |head| Line {
             need: NEED,
             head,
-            waiting: Box::new(self.0.iter().map(|rank| Waiting { rank: *rank, failed_on: &[] })),
+            waiting: Box::new(line.iter().map(|rank| Waiting { rank: *rank, failed_on: &[] })),
         }))
     }
 }
@@ -130,7 +136,9 @@ impl Queue for OneLine {
 fn placement(c: &mut Criterion) {
     const NODES: u64 = 10_000;
     const WAITING: u64 = 100_000;
-    let queue = OneLine((0..WAITING).map(|task| Rank::new(5, ElementRef::only(TaskId(task)))).collect());
+    let rank = |task| Rank::new(5, NOW, ElementRef::only(TaskId(task)));
+    let queue =
+        |users| Lines((0..users).map(|user| (user..WAITING).step_by(users as usize).map(rank).collect()).collect());
     let capacity =
         Resources { cpu: MilliCores::from_cores(4), memory: Bytes::from_gib(16), disk: Bytes::from_gib(100), gpus: 0 };
     let nodes: Vec<NodeView> =
@@ -139,13 +147,24 @@ fn placement(c: &mut Criterion) {
     let mut group = c.benchmark_group("placement");
     group.throughput(Throughput::Elements(bounds.placements as u64));
     group.sample_size(20);
-    group.bench_function("one pass, 10,000 nodes, 100,000 waiting", |bencher| {
-        bencher.iter(|| {
-            let plan = plan(&Snapshot { nodes: nodes.clone(), queue: &queue, resume: None }, bounds, 1);
-            assert_eq!(plan.placements.len(), bounds.placements);
-            plan
+    for users in [1, 1000] {
+        let queue = queue(users);
+        group.bench_function(format!("one pass, 10,000 nodes, 100,000 waiting of {users}"), |bencher| {
+            bencher.iter(|| {
+                let snapshot = Snapshot {
+                    nodes: nodes.clone(),
+                    queue: &queue,
+                    cost: &|_| 1,
+                    reserve_before: Timestamp(0),
+                    reserved: None,
+                    resume: None,
+                };
+                let plan = plan(&snapshot, bounds, 1);
+                assert_eq!(plan.placements.len(), bounds.placements);
+                plan
+            });
         });
-    });
+    }
     group.finish();
 }
 

@@ -124,7 +124,7 @@ impl Shares {
         let halves = u32::try_from(since / half_life).unwrap_or(u32::MAX).min(2 * MOST_HALVES);
         let fraction = u128::from(since % half_life) * (1 << 16) / u128::from(half_life);
         let root = ROOTS.iter().enumerate().fold(1u128 << 32, |product, (bit, root)| {
-            if fraction >> (15 - bit) & 1 == 1 { product * root >> 32 } else { product }
+            if fraction >> (15 - bit) & 1 == 1 { (product * root) >> 32 } else { product }
         });
         ((UNIT << halves) * root) >> 32
     }

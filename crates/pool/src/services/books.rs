@@ -10,7 +10,6 @@ use hivemind_ledger::{BadEntry, Kind, LedgerImage, Replay, ReplayedBooks, SUPPLY
 use hivemind_model::{Millis, TaskId, Timestamp};
 use hivemind_proto::v1::{AuditResponse, HoldsByAge, TrialBalanceResponse, TrialLine};
 use hivemind_store::{Store, StoreError};
-use std::collections::BTreeMap;
 
 /// Journal entries read at once.
 const PAGE: u32 = 5_000;

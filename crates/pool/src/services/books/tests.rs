@@ -1,6 +1,6 @@
 use super::*;
-use hivemind_ledger::{Hold, Ledger, Paid, PromoPay, Terms};
-use hivemind_model::{ElementRef, UserId};
+use hivemind_ledger::{Hold, Ledger, Paid, PromoPay, Purse, Terms};
+use hivemind_model::{Cpt, ElementRef, TaskId, UserId};
 
 const NOW: Timestamp = Timestamp(0);
 
