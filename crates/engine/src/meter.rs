@@ -10,9 +10,9 @@ use crate::state::{Live, Stage};
 use hivemind_model::state::Outcome;
 use hivemind_model::{ElementRef, Millis, Timestamp};
 
-/// Most attempts that are metered, holds that expire and earnings that vest in one tick; the next
-/// tick follows at once.
-const MAX_PER_TICK: usize = 4096;
+/// Most of each kind of thing that is due (attempts to meter, overdue ones, holds that expire, earnings
+/// that vest) in one tick; the next tick follows at once.
+pub(crate) const MAX_PER_TICK: usize = 4096;
 
 impl Engine {
     /// Meters running attempts whose interval is over.

@@ -5,6 +5,7 @@
 //! Invariant: a tick with nothing due changes nothing.
 
 use crate::Engine;
+use crate::meter::MAX_PER_TICK;
 use hivemind_model::{Rejection, Reply, Timestamp};
 
 impl Engine {
@@ -25,6 +26,8 @@ impl Engine {
         [cut_short, retry, overdue, token, standing].into_iter().chain(money).flatten().min()
     }
 
+    /// Does what is due by `now`, a bounded part of each kind of thing that changes rows; the next tick follows at once
+    /// where something is left.
     pub(crate) fn tick(&mut self, now: Timestamp) -> Result<Reply, Rejection> {
         while let Some(due) = self.delayed.first_entry().filter(|due| due.key().0 <= now) {
             let ((_, at), failed_on) = due.remove_entry();
@@ -33,15 +36,20 @@ impl Engine {
             self.queue.push(self.turn(user), rank, need, failed_on);
             self.stirred = true;
         }
-        while let Some(&(at, element)) = self.deadlines.first().filter(|(at, _)| *at <= now) {
+        for _ in 0..MAX_PER_TICK {
+            let Some(&(at, element)) = self.deadlines.first().filter(|(at, _)| *at <= now) else { break };
             let Some(live) = self.live.get(&element) else {
                 panic!("T3: {element} was due at {at:?}, but has no live attempt")
             };
             self.tell_stop(live.node, element.attempt(live.number));
             self.give_up(element, "the node did not end it long after max_runtime", now);
         }
-        while let Some((_, id)) = self.token_expiry.first().filter(|(at, _)| *at <= now).cloned() {
-            self.token_expiry.pop_first();
+        for _ in 0..MAX_PER_TICK {
+            let Some((at, id)) = self.token_expiry.pop_first() else { break };
+            if at > now {
+                self.token_expiry.insert((at, id));
+                break;
+            }
             self.used_tokens.remove(&id);
             self.pending.expired_tokens.push(id);
         }

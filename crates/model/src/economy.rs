@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 const HOUR: Millis = Millis::from_secs(3600);
 /// Longest of these times: a year.
 const MAX_MILLIS: u64 = 366 * 24 * HOUR.0;
-/// Shortest metering interval and reward period.
+/// Shortest metering interval.
 const MIN_MILLIS: u64 = 100;
+/// Shortest reward period: each makes an entry for every node.
+const MIN_PERIOD_MILLIS: u64 = 1000;
 /// Highest reward rate: a billion CPT.
 const MAX_MICRO: i64 = 1_000_000_000_000_000;
 
@@ -117,7 +119,7 @@ impl Economy {
         let times = [
             ("economy.meter_every", MIN_MILLIS, self.meter_every.0),
             ("economy.hold_lifetime", MIN_MILLIS, self.hold_lifetime.0),
-            ("economy.rewards.period", MIN_MILLIS, rewards.period.0),
+            ("economy.rewards.period", MIN_PERIOD_MILLIS, rewards.period.0),
             ("economy.rewards.complex_runtime", 0, rewards.complex_runtime.0),
             ("economy.guard.vesting", 0, self.guard.vesting.0),
         ];
@@ -163,6 +165,7 @@ mod tests {
         assert_eq!(refused(|e| e.guard.vesting = Millis(0)), "taken");
         assert_eq!(refused(|e| e.meter_every = Millis(0)), "economy.meter_every");
         assert_eq!(refused(|e| e.rewards.period = Millis(u64::MAX)), "economy.rewards.period");
+        assert_eq!(refused(|e| e.rewards.period = Millis(999)), "economy.rewards.period");
         assert_eq!(refused(|e| e.rewards.base = Cpt::from_micro(-1)), "economy.rewards.base");
         assert_eq!(refused(|e| e.rewards.stability_percent = 1001), "economy.rewards.stability_percent");
         assert_eq!(refused(|e| e.guard.signups_per_address = 0), "economy.guard.signups_per_address");

@@ -113,7 +113,7 @@ fn the_mode_is_changed_with_holds_accruals_and_vests_on_their_way() {
 #[test]
 fn reward_periods_of_all_lengths_never_overlap() {
     let mut pool = Pool::ready();
-    let lengths = [100, 59_999, 3_600_000, 1_000, 7_777, 86_400_000, 60_000, 100];
+    let lengths = [1_000, 59_999, 3_600_000, 1_001, 7_777, 86_400_000, 60_000, 1_000];
     for (turn, length) in lengths.into_iter().enumerate() {
         pool.now = pool.now.after(Millis([0, 1, 179_000, 181_000][turn % 4]));
         pool.again(|policy| policy.economy.rewards.period = Millis(length), &[]);

@@ -137,6 +137,41 @@ async fn everything_reads_back_and_ends() {
 }
 
 #[tokio::test]
+async fn many_end_at_once() {
+    let (_folder, path) = place();
+    let store = open(&path).await;
+    filled(&store).await;
+    let some = LedgerChanges {
+        vests: (10..90).map(|due| vest(due, if due % 3 == 0 { Source::Work } else { Source::Reward }, due)).collect(),
+        ..LedgerChanges::default()
+    };
+    let invitation = |n| InvitationRow { digest: [n; 32], uses_left: 1, expires_at: Timestamp(9), made_by: ROOT };
+    let codes = RowChanges { invitations: (10..90).map(invitation).collect(), ..RowChanges::default() };
+    store.commit(&codes, &some).await.unwrap();
+    let gone = RowChanges { ended_invitations: (3..80).map(|n| [n; 32]).collect(), ..RowChanges::default() };
+    let ended = LedgerChanges {
+        ended_accruals: vec![first(1), first(2)],
+        ended_vests: some.vests.iter().map(|vest| vest.key).filter(|key| key.due.0 < 80).collect(),
+        ended_holds: vec![TaskId(1), TaskId(2)],
+        ..LedgerChanges::default()
+    };
+    store.commit(&gone, &ended).await.unwrap();
+    let (recovered, books) = store.recover().await.unwrap().unwrap();
+    let left: Vec<i64> = books.vests.iter().map(|vest| vest.key.due.0).collect();
+    assert_eq!(left, [3, 3].into_iter().chain(80..90).collect::<Vec<_>>());
+    assert!(books.accruals.is_empty() && books.holds.is_empty());
+    assert_eq!(recovered.invitations, (80..90).map(invitation).collect::<Vec<_>>());
+    let twice = store.commit(&RowChanges::default(), &ended).await.unwrap_err();
+    assert!(matches!(twice, StoreError::Conflict { .. }), "{twice}");
+    let back = LedgerChanges {
+        entries: vec![Entry { at: Timestamp(3), ..entry(5, Reason::Release { task: TaskId(1) }, &[]) }],
+        ..LedgerChanges::default()
+    };
+    let refused = store.commit(&RowChanges::default(), &back).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Conflict { table: "journal", .. }), "{refused}");
+}
+
+#[tokio::test]
 async fn what_does_not_fit_is_refused_whole() {
     let (_folder, path) = place();
     let store = open(&path).await;
