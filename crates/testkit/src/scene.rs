@@ -25,6 +25,7 @@ pub struct Scene {
     exe: PathBuf,
     runtime: Runtime,
     listen: String,
+    policy: Option<PathBuf>,
     pool: Option<Process>,
     workers: BTreeMap<String, Process>,
 }
@@ -35,9 +36,21 @@ impl Scene {
     /// # Errors
     /// Where it does not get ready.
     pub fn start(exe: &Path, runtime: Runtime) -> anyhow::Result<Self> {
+        Self::start_with(exe, runtime, "")
+    }
+
+    /// Starts a pool of the program at `exe` with a policy file of this content; empty: without one.
+    ///
+    /// # Errors
+    /// Where it does not get ready.
+    pub fn start_with(exe: &Path, runtime: Runtime, policy: &str) -> anyhow::Result<Self> {
         hivemind_pki::install_provider();
+        let dir = tempfile::tempdir()?;
+        let file = dir.path().join("policy.toml");
+        std::fs::write(&file, policy)?;
         let mut scene = Self {
-            dir: tempfile::tempdir()?,
+            dir,
+            policy: (!policy.is_empty()).then_some(file),
             exe: exe.to_owned(),
             runtime,
             listen: "127.0.0.1:0".into(),
@@ -61,7 +74,11 @@ impl Scene {
     /// # Errors
     /// Where it does not get ready.
     pub fn start_pool(&mut self) -> anyhow::Result<()> {
-        let mut pool = self.spawn(&["--data", &self.data("pool"), "pool", "--listen", &self.listen])?;
+        let data = self.data("pool");
+        let mut args = vec!["--data", &data, "pool", "--listen", &self.listen];
+        let policy = self.policy.as_ref().map(|file| file.display().to_string());
+        args.extend(policy.iter().flat_map(|file| ["--policy", file.as_str()]));
+        let mut pool = self.spawn(&args)?;
         let server = pool.ready("grpc")?;
         self.listen = server.strip_prefix("https://").context("the pool serves https")?.to_owned();
         self.pool = Some(pool);

@@ -20,7 +20,13 @@ pub(crate) struct Stage {
 impl Stage {
     /// A pool with the named workers.
     pub(crate) async fn set(runtime: Runtime, workers: &[&str]) -> anyhow::Result<Self> {
-        let mut scene = Scene::start(Path::new(env!("CARGO_BIN_EXE_hivemind")), runtime)?;
+        Self::set_with(runtime, workers, "").await
+    }
+
+    /// As [`Stage::set`], with a policy file of this content.
+    pub(crate) async fn set_with(runtime: Runtime, workers: &[&str], policy: &str) -> anyhow::Result<Self> {
+        let exe = Path::new(env!("CARGO_BIN_EXE_hivemind"));
+        let mut scene = Scene::start_with(exe, runtime, policy)?;
         let requester = scene.new_user("alice").await?;
         let owner = scene.new_user("olga").await?;
         for worker in workers {

@@ -1,7 +1,9 @@
 //! A worker is killed.
 
 use crate::work::Stage;
+use hivemind_model::Cpt;
 use hivemind_testkit::scene::Runtime;
+use hivemind_testkit::wait;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_for_good_while_another_lives() -> anyhow::Result<()> {
@@ -38,5 +40,26 @@ async fn killed_together_with_the_pool() -> anyhow::Result<()> {
     let owner = stage.owner.clone();
     stage.scene.start_worker(&owner, "lab-1").await?;
     stage.settled(&tasks, "completed").await?;
+    Ok(())
+}
+
+/// Metered every 100 ms, so that the owner has pending earnings at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_gives_back_what_was_pending() -> anyhow::Result<()> {
+    let policy = "[economy]\nmeter_every = 100\n";
+    let mut stage = Stage::set_with(Runtime::Fake, &["lab-1"], policy).await?;
+    let task = stage.submit("none:1", &["sleep", "600000"]).await?;
+    let owner = stage.owner.clone();
+    let pending = async || owner.balance().await.ok().map(|balance| balance.pending);
+    wait::until("something is pending", || async { pending().await.filter(|pending| pending.is_positive()) }).await;
+    stage.scene.kill_worker("lab-1")?;
+    wait::until("it went back", || async { pending().await.filter(|pending| *pending == Cpt::ZERO) }).await;
+    let returned = stage.requester.task_entries(task).await?;
+    assert!(returned.lines.iter().any(|line| line.kind == "return"), "{:?}", returned.lines);
+    stage.requester.cancel(task).await?;
+    let (spent, earned) = (stage.requester.balance().await?, stage.owner.balance().await?);
+    assert_eq!((spent.available, spent.held, earned.available), (earned.available, Cpt::ZERO, spent.available));
+    let audit = stage.scene.operator().await?.audit().await?;
+    assert!(audit.balanced, "{}", audit.finding);
     Ok(())
 }
