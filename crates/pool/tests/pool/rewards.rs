@@ -20,7 +20,7 @@ async fn node(user: &User) -> NodeSummary {
 #[tokio::test]
 async fn a_node_that_is_there_is_rewarded_line_by_line() {
     let mut policy = Policy::default();
-    policy.economy.rewards.period = Millis(150);
+    policy.economy.rewards.period = Millis(1000);
     let pool = TestPool::start_with(policy, Tuning::default()).await;
     let (ada, eve, operator) = (pool.user("ada").await, pool.user("eve").await, pool.operator().await);
     let identity = pool.join(&ada, "lab").await;
