@@ -4,7 +4,7 @@
 
 use super::{Amount, moment};
 use crate::face::table::{Align, Rows, pairs};
-use crate::face::{Document, Look};
+use crate::face::{Document, Look, harmless};
 use hivemind_model::{Bytes, Level};
 use hivemind_proto::v1;
 use serde::Serialize;
@@ -192,8 +192,8 @@ impl From<v1::Constraint> for Constraint {
     }
 }
 
-impl From<v1::Change> for Change {
-    fn from(told: v1::Change) -> Self {
+impl From<v1::AskChange> for Change {
+    fn from(told: v1::AskChange) -> Self {
         let option = option(&told.name, u64::try_from(told.to_amount).unwrap_or(0));
         Self { constraint: told.name, from: told.from, to: told.to, option }
     }
@@ -309,12 +309,12 @@ impl Document for Explanation {
     const SCHEMA: &'static str = "hivemind.explain/1";
 
     fn human(&self, look: &Look) -> String {
-        let sentence = format!("{} is {}: {}", self.task, self.state, self.reason);
+        let sentence = format!("{} ({}): {}", self.task, self.state, harmless(&self.reason));
         let parts = [Some(sentence), self.nodes.as_ref().map(|nodes| nodes.table(look)), Some(self.facts(look))];
         parts.into_iter().flatten().collect::<Vec<_>>().join("\n\n")
     }
 
     fn quiet(&self) -> String {
-        self.reason.clone()
+        harmless(&self.reason)
     }
 }

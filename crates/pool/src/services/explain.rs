@@ -153,9 +153,9 @@ fn constraint(standing: &Standing) -> v1::Constraint {
     }
 }
 
-fn change(change: &Change) -> v1::Change {
+fn change(change: &Change) -> v1::AskChange {
     let Change { from, to } = change;
-    v1::Change {
+    v1::AskChange {
         name: from.constraint().as_str().into(),
         from: from.to_string(),
         to: to.to_string(),
