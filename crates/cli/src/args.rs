@@ -94,6 +94,8 @@ pub enum Verb {
     Wait(WaitArgs),
     /// Tell everything about a task
     Status(StatusArgs),
+    /// Tell why a task waits or failed, and the cheapest change that would make it run
+    Explain(ExplainArgs),
     /// List tasks
     Ps(PsArgs),
     /// Print what a task wrote
@@ -169,6 +171,13 @@ pub struct StatusArgs {
     /// Every journal entry about it instead: what was set aside, earned, paid and given back
     #[arg(long)]
     pub entries: bool,
+}
+
+/// Options of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// Id of the task, such as task_42
+    pub task: String,
 }
 
 /// Some tasks.

@@ -165,6 +165,7 @@ async fn ask(ctx: &mut Context, verb: Verb) -> Done {
         Verb::Wait(args) => verbs::tasks::wait(ctx, &args).await,
         Verb::Plan(args) => verbs::plan::plan(ctx, &args).await,
         Verb::Status(args) => verbs::tasks::status(ctx, &args).await,
+        Verb::Explain(args) => verbs::explain::explain(ctx, &args).await,
         Verb::Ps(args) => verbs::tasks::ps(ctx, &args).await,
         Verb::Logs(args) => verbs::tasks::logs(ctx, &args).await,
         Verb::Fetch(args) => verbs::fetch::fetch(ctx, &args).await,

@@ -5,6 +5,7 @@
 //! Invariant: no network here; a document is made from messages that are already there.
 
 pub mod books;
+pub mod explain;
 pub mod money;
 pub mod plan;
 pub mod pool;

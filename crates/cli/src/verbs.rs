@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod doctor;
+pub mod explain;
 pub mod fetch;
 pub mod ledger;
 pub mod listing;

@@ -7,8 +7,8 @@ use crate::{Client, ClientError};
 use hivemind_model::{Cpt, TaskId, TaskState};
 use hivemind_proto::v1::task_service_client::TaskServiceClient;
 use hivemind_proto::v1::{
-    CancelTaskRequest, ListTasksRequest, ListTasksResponse, QuoteRequest, QuoteResponse, SubmitTaskRequest,
-    SubmitTaskResponse, SubmitTasksRequest, TaskStatusRequest, TaskStatusResponse,
+    CancelTaskRequest, ExplainRequest, ExplainResponse, ListTasksRequest, ListTasksResponse, QuoteRequest,
+    QuoteResponse, SubmitTaskRequest, SubmitTaskResponse, SubmitTasksRequest, TaskStatusRequest, TaskStatusResponse,
 };
 use prost::Message;
 use tonic::transport::Channel;
@@ -78,6 +78,15 @@ impl Client {
     pub async fn quote(&self, task: SubmitTaskRequest) -> Result<QuoteResponse, ClientError> {
         let request = QuoteRequest { token: String::new(), task: Some(task) };
         self.repeated("Quote", async || self.tasks().quote(self.request(request.clone())).await).await
+    }
+
+    /// Why a task stands where it stands, and what would make it run.
+    ///
+    /// # Errors
+    /// `E_NOT_FOUND` alike for a task that never was and one of somebody else.
+    pub async fn explain(&self, task: TaskId) -> Result<ExplainResponse, ClientError> {
+        let request = ExplainRequest { token: String::new(), task_id: task.to_string() };
+        self.repeated("Explain", async || self.tasks().explain(self.request(request.clone())).await).await
     }
 
     /// Where a task stands, with its result and its attempts.

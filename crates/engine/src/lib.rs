@@ -16,6 +16,7 @@ mod accounts;
 mod attempts;
 mod batch;
 mod check;
+mod explain;
 mod guard;
 mod life;
 mod meter;
@@ -35,6 +36,7 @@ mod tick;
 mod view;
 
 pub use batch::Batch;
+pub use explain::{Explanation, Faults, MOST_BEFORE, Place, WhereItRuns, WhyItWaits};
 pub use view::{Counts, LinkState, NodeStatus};
 
 use accounts::{Registration, Transfer};

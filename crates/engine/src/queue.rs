@@ -90,6 +90,19 @@ impl Queue {
         self.requesters.keys().copied().collect()
     }
 
+    /// How many requesters come before `user`, no more than `most`.
+    pub(crate) fn turns_before(&self, user: UserId, most: usize) -> usize {
+        let Some(requester) = self.requesters.get(&user) else { return 0 };
+        self.turns.range(..Turn { used: requester.used, user }).take(most).count()
+    }
+
+    /// How many elements of `user` come before `rank`, no more than `most`.
+    pub(crate) fn own_before(&self, user: UserId, rank: Rank, most: usize) -> usize {
+        let Some(requester) = self.requesters.get(&user) else { return 0 };
+        let lines = requester.heads.range(..(rank, Need::default())).filter_map(|(_, need)| requester.lines.get(need));
+        lines.flat_map(|line| line.range(..rank)).take(most).count()
+    }
+
     /// Number of waiting elements.
     pub(crate) fn len(&self) -> usize {
         self.len

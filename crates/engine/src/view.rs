@@ -61,6 +61,16 @@ pub struct NodeStatus {
     pub attempts: usize,
 }
 
+/// A link as the shell sees it.
+pub(crate) const fn link_state(link: Link) -> LinkState {
+    match link {
+        Link::Offline => LinkState::Offline,
+        Link::Away => LinkState::Away,
+        Link::Up { .. } => LinkState::Online,
+        Link::Draining { .. } => LinkState::Draining,
+    }
+}
+
 impl Engine {
     /// Sizes.
     #[must_use]
@@ -92,12 +102,7 @@ impl Engine {
             id: node.row.id,
             name: node.row.name.clone(),
             owner: node.row.owner,
-            link: match node.link {
-                Link::Offline => LinkState::Offline,
-                Link::Away => LinkState::Away,
-                Link::Up { .. } => LinkState::Online,
-                Link::Draining { .. } => LinkState::Draining,
-            },
+            link: link_state(node.link),
             capacity: node.row.capacity,
             reserved: node.reserved,
             free: node.free(),

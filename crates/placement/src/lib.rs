@@ -1,13 +1,16 @@
 //! Chooses nodes for waiting work, with reasons.
 //!
-//! Start at [`plan()`]: whose turn, filter, score, take. [`explain`] says why something still waits.
+//! Start at [`plan()`]: whose turn, filter, score, take. [`explain`] says why something still waits,
+//! [`constraints()`] what each node lacks and what would have to be asked for instead.
 //!
 //! Invariant: pure; equal inputs give equal plans. A plan is a proposal: nothing is reserved here.
 
+mod constraints;
 mod explain;
 mod plan;
 mod score;
 
+pub use constraints::{Ask, Change, Constraint, Constraints, Remedy, Standing, constraints};
 pub use explain::{Prospects, WhyWaiting, explain, prospects};
 pub use plan::plan;
 

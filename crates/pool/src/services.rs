@@ -5,6 +5,7 @@
 mod amount;
 mod auth;
 mod books;
+mod explain;
 mod follow;
 mod node;
 mod output;

@@ -14,7 +14,7 @@
 
 use crate::clock::Clock;
 use crate::disk::Disk;
-use hivemind_engine::Engine;
+use hivemind_engine::{Engine, Explanation};
 use hivemind_ledger::LedgerChanges;
 use hivemind_model::rows::RowChanges;
 use hivemind_model::spec::Need;
@@ -75,6 +75,7 @@ enum Request {
     Apply { command: Command, looked_up_at: u64, reply: oneshot::Sender<Result<Reply, Refused>> },
     WhyWaiting { tasks: Vec<TaskId>, reply: oneshot::Sender<Vec<Option<String>>> },
     Prospects { need: Need, reply: oneshot::Sender<Prospects> },
+    Explain { task: TaskId, reply: oneshot::Sender<Option<Explanation>> },
 }
 
 struct Committing {
@@ -173,6 +174,10 @@ impl Loop {
             Request::Prospects { need, reply } => {
                 // As above.
                 let _gone = reply.send(self.engine.prospects(&need));
+            }
+            Request::Explain { task, reply } => {
+                // As above.
+                let _gone = reply.send(self.engine.explain(task));
             }
         }
     }

@@ -1,4 +1,5 @@
 mod economy;
+mod explain;
 
 use super::pool::Checks;
 use super::task::TaskDetail;

@@ -249,6 +249,10 @@ impl TaskService for Scripts {
         self.status.one(request.into_inner()).await
     }
 
+    async fn explain(&self, _: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
+        Err(Status::not_found("E_NOT_FOUND: task_9 does not exist, or is not yours"))
+    }
+
     async fn list_tasks(&self, _: Request<ListTasksRequest>) -> Result<Response<ListTasksResponse>, Status> {
         Err(Status::unimplemented(""))
     }

@@ -4,7 +4,7 @@
 
 use super::page::{after, cut, size, token};
 use super::submission::{self, Draft, Refusal};
-use super::{follow, output, quote, summary, watch, wrong_reply};
+use super::{explain, follow, output, quote, summary, watch, wrong_reply};
 use crate::blobs::BlobError;
 use crate::logs::Stream;
 use crate::shared::Shared;
@@ -16,10 +16,10 @@ use hivemind_model::rows::{AttemptRow, TaskRow};
 use hivemind_model::{Code, Command, Cpt, Rejection, Reply, TaskId, TaskState};
 use hivemind_proto::v1::task_service_server::TaskService;
 use hivemind_proto::v1::{
-    CancelTaskRequest, CancelTaskResponse, DownloadChunk, DownloadOutputRequest, FollowLogsRequest, ListTasksRequest,
-    ListTasksResponse, LogChunk, QuoteRequest, QuoteResponse, SubmitTaskRequest, SubmitTaskResponse,
-    SubmitTasksRequest, SubmitTasksResponse, TaskEvent, TaskStatusRequest, TaskStatusResponse, UploadChunk,
-    UploadResponse, WatchTasksRequest,
+    CancelTaskRequest, CancelTaskResponse, DownloadChunk, DownloadOutputRequest, ExplainRequest, ExplainResponse,
+    FollowLogsRequest, ListTasksRequest, ListTasksResponse, LogChunk, QuoteRequest, QuoteResponse, SubmitTaskRequest,
+    SubmitTaskResponse, SubmitTasksRequest, SubmitTasksResponse, TaskEvent, TaskStatusRequest, TaskStatusResponse,
+    UploadChunk, UploadResponse, WatchTasksRequest,
 };
 use hivemind_store::TaskFilter;
 use prost::Message;
@@ -96,6 +96,11 @@ impl TaskService for TaskCalls {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
         let task = request.into_inner().task.unwrap_or_default();
         quote::quote(&self.0, caller.id, task).await.map(Response::new)
+    }
+
+    async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        explain::explain(&self.0, caller.id, &request.get_ref().task_id).await.map(Response::new)
     }
 
     async fn task_status(&self, request: Request<TaskStatusRequest>) -> Result<Response<TaskStatusResponse>, Status> {

@@ -6,6 +6,7 @@
 
 use super::Request;
 use crate::disk::{Disk, is_full};
+use hivemind_engine::Explanation;
 use hivemind_model::command::Once;
 use hivemind_model::rows::RequestKey;
 use hivemind_model::spec::Need;
@@ -128,6 +129,13 @@ impl Writer {
         let (reply, prospects) = oneshot::channel();
         self.requests.send(Request::Prospects { need, reply }).await.map_err(|_| Refused::Stopped)?;
         prospects.await.map_err(|_| Refused::Stopped)
+    }
+
+    /// Where an open task stands and what keeps it there; `None` where it has ended.
+    pub(crate) async fn explain(&self, task: TaskId) -> Result<Option<Explanation>, Refused> {
+        let (reply, explanation) = oneshot::channel();
+        self.requests.send(Request::Explain { task, reply }).await.map_err(|_| Refused::Stopped)?;
+        explanation.await.map_err(|_| Refused::Stopped)
     }
 
     /// Looks up and queues; the command is kept where a late lookup may make a second try needed.

@@ -122,6 +122,7 @@ async fn every_call_but_the_open_ones_refuses_strangers() {
         ("TrialBalance", code(within(of_pool.trial_balance(TrialBalanceRequest::default())).await)),
         ("SubmitTask", code(within(tasks.submit_task(SubmitTaskRequest::default())).await)),
         ("SubmitTasks", code(within(tasks.submit_tasks(SubmitTasksRequest::default())).await)),
+        ("Explain", code(within(tasks.explain(ExplainRequest::default())).await)),
         ("TaskStatus", code(within(tasks.task_status(TaskStatusRequest::default())).await)),
         ("ListTasks", code(within(tasks.list_tasks(ListTasksRequest::default())).await)),
         ("CancelTask", code(within(tasks.cancel_task(CancelTaskRequest::default())).await)),

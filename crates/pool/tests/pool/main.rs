@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod accounts;
+mod explain;
 mod guarded;
 mod links;
 mod money;

@@ -174,6 +174,7 @@ async fn another_users_task_does_not_exist() {
             )
             .await
             .err(),
+            within(stranger.tasks().explain(ExplainRequest { token: token.clone(), task_id: id.clone() })).await.err(),
             within(stranger.tasks().follow_logs(FollowLogsRequest {
                 token: token.clone(),
                 task_id: id.clone(),

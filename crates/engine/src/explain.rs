@@ -1,0 +1,159 @@
+//! Where an open task stands, and what keeps it there.
+//!
+//! Start at [`Engine::explain`].
+//!
+//! Invariant: nothing here changes anything; the work is bounded by the nodes and by [`MOST_BEFORE`].
+
+use crate::Engine;
+use crate::state::{Link, Stage, Task};
+use crate::view::{LinkState, link_state};
+use hivemind_model::rows::{Element, ElementPhase};
+use hivemind_model::{AttemptRef, ElementRef, MilliCores, NodeId, Resources, TaskId, Timestamp};
+use hivemind_placement::{Constraints, WhyWaiting, constraints, explain};
+
+/// Counts of what stands before something end here.
+pub const MOST_BEFORE: usize = 10_000;
+
+/// Where an open task stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// Elements that wait for a node.
+    pub waiting: usize,
+    /// Elements that are handed out or run.
+    pub live: usize,
+    /// The first of those that wait.
+    pub first_waiting: Option<WhyItWaits>,
+    /// The first of those that are handed out.
+    pub first_live: Option<WhereItRuns>,
+    /// When the hold expires, and with it the task.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What an element waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WhyItWaits {
+    /// Which.
+    pub element: ElementRef,
+    /// Since when its task is there.
+    pub since: Timestamp,
+    /// In one sentence, as far as the nodes go.
+    pub why: WhyWaiting,
+    /// How the nodes stand to it.
+    pub constraints: Constraints,
+    /// Its place in the queue; `None` while it is not to be tried.
+    pub place: Option<Place>,
+    /// What it failed of, where that was no fault of its own.
+    pub faults: Option<Faults>,
+    /// True where a node is kept free for it.
+    pub node_reserved: bool,
+}
+
+/// What is served before an element; both counts end at [`MOST_BEFORE`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Requesters whose turn comes before this one's.
+    pub requesters_before: usize,
+    /// Elements of the same requester that come before it.
+    pub own_before: usize,
+}
+
+/// Attempts that failed through no fault of the task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Faults {
+    /// So many.
+    pub count: u32,
+    /// The last that is taken: then the task fails.
+    pub most: u32,
+    /// When it is tried again; `None` where it may be tried now.
+    pub not_before: Option<Timestamp>,
+}
+
+/// An attempt that is handed out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WhereItRuns {
+    /// Which.
+    pub attempt: AttemptRef,
+    /// On which node.
+    pub node: NodeId,
+    /// How that one's link is.
+    pub link: LinkState,
+    /// When it was handed out.
+    pub assigned_at: Timestamp,
+    /// When its command started; `None` while it is being prepared.
+    pub started_at: Option<Timestamp>,
+}
+
+impl Engine {
+    /// Where an open task stands, and what keeps it there; `None` where it has ended or never was. Looks at
+    /// every linked node where something of it waits.
+    #[must_use]
+    pub fn explain(&self, task: TaskId) -> Option<Explanation> {
+        let open = self.tasks.get(&task)?;
+        let (mut waiting, mut live, mut first_waiting, mut first_live) = (0, 0, None, None);
+        for (index, element) in (0u32..).zip(&open.row.progress.elements) {
+            let at = ElementRef { task, index };
+            match element.phase {
+                ElementPhase::Waiting { not_before } => {
+                    waiting += 1;
+                    first_waiting = first_waiting.or(Some((at, element, not_before)));
+                }
+                ElementPhase::Live => {
+                    live += 1;
+                    first_live = first_live.or(Some(at));
+                }
+                ElementPhase::Ended { .. } => {}
+            }
+        }
+        Some(Explanation {
+            waiting,
+            live,
+            first_waiting: first_waiting.map(|(at, element, not_before)| self.wait_of(open, at, element, not_before)),
+            first_live: first_live.and_then(|at| self.run_of(at)),
+            expires_at: self.ledger.hold(task).map(|hold| hold.expires_at),
+        })
+    }
+
+    fn wait_of(&self, task: &Task, at: ElementRef, element: &Element, not_before: Timestamp) -> WhyItWaits {
+        let need = task.need();
+        let linked = || self.nodes.values().filter(|node| matches!(node.link, Link::Up { .. })).map(|node| node.view());
+        let limits = &self.policy.limits;
+        // People ask for whole cores.
+        let cpu = MilliCores::from_cores(1).min(need.resources.cpu);
+        let least = Resources { cpu, memory: limits.min_memory, disk: limits.min_disk, gpus: 0 };
+        let delayed = self.delayed.contains_key(&(not_before, at));
+        let rank = task.rank(at);
+        let faults = Faults {
+            count: element.faults,
+            most: self.policy.max_infrastructure_failures,
+            not_before: delayed.then_some(not_before),
+        };
+        WhyItWaits {
+            element: at,
+            since: task.row.submitted_at,
+            why: explain(linked(), &need),
+            constraints: constraints(linked(), &need, &least),
+            place: (!delayed).then(|| Place {
+                requesters_before: self.queue.turns_before(task.row.user, MOST_BEFORE),
+                own_before: self.queue.own_before(task.row.user, rank, MOST_BEFORE),
+            }),
+            faults: (element.faults > 0).then_some(faults),
+            node_reserved: self.reserved.is_some_and(|kept| kept.rank == rank),
+        }
+    }
+
+    fn run_of(&self, at: ElementRef) -> Option<WhereItRuns> {
+        let live = self.live.get(&at)?;
+        let node = self.nodes.get(&live.node)?;
+        let started_at = match live.stage {
+            Stage::Assigned => None,
+            Stage::Running { started_at } => Some(started_at),
+        };
+        Some(WhereItRuns {
+            attempt: at.attempt(live.number),
+            node: live.node,
+            link: link_state(node.link),
+            assigned_at: live.assigned_at,
+            started_at,
+        })
+    }
+}
