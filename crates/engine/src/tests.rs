@@ -9,5 +9,6 @@ mod nodes;
 mod policies;
 mod projects;
 mod random;
+mod service;
 mod sharing;
 mod standing;

@@ -5,6 +5,7 @@
 use crate::Engine;
 use crate::state::Link;
 use hivemind_model::rows::ElementPhase;
+use hivemind_model::service::Service;
 use hivemind_model::spec::Need;
 use hivemind_model::{AttemptRef, ElementRef, NodeId, Resources, TaskId, TaskSpec, UserId};
 use hivemind_placement::{Prospects, explain, prospects};
@@ -34,9 +35,9 @@ pub enum LinkState {
     Offline,
     /// The link broke a moment ago.
     Away,
-    /// Takes work.
+    /// Up, and its worker takes work.
     Online,
-    /// Linked, but takes no more work.
+    /// Linked, but its worker wants no more work.
     Draining,
 }
 
@@ -51,6 +52,8 @@ pub struct NodeStatus {
     pub owner: UserId,
     /// How its link is.
     pub link: LinkState,
+    /// Whether people let it have work.
+    pub service: Service,
     /// What it offers.
     pub capacity: Resources,
     /// What is promised to attempts.
@@ -98,6 +101,7 @@ impl Engine {
                 Link::Up { .. } => LinkState::Online,
                 Link::Draining { .. } => LinkState::Draining,
             },
+            service: node.row.service.clone(),
             capacity: node.row.capacity,
             reserved: node.reserved,
             free: node.free(),
@@ -136,14 +140,14 @@ impl Engine {
                 "it failed {faults} of {most} times through no fault of its own, and is tried again shortly"
             ));
         }
-        let linked = self.nodes.values().filter(|node| matches!(node.link, Link::Up { .. })).map(|node| node.view());
-        Some(explain(linked, &open.need()).to_string())
+        let working = self.nodes.values().filter(|node| node.working_session().is_some()).map(|node| node.view());
+        Some(explain(working, &open.need()).to_string())
     }
 
     /// What the linked nodes could do for an element with this need. Looks at every node.
     #[must_use]
     pub fn prospects(&self, need: &Need) -> Prospects {
-        let linked = self.nodes.values().filter(|node| matches!(node.link, Link::Up { .. })).map(|node| node.view());
-        prospects(linked, need)
+        let working = self.nodes.values().filter(|node| node.working_session().is_some()).map(|node| node.view());
+        prospects(working, need)
     }
 }

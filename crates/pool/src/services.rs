@@ -7,6 +7,7 @@ mod auth;
 mod books;
 mod follow;
 mod node;
+mod node_change;
 mod output;
 mod page;
 mod pool;

@@ -199,6 +199,7 @@ fn makes_work(command: &Command) -> bool {
         | Command::Cancel { .. }
         | Command::Connected { .. }
         | Command::Disconnected { .. }
+        | Command::SetNode { .. }
         | Command::Lost { .. }
         | Command::Drain { .. }
         | Command::Started { .. }
@@ -220,6 +221,7 @@ pub(super) fn once_of(command: &Command) -> Option<&Once> {
         | Command::Enroll { .. }
         | Command::Connected { .. }
         | Command::Disconnected { .. }
+        | Command::SetNode { .. }
         | Command::Lost { .. }
         | Command::Drain { .. }
         | Command::Started { .. }
@@ -240,6 +242,7 @@ fn once_of_mut(command: &mut Command) -> Option<&mut Once> {
         | Command::Enroll { .. }
         | Command::Connected { .. }
         | Command::Disconnected { .. }
+        | Command::SetNode { .. }
         | Command::Lost { .. }
         | Command::Drain { .. }
         | Command::Started { .. }
