@@ -51,14 +51,14 @@ impl World {
                 }
             }
             _ => {
-                let change = match self.rng.between(0, 5) {
+                let change = match self.rng.between(0, 2) {
                     0 => NodeChange::Cordon,
-                    1 => NodeChange::Drain { within: Millis(away) },
-                    2 => NodeChange::Ban { reason: "it is in the way".into() },
-                    3 => NodeChange::Unban,
-                    _ => NodeChange::Uncordon,
+                    1 => NodeChange::Drain { within: Millis(away / 4) },
+                    _ => NodeChange::Ban { reason: "it is in the way".into() },
                 };
                 self.operator_decides(worker, change);
+                // Not for long: the other faults need somebody who works.
+                self.soon(away / 2, Event::Forgives);
             }
         }
         let pause = self.rng.between(1, 2 * self.weather.fault_pause);
