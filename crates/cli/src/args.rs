@@ -104,7 +104,7 @@ pub enum Verb {
     Fetch(FetchArgs),
     /// End tasks that have not ended
     Cancel(TasksArg),
-    /// List nodes, or let a machine join
+    /// List nodes, let a machine join, or decide whether a node gets work
     Nodes(NodesArgs),
     /// Show or move CPT
     #[command(subcommand)]
@@ -253,6 +253,37 @@ pub enum NodesVerb {
         /// How long it can be used, at most 15m
         #[arg(long, value_name = "TIME", default_value = "15m", value_parser = crate::quantity::parse_span)]
         valid: std::time::Duration,
+    },
+    /// Give a node no new work; what runs there goes on
+    Cordon {
+        /// Name of the node
+        node: String,
+    },
+    /// Let a node have work again
+    Uncordon {
+        /// Name of the node
+        node: String,
+    },
+    /// Give a node no new work, and try elsewhere what still runs there at the deadline
+    Drain {
+        /// Name of the node
+        node: String,
+        /// How long what runs may go on, at most 30d
+        #[arg(long, value_name = "TIME", default_value = "10m", value_parser = crate::quantity::parse_span)]
+        deadline: std::time::Duration,
+    },
+    /// Put a node out of the pool for good; what runs there is tried elsewhere at once (operators)
+    Ban {
+        /// Name of the node
+        node: String,
+        /// What its owner is told
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Let a banned node come back (operators)
+    Unban {
+        /// Name of the node
+        node: String,
     },
     /// Tell everything about a node: its level and hours, what it earns just now
     Show {

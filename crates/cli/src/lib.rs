@@ -31,6 +31,7 @@ use clap::{CommandFactory, FromArgMatches};
 use exit::Exit;
 use face::{Channel, Face, Mode};
 use failure::{Done, Failure};
+use hivemind_model::service::NodeChange;
 use log::Speaker;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -174,6 +175,11 @@ async fn ask(ctx: &mut Context, verb: Verb) -> Done {
             None => verbs::nodes::list(ctx, args.all).await,
             Some(NodesVerb::JoinToken { valid }) => verbs::nodes::join_token(ctx, valid).await,
             Some(NodesVerb::Show { node, all }) => verbs::nodes::show(ctx, &node, all).await,
+            Some(NodesVerb::Cordon { node }) => verbs::nodes::set(ctx, &node, NodeChange::Cordon).await,
+            Some(NodesVerb::Uncordon { node }) => verbs::nodes::set(ctx, &node, NodeChange::Uncordon).await,
+            Some(NodesVerb::Drain { node, deadline }) => verbs::nodes::drain(ctx, &node, deadline).await,
+            Some(NodesVerb::Ban { node, reason }) => verbs::nodes::set(ctx, &node, NodeChange::Ban { reason }).await,
+            Some(NodesVerb::Unban { node }) => verbs::nodes::set(ctx, &node, NodeChange::Unban).await,
         },
         Verb::Wallet(verb) => wallet(ctx, verb).await,
         Verb::Project(verb) => verbs::project::project(ctx, &verb).await,

@@ -6,11 +6,13 @@ use crate::client::MAX_MESSAGE_BYTES;
 use crate::pages::{page_size, paged};
 use crate::{Client, ClientError, Events};
 use hivemind_model::Timestamp;
+use hivemind_model::service::NodeChange;
 use hivemind_proto::v1::node_service_client::NodeServiceClient;
 use hivemind_proto::v1::pool_service_client::PoolServiceClient;
 use hivemind_proto::v1::{
     AuditRequest, AuditResponse, CreateJoinTokenRequest, InfoRequest, InfoResponse, ListNodesRequest,
-    ListRewardsRequest, ListRewardsResponse, NodeSummary, RewardLine, TrialBalanceRequest, TrialBalanceResponse,
+    ListRewardsRequest, ListRewardsResponse, NodeSummary, RewardLine, SetNodeRequest, TrialBalanceRequest,
+    TrialBalanceResponse,
 };
 use std::fmt;
 use std::time::Duration;
@@ -54,6 +56,31 @@ impl Client {
             .repeated("ListNodes", async || self.machines().list_nodes(self.request(request.clone())).await)
             .await?;
         Ok(answer.nodes)
+    }
+
+    /// Decides whether the node of that name gets work; saying it twice changes nothing.
+    ///
+    /// # Errors
+    /// `E_NOT_FOUND` alike for a node that never was and one of somebody else; `E_FORBIDDEN` where the
+    /// change is the operators' alone; `E_CONFLICT` where the node is banned.
+    pub async fn set_node(&self, node: &str, change: &NodeChange) -> Result<NodeSummary, ClientError> {
+        let (word, deadline_seconds, reason) = match change {
+            NodeChange::Cordon => ("cordon", 0, ""),
+            NodeChange::Uncordon => ("uncordon", 0, ""),
+            NodeChange::Drain { within } => {
+                ("drain", i64::try_from(within.0.div_ceil(1000).max(1)).unwrap_or(i64::MAX), "")
+            }
+            NodeChange::Ban { reason } => ("ban", 0, reason.as_str()),
+            NodeChange::Unban => ("unban", 0, ""),
+        };
+        let request = SetNodeRequest {
+            token: String::new(),
+            node_id: node.to_owned(),
+            change: word.to_owned(),
+            deadline_seconds,
+            reason: reason.to_owned(),
+        };
+        self.repeated("SetNode", async || self.machines().set_node(self.request(request.clone())).await).await
     }
 
     /// Makes a join token for a machine of the caller's, valid for `life` (whole seconds, 1 to

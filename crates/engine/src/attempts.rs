@@ -25,6 +25,15 @@ enum Pause {
     Growing,
 }
 
+/// Whose failure it is that an attempt came to nothing; never the task's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blame {
+    /// The node's: on its record, and one of the tries that the element has.
+    Node,
+    /// Nobody's: people took the attempt from its node.
+    Nobody,
+}
+
 impl Live {
     pub(crate) fn standing(&self) -> Standing {
         match self.stage {
@@ -98,15 +107,25 @@ impl Engine {
     }
 
     /// Gives up a live attempt through no fault of the task; the element is tried again at once.
-    pub(crate) fn give_up(&mut self, element: ElementRef, reason: &str, now: Timestamp) {
+    pub(crate) fn give_up(&mut self, element: ElementRef, reason: &str, blame: Blame, now: Timestamp) {
         let standing = self.live.get(&element).map_or(Standing::Past, Live::standing);
         match step(standing, Event::GivenUp) {
             Step::RetryNow => {
-                self.retry(element, bare_report(Outcome::Infrastructure { reason: reason.into() }), Pause::None, now)
+                let report = bare_report(Outcome::Infrastructure { reason: reason.into() });
+                match blame {
+                    Blame::Node => self.retry(element, report, Pause::None, now),
+                    Blame::Nobody => self.requeue(element, report, now),
+                }
             }
             other => unreachable!("T3: giving up {element} at {standing:?} gives {other:?}"),
         }
         self.restate(element.task, now);
+    }
+
+    /// Ends an attempt unpaid and queues its element again, as if it had not been tried.
+    fn requeue(&mut self, at: ElementRef, report: Report, now: Timestamp) {
+        let Live { failed_on, .. } = self.end_attempt(at, report, Payment::Nothing, now);
+        self.queue_again(at, failed_on);
     }
 
     /// Ends an attempt unpaid and queues its element again, unless it has failed too often.
@@ -119,7 +138,6 @@ impl Engine {
         }
         let Policy { max_infrastructure_failures, max_image_failures, retry_delay, max_retry_delay, .. } = self.policy;
         let Some(task) = self.tasks.get_mut(&at.task) else { panic!("T2: {at} is retried after its task") };
-        let (user, rank, need) = (task.row.user, task.rank(at), task.need());
         let Some(element) = task.element_mut(at.index) else {
             panic!("T2: {at} is retried, but its task has no such element")
         };
@@ -133,17 +151,26 @@ impl Engine {
         let mut failed_on = live.failed_on;
         failed_on.push(live.node);
         match pause {
-            Pause::None => {
-                element.phase = ElementPhase::Waiting { not_before: Timestamp(0) };
-                self.queue.push(self.turn(user), rank, need, failed_on);
-                self.stirred = true;
-            }
+            Pause::None => self.queue_again(at, failed_on),
             Pause::Growing => {
                 let not_before = now.after(back_off(retry_delay, max_retry_delay, faults));
                 element.phase = ElementPhase::Waiting { not_before };
                 self.delayed.insert((not_before, at), failed_on);
+                self.touch_task(at.task);
             }
         }
+    }
+
+    /// Lets an element without an attempt be placed at once.
+    fn queue_again(&mut self, at: ElementRef, failed_on: Vec<NodeId>) {
+        let Some(task) = self.tasks.get_mut(&at.task) else { panic!("T2: {at} is tried again after its task") };
+        let (user, rank, need) = (task.row.user, task.rank(at), task.need());
+        let Some(element) = task.element_mut(at.index) else {
+            panic!("T2: {at} is tried again, but its task has no such element")
+        };
+        element.phase = ElementPhase::Waiting { not_before: Timestamp(0) };
+        self.queue.push(self.turn(user), rank, need, failed_on);
+        self.stirred = true;
         self.touch_task(at.task);
     }
 

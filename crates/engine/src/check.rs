@@ -9,7 +9,8 @@ use crate::state::{Node, Stage, Task};
 use crate::{Engine, Violation};
 use hivemind_ledger::Broken;
 use hivemind_model::rows::ElementPhase;
-use hivemind_model::{Cpt, ElementRef, Resources, TaskId, Timestamp, UserId};
+use hivemind_model::service::Service;
+use hivemind_model::{Cpt, ElementRef, NodeId, Resources, TaskId, Timestamp, UserId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -22,6 +23,14 @@ impl From<Broken> for Violation {
 /// Refuses unless `holds`.
 pub(crate) fn ensure(holds: bool, invariant: &'static str, detail: impl fmt::Display) -> Result<(), Violation> {
     if holds { Ok(()) } else { Err(Violation { invariant, detail: detail.to_string() }) }
+}
+
+/// When the node's drain is at its deadline.
+fn drain_of(node: &Node) -> Option<(Timestamp, NodeId)> {
+    match node.row.service {
+        Service::Draining { until } => Some((until, node.row.id)),
+        Service::InService | Service::Cordoned | Service::Banned { .. } => None,
+    }
 }
 
 impl Engine {
@@ -149,8 +158,7 @@ impl Engine {
             "T5",
             format_args!("{id} has {} reserved of {}", node.reserved, node.ceiling),
         )?;
-        let placeable =
-            matches!(node.link, crate::state::Link::Up { .. }) && node.free().cpu.0 > 0 && node.free().memory.0 > 0;
+        let placeable = node.has_something_free();
         ensure(
             self.placeable.contains(&id) == placeable,
             "T7",
@@ -192,6 +200,8 @@ impl Engine {
         let deadlines: BTreeSet<(Timestamp, ElementRef)> =
             self.live.iter().filter_map(|(at, live)| Some((live.deadline?, *at))).collect();
         ensure(deadlines == self.deadlines, "T7", "the deadlines are not those of the live attempts")?;
+        let drains: BTreeSet<(Timestamp, NodeId)> = self.nodes.values().filter_map(drain_of).collect();
+        ensure(drains == self.drains, "T7", "the deadlines of drains are not those of the nodes")?;
         let meters: BTreeSet<(Timestamp, ElementRef)> =
             self.live.iter().filter_map(|(at, live)| Some((live.meter?, *at))).collect();
         ensure(meters == self.meters, "L4", "the meters are not those of the running attempts")?;

@@ -5,7 +5,7 @@
 //! Invariant: nothing here changes anything; the work is bounded by the nodes and by [`MOST_BEFORE`].
 
 use crate::Engine;
-use crate::state::{Link, Stage, Task};
+use crate::state::{Stage, Task};
 use crate::view::{LinkState, link_state};
 use hivemind_model::rows::{Element, ElementPhase};
 use hivemind_model::{AttemptRef, ElementRef, MilliCores, NodeId, Resources, TaskId, Timestamp};
@@ -115,7 +115,6 @@ impl Engine {
 
     fn wait_of(&self, task: &Task, at: ElementRef, element: &Element, not_before: Timestamp) -> WhyItWaits {
         let need = task.need();
-        let linked = || self.nodes.values().filter(|node| matches!(node.link, Link::Up { .. })).map(|node| node.view());
         let limits = &self.policy.limits;
         // People ask for whole cores.
         let cpu = MilliCores::from_cores(1).min(need.resources.cpu);
@@ -130,8 +129,8 @@ impl Engine {
         WhyItWaits {
             element: at,
             since: task.row.submitted_at,
-            why: explain(linked(), &need),
-            constraints: constraints(linked(), &need, &least),
+            why: explain(self.working(), &need),
+            constraints: constraints(self.working(), &need, &least),
             place: (!delayed).then(|| Place {
                 requesters_before: self.queue.turns_before(task.row.user, MOST_BEFORE),
                 own_before: self.queue.own_before(task.row.user, rank, MOST_BEFORE),

@@ -27,6 +27,7 @@ mod queue;
 mod restore;
 mod rewards;
 mod schedule;
+mod service;
 mod shares;
 mod standing;
 mod state;
@@ -83,6 +84,8 @@ pub struct Engine {
     delayed: BTreeMap<(Timestamp, ElementRef), Vec<NodeId>>,
     /// When live attempts are overdue.
     deadlines: BTreeSet<(Timestamp, ElementRef)>,
+    /// When drains are at their deadline.
+    drains: BTreeSet<(Timestamp, NodeId)>,
     used_tokens: BTreeMap<String, Timestamp>,
     token_expiry: BTreeSet<(Timestamp, String)>,
     once: OnceWindow,
@@ -161,6 +164,7 @@ impl Engine {
             Command::Submit { user, spec, max_price, once } => self.submit(user, Offer { spec, max_price }, once, now),
             Command::Cancel { user, task } => self.cancel(user, task, now),
             Command::Enroll { owner, offer, token } => self.enroll(owner, offer, token, now),
+            Command::SetNode { by, node, change } => self.set_node(by, &node, change, now),
             Command::Connected { node, session, offer, holds } => self.connected(node, session, offer, &holds, now),
             Command::Disconnected { node, session } => self.disconnected(node, session, now),
             Command::Lost { node } => self.lost(node, now),
@@ -210,6 +214,7 @@ impl Engine {
             queue: Queue::default(),
             delayed: BTreeMap::new(),
             deadlines: BTreeSet::new(),
+            drains: BTreeSet::new(),
             used_tokens: BTreeMap::new(),
             token_expiry: BTreeSet::new(),
             once: OnceWindow::default(),

@@ -28,7 +28,7 @@ pub(crate) enum Event {
     Started,
     /// A node says that it is over.
     Reported(Verdict),
-    /// The pool gives the attempt up: node lost, attempt unknown there, or overdue.
+    /// The pool gives the attempt up: node lost, drained or banned, attempt unknown there, or overdue.
     GivenUp,
     /// Its time is over: the requester cancels, or its hold expires.
     Stopped,

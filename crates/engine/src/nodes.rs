@@ -7,9 +7,11 @@
 
 use crate::Engine;
 use crate::accounts::check_name;
+use crate::attempts::Blame;
 use crate::state::{Link, Live, Node};
 use hivemind_model::command::{JoinUse, NodeOffer};
 use hivemind_model::rows::{NodeRow, UsedToken};
+use hivemind_model::service::Service;
 use hivemind_model::{
     AttemptRef, Bytes, Code, ElementRef, MilliCores, NodeId, Rejection, Reply, Resources, Timestamp, UserId,
 };
@@ -29,7 +31,7 @@ pub(crate) enum LinkEvent {
     Disconnected,
     /// The node was silent for too long.
     Lost,
-    /// The owner wants no more work there.
+    /// The worker wants no more work.
     Drain,
 }
 
@@ -76,6 +78,7 @@ impl Engine {
                 ));
             }
             Some((id, _)) => {
+                self.nodes.get(&id).map_or(Ok(()), Self::refuse_banned)?;
                 self.set_offer(id, offer);
                 id
             }
@@ -109,6 +112,7 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Reply, Rejection> {
         let node = self.nodes.get(&id).ok_or_else(|| Rejection::not_found(id))?;
+        Self::refuse_banned(node)?;
         if session <= node.session {
             return Err(Rejection::new(
                 Code::Conflict,
@@ -135,7 +139,7 @@ impl Engine {
             self.watch_again(element, now);
         }
         for element in missing {
-            self.give_up(element, "the node came back without it", now);
+            self.give_up(element, "the node came back without it", Blame::Node, now);
         }
         Ok(Reply::Connected { stale })
     }
@@ -148,7 +152,7 @@ impl Engine {
         Ok(Reply::Done)
     }
 
-    /// The owner of a node wants no more work there; what is live goes on.
+    /// The worker of a node wants no more work over this link; what is live goes on.
     pub(crate) fn drain(&mut self, id: NodeId, session: u64, now: Timestamp) -> Result<Reply, Rejection> {
         if self.session_of(id)? == Some(session) {
             self.move_link(id, LinkEvent::Drain, now);
@@ -168,7 +172,7 @@ impl Engine {
         self.move_link(id, LinkEvent::Lost, now.before(self.policy.lost_after));
         self.touch_node(id);
         for element in live {
-            self.give_up(element, "the node was lost", now);
+            self.give_up(element, "the node was lost", Blame::Node, now);
         }
         Ok(Reply::Done)
     }
@@ -176,9 +180,7 @@ impl Engine {
     /// Brings the set of nodes that can be given work in line with one node.
     pub(crate) fn refresh_placeable(&mut self, id: NodeId) {
         let Some(node) = self.nodes.get(&id) else { return };
-        let free = node.free();
-        let takes_work = matches!(node.link, Link::Up { .. }) && free.cpu > MilliCores(0) && free.memory > Bytes(0);
-        if takes_work {
+        if node.has_something_free() {
             self.placeable.insert(id);
             self.stirred = true;
         } else {
@@ -198,6 +200,7 @@ impl Engine {
             gpu_info: offer.gpu_info,
             enrolled_at: now,
             seen_at: now,
+            service: Service::InService,
         };
         self.nodes.insert(id, Node::new(row));
         self.node_names.insert(folded, id);
@@ -221,7 +224,7 @@ impl Engine {
         self.refresh_placeable(id);
     }
 
-    fn move_link(&mut self, id: NodeId, event: LinkEvent, at: Timestamp) {
+    pub(crate) fn move_link(&mut self, id: NodeId, event: LinkEvent, at: Timestamp) {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.link = node.link.after(event);
         }

@@ -14,6 +14,7 @@ use hivemind_model::rows::{
     AttemptPhase, AttemptRow, ElementPhase, InvitationRow, NodeRow, ProjectRow, Recovered, StandingRow, TaskRow,
     UserRow,
 };
+use hivemind_model::service::Service;
 use hivemind_model::{ElementRef, Level, Policy, TaskState, Timestamp};
 
 impl Engine {
@@ -70,6 +71,9 @@ impl Engine {
         match self.users.get_mut(&row.owner) {
             Some(owner) => owner.nodes += 1,
             None => ensure(false, "T2", format_args!("{id} belongs to {}, who is nobody", row.owner))?,
+        }
+        if let Service::Draining { until } = row.service {
+            self.drains.insert((until, id));
         }
         let twice = self.nodes.insert(id, Node::new(row)).is_some();
         ensure(!twice, "T2", format_args!("{id} is stored twice"))

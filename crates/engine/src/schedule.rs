@@ -8,7 +8,7 @@
 use crate::Engine;
 use crate::life::{Event, Standing, Step, step};
 use crate::shares::dominant_share;
-use crate::state::{Link, Live, Stage};
+use crate::state::{Live, Stage};
 use hivemind_model::rows::ElementPhase;
 use hivemind_model::spec::Need;
 use hivemind_model::{Effect, Resources, Timestamp, UserId};
@@ -77,7 +77,7 @@ impl Engine {
         let (at, id) = (placement.element, placement.node);
         let (Some(task), Some(node)) = (self.tasks.get_mut(&at.task), self.nodes.get_mut(&id)) else { return };
         let need = task.need();
-        let Link::Up { session } = node.link else { return };
+        let Some(session) = node.working_session() else { return };
         if !node.view().has_room(&need) {
             return;
         }

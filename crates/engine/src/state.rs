@@ -6,6 +6,7 @@ use crate::shares::Charge;
 use hivemind_model::rows::{
     AttemptPhase, AttemptRow, Element, ElementPhase, NodeRow, Role, StandingRow, Tally, TaskRow,
 };
+use hivemind_model::service::Service;
 use hivemind_model::spec::Need;
 use hivemind_model::state::Outcome;
 use hivemind_model::{
@@ -136,7 +137,7 @@ pub(crate) enum Link {
     Away,
     /// Takes work.
     Up { session: u64 },
-    /// Linked, but takes no more.
+    /// Linked, but its worker wants no more.
     Draining { session: u64 },
 }
 
@@ -185,6 +186,21 @@ impl Node {
             Link::Offline | Link::Away => None,
             Link::Up { session } | Link::Draining { session } => Some(session),
         }
+    }
+
+    /// The session over which it is given work: its link is up, its worker wants work, and people let it have some.
+    pub(crate) fn working_session(&self) -> Option<u64> {
+        match (self.link, &self.row.service) {
+            (Link::Up { session }, Service::InService) => Some(session),
+            (Link::Up { .. }, Service::Cordoned | Service::Draining { .. } | Service::Banned { .. })
+            | (Link::Offline | Link::Away | Link::Draining { .. }, _) => None,
+        }
+    }
+
+    /// True where it is given work and has room for any.
+    pub(crate) fn has_something_free(&self) -> bool {
+        let free = self.free();
+        self.working_session().is_some() && free.cpu.0 > 0 && free.memory.0 > 0
     }
 
     /// What nobody has reserved; zero in a dimension where more is reserved than there is now.

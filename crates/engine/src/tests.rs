@@ -10,5 +10,6 @@ mod nodes;
 mod policies;
 mod projects;
 mod random;
+mod service;
 mod sharing;
 mod standing;

@@ -5,6 +5,7 @@
 //! Invariant: a tick with nothing due changes nothing.
 
 use crate::Engine;
+use crate::attempts::Blame;
 use crate::meter::MAX_PER_TICK;
 use hivemind_model::{Rejection, Reply, Timestamp};
 
@@ -18,12 +19,13 @@ impl Engine {
         let cut_short = self.stirred.then_some(Timestamp(0));
         let retry = self.delayed.keys().next().map(|(at, _)| *at);
         let overdue = self.deadlines.first().map(|(at, _)| *at);
+        let drain = self.drains.first().map(|(at, _)| *at);
         let token = self.token_expiry.first().map(|(at, _)| *at);
         let meter = self.meters.first().map(|(at, _)| *at);
         let expiry = self.expiries.first().map(|(at, _)| *at);
         let money = [meter, expiry, self.ledger.next_vest(), self.invitations.next_expiry()];
         let standing = Some(self.next_standing_due());
-        [cut_short, retry, overdue, token, standing].into_iter().chain(money).flatten().min()
+        [cut_short, retry, overdue, drain, token, standing].into_iter().chain(money).flatten().min()
     }
 
     /// Does what is due by `now`, a bounded part of each kind of thing that changes rows; the next tick follows at once
@@ -42,8 +44,9 @@ impl Engine {
                 panic!("T3: {element} was due at {at:?}, but has no live attempt")
             };
             self.tell_stop(live.node, element.attempt(live.number));
-            self.give_up(element, "the node did not end it long after max_runtime", now);
+            self.give_up(element, "the node did not end it long after max_runtime", Blame::Node, now);
         }
+        self.end_drains(now);
         for _ in 0..MAX_PER_TICK {
             let Some((at, id)) = self.token_expiry.pop_first() else { break };
             if at > now {

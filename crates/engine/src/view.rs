@@ -5,9 +5,10 @@
 use crate::Engine;
 use crate::state::Link;
 use hivemind_model::rows::ElementPhase;
+use hivemind_model::service::Service;
 use hivemind_model::spec::Need;
 use hivemind_model::{AttemptRef, ElementRef, NodeId, Resources, TaskId, TaskSpec, UserId};
-use hivemind_placement::{Prospects, explain, prospects};
+use hivemind_placement::{NodeView, Prospects, explain, prospects};
 use std::sync::Arc;
 
 /// Sizes, for people and for metrics.
@@ -34,9 +35,9 @@ pub enum LinkState {
     Offline,
     /// The link broke a moment ago.
     Away,
-    /// Takes work.
+    /// Up, and its worker takes work.
     Online,
-    /// Linked, but takes no more work.
+    /// Linked, but its worker wants no more work.
     Draining,
 }
 
@@ -51,6 +52,8 @@ pub struct NodeStatus {
     pub owner: UserId,
     /// How its link is.
     pub link: LinkState,
+    /// Whether people let it have work.
+    pub service: Service,
     /// What it offers.
     pub capacity: Resources,
     /// What is promised to attempts.
@@ -103,6 +106,7 @@ impl Engine {
             name: node.row.name.clone(),
             owner: node.row.owner,
             link: link_state(node.link),
+            service: node.row.service.clone(),
             capacity: node.row.capacity,
             reserved: node.reserved,
             free: node.free(),
@@ -141,14 +145,17 @@ impl Engine {
                 "it failed {faults} of {most} times through no fault of its own, and is tried again shortly"
             ));
         }
-        let linked = self.nodes.values().filter(|node| matches!(node.link, Link::Up { .. })).map(|node| node.view());
-        Some(explain(linked, &open.need()).to_string())
+        Some(explain(self.working(), &open.need()).to_string())
     }
 
     /// What the linked nodes could do for an element with this need. Looks at every node.
     #[must_use]
     pub fn prospects(&self, need: &Need) -> Prospects {
-        let linked = self.nodes.values().filter(|node| matches!(node.link, Link::Up { .. })).map(|node| node.view());
-        prospects(linked, need)
+        prospects(self.working(), need)
+    }
+
+    /// Every node that is given work, full or not.
+    pub(crate) fn working(&self) -> impl Iterator<Item = NodeView> {
+        self.nodes.values().filter(|node| node.working_session().is_some()).map(|node| node.view())
     }
 }

@@ -8,6 +8,7 @@
 use crate::ids::{AttemptRef, NodeId, ProjectId, TaskId, UserId};
 use crate::resources::Resources;
 use crate::rows::{Report, RequestKey, RequestRow, Role};
+use crate::service::NodeChange;
 use crate::spec::TaskSpec;
 use crate::units::{Cpt, Timestamp};
 use std::sync::Arc;
@@ -137,6 +138,15 @@ pub enum Command {
         offer: NodeOffer,
         /// The join token that allows it, used up by this; `None` for an owner who is logged in.
         token: Option<JoinUse>,
+    },
+    /// People decide whether a node gets work.
+    SetNode {
+        /// Its owner, or an operator.
+        by: UserId,
+        /// Its name.
+        node: String,
+        /// What they decide.
+        change: NodeChange,
     },
     /// A node's link is up; the attempts it still has, running or ended and unacknowledged.
     Connected {

@@ -30,6 +30,13 @@ pub enum Effect {
         /// What.
         attempt: AttemptRef,
     },
+    /// Close a link; nothing more is sent over it.
+    Unlink {
+        /// Whose.
+        node: NodeId,
+        /// Which of its links.
+        session: u64,
+    },
     /// A task moved.
     TaskMoved {
         /// Whose.

@@ -14,6 +14,7 @@ pub mod policy;
 pub mod rejection;
 pub mod resources;
 pub mod rows;
+pub mod service;
 pub mod spec;
 pub mod state;
 pub mod units;

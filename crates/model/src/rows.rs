@@ -7,6 +7,7 @@
 use crate::ids::{AttemptRef, NodeId, TaskId, UserId};
 use crate::rejection::Rejection;
 use crate::resources::Resources;
+use crate::service::Service;
 use crate::spec::{BlobRef, TaskSpec};
 use crate::state::{Metering, Outcome, TaskState};
 use crate::units::{Bytes, Cpt, Timestamp};
@@ -63,6 +64,8 @@ pub struct NodeRow {
     pub enrolled_at: Timestamp,
     /// When it last connected or was last lost.
     pub seen_at: Timestamp,
+    /// Whether it gets work.
+    pub service: Service,
 }
 
 /// Where one element stands between its attempts.

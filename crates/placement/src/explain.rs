@@ -81,7 +81,7 @@ pub fn explain(nodes: impl IntoIterator<Item = NodeView>, need: &Need) -> WhyWai
 impl fmt::Display for WhyWaiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoNode => f.write_str("no node is linked; the task starts when one joins"),
+            Self::NoNode => f.write_str("no node is linked and takes work; the task starts when one does"),
             Self::TooBig { need, most } => {
                 let quantities = [
                     (need.cpu > most.cpu, need.cpu.to_string(), most.cpu.to_string()),

@@ -91,6 +91,16 @@ impl Links {
         }
     }
 
+    /// Closes the node's link of that session.
+    pub(crate) fn unlink(&self, node: NodeId, session: u64) {
+        let mut links = self.links.lock();
+        if links.get(&node).is_some_and(|link| link.session == session)
+            && let Some(link) = links.remove(&node)
+        {
+            link.closed.cancel();
+        }
+    }
+
     /// The node wants no more work.
     pub(crate) fn drain(&self, node: NodeId, session: u64) {
         if let Some(link) = self.links.lock().get_mut(&node).filter(|link| link.session == session) {

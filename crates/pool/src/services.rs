@@ -8,6 +8,7 @@ mod books;
 mod explain;
 mod follow;
 mod node;
+mod node_change;
 mod output;
 mod page;
 mod pool;

@@ -78,6 +78,7 @@ impl Outlet for Followers {
                     let stop = pool_event::Event::Stop(Stop { attempt: Some(attempt.into()) });
                     self.links.send(node, session, Outgoing::Event(stop));
                 }
+                Effect::Unlink { node, session } => self.links.unlink(node, session),
                 Effect::TaskMoved { user, task, state } => self.hub.publish(user, Event::Moved(task, state)),
             }
         }

@@ -5,17 +5,22 @@
 use crate::world::{Event, World};
 use hivemind_engine::Violation;
 use hivemind_model::rows::Role;
-use hivemind_model::{Bytes, Command, MilliCores, NodeId, Rejection, Resources};
+use hivemind_model::{Bytes, Command, MilliCores, NodeId, Rejection, Resources, UserId};
+
+/// The fourth to register.
+pub(crate) const OPERATOR: (UserId, &str) = (UserId(4), "olga");
 
 impl World {
     /// Before anything can go wrong: users, and machines with their owners.
     pub(crate) fn settle_in(&mut self) -> Result<(), Violation> {
-        for name in ["anna", "bert", "carl"] {
+        let people =
+            [("anna", Role::Member), ("bert", Role::Member), ("carl", Role::Member), (OPERATOR.1, Role::Operator)];
+        for (name, role) in people {
             let command = Command::Register {
                 username: name.into(),
                 email: format!("{name}@example.org"),
                 password_hash: "$argon2id$".into(),
-                role: Role::Member,
+                role,
                 from: String::new(),
                 invitation: None,
             };

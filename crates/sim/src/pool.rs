@@ -178,6 +178,10 @@ impl World {
         self.answer(answers);
         for effect in batch.effects {
             let (node, session, message) = match effect {
+                Effect::Unlink { node, session } => {
+                    self.close_link(node, session);
+                    continue;
+                }
                 Effect::Assign { node, session, attempt, spec } => (node, session, Down::Assign { attempt, spec }),
                 Effect::Stop { node, session, attempt } => (node, session, Down::Stop(attempt)),
                 Effect::TaskMoved { .. } => continue,
@@ -190,6 +194,15 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    fn close_link(&mut self, node: NodeId, session: u64) {
+        let sessions = self.pool.process.as_ref().map(|process| &process.sessions);
+        if let Some((current, link)) = sessions.and_then(|sessions| sessions.get(&node)).copied()
+            && current == session
+        {
+            self.break_link(link);
+        }
     }
 
     /// Writes a batch to the disk, and proves what is there.

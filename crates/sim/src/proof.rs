@@ -83,12 +83,25 @@ impl World {
         Ok(())
     }
 
+    /// True where people took the attempt from its node.
+    fn was_taken(&self, attempt: AttemptRef) -> bool {
+        self.pool.tables.attempts.get(&attempt).is_some_and(|row| match &row.phase {
+            AttemptPhase::Ended { report, .. } => {
+                let taken = ["its node was drained", "its node was banned"];
+                taken.iter().any(|reason| report.outcome == Outcome::Infrastructure { reason: (*reason).into() })
+            }
+            AttemptPhase::Assigned | AttemptPhase::Running { .. } => false,
+        })
+    }
+
     /// T6: when an attempt comes to a worker, no earlier one of the same element runs anywhere. Only
-    /// one that hung may: it is being stopped because it is overdue, not because it was lost.
+    /// one that hung may: it is being stopped because it is overdue, not because it was lost. So is one that
+    /// people took from its node.
     pub(crate) fn prove_only_one_runs(&self, attempt: AttemptRef) -> Result<(), Violation> {
         for worker in &self.workers {
             for (other, container) in &worker.containers {
-                if other.element == attempt.element && *other != attempt && !container.hangs {
+                if other.element == attempt.element && *other != attempt && !container.hangs && !self.was_taken(*other)
+                {
                     return Err(broken("T6", format!("{attempt} begins while {other} runs on {}", worker.node)));
                 }
             }

@@ -32,7 +32,7 @@ pub(crate) struct Container {
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) node: NodeId,
-    name: String,
+    pub(crate) name: String,
     capacity: Resources,
     /// False while the machine is off.
     pub(crate) up: bool,

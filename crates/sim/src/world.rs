@@ -123,6 +123,8 @@ pub(crate) enum Event {
     },
     /// Something breaks.
     Breaks,
+    /// The operator lets every node have work again.
+    Forgives,
 }
 
 /// A way between one worker and the pool.
@@ -284,6 +286,7 @@ impl World {
             Event::Asked { op } => self.pool_is_asked(op),
             Event::Answered { op, answer } => return self.client_is_answered(op, answer),
             Event::Breaks => self.something_breaks(),
+            Event::Forgives => self.operator_forgives(),
         }
         Ok(())
     }

@@ -21,7 +21,8 @@ CREATE TABLE nodes (
     enrolled_at INTEGER NOT NULL,
     seen_at     INTEGER NOT NULL,
     gpu_info    TEXT    NOT NULL,
-    capacity    TEXT    NOT NULL
+    capacity    TEXT    NOT NULL,
+    service     TEXT    NOT NULL
 ) STRICT;
 
 CREATE INDEX nodes_by_owner ON nodes (owner);

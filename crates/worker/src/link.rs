@@ -166,9 +166,12 @@ fn judge(status: &Status, answered: bool) -> End {
     let refused =
         status.code() == tonic::Code::Unauthenticated || code_of(status).is_some_and(|code| is_final(code.as_str()));
     if refused {
-        return End::Refused(format!(
-            "the pool does not take this node: {said}; if the pool was founded anew, move this worker's folder away and join again"
-        ));
+        let advice = match code_of(status) {
+            // The pool knows this node, and says why.
+            Some(Code::Forbidden) => "",
+            Some(_) | None => "; if the pool was founded anew, move this worker's folder away and join again",
+        };
+        return End::Refused(format!("the pool does not take this node: {said}{advice}"));
     }
     End::Broken { reason: format!("{:?}: {said}", status.code()), answered }
 }

@@ -63,6 +63,12 @@ pub struct Node {
     pub next_level_in_ms: Option<i64>,
     /// Earned by what runs there now, not yet paid.
     pub pending: Amount,
+    /// in service, cordoned, draining, banned: whether people let it have work.
+    pub service: String,
+    /// RFC 3339: when what still runs on a draining node is tried elsewhere.
+    pub service_until: Option<String>,
+    /// Why it is banned; empty where it is not.
+    pub service_reason: String,
     /// For ages.
     #[serde(skip)]
     pub seen_at_unix_ms: i64,
@@ -92,6 +98,9 @@ impl From<NodeSummary> for Node {
             runtime_ms: node.runtime_ms,
             next_level_in_ms: (node.next_level_ms > 0).then_some(node.next_level_ms),
             pending: Amount::of(node.pending_micro),
+            service: node.service,
+            service_until: moment(node.service_until_unix_ms),
+            service_reason: node.service_reason,
             seen_at_unix_ms: node.seen_at_unix_ms,
         }
     }
@@ -101,10 +110,11 @@ impl Document for Nodes {
     const SCHEMA: &'static str = "hivemind.nodes/1";
 
     fn human(&self, look: &Look) -> String {
-        const COLUMNS: [(&str, Align); 10] = [
+        const COLUMNS: [(&str, Align); 11] = [
             ("NODE", Align::Left),
             ("OWNER", Align::Left),
             ("STATE", Align::Left),
+            ("SERVICE", Align::Left),
             ("LEVEL", Align::Left),
             ("CPU", Align::Right),
             ("MEMORY", Align::Right),
@@ -119,6 +129,7 @@ impl Document for Nodes {
                 node.node.clone(),
                 node.owner.clone(),
                 node.state.clone(),
+                node.service.clone(),
                 node.level.clone(),
                 cores(node.cpu_millicores),
                 mib(node.memory_mib),
@@ -156,6 +167,14 @@ impl Node {
         }
     }
 
+    fn service(&self) -> String {
+        match (&self.service_until, self.service_reason.as_str()) {
+            (Some(until), _) => format!("{}: what still runs at {until} is tried elsewhere", self.service),
+            (None, "") => self.service.clone(),
+            (None, reason) => format!("{}: {reason}", self.service),
+        }
+    }
+
     /// What is missing to the next level, by its name.
     fn next_level(&self) -> String {
         let next = Level::parse(&self.level).and_then(Level::next);
@@ -177,6 +196,7 @@ impl Document for Node {
             ("node", self.node.clone()),
             ("owner", self.owner.clone()),
             ("state", self.state.clone()),
+            ("service", self.service()),
             ("level", self.level.clone()),
             ("runtime", hours(self.runtime_ms)),
             ("next level", self.next_level()),

@@ -1,4 +1,4 @@
-//! `nodes`, `nodes show` and `nodes join-token`.
+//! `nodes`: what there is, how a machine joins, and whether it gets work.
 //!
 //! Invariant: a join token is printed alone, so that a script can pass it on.
 
@@ -8,11 +8,15 @@ use crate::failure::{Done, Failure};
 use crate::show::pool::{Node, Nodes};
 use crate::show::{Word, moment};
 use hivemind_client::Whose;
-use hivemind_model::Code;
+use hivemind_model::service::{MAX_DRAIN, NodeChange};
+use hivemind_model::{Code, Millis};
 use std::time::Duration;
 
 /// Longest life of a join token.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
+
+/// Where the names are.
+const NAMES: &str = "`hivemind nodes` lists your nodes";
 
 /// Lists nodes.
 ///
@@ -40,11 +44,39 @@ const fn whose(all: bool) -> Whose {
 pub async fn show(ctx: &mut Context, name: &str, all: bool) -> Done {
     let nodes = ctx.user().await?.nodes(whose(all)).await?;
     let node = nodes.into_iter().find(|node| node.node_id == name).ok_or_else(|| {
-        Failure::refusal(Code::NotFound, format!("the node {name} does not exist, or is not yours"))
-            .fix("`hivemind nodes` lists your nodes")
+        Failure::refusal(Code::NotFound, format!("the node {name} does not exist, or is not yours")).fix(NAMES)
     })?;
     ctx.face.show(&Node::from(node))?;
     Ok(Exit::Ok)
+}
+
+/// Decides whether a node gets work, and shows it as it is then.
+///
+/// # Errors
+/// The node does not exist or is somebody else's, the change is not the caller's to make, nobody is logged in, or the
+/// pool does not answer.
+pub async fn set(ctx: &mut Context, name: &str, change: NodeChange) -> Done {
+    let set = ctx.user().await?.set_node(name, &change).await.map_err(Failure::from).map_err(unknown)?;
+    ctx.face.show(&Node::from(set))?;
+    Ok(Exit::Ok)
+}
+
+/// Gives a node no new work, and what it has at most `deadline`.
+///
+/// # Errors
+/// As [`set`]; the deadline is out of bounds.
+pub async fn drain(ctx: &mut Context, name: &str, deadline: Duration) -> Done {
+    let within = Millis(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX));
+    if within > MAX_DRAIN || within < Millis::from_secs(1) || deadline.subsec_nanos() != 0 {
+        return Err(Failure::usage("--deadline: a drain takes between 1s and 30d, in whole seconds")
+            .fix("`hivemind nodes cordon NODE` gives a node no new work and has no deadline"));
+    }
+    set(ctx, name, NodeChange::Drain { within }).await
+}
+
+/// The usual advice is about tasks.
+fn unknown(failure: Failure) -> Failure {
+    if failure.exit == Exit::NotFound { failure.fix(NAMES) } else { failure }
 }
 
 /// Makes a join token.

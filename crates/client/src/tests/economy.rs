@@ -2,7 +2,8 @@ use super::pool::Pool;
 use super::{client, soon, target};
 use crate::{Balance, Client, ClientError, Transfer, Whose};
 use futures::StreamExt;
-use hivemind_model::{Cpt, TaskId};
+use hivemind_model::service::NodeChange;
+use hivemind_model::{Cpt, Millis, TaskId};
 use hivemind_proto::v1::*;
 use std::time::Duration;
 use tonic::Status;
@@ -152,7 +153,17 @@ async fn machines_tell_their_standing_and_their_rewards() {
     let client = client(&pool).await;
     let node = NodeSummary { level: "gold".into(), runtime_ms: 5, pending_micro: 6, ..NodeSummary::default() };
     pool.scripts.nodes.then(vec![Ok(ListNodesResponse { nodes: vec![node.clone()] })]);
-    assert_eq!(soon(client.nodes(Whose::Mine)).await.expect("told"), [node]);
+    assert_eq!(soon(client.nodes(Whose::Mine)).await.expect("told"), [node.clone()]);
+
+    let script = &pool.scripts.set_node;
+    script.then(vec![Err(Status::unavailable("starting"))]).then(vec![Ok(node.clone())]).then(vec![Ok(node.clone())]);
+    for change in [NodeChange::Drain { within: Millis(1001) }, NodeChange::Ban { reason: "it lied".into() }] {
+        assert_eq!(soon(client.set_node("lab-1", &change)).await.expect("told"), node);
+    }
+    let asked: Vec<(String, i64, String)> =
+        script.asked().into_iter().map(|asked| (asked.change, asked.deadline_seconds, asked.reason)).collect();
+    let drain = ("drain".to_owned(), 2, String::new());
+    assert_eq!(asked, [drain.clone(), drain, ("ban".into(), 0, "it lied".into())]);
 
     let reward = |total_micro: i64| RewardLine { total_micro, ..RewardLine::default() };
     let rewards =

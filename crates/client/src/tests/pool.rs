@@ -124,6 +124,7 @@ pub(super) struct Scripts {
     pub(super) entries: Script<TaskEntriesRequest, TaskEntriesResponse>,
     pub(super) rewards: Script<ListRewardsRequest, ListRewardsResponse>,
     pub(super) nodes: Script<ListNodesRequest, ListNodesResponse>,
+    pub(super) set_node: Script<SetNodeRequest, NodeSummary>,
     pub(super) info: Script<InfoRequest, InfoResponse>,
     pub(super) audit: Script<AuditRequest, AuditResponse>,
     pub(super) trial: Script<TrialBalanceRequest, TrialBalanceResponse>,

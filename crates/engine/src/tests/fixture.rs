@@ -81,11 +81,15 @@ impl Pool {
     }
 
     pub(super) fn register(&mut self, name: &str) -> UserId {
+        self.register_as(name, Role::Member)
+    }
+
+    pub(super) fn register_as(&mut self, name: &str, role: Role) -> UserId {
         let command = Command::Register {
             username: name.into(),
             email: format!("{name}@example.org"),
             password_hash: "$argon2id$".into(),
-            role: Role::Member,
+            role,
             from: String::new(),
             invitation: None,
         };
@@ -140,6 +144,7 @@ impl Pool {
         let lines = std::mem::take(&mut self.effects).into_iter().map(|effect| match effect {
             Effect::Assign { node, session, attempt, .. } => format!("{node}/{session}: run {attempt}"),
             Effect::Stop { node, session, attempt } => format!("{node}/{session}: stop {attempt}"),
+            Effect::Unlink { node, session } => format!("{node}/{session}: unlink"),
             Effect::TaskMoved { task, state, .. } => format!("{task} {state}"),
         });
         lines.collect::<Vec<_>>().join("\n")

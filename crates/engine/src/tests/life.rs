@@ -230,7 +230,7 @@ fn waiting_tasks_say_why() {
     pool.run(Command::Disconnected { node: pool.node("box"), session: 1 }).expect("known");
     assert_eq!(
         pool.engine.waiting_reason(tasks[1]).as_deref(),
-        Some("no node is linked; the task starts when one joins")
+        Some("no node is linked and takes work; the task starts when one does")
     );
 }
 

@@ -2,7 +2,8 @@
 
 use super::fixture::*;
 use hivemind_model::command::JoinUse;
-use hivemind_model::rows::AttemptPhase;
+use hivemind_model::rows::{AttemptPhase, Role};
+use hivemind_model::service::NodeChange;
 use hivemind_model::state::Outcome;
 use hivemind_model::*;
 use proptest::prelude::*;
@@ -17,6 +18,7 @@ enum Act {
     Disconnect { node: u64 },
     Lose { node: u64 },
     Drain { node: u64 },
+    Set { by: u64, name: u8, change: u8 },
     Start { pick: usize, wrong: u8 },
     Finish { pick: usize, wrong: u8, outcome: u8, wall: u64 },
     Pass { millis: u64 },
@@ -33,6 +35,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (1u64..4).prop_map(|node| Act::Disconnect { node }),
         1 => (1u64..4).prop_map(|node| Act::Lose { node }),
         1 => (1u64..4).prop_map(|node| Act::Drain { node }),
+        2 => (1u64..4, 0u8..3, 0u8..8).prop_map(|(by, name, change)| Act::Set { by, name, change }),
         5 => (0usize..20, 0u8..8).prop_map(|(pick, wrong)| Act::Start { pick, wrong }),
         7 => (0usize..20, 0u8..8, 0u8..8, 0u64..10_000_000).prop_map(|(pick, wrong, outcome, wall)| Act::Finish { pick, wrong, outcome, wall }),
         3 => prop_oneof![0u64..2_000, Just(5_000_000)].prop_map(|millis| Act::Pass { millis }),
@@ -115,6 +118,16 @@ fn command(pool: &mut Pool, act: Act) -> Option<Command> {
         Act::Disconnect { node } => Command::Disconnected { node: NodeId(node), session: pool.sessions },
         Act::Lose { node } => Command::Lost { node: NodeId(node) },
         Act::Drain { node } => Command::Drain { node: NodeId(node), session: pool.sessions },
+        Act::Set { by, name, change } => {
+            let change = match change {
+                0 => NodeChange::Cordon,
+                1 => NodeChange::Drain { within: Millis(1500) },
+                2 => NodeChange::Ban { reason: "random".into() },
+                3 | 4 => NodeChange::Unban,
+                _ => NodeChange::Uncordon,
+            };
+            Command::SetNode { by: UserId(by), node: ["one", "two", "three"][usize::from(name)].into(), change }
+        }
         Act::Start { pick: which, wrong } => {
             let (node, attempt) = pick(pool, which, wrong);
             Command::Started { node, attempt }
@@ -141,8 +154,8 @@ proptest! {
         let mut policy = Policy { max_infrastructure_failures: 3, ..Policy::default() };
         policy.limits.max_open_tasks_per_user = 8;
         let mut pool = Pool::new(policy);
-        for name in ["anna", "bert", "carl"] {
-            pool.register(name);
+        for (name, role) in [("anna", Role::Operator), ("bert", Role::Member), ("carl", Role::Member)] {
+            pool.register_as(name, role);
         }
         for (owner, node) in [("anna", "one"), ("bert", "two")] {
             pool.enroll(owner, node, 3);

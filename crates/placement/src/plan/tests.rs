@@ -233,7 +233,7 @@ fn reasons_are_sentences() {
         text(&[busy(large), busy(large)], need(4, 1024, 0)),
     ];
     insta::assert_snapshot!(reasons.join("\n"), @r"
-    no node is linked; the task starts when one joins
+    no node is linked and takes work; the task starts when one does
     no node is big enough: it needs 16 cores, the largest has 2 cores, it needs 1 GPU, the largest has 0; ask for less or wait for a larger node
     no node is big enough: it needs 4 cores, 1 GiB memory, 1 MiB disk on one node; ask for less or wait for a larger node
     the only node that is big enough is busy

@@ -3,6 +3,7 @@
 //! Invariant: a node's certificate speaks for that node only, a user's token for their nodes only.
 
 use super::auth::signing_fault;
+use super::node_change::change;
 use super::refusal_or_fault;
 use super::rewards::{self, wire};
 use crate::board::saturating_sub;
@@ -13,6 +14,7 @@ use crate::status;
 use crate::tokens::MAX_JOIN_SECONDS;
 use hivemind_model::command::NodeOffer;
 use hivemind_model::rows::{NodeRow, StandingRow};
+use hivemind_model::service::Service;
 use hivemind_model::{
     Bytes, Code, Command, Cpt, Level, MilliCores, Millis, NodeId, Rejection, Resources, Timestamp, UserId,
 };
@@ -20,7 +22,7 @@ use hivemind_proto::v1::node_service_server::NodeService;
 use hivemind_proto::v1::{
     CreateJoinTokenRequest, CreateJoinTokenResponse, ListNodesRequest, ListNodesResponse, ListRewardsRequest,
     ListRewardsResponse, NodeSummary, RegisterNodeRequest, RegisterNodeResponse, ResourceReportRequest,
-    ResourceReportResponse,
+    ResourceReportResponse, SetNodeRequest,
 };
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -83,18 +85,23 @@ impl NodeService for NodeCalls {
             Some(caller.id)
         };
         let rows = self.0.store.nodes(owner).await.map_err(|error| status::store(&error))?;
-        let standings = self.0.store.standings(owner).await.map_err(|error| status::store(&error))?;
-        let standings: HashMap<NodeId, StandingRow> = standings.into_iter().map(|row| (row.node, row)).collect();
-        let pending = self.0.store.node_earnings(owner).await.map_err(|error| status::store(&error))?;
-        let pending: HashMap<NodeId, Cpt> = pending.into_iter().collect();
-        let mut nodes = Vec::with_capacity(rows.len());
-        for row in rows {
-            let owner = self.0.user_name(row.owner).await?;
-            let runtime = standings.get(&row.id).map(|row| self.0.runtime(row)).unwrap_or_default();
-            let pending = pending.get(&row.id).copied().unwrap_or_default();
-            nodes.push(self.summary(&row, owner, runtime, pending));
-        }
-        Ok(Response::new(ListNodesResponse { nodes }))
+        self.summaries(rows, owner).await.map(|nodes| Response::new(ListNodesResponse { nodes }))
+    }
+
+    async fn set_node(&self, request: Request<SetNodeRequest>) -> Result<Response<NodeSummary>, Status> {
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        let request = request.into_inner();
+        let change = change(&request).map_err(|rejection| status::rejected(&rejection))?;
+        let said = change.clone();
+        let command = Command::SetNode { by: caller.id, node: request.node_id.clone(), change };
+        self.0.writer.apply(command).await.map_err(|refused| status::refused(&refused))?;
+        tracing::info!(node = request.node_id, by = %caller.id, change = ?said, "whether a node gets work is decided");
+        let gone = || Status::internal("E_INTERNAL: a node that was changed is not there, which is a bug");
+        let id = self.0.live.board.node_named(&request.node_id).ok_or_else(gone)?.id;
+        let row = self.0.store.node(id).await.map_err(|error| status::store(&error))?.ok_or_else(gone)?;
+        let owner = row.owner;
+        let one = self.summaries(vec![row], Some(owner)).await?;
+        one.into_iter().next().map(Response::new).ok_or_else(gone)
     }
 
     async fn list_rewards(
@@ -167,6 +174,22 @@ impl NodeCalls {
         Ok(())
     }
 
+    /// The summaries of `rows`, which are all of `owner`'s, or everybody's where there is none.
+    async fn summaries(&self, rows: Vec<NodeRow>, owner: Option<UserId>) -> Result<Vec<NodeSummary>, Status> {
+        let standings = self.0.store.standings(owner).await.map_err(|error| status::store(&error))?;
+        let standings: HashMap<NodeId, StandingRow> = standings.into_iter().map(|row| (row.node, row)).collect();
+        let pending = self.0.store.node_earnings(owner).await.map_err(|error| status::store(&error))?;
+        let pending: HashMap<NodeId, Cpt> = pending.into_iter().collect();
+        let mut nodes = Vec::with_capacity(rows.len());
+        for row in rows {
+            let owner = self.0.user_name(row.owner).await?;
+            let runtime = standings.get(&row.id).map(|row| self.0.runtime(row)).unwrap_or_default();
+            let pending = pending.get(&row.id).copied().unwrap_or_default();
+            nodes.push(self.summary(&row, owner, runtime, pending));
+        }
+        Ok(nodes)
+    }
+
     fn summary(&self, row: &NodeRow, owner: String, runtime: Millis, pending: Cpt) -> NodeSummary {
         let level = Level::of(runtime);
         let (silence, usage) = self.0.liveness.newest(row.id);
@@ -181,6 +204,11 @@ impl NodeCalls {
             (Some(Drains::Yes), _) => "draining",
             (None, true) => "silent",
             (None, false) => "offline",
+        };
+        let (service_until_unix_ms, service_reason) = match &row.service {
+            Service::InService | Service::Cordoned => (0, String::new()),
+            Service::Draining { until } => (until.0, String::new()),
+            Service::Banned { reason } => (0, reason.clone()),
         };
         NodeSummary {
             node_id: row.name.clone(),
@@ -204,6 +232,9 @@ impl NodeCalls {
             runtime_ms: wire(runtime),
             next_level_ms: level.next().map_or(0, |next| wire(Millis(next.needs().0.saturating_sub(runtime.0)))),
             pending_micro: pending.micro(),
+            service: row.service.as_str().into(),
+            service_until_unix_ms,
+            service_reason,
         }
     }
 }

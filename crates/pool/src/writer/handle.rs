@@ -207,6 +207,7 @@ fn makes_work(command: &Command) -> bool {
         | Command::Cancel { .. }
         | Command::Connected { .. }
         | Command::Disconnected { .. }
+        | Command::SetNode { .. }
         | Command::Lost { .. }
         | Command::Drain { .. }
         | Command::Started { .. }
@@ -228,6 +229,7 @@ pub(super) fn once_of(command: &Command) -> Option<&Once> {
         | Command::Enroll { .. }
         | Command::Connected { .. }
         | Command::Disconnected { .. }
+        | Command::SetNode { .. }
         | Command::Lost { .. }
         | Command::Drain { .. }
         | Command::Started { .. }
@@ -248,6 +250,7 @@ fn once_of_mut(command: &mut Command) -> Option<&mut Once> {
         | Command::Enroll { .. }
         | Command::Connected { .. }
         | Command::Disconnected { .. }
+        | Command::SetNode { .. }
         | Command::Lost { .. }
         | Command::Drain { .. }
         | Command::Started { .. }

@@ -134,6 +134,7 @@ async fn every_call_but_the_open_ones_refuses_strangers() {
         ("RegisterNode", code(within(nodes.register_node(RegisterNodeRequest::default())).await)),
         ("ReportResource", code(within(nodes.report_resource(ResourceReportRequest::default())).await)),
         ("ListNodes", code(within(nodes.list_nodes(ListNodesRequest::default())).await)),
+        ("SetNode", code(within(nodes.set_node(SetNodeRequest::default())).await)),
         ("CreateJoinToken", code(within(nodes.create_join_token(CreateJoinTokenRequest::default())).await)),
         ("Info", code(within(of_pool.info(InfoRequest::default())).await)),
         ("Audit", code(within(of_pool.audit(AuditRequest::default())).await)),

@@ -13,6 +13,7 @@ mod projects;
 mod quotes;
 mod restart;
 mod rewards;
+mod service;
 mod statements;
 mod storm;
 mod streams;

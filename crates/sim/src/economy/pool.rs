@@ -66,6 +66,7 @@ pub(super) fn once_of(command: &mut Command) -> Option<&mut Once> {
         | Command::Enroll { .. }
         | Command::Connected { .. }
         | Command::Disconnected { .. }
+        | Command::SetNode { .. }
         | Command::Lost { .. }
         | Command::Drain { .. }
         | Command::Started { .. }

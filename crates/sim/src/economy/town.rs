@@ -366,7 +366,8 @@ impl Town {
         match effect {
             Effect::Assign { node, session, attempt, spec } => self.machine_is_given(node, session, attempt, &spec),
             Effect::Stop { node, attempt, .. } => self.machine_stops(node, attempt),
-            Effect::TaskMoved { .. } => {}
+            // Nobody bans in this town.
+            Effect::Unlink { .. } | Effect::TaskMoved { .. } => {}
         }
     }
 }

@@ -144,6 +144,7 @@ impl FromColumns for NodeRow {
             seen_at: columns.time()?,
             gpu_info: columns.take()?,
             capacity: columns.json()?,
+            service: columns.json()?,
         })
     }
 }

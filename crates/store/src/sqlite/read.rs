@@ -22,7 +22,7 @@ macro_rules! columns {
         "id, username, email, password_hash, role, registered_at, registered_from"
     };
     (nodes) => {
-        "id, name, owner, enrolled_at, seen_at, gpu_info, capacity"
+        "id, name, owner, enrolled_at, seen_at, gpu_info, capacity, service"
     };
     (tasks) => {
         "id, user_id, state, submitted_at, ended_at, cap, cost, elements, spec"

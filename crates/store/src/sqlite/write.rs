@@ -32,10 +32,11 @@ static USERS: Bulk = Bulk::new(
 
 static NODES: Bulk = Bulk::new(
     "nodes",
-    7,
-    "INSERT INTO nodes (id, name, owner, enrolled_at, seen_at, gpu_info, capacity) VALUES",
+    8,
+    "INSERT INTO nodes (id, name, owner, enrolled_at, seen_at, gpu_info, capacity, service) VALUES",
     "ON CONFLICT (id) DO UPDATE SET name = excluded.name, owner = excluded.owner, enrolled_at = excluded.enrolled_at,
-     seen_at = excluded.seen_at, gpu_info = excluded.gpu_info, capacity = excluded.capacity",
+     seen_at = excluded.seen_at, gpu_info = excluded.gpu_info, capacity = excluded.capacity,
+     service = excluded.service",
 );
 
 static NEW_TASKS: Bulk = Bulk::new(
@@ -111,7 +112,8 @@ fn node(values: &mut Values, row: &NodeRow) -> Result<(), Fault> {
         .put(row.enrolled_at.0)?
         .put(row.seen_at.0)?
         .put(row.gpu_info.as_str())?
-        .json(&row.capacity)?;
+        .json(&row.capacity)?
+        .json(&row.service)?;
     Ok(())
 }
 

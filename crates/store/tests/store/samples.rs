@@ -6,6 +6,7 @@ use hivemind_model::rows::{
     AttemptPhase, AttemptRow, ClockRow, Counters, Element, ElementPhase, LogLengths, NodeRow, Report, Role, RowChanges,
     TaskProgress, TaskRow, UserRow,
 };
+use hivemind_model::service::Service;
 use hivemind_model::spec::{BlobRef, Digest, InputFile, TaskSpec};
 use hivemind_model::state::{Metering, Outcome, TaskState};
 use hivemind_model::{Bytes, Cpt, ElementRef, Level, MilliCores, Millis, NodeId, TaskId, Timestamp, UserId};
@@ -53,6 +54,12 @@ pub(crate) fn node(id: u64, owner: u64) -> NodeRow {
         gpu_info: "a \"fast\" one".to_owned(),
         enrolled_at: Timestamp(5),
         seen_at: Timestamp(6),
+        service: match id % 4 {
+            0 => Service::InService,
+            1 => Service::Cordoned,
+            2 => Service::Draining { until: Timestamp(7) },
+            _ => Service::Banned { reason: "it \"lied\"".to_owned() },
+        },
     }
 }
 

@@ -336,6 +336,7 @@ fn a_node_tells_its_level_and_the_way_to_the_next() {
         runtime_ms: 444_600_000,
         next_level_ms: 1_355_400_000,
         pending_micro: 10_000,
+        service: "in service".into(),
         ..NodeSummary::default()
     };
     let node = Node::from(summary.clone());
@@ -343,6 +344,7 @@ fn a_node_tells_its_level_and_the_way_to_the_next() {
     node           lab-1
     owner          ann
     state          online
+    service        in service
     level          bronze
     runtime        123.5 h
     next level     silver after 376.5 h more
@@ -354,10 +356,20 @@ fn a_node_tells_its_level_and_the_way_to_the_next() {
     runs tasks by  docker
     seen           1s ago
     ");
+    let drained =
+        NodeSummary { service: "draining".into(), service_until_unix_ms: 10_000_000, ..NodeSummary::default() };
+    let banned = NodeSummary { service: "banned".into(), service_reason: "it lied".into(), ..NodeSummary::default() };
+    for (summary, line) in [
+        (drained, "draining: what still runs at 1970-01-01T02:46:40.000Z is tried elsewhere"),
+        (banned, "banned: it lied"),
+    ] {
+        let text = shown(Mode::Human, &Node::from(summary));
+        assert!(text.contains(line), "{text}");
+    }
     let nodes = Nodes { nodes: vec![node] };
     insta::assert_snapshot!(shown(Mode::Human, &nodes), @"
-    NODE    OWNER   STATE    LEVEL        CPU   MEMORY     DISK   GPUS   ATTEMPTS     SEEN
-    lab-1   ann     online   bronze   4 cores    8 GiB   20 GiB      0          1   1s ago
+    NODE    OWNER   STATE    SERVICE      LEVEL        CPU   MEMORY     DISK   GPUS   ATTEMPTS     SEEN
+    lab-1   ann     online   in service   bronze   4 cores    8 GiB   20 GiB      0          1   1s ago
     ");
     let json = json(&nodes);
     assert_eq!(

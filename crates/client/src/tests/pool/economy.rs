@@ -64,6 +64,10 @@ impl NodeService for Scripts {
         self.nodes.one(request.into_inner()).await
     }
 
+    async fn set_node(&self, request: Request<SetNodeRequest>) -> Result<Response<NodeSummary>, Status> {
+        self.set_node.one(request.into_inner()).await
+    }
+
     async fn create_join_token(
         &self,
         _: Request<CreateJoinTokenRequest>,
