@@ -153,7 +153,7 @@ async fn machines_tell_their_standing_and_their_rewards() {
     let client = client(&pool).await;
     let node = NodeSummary { level: "gold".into(), runtime_ms: 5, pending_micro: 6, ..NodeSummary::default() };
     pool.scripts.nodes.then(vec![Ok(ListNodesResponse { nodes: vec![node.clone()] })]);
-    assert_eq!(soon(client.nodes(Whose::Mine)).await.expect("told"), [node.clone()]);
+    assert_eq!(soon(client.nodes(Whose::Mine)).await.expect("told"), std::slice::from_ref(&node));
 
     let script = &pool.scripts.set_node;
     script.then(vec![Err(Status::unavailable("starting"))]).then(vec![Ok(node.clone())]).then(vec![Ok(node.clone())]);
