@@ -198,6 +198,53 @@ pub enum Command {
     Tick,
 }
 
+impl Command {
+    /// The client-made id, where the command carries one.
+    #[must_use]
+    pub fn once(&self) -> Option<&Once> {
+        match self {
+            Self::Transfer { once, .. } | Self::Tip { once, .. } | Self::Submit { once, .. } => once.as_ref(),
+            Self::Register { .. }
+            | Self::Invite { .. }
+            | Self::RegisterProject { .. }
+            | Self::CloseProject { .. }
+            | Self::CollectTips { .. }
+            | Self::Cancel { .. }
+            | Self::Enroll { .. }
+            | Self::Connected { .. }
+            | Self::Disconnected { .. }
+            | Self::SetNode { .. }
+            | Self::Lost { .. }
+            | Self::Drain { .. }
+            | Self::Started { .. }
+            | Self::Finished { .. }
+            | Self::Tick => None,
+        }
+    }
+
+    /// As [`Command::once`], to add what the store knows of it.
+    pub fn once_mut(&mut self) -> Option<&mut Once> {
+        match self {
+            Self::Transfer { once, .. } | Self::Tip { once, .. } | Self::Submit { once, .. } => once.as_mut(),
+            Self::Register { .. }
+            | Self::Invite { .. }
+            | Self::RegisterProject { .. }
+            | Self::CloseProject { .. }
+            | Self::CollectTips { .. }
+            | Self::Cancel { .. }
+            | Self::Enroll { .. }
+            | Self::Connected { .. }
+            | Self::Disconnected { .. }
+            | Self::SetNode { .. }
+            | Self::Lost { .. }
+            | Self::Drain { .. }
+            | Self::Started { .. }
+            | Self::Finished { .. }
+            | Self::Tick => None,
+        }
+    }
+}
+
 /// The use of a one-time join token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JoinUse {

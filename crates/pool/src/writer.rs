@@ -183,7 +183,7 @@ impl Loop {
     }
 
     fn apply(&mut self, command: Command, looked_up_at: u64) -> Result<Reply, Refused> {
-        if handle::once_of(&command).is_some() {
+        if command.once().is_some() {
             let applied = self.ids_applied.load(Ordering::Acquire);
             if applied.saturating_sub(looked_up_at) > LOOKUP_HORIZON {
                 return Err(Refused::LookUpAgain);

@@ -7,7 +7,6 @@
 use super::Request;
 use crate::disk::{Disk, is_full};
 use hivemind_engine::Explanation;
-use hivemind_model::command::Once;
 use hivemind_model::rows::RequestKey;
 use hivemind_model::spec::Need;
 use hivemind_model::{Command, Rejection, Reply, TaskId};
@@ -80,7 +79,7 @@ impl Writer {
 
     /// Queues one command without a client-made id; queued commands are applied in order.
     pub(crate) async fn enqueue(&self, command: Command) -> Result<Pending, Refused> {
-        debug_assert!(once_of(&command).is_none(), "an id must be looked up first");
+        debug_assert!(command.once().is_none(), "an id must be looked up first");
         self.send(command, 0).await
     }
 
@@ -148,7 +147,7 @@ impl Writer {
                 queued.push((Err(refused.clone()), None));
                 continue;
             }
-            let again = once_of(&command).is_some().then(|| command.clone());
+            let again = command.once().is_some().then(|| command.clone());
             queued.push((self.send(command, looked_up_at).await, again));
         }
         queued
@@ -170,14 +169,14 @@ impl Writer {
     }
 
     async fn look_up(&self, commands: &mut [Command]) -> Result<(), Refused> {
-        let keys: Vec<RequestKey> = commands.iter().filter_map(|command| Some(once_of(command)?.key.clone())).collect();
+        let keys: Vec<RequestKey> = commands.iter().filter_map(|command| Some(command.once()?.key.clone())).collect();
         if keys.is_empty() {
             return Ok(());
         }
         let rows = self.store.requests(&keys).await.map_err(|error| Refused::Store(Arc::new(error)))?;
         let rows: HashMap<(u64, String), _> =
             rows.into_iter().map(|row| ((row.key.user.0, row.key.id.clone()), row)).collect();
-        for once in commands.iter_mut().filter_map(once_of_mut) {
+        for once in commands.iter_mut().filter_map(Command::once_mut) {
             once.stored = rows.get(&(once.key.user.0, once.key.id.clone())).cloned();
         }
         Ok(())
@@ -213,48 +212,5 @@ fn makes_work(command: &Command) -> bool {
         | Command::Started { .. }
         | Command::Finished { .. }
         | Command::Tick => false,
-    }
-}
-
-/// The client-made id of a command that carries one.
-pub(super) fn once_of(command: &Command) -> Option<&Once> {
-    match command {
-        Command::Transfer { once, .. } | Command::Tip { once, .. } | Command::Submit { once, .. } => once.as_ref(),
-        Command::Register { .. }
-        | Command::Invite { .. }
-        | Command::RegisterProject { .. }
-        | Command::CloseProject { .. }
-        | Command::CollectTips { .. }
-        | Command::Cancel { .. }
-        | Command::Enroll { .. }
-        | Command::Connected { .. }
-        | Command::Disconnected { .. }
-        | Command::SetNode { .. }
-        | Command::Lost { .. }
-        | Command::Drain { .. }
-        | Command::Started { .. }
-        | Command::Finished { .. }
-        | Command::Tick => None,
-    }
-}
-
-fn once_of_mut(command: &mut Command) -> Option<&mut Once> {
-    match command {
-        Command::Transfer { once, .. } | Command::Tip { once, .. } | Command::Submit { once, .. } => once.as_mut(),
-        Command::Register { .. }
-        | Command::Invite { .. }
-        | Command::RegisterProject { .. }
-        | Command::CloseProject { .. }
-        | Command::CollectTips { .. }
-        | Command::Cancel { .. }
-        | Command::Enroll { .. }
-        | Command::Connected { .. }
-        | Command::Disconnected { .. }
-        | Command::SetNode { .. }
-        | Command::Lost { .. }
-        | Command::Drain { .. }
-        | Command::Started { .. }
-        | Command::Finished { .. }
-        | Command::Tick => None,
     }
 }

@@ -6,7 +6,6 @@
 
 use super::machines::HONEST_DISK;
 use super::people::{Class, Person, digest, somebody};
-use super::pool::once_of;
 use super::town::{Ask, By, Town};
 use hivemind_ledger::Account;
 use hivemind_model::command::JoinUse;
@@ -123,7 +122,7 @@ impl Town {
                 if let Command::Transfer { amount, .. } = &mut other {
                     *amount = Cpt::from_micro(amount.micro() + 1);
                 }
-                if let Some(once) = once_of(&mut other) {
+                if let Some(once) = other.once_mut() {
                     once.body[31] ^= 0xff;
                 }
                 return [first.clone(), other, first.clone(), first].map(ask).into();

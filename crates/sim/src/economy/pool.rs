@@ -10,7 +10,6 @@ use crate::stored::{broken, prove_cost};
 use hivemind_engine::tables::Tables;
 use hivemind_engine::{Engine, Violation};
 use hivemind_ledger::Replay;
-use hivemind_model::command::Once;
 use hivemind_model::economy::{Economy, Guard, Mode, Rewards};
 use hivemind_model::{Command, Cpt, Effect, Millis, Policy, Rejection, Reply, Timestamp};
 
@@ -53,28 +52,6 @@ fn changed(mut policy: Policy, rng: &mut Rng) -> Policy {
     policy
 }
 
-/// The client-made id of a command, where it has one.
-pub(super) fn once_of(command: &mut Command) -> Option<&mut Once> {
-    match command {
-        Command::Submit { once, .. } | Command::Transfer { once, .. } | Command::Tip { once, .. } => once.as_mut(),
-        Command::Register { .. }
-        | Command::Invite { .. }
-        | Command::RegisterProject { .. }
-        | Command::CloseProject { .. }
-        | Command::CollectTips { .. }
-        | Command::Cancel { .. }
-        | Command::Enroll { .. }
-        | Command::Connected { .. }
-        | Command::Disconnected { .. }
-        | Command::SetNode { .. }
-        | Command::Lost { .. }
-        | Command::Drain { .. }
-        | Command::Started { .. }
-        | Command::Finished { .. }
-        | Command::Tick => None,
-    }
-}
-
 impl Pool {
     pub(super) fn found(mode: Mode) -> Self {
         let policy = policy(mode);
@@ -101,7 +78,7 @@ impl Pool {
 
     /// Lets the engine have one command at `at`, with what the store knows of its id.
     pub(super) fn apply(&mut self, mut command: Command, at: Timestamp) -> Result<Reply, Rejection> {
-        if let Some(once) = once_of(&mut command) {
+        if let Some(once) = command.once_mut() {
             once.stored = self.tables.requests.get(&once.key).cloned();
         }
         self.commands += 1;

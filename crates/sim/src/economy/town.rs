@@ -7,7 +7,7 @@
 
 use super::machines::{HONEST_DISK, Habit, Machine};
 use super::people::{Class, Person, digest, population};
-use super::pool::{Pool, once_of};
+use super::pool::Pool;
 use super::{Config, Report, hostile};
 use crate::rng::Rng;
 use crate::stored::broken;
@@ -285,9 +285,9 @@ impl Town {
     fn after_restart(&mut self, answers: Vec<(Ask, Answer)>) -> Result<(), Violation> {
         self.pool.restart(&mut self.rng)?;
         // Whoever waits for an answer asks again; some give up. Machines tell it again anyway.
-        for (mut ask, _) in answers {
+        for (ask, _) in answers {
             let again = match ask.by {
-                By::Person(_) => once_of(&mut ask.command).is_some() && self.rng.chance(800),
+                By::Person(_) => ask.command.once().is_some() && self.rng.chance(800),
                 By::Machine(_) | By::Shell => false,
             };
             if again {
@@ -304,7 +304,7 @@ impl Town {
         if let Err(rejection) = &answer {
             *self.refusals.entry(rejection.code).or_default() += 1;
         }
-        if let Some(once) = once_of(&mut ask.command) {
+        if let Some(once) = ask.command.once_mut() {
             let (key, body) = (once.key.clone(), once.body);
             self.compare(key, body, &answer)?;
             self.history.push_back(ask.clone());
