@@ -107,6 +107,7 @@ async fn serve_both(
     face: &mut Face,
     interrupts: &mut Interrupts,
 ) -> Done<()> {
+    tell_guard(place, face);
     ready(face, &pool_line(pool), &json!({"grpc": pool_url(pool), "node": worker.name()}))?;
     next_steps(place, pool, face, Next::User);
     tokio::select! {
@@ -136,6 +137,7 @@ async fn serve_pool(
     interrupts: &mut Interrupts,
     next: Next,
 ) -> Done<()> {
+    tell_guard(place, face);
     ready(face, &pool_line(pool), &json!({"grpc": pool_url(pool)}))?;
     next_steps(place, pool, face, next);
     tokio::select! {
@@ -272,6 +274,13 @@ enum Next {
     Worker,
 }
 
+/// Says what holds in a guarded pool. Before the ready line, so that who waits for that has read it.
+fn tell_guard(place: &Place, face: &mut Face) {
+    if let Some(guard) = policy::guard_in_words(&place.policy.economy) {
+        face.say(&guard);
+    }
+}
+
 fn next_steps(place: &Place, pool: &PoolHandle, face: &mut Face, next: Next) {
     let url = pool_url(pool);
     let server = if url == crate::args::DEFAULT_SERVER { String::new() } else { format!(" --server {url}") };
@@ -279,9 +288,6 @@ fn next_steps(place: &Place, pool: &PoolHandle, face: &mut Face, next: Next) {
     let usual = crate::place::data(&Global::default()).is_ok_and(|usual| usual == place.data);
     let hivemind = if usual { "hivemind".to_owned() } else { format!("hivemind --data {own}") };
     let login = format!("{hivemind}{server} login operator --password-file {own}/operator.password");
-    if let Some(guard) = policy::guard_in_words(&place.policy.economy) {
-        face.say(&guard);
-    }
     match next {
         Next::User if asks_for_invitations(&place.policy.economy) => face.say(&format!(
             "next, in another terminal:\n  {login}\n  {hivemind} invite\n  {hivemind} register NAME\n  {hivemind} run IMAGE CMD..."
