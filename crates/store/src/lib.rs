@@ -66,17 +66,6 @@ pub struct StatementFilter {
     pub limit: u32,
 }
 
-/// The accounts of one kind together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TrialLine {
-    /// Which kind.
-    pub kind: Kind,
-    /// How many accounts there are.
-    pub accounts: u64,
-    /// What they have together.
-    pub balance: Cpt,
-}
-
 /// One page of rewards, newest period first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RewardFilter {
@@ -139,8 +128,6 @@ pub trait Store: Send + Sync + 'static {
     async fn statement(&self, user: UserId, filter: &StatementFilter) -> Result<Vec<Entry>, StoreError>;
     /// Journal entries about a task, oldest first, at most `limit`.
     async fn task_entries(&self, task: TaskId, limit: u32) -> Result<Vec<Entry>, StoreError>;
-    /// One line for every kind of account, in the order of [`Kind::ALL`], also where there is none.
-    async fn trial_balance(&self) -> Result<Vec<TrialLine>, StoreError>;
     /// What running attempts of these tasks have earned so far, by attempt.
     async fn accruals(&self, tasks: &[TaskId]) -> Result<Vec<Accrual>, StoreError>;
     /// What attempts that run now have earned on each node of the owner, or on all; by node, without zeros.

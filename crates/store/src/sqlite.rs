@@ -16,7 +16,7 @@ mod read;
 mod schema;
 mod write;
 
-use crate::{Funds, RewardFilter, StatementFilter, Store, StoreError, TaskFilter, TrialLine};
+use crate::{Funds, RewardFilter, StatementFilter, Store, StoreError, TaskFilter};
 use async_trait::async_trait;
 use fault::Fault;
 use hivemind_ledger::{Accrual, Entry, LedgerChanges, LedgerImage};
@@ -243,10 +243,6 @@ impl Store for SqliteStore {
 
     async fn task_entries(&self, task: TaskId, limit: u32) -> Result<Vec<Entry>, StoreError> {
         self.read(async |conn| read::journal::task_entries(conn, task, limit).await).await
-    }
-
-    async fn trial_balance(&self) -> Result<Vec<TrialLine>, StoreError> {
-        self.read(async |conn| read::books::trial_balance(conn).await).await
     }
 
     async fn accruals(&self, tasks: &[TaskId]) -> Result<Vec<Accrual>, StoreError> {

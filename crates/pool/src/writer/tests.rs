@@ -7,7 +7,7 @@ use hivemind_model::rows::{
     UserRow,
 };
 use hivemind_model::{Code, Cpt, NodeId, Policy, ProjectId, Timestamp, UserId};
-use hivemind_store::{Funds, RewardFilter, StatementFilter, TaskFilter, TrialLine};
+use hivemind_store::{Funds, RewardFilter, StatementFilter, TaskFilter};
 use parking_lot::Mutex;
 use std::path::Path;
 use std::time::Duration;
@@ -84,9 +84,6 @@ impl Store for Gate {
         Ok(Vec::new())
     }
     async fn task_entries(&self, _: TaskId, _: u32) -> Result<Vec<Entry>, StoreError> {
-        Ok(Vec::new())
-    }
-    async fn trial_balance(&self) -> Result<Vec<TrialLine>, StoreError> {
         Ok(Vec::new())
     }
     async fn accruals(&self, _: &[TaskId]) -> Result<Vec<Accrual>, StoreError> {

@@ -4,7 +4,7 @@
 
 use super::super::postings::Line;
 use super::{Columns, FromColumns};
-use crate::{StoreError, TrialLine};
+use crate::StoreError;
 use hivemind_ledger::{Account, Accrual, Entry, Hold, Kind, Purse, Reason, Source, Vest, VestKey};
 use hivemind_model::{Cpt, NodeId, TaskId, UserId};
 use serde::{Deserialize, Serialize};
@@ -16,14 +16,6 @@ impl<'r> Columns<'r> {
 
     fn purse(&mut self) -> Result<Purse, StoreError> {
         Ok(Purse { own: self.money()?, promo: self.money()? })
-    }
-
-    /// A sum of balances: its upper 32 bits and its lower ones, summed apart, since what is damaged
-    /// may have more together than 64 bits hold.
-    fn sum(&mut self) -> Result<Cpt, StoreError> {
-        let (upper, lower): (i64, i64) = (self.take()?, self.take()?);
-        let micro = (i128::from(upper) << 32) + i128::from(lower);
-        i64::try_from(micro).map(Cpt::from_micro).map_err(|_| self.damaged("is more together than there can be"))
     }
 
     /// JSON that is as it would be written now.
@@ -56,14 +48,6 @@ impl FromColumns for (Account, Cpt) {
             return Err(columns.damaged("is somebody, where the account is nobody's"));
         }
         Ok((account, columns.money()?))
-    }
-}
-
-impl FromColumns for TrialLine {
-    const TABLE: &'static str = "accounts";
-
-    fn read(columns: &mut Columns<'_>) -> Result<Self, StoreError> {
-        Ok(Self { kind: columns.kind()?, accounts: columns.number()?, balance: columns.sum()? })
     }
 }
 

@@ -3,9 +3,9 @@
 //! Invariant: nothing is computed here but sums.
 
 use super::{all, json, key, one};
+use crate::Funds;
 use crate::sqlite::fault::Fault;
-use crate::{Funds, TrialLine};
-use hivemind_ledger::{Account, Accrual, Entry, Hold, Kind, LedgerImage, Vest};
+use hivemind_ledger::{Account, Accrual, Entry, Hold, LedgerImage, Vest};
 use hivemind_model::{Cpt, NodeId, TaskId, Timestamp, UserId};
 use sqlx::SqliteConnection;
 
@@ -47,16 +47,6 @@ pub(in crate::sqlite) async fn funds(conn: &mut SqliteConnection, user: UserId) 
 fn too_much(user: UserId) -> crate::StoreError {
     let detail = format!("holder {user}: what vests is more than there can be");
     crate::StoreError::Damaged { table: "accounts", detail }
-}
-
-pub(in crate::sqlite) async fn trial_balance(conn: &mut SqliteConnection) -> Result<Vec<TrialLine>, Fault> {
-    let sums = "SELECT kind, count(*), sum(balance >> 32), sum(balance & 4294967295) FROM accounts GROUP BY kind";
-    let found: Vec<TrialLine> = all(conn, sqlx::query(sums)).await?;
-    let line = |kind| {
-        let there = found.iter().find(|line| line.kind == kind).copied();
-        there.unwrap_or(TrialLine { kind, accounts: 0, balance: Cpt::ZERO })
-    };
-    Ok(Kind::ALL.into_iter().map(line).collect())
 }
 
 pub(in crate::sqlite) async fn accruals(conn: &mut SqliteConnection, tasks: &[TaskId]) -> Result<Vec<Accrual>, Fault> {
