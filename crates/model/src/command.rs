@@ -5,7 +5,10 @@
 //! Invariant: a command carries no connection, no secret in clear, and nothing that must be
 //! looked up elsewhere to be applied.
 
+use crate::after::When;
+use crate::array::Indices;
 use crate::ids::{AttemptRef, NodeId, ProjectId, TaskId, UserId};
+use crate::node::{Isolation, Labels};
 use crate::resources::Resources;
 use crate::rows::{Report, RequestKey, RequestRow, Role};
 use crate::service::NodeChange;
@@ -34,6 +37,43 @@ pub struct NodeOffer {
     pub capacity: Resources,
     /// The graphics processor, for people.
     pub gpu_info: String,
+    /// What its owner says of it.
+    pub labels: Labels,
+    /// How well its runtime isolates.
+    pub isolation: Isolation,
+}
+
+/// A task that had ended when it was looked up in the store; a task that waits for it needs to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedTask {
+    /// Which.
+    pub task: TaskId,
+    /// Whose.
+    pub user: UserId,
+    /// Its elements.
+    pub indices: Indices,
+    /// Those that did not complete; `None` where all did.
+    pub failed: Option<Indices>,
+}
+
+/// One task of a graph that is submitted whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GraphTask {
+    /// What to do. What it waits for outside the graph is in it.
+    pub spec: Arc<TaskSpec>,
+    /// What it waits for within the graph: places in the list before its own.
+    pub after: Vec<GraphDependency>,
+}
+
+/// A dependency within a graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GraphDependency {
+    /// Its place in the list.
+    pub place: usize,
+    /// What must have become of it.
+    pub when: When,
+    /// Each element waits only for the element of the same index.
+    pub each: bool,
 }
 
 /// A request to the one writer.
@@ -120,15 +160,33 @@ pub enum Command {
         spec: Arc<TaskSpec>,
         /// Refused where the price cap is above this.
         max_price: Option<Cpt>,
+        /// What it waits for that had ended when the caller asked the store.
+        ended: Vec<EndedTask>,
         /// Makes a retry harmless.
         once: Option<Once>,
     },
-    /// Ends a task that has not ended; a running attempt is stopped and paid up to there.
+    /// New tasks that wait for one another; all are accepted, or none.
+    SubmitGraph {
+        /// Who pays.
+        user: UserId,
+        /// Each after those that it waits for.
+        tasks: Vec<GraphTask>,
+        /// Refused where all price caps together are above this.
+        max_price: Option<Cpt>,
+        /// As in [`Command::Submit`].
+        ended: Vec<EndedTask>,
+        /// Makes a retry harmless.
+        once: Option<Once>,
+    },
+    /// Ends a task, or some of its elements, that have not ended; a running attempt is stopped and
+    /// paid up to there.
     Cancel {
         /// Whose it must be.
         user: UserId,
         /// Which.
         task: TaskId,
+        /// Which of its elements; `None`: all.
+        elements: Option<Indices>,
     },
     /// Enrols a machine, or changes what an enrolled machine of the same owner offers.
     Enroll {
@@ -203,7 +261,10 @@ impl Command {
     #[must_use]
     pub fn once(&self) -> Option<&Once> {
         match self {
-            Self::Transfer { once, .. } | Self::Tip { once, .. } | Self::Submit { once, .. } => once.as_ref(),
+            Self::Transfer { once, .. }
+            | Self::Tip { once, .. }
+            | Self::Submit { once, .. }
+            | Self::SubmitGraph { once, .. } => once.as_ref(),
             Self::Register { .. }
             | Self::Invite { .. }
             | Self::RegisterProject { .. }
@@ -225,7 +286,10 @@ impl Command {
     /// As [`Command::once`], to add what the store knows of it.
     pub fn once_mut(&mut self) -> Option<&mut Once> {
         match self {
-            Self::Transfer { once, .. } | Self::Tip { once, .. } | Self::Submit { once, .. } => once.as_mut(),
+            Self::Transfer { once, .. }
+            | Self::Tip { once, .. }
+            | Self::Submit { once, .. }
+            | Self::SubmitGraph { once, .. } => once.as_mut(),
             Self::Register { .. }
             | Self::Invite { .. }
             | Self::RegisterProject { .. }
@@ -283,6 +347,11 @@ pub enum Reply {
         task: TaskId,
         /// The hold: the most it can cost.
         cap: Cpt,
+    },
+    /// To [`Command::SubmitGraph`].
+    SubmittedGraph {
+        /// Ids and holds, in the order in which they were given.
+        tasks: Vec<(TaskId, Cpt)>,
     },
     /// To [`Command::Enroll`].
     Enrolled {

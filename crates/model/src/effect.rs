@@ -37,7 +37,7 @@ pub enum Effect {
         /// Which of its links.
         session: u64,
     },
-    /// A task moved.
+    /// A task moved, or another hundredth of an array's elements ended.
     TaskMoved {
         /// Whose.
         user: UserId,
@@ -45,5 +45,7 @@ pub enum Effect {
         task: TaskId,
         /// Where it stands now.
         state: TaskState,
+        /// Ended elements, in hundredths of all.
+        percent: u8,
     },
 }

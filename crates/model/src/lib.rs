@@ -5,11 +5,14 @@
 //!
 //! Invariant: no clock, no randomness, no I/O, no async, no hash-ordered collections.
 
+pub mod after;
+pub mod array;
 pub mod command;
 pub mod economy;
 pub mod effect;
 pub mod ids;
 pub mod level;
+pub mod node;
 pub mod policy;
 pub mod rejection;
 pub mod resources;
@@ -18,11 +21,14 @@ pub mod service;
 pub mod spec;
 pub mod state;
 pub mod units;
+pub mod verify;
 
+pub use array::Indices;
 pub use command::{Command, Reply};
 pub use effect::Effect;
 pub use ids::{AttemptRef, ElementRef, NodeId, ProjectId, TaskId, UserId};
 pub use level::Level;
+pub use node::{Isolation, Label, Labels, TrustTier};
 pub use policy::Policy;
 pub use rejection::{Code, Rejection};
 pub use resources::Resources;

@@ -85,6 +85,10 @@ pub struct Limits {
     pub max_input_bytes: Bytes,
     /// Open tasks of one user; more are refused as busy.
     pub max_open_tasks_per_user: u32,
+    /// Elements of all open tasks of one user; more are refused as busy.
+    pub max_open_elements_per_user: u64,
+    /// Elements of one array.
+    pub max_array_elements: u32,
     /// Nodes of one owner.
     pub max_nodes_per_owner: u32,
 }
@@ -106,6 +110,8 @@ impl Default for Limits {
             },
             max_input_bytes: Bytes::from_gib(64),
             max_open_tasks_per_user: 1_000_000,
+            max_open_elements_per_user: 10_000_000,
+            max_array_elements: 1_000_000,
             max_nodes_per_owner: 100_000,
         }
     }
@@ -177,16 +183,20 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// The most that a task can cost: the price of its resources for all of `max_runtime`.
+    /// The most that a task can cost: the price of its resources for all of `max_runtime`, for each
+    /// element and each attempt of it that may have to be paid.
     ///
     /// # Errors
     /// [`Code::TooLarge`] where that is more money than there is.
     pub fn cap(&self, spec: &TaskSpec) -> Result<Cpt, Rejection> {
-        self.prices.price(&spec.resources, spec.max_runtime).ok_or_else(|| {
+        let price = self.prices.price(&spec.resources, spec.max_runtime);
+        let attempts = spec.paid_attempts().checked_mul(spec.elements().into());
+        let cap = price.zip(attempts.and_then(|attempts| i64::try_from(attempts).ok()));
+        cap.and_then(|(price, attempts)| price.micro().checked_mul(attempts)).map(Cpt::from_micro).ok_or_else(|| {
             Rejection::field(
                 Code::TooLarge,
                 "max_runtime",
-                "the price of these resources for so long is more money than there is; ask for less",
+                "the price of these resources for so long, and for so many elements, is more money than there is; ask for less",
             )
         })
     }

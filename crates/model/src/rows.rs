@@ -5,10 +5,11 @@
 //! Invariant: a row holds facts; what can be derived from other rows is not in it.
 
 use crate::ids::{AttemptRef, NodeId, TaskId, UserId};
+use crate::node::{Isolation, Labels};
 use crate::rejection::Rejection;
 use crate::resources::Resources;
 use crate::service::Service;
-use crate::spec::{BlobRef, TaskSpec};
+use crate::spec::{BlobRef, Digest, TaskSpec};
 use crate::state::{Metering, Outcome, TaskState};
 use crate::units::{Bytes, Cpt, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -66,18 +67,22 @@ pub struct NodeRow {
     pub seen_at: Timestamp,
     /// Whether it gets work.
     pub service: Service,
+    /// What its owner says of it.
+    pub labels: Labels,
+    /// How well its runtime isolates.
+    pub isolation: Isolation,
 }
 
 /// Where one element stands between its attempts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "phase", rename_all = "snake_case")]
 pub enum ElementPhase {
-    /// May be placed from this moment on.
+    /// May be placed from this moment on, once nothing that it waits for is open.
     Waiting {
         /// Zero where at once.
         not_before: Timestamp,
     },
-    /// The attempt with the highest number is live.
+    /// An attempt is live, or copies of it are being compared.
     Live,
     /// Over.
     Ended {
@@ -92,16 +97,72 @@ pub struct Element {
     /// Attempts made so far; also the number of the newest.
     pub attempts: u32,
     /// How many of them failed through no fault of the task.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub faults: u32,
     /// How many of those were images that could not be fetched.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub image_faults: u32,
+    /// How many attempts failed by the task's own doing and were tried again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failures: u32,
     /// Where it stands.
     #[serde(flatten)]
     pub phase: ElementPhase,
 }
 
-/// The part of a task that changes.
+// The signature is serde's.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl Element {
+    /// One that was never tried.
+    pub const FRESH: Self = Self {
+        attempts: 0,
+        faults: 0,
+        image_faults: 0,
+        failures: 0,
+        phase: ElementPhase::Waiting { not_before: Timestamp(0) },
+    };
+}
+
+/// Elements of one chunk.
+pub const CHUNK: u32 = 1024;
+
+/// The elements of a task at positions `chunk * CHUNK` and on, at most [`CHUNK`] of them. The position
+/// of an element is its place in the ascending list of the task's indices. A chunk of which no element
+/// was ever tried has no row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkRow {
+    /// Whose.
+    pub task: TaskId,
+    /// Which, from 0.
+    pub chunk: u32,
+    /// All of them, in order; equal neighbours are counted, not repeated.
+    pub runs: Vec<(u32, Element)>,
+}
+
+/// How many elements of a task ended how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// With exit code 0.
+    pub completed: u32,
+    /// In any other way that is not the next.
+    pub failed: u32,
+    /// On the requester's word.
+    pub cancelled: u32,
+}
+
+impl Ended {
+    /// All of them.
+    #[must_use]
+    pub const fn total(&self) -> u32 {
+        self.completed + self.failed + self.cancelled
+    }
+}
+
+/// The part of a task that changes, but for its elements.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskProgress {
     /// Which task.
@@ -112,8 +173,10 @@ pub struct TaskProgress {
     pub ended_at: Option<Timestamp>,
     /// What has been paid for it.
     pub cost: Cpt,
-    /// One per element, by index; of a plain task exactly one.
-    pub elements: Vec<Element>,
+    /// Of its elements; kept here so that lists need not read them all.
+    pub ended: Ended,
+    /// How the first element that ended without success ended.
+    pub failure: Option<Outcome>,
 }
 
 /// What was submitted, and where it stands.
@@ -155,6 +218,10 @@ pub struct Report {
     pub image_id: String,
     /// A tar archive of the files it left under `/task/output`; `None` where it left none.
     pub output: Option<BlobRef>,
+    /// Of what is compared where results are verified: the archive, or, where there is none,
+    /// standard output. The pool computes it from what it received; `None` where nothing is verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
 }
 
 /// Life of one attempt.
@@ -224,6 +291,11 @@ pub enum Answer {
         /// Its hold.
         cap: Cpt,
     },
+    /// A graph of tasks was accepted.
+    SubmittedGraph {
+        /// Ids and holds, in the order in which they were given.
+        tasks: Vec<(TaskId, Cpt)>,
+    },
     /// A transfer or a tip was made.
     Transferred {
         /// What the sender could spend afterwards.
@@ -270,6 +342,8 @@ pub struct RowChanges {
     /// Changes to tasks that were there before the batch.
     pub tasks: Vec<TaskProgress>,
     /// New or changed.
+    pub chunks: Vec<ChunkRow>,
+    /// New or changed.
     pub attempts: Vec<AttemptRow>,
     /// New.
     pub requests: Vec<RequestRow>,
@@ -306,6 +380,8 @@ pub struct Recovered {
     pub nodes: Vec<NodeRow>,
     /// Those not in a terminal state.
     pub tasks: Vec<TaskRow>,
+    /// Those of these tasks, as far as they are stored.
+    pub chunks: Vec<ChunkRow>,
     /// Those not ended.
     pub attempts: Vec<AttemptRow>,
     /// All.

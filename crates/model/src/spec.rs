@@ -5,11 +5,15 @@
 //!
 //! Invariant: no I/O; contents of files are known here only by their digest.
 
+use crate::after::After;
+use crate::array::{Array, Indices};
 use crate::level::Level;
+use crate::node::{Isolation, Labels, TrustTier};
 use crate::policy::Policy;
 use crate::rejection::{Code, Rejection};
 use crate::resources::Resources;
-use crate::units::{Bytes, Millis};
+use crate::units::{Bytes, Millis, Timestamp};
+use crate::verify::Verification;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -88,7 +92,7 @@ pub struct InputFile {
 }
 
 /// A task as the pool accepted it, with every default filled in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskSpec {
     /// For people; need not be unique.
     pub name: String,
@@ -107,19 +111,75 @@ pub struct TaskSpec {
     /// Only nodes of this contribution level or higher run it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub min_level: Level,
+    /// Only nodes of this trust tier or higher run it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub min_trust: TrustTier,
+    /// Only nodes of this isolation tier or higher run it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub min_isolation: Isolation,
+    /// Only nodes that have all of these run it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub labels: Labels,
+    /// Its elements; `None`: a plain task, whose only element has the index 0.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub array: Option<Array>,
+    /// What it waits for.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub after: After,
+    /// How often an element whose own doing it was that it failed is tried again.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub retries: u32,
+    /// How long it is waited for, and for its nodes.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub patience: Patience,
+    /// How its results are verified.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub verify: Verification,
 }
+
+/// How long a requester waits; `None`: as long as the hold lasts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Patience {
+    /// An element that was never handed out is given up after so long in the queue.
+    pub queue: Option<Millis>,
+    /// What has not ended so long after it was submitted is given up.
+    pub total: Option<Millis>,
+    /// What has not ended by then is given up.
+    pub deadline: Option<Timestamp>,
+    /// An attempt whose node is lost is kept as unknown for so long before it is tried elsewhere.
+    pub lost_after: Option<Millis>,
+}
+
+/// Most tries of its own that a task may ask for.
+pub const MAX_RETRIES: u32 = 100;
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
 /// What a node must be and have to run an element.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Need {
     /// What it must have.
     pub resources: Resources,
     /// What level it must have reached.
     pub level: Level,
+    /// What trust its verified work must have earned.
+    pub trust: TrustTier,
+    /// How well its runtime must isolate.
+    pub isolation: Isolation,
+    /// What its owner must say of it.
+    pub labels: Labels,
+    /// [`image_key`] of the image, to prefer nodes that have it.
+    pub image: u64,
+}
+
+/// FNV-1a of an image reference: equal images have equal keys. Used only to prefer nodes, so that a
+/// collision does no harm.
+#[must_use]
+pub fn image_key(image: &str) -> u64 {
+    image.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Longest task name, in bytes.
@@ -136,8 +196,34 @@ pub const MAX_PATH_BYTES: usize = 512;
 impl TaskSpec {
     /// What a node must be and have to run it.
     #[must_use]
-    pub const fn need(&self) -> Need {
-        Need { resources: self.resources, level: self.min_level }
+    pub fn need(&self) -> Need {
+        Need {
+            resources: self.resources,
+            level: self.min_level,
+            trust: self.min_trust,
+            isolation: self.min_isolation,
+            labels: self.labels.clone(),
+            image: image_key(&self.image),
+        }
+    }
+
+    /// The indices of its elements; a plain task has only 0.
+    #[must_use]
+    pub fn indices(&self) -> Indices {
+        self.array.as_ref().map_or_else(Indices::only, |array| array.indices.clone())
+    }
+
+    /// How many elements it has.
+    #[must_use]
+    pub fn elements(&self) -> u32 {
+        let elements = self.array.as_ref().map_or(1, |array| array.indices.len());
+        u32::try_from(elements).unwrap_or(u32::MAX)
+    }
+
+    /// The most attempts of one element that its requester pays for.
+    #[must_use]
+    pub fn paid_attempts(&self) -> u64 {
+        u64::from(self.verify.most_paid()) * (u64::from(self.retries) + 1)
     }
 
     /// Checks every field against the bounds of `policy`.
@@ -155,7 +241,27 @@ impl TaskSpec {
             ));
         }
         self.check_amounts(policy)?;
+        if let Some(array) = &self.array {
+            array.check(policy)?;
+        }
+        self.after.check()?;
+        self.check_patience(policy)?;
+        self.verify.check()?;
         self.check_files(policy)
+    }
+
+    fn check_patience(&self, policy: &Policy) -> Result<(), Rejection> {
+        within("retries", self.retries.into(), 0, MAX_RETRIES.into(), "tries")?;
+        let Patience { queue, total, deadline: _, lost_after } = self.patience;
+        let most = policy.limits.max_runtime.0;
+        for (field, time) in
+            [("max_wait_seconds", queue), ("max_total_seconds", total), ("lost_after_seconds", lost_after)]
+        {
+            if let Some(time) = time {
+                within(field, time.0, 1000, most, "ms")?;
+            }
+        }
+        Ok(())
     }
 
     fn check_command(&self) -> Result<(), Rejection> {

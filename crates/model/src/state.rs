@@ -97,6 +97,27 @@ pub enum Outcome {
     Cancelled,
     /// It waited for longer than its hold lasts, or was still being tried then. Paid up to there.
     Expired,
+    /// The requester's own patience was over: it waited too long for a node, or had not ended at its deadline.
+    /// Paid up to there.
+    OutOfPatience {
+        /// Which bound.
+        reason: String,
+    },
+    /// Never run, or run no further: what it waited for did not complete, or too many of its array failed.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+    /// It brought down, or could not be run by, so many different nodes that no further one is tried. Unpaid.
+    Poison {
+        /// What happened, the last time.
+        reason: String,
+    },
+    /// Its copies gave different results, and no group of them became credible. Unpaid.
+    Disputed {
+        /// How the copies differ.
+        reason: String,
+    },
     /// The machine, its owner, or the way to it failed. Unpaid.
     Infrastructure {
         /// What went wrong.
@@ -124,6 +145,10 @@ impl Outcome {
             Self::ImageUnavailable { reason } => format!("E_IMAGE_UNAVAILABLE: docker_image: {reason}"),
             Self::Cancelled => "E_CANCELLED: cancelled by its requester".into(),
             Self::Expired => "E_EXPIRED: it had not ended when its hold expired; submit it again, or ask for less so that a node is found sooner".into(),
+            Self::OutOfPatience { reason } => format!("E_OUT_OF_PATIENCE: {reason}"),
+            Self::Skipped { reason } => format!("E_SKIPPED: {reason}"),
+            Self::Poison { reason } => format!("E_POISON: {reason}"),
+            Self::Disputed { reason } => format!("E_DISPUTED: {reason}"),
             Self::Infrastructure { reason } => format!("E_INFRASTRUCTURE: {reason}"),
         }
     }

@@ -11,7 +11,7 @@ use hivemind_model::command::NodeOffer;
 use hivemind_model::rows::{LogLengths, Report};
 use hivemind_model::spec::{BlobRef, Digest, InputFile, MAX_FILES, TaskSpec, check_path};
 use hivemind_model::units::{Bytes, MilliCores, Millis};
-use hivemind_model::{AttemptRef, ElementRef, Level, Metering, Outcome, Resources, TaskId};
+use hivemind_model::{AttemptRef, ElementRef, Isolation, Labels, Metering, Outcome, Resources, TaskId};
 
 /// Longest text for people that is taken from the wire, in bytes.
 pub const MAX_TEXT_BYTES: usize = 4 << 10;
@@ -127,7 +127,7 @@ pub fn task_spec(message: Option<worker::TaskSpec>) -> Result<TaskSpec, BadMessa
             .ok_or_else(|| BadMessage::new("spec.priority", format!("{} is outside 1 to 10", spec.priority)))?,
         max_runtime: Millis(storable("spec.max_runtime_ms", spec.max_runtime_ms)?),
         resources,
-        min_level: Level::None,
+        ..TaskSpec::default()
     })
 }
 
@@ -149,7 +149,12 @@ impl From<&Outcome> for worker::Outcome {
             Outcome::BadImage { reason } => (Kind::BadImage, 0, reason.as_str()),
             Outcome::ImageUnavailable { reason } => (Kind::ImageUnavailable, 0, reason.as_str()),
             // Only the pool ends an attempt as expired; to a worker that is being stopped.
-            Outcome::Cancelled | Outcome::Expired => (Kind::Cancelled, 0, ""),
+            Outcome::Cancelled
+            | Outcome::Expired
+            | Outcome::OutOfPatience { .. }
+            | Outcome::Skipped { .. }
+            | Outcome::Poison { .. }
+            | Outcome::Disputed { .. } => (Kind::Cancelled, 0, ""),
             Outcome::Infrastructure { reason } => (Kind::Infrastructure, 0, reason.as_str()),
         };
         Self { kind: kind.into(), exit_code, reason: bounded(reason) }
@@ -218,6 +223,7 @@ pub fn report(message: &worker::AttemptFinished) -> Result<(AttemptRef, Report),
         logs,
         image_id: word("image_id", &message.image_id)?,
         output: output(message)?,
+        digest: None,
     };
     Ok((attempt(message.attempt)?, report))
 }
@@ -245,20 +251,67 @@ pub fn wire_offer(offer: &NodeOffer, runtime: &str, version: &str) -> worker::No
         gpu_info: offer.gpu_info.clone(),
         runtime: runtime.to_owned(),
         version: version.to_owned(),
+        labels: offer.labels.as_slice().iter().map(ToString::to_string).collect(),
+        isolation: offer.isolation.as_str().to_owned(),
     }
 }
 
 /// What a machine offers. Its name is checked by the engine.
 ///
 /// # Errors
-/// Where it is missing, its name is too long to be one, or a number cannot be stored.
+/// Where it is missing, its name is too long to be one, a number cannot be stored, or a label or the
+/// isolation is none.
 pub fn node_offer(message: Option<&worker::NodeOffer>) -> Result<NodeOffer, BadMessage> {
     let offer = message.ok_or_else(|| missing("offer"))?;
     Ok(NodeOffer {
         name: word("offer.name", &offer.name)?,
         capacity: resources("offer", offer.cpu_millicores, offer.memory_bytes, offer.disk_bytes, offer.gpus)?,
         gpu_info: bounded(&offer.gpu_info),
+        labels: Labels::parse(&offer.labels).map_err(|bad| BadMessage::new("offer.labels", bad.to_string()))?,
+        isolation: isolation(&offer.isolation)?,
     })
+}
+
+fn isolation(word: &str) -> Result<Isolation, BadMessage> {
+    match word {
+        "" => Ok(Isolation::Basic),
+        word => Isolation::parse(word).ok_or_else(|| {
+            let why = format!("`{}` is none of basic, rootless, sandboxed", bounded(word));
+            BadMessage::new("offer.isolation", why)
+        }),
+    }
+}
+
+/// Longest value that a command finds in its environment, in bytes.
+pub const MAX_ENV_BYTES: usize = hivemind_model::array::MAX_ENTRY_BYTES;
+/// Most variables that are set for one attempt.
+const MAX_ENV: usize = 16;
+
+/// What a command finds in its environment, as a message.
+#[must_use]
+pub fn wire_env(env: &[(String, String)]) -> Vec<worker::EnvVar> {
+    env.iter().map(|(name, value)| worker::EnvVar { name: name.clone(), value: value.clone() }).collect()
+}
+
+/// What a command finds in its environment.
+///
+/// # Errors
+/// Where there is too much of it, a name is not `HIVEMIND_...`, or a value holds a NUL character.
+pub fn env(messages: Vec<worker::EnvVar>) -> Result<Vec<(String, String)>, BadMessage> {
+    if messages.len() > MAX_ENV {
+        return Err(BadMessage::new("env", format!("{} variables; at most {MAX_ENV}", messages.len())));
+    }
+    let read = |message: worker::EnvVar| {
+        let own = message.name.strip_prefix("HIVEMIND_");
+        if !own.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')) {
+            return Err(BadMessage::new("env.name", format!("`{}` is not HIVEMIND_...", bounded(&message.name))));
+        }
+        if message.value.len() > MAX_ENV_BYTES || message.value.contains('\0') {
+            return Err(BadMessage::new("env.value", format!("is longer than {MAX_ENV_BYTES} bytes or holds a NUL")));
+        }
+        Ok((message.name, message.value))
+    };
+    messages.into_iter().map(read).collect()
 }
 
 /// How much of an attempt's streams one side has.

@@ -10,7 +10,7 @@ fn good() -> TaskSpec {
         priority: 5,
         max_runtime: Millis::from_secs(60),
         resources: Resources { cpu: MilliCores(1000), memory: Bytes::from_mib(512), disk: Bytes::from_gib(1), gpus: 0 },
-        min_level: Level::None,
+        ..TaskSpec::default()
     }
 }
 
@@ -49,6 +49,33 @@ fn every_bad_field_is_named() {
     assert_eq!(refusal(|s| s.name = "a\nb".into()), "E_INVALID task_name");
     assert_eq!(refusal(|s| s.files = vec![file("a", 2 << 30)]), "E_TOO_LARGE files");
     assert_eq!(refusal(|s| s.files = vec![file("a", u64::MAX), file("b", u64::MAX)]), "E_TOO_LARGE files");
+}
+
+#[test]
+fn every_bad_wish_is_named() {
+    use crate::verify::{Compare, Doubt, Rule};
+    let array = |indices: &str, entries| Array { indices: indices.parse().expect("indices"), entries, max_fails: None };
+    let blob = |size| BlobRef { digest: Digest([7; 32]), size: Bytes(size) };
+    assert_eq!(refusal(|s| s.array = Some(array("1-1000000", None))), "taken");
+    assert_eq!(refusal(|s| s.array = Some(array("1-1000000000", None))), "E_TOO_LARGE array");
+    assert_eq!(refusal(|s| s.array = Some(array("0-5", Some(blob(9))))), "E_INVALID array");
+    assert_eq!(refusal(|s| s.array = Some(array("1-5", Some(blob(1 << 40))))), "E_TOO_LARGE entries_digest");
+    assert_eq!(refusal(|s| s.retries = 101), "E_INVALID retries");
+    assert_eq!(refusal(|s| s.patience.queue = Some(Millis(1))), "E_INVALID max_wait_seconds");
+    assert_eq!(refusal(|s| s.patience.total = Some(Millis(u64::MAX))), "E_INVALID max_total_seconds");
+    assert_eq!(refusal(|s| s.patience.lost_after = Some(Millis(0))), "E_INVALID lost_after_seconds");
+    assert_eq!(refusal(|s| s.verify.rule = Rule::Quorum { replicas: 2, quorum: 3 }), "E_INVALID quorum");
+    assert_eq!(refusal(|s| s.verify.rule = Rule::Quorum { replicas: 2, quorum: 0 }), "E_INVALID quorum");
+    assert_eq!(refusal(|s| s.verify.rule = Rule::Quorum { replicas: 17, quorum: 3 }), "E_INVALID replicas");
+    assert_eq!(refusal(|s| s.verify.rule = Rule::Confidence { doubt: Doubt(1000) }), "taken");
+    assert_eq!(refusal(|s| s.verify.compare = Compare::Numeric { tolerance: 1 }), "E_INVALID compare");
+    let command = |argv: &[&str]| Verification {
+        rule: Rule::Quorum { replicas: 2, quorum: 2 },
+        compare: Compare::Command { argv: argv.iter().map(|word| (*word).into()).collect() },
+    };
+    assert_eq!(refusal(|s| s.verify = command(&["same"])), "taken");
+    assert_eq!(refusal(|s| s.verify = command(&[])), "E_INVALID compare_argv");
+    assert_eq!(refusal(|s| s.verify = command(&[""])), "E_INVALID compare_argv");
 }
 
 #[test]

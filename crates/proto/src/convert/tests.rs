@@ -14,7 +14,7 @@ fn some_spec() -> TaskSpec {
         priority: 5,
         max_runtime: Millis::from_secs(60),
         resources: Resources { cpu: MilliCores(1500), memory: Bytes::from_mib(64), disk: Bytes::from_mib(32), gpus: 1 },
-        min_level: hivemind_model::Level::None,
+        ..TaskSpec::default()
     }
 }
 
@@ -25,6 +25,7 @@ fn some_report(outcome: Outcome) -> Report {
         logs: LogLengths { stdout: Bytes(1), stderr: Bytes(2), cut: true },
         image_id: "sha256:abc".into(),
         output: Some(BlobRef { digest: Digest([9; 32]), size: Bytes(4096) }),
+        digest: None,
     }
 }
 
@@ -52,7 +53,15 @@ fn what_is_sent_is_what_is_read() {
     }
     let without = Report { output: None, ..some_report(Outcome::TimedOut) };
     assert_eq!(report(&attempt_finished(some_attempt(), &without)), Ok((some_attempt(), without)));
-    let offer = NodeOffer { name: "box".into(), capacity: some_spec().resources, gpu_info: "none".into() };
+    let offer = NodeOffer {
+        name: "box".into(),
+        capacity: some_spec().resources,
+        gpu_info: "none".into(),
+        labels: Labels::parse(&["location=lab", "arch=arm64"]).expect("labels"),
+        isolation: Isolation::Rootless,
+    };
+    let set = vec![("HIVEMIND_INDEX".to_owned(), "7".to_owned())];
+    assert_eq!(env(wire_env(&set)), Ok(set));
     assert_eq!(node_offer(Some(&wire_offer(&offer, "docker", "0.1.0"))), Ok(offer));
     let position = LogPosition { attempt: some_attempt(), stdout: Bytes(1), stderr: Bytes(2) };
     assert_eq!(log_position(Some(position.into())), Ok(position));
@@ -131,4 +140,15 @@ fn texts_are_cut_between_characters_and_cleaned() {
     assert_eq!(bounded("a\u{1b}[2Jb\nc\td"), "a\u{fffd}[2Jb\nc\td");
     let told = worker::Outcome { kind: 4, exit_code: 0, reason: long };
     assert!(matches!(outcome(Some(&told)), Ok(Outcome::CannotStart { reason }) if reason.len() == MAX_TEXT_BYTES));
+}
+
+#[test]
+fn an_environment_that_is_not_ours_is_refused() {
+    let one = |name: &str, value: &str| env(vec![worker::EnvVar { name: name.into(), value: value.into() }]);
+    for name in ["PATH", "HIVEMIND_", "HIVEMIND_A=B", "HIVEMIND_a", ""] {
+        assert_eq!(one(name, "1").map_err(|bad| bad.field), Err("env.name"), "{name:?}");
+    }
+    for value in ["\0".to_owned(), "x".repeat(MAX_ENV_BYTES + 1)] {
+        assert_eq!(one("HIVEMIND_ENTRY", &value).map_err(|bad| bad.field), Err("env.value"));
+    }
 }
