@@ -79,7 +79,7 @@ fn life(c: &mut Criterion) {
             |(mut engine, user, node)| {
                 for _ in 0..TASKS {
                     engine
-                        .apply(Command::Submit { user, spec: spec.clone(), max_price: None, once: None }, NOW)
+                        .apply(Command::Submit { user, spec: spec.clone(), max_price: None, ended: Vec::new(), once: None }, NOW)
                         .expect("it is accepted");
                 }
                 engine.schedule(NOW);

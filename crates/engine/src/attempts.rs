@@ -14,6 +14,7 @@ use hivemind_model::economy::{Economy, Mode};
 use hivemind_model::rows::{AttemptPhase, AttemptRow, ElementPhase, Report};
 use hivemind_model::state::Outcome;
 use hivemind_model::{AttemptRef, Code, Cpt, Effect, ElementRef, Millis, NodeId, Policy, Rejection, Reply, Timestamp};
+use hivemind_placement::Turn;
 
 /// Longest text from a node that is kept, in bytes.
 const MAX_TEXT_BYTES: usize = 2048;
@@ -50,14 +51,14 @@ impl Engine {
         let standing = self.standing(node, attempt);
         match step(standing, Event::Started) {
             Step::Run => {
-                if let Some(live) = self.live.get_mut(&element) {
+                if let Some(live) = self.live.get_mut(&attempt) {
                     live.stage = Stage::Running { started_at: now };
                 }
                 if let Some(task) = self.tasks.get_mut(&element.task) {
                     task.running += 1;
                 }
-                self.meter_from(element, now);
-                self.touch_live(element);
+                self.meter_from(attempt, now);
+                self.touch_live(attempt);
                 self.restate(element.task, now);
                 Ok(Reply::Done)
             }
@@ -79,25 +80,25 @@ impl Engine {
         let standing = self.standing(node, attempt);
         match step(standing, Event::Reported(verdict(&report.outcome))) {
             Step::EndPaid => {
-                let report = self.bounded(element, report, now);
+                let report = self.bounded(attempt, report, now);
                 let payment = self.price(attempt, node, report.metering.wall, now);
                 let outcome = report.outcome.clone();
                 self.record_accepted(attempt, node, &report);
-                self.end_attempt(element, report, payment, now);
+                self.end_attempt(attempt, report, payment, now);
                 self.end_element(element, outcome, payment, now);
             }
             Step::EndUnpaid => {
-                let report = self.bounded(element, report, now);
+                let report = self.bounded(attempt, report, now);
                 let outcome = report.outcome.clone();
-                self.end_attempt(element, report, Payment::Nothing, now);
+                self.end_attempt(attempt, report, Payment::Nothing, now);
                 self.end_element(element, outcome, Payment::Nothing, now);
             }
             Step::RetryLater => {
-                let mut report = self.bounded(element, report, now);
+                let mut report = self.bounded(attempt, report, now);
                 if report.outcome == Outcome::Cancelled {
                     report.outcome = Outcome::Infrastructure { reason: "the owner of the node stopped it".into() };
                 }
-                self.retry(element, report, Pause::Growing, now);
+                self.retry(attempt, report, Pause::Growing, now);
             }
             Step::Stale => return Err(stale(attempt)),
             other => unreachable!("T3: {attempt} ended at {standing:?} gives {other:?}"),
@@ -107,31 +108,32 @@ impl Engine {
     }
 
     /// Gives up a live attempt through no fault of the task; the element is tried again at once.
-    pub(crate) fn give_up(&mut self, element: ElementRef, reason: &str, blame: Blame, now: Timestamp) {
-        let standing = self.live.get(&element).map_or(Standing::Past, Live::standing);
+    pub(crate) fn give_up(&mut self, attempt: AttemptRef, reason: &str, blame: Blame, now: Timestamp) {
+        let standing = self.live.get(&attempt).map_or(Standing::Past, Live::standing);
         match step(standing, Event::GivenUp) {
             Step::RetryNow => {
                 let report = bare_report(Outcome::Infrastructure { reason: reason.into() });
                 match blame {
-                    Blame::Node => self.retry(element, report, Pause::None, now),
-                    Blame::Nobody => self.requeue(element, report, now),
+                    Blame::Node => self.retry(attempt, report, Pause::None, now),
+                    Blame::Nobody => self.requeue(attempt, report, now),
                 }
             }
-            other => unreachable!("T3: giving up {element} at {standing:?} gives {other:?}"),
+            other => unreachable!("T3: giving up {attempt} at {standing:?} gives {other:?}"),
         }
-        self.restate(element.task, now);
+        self.restate(attempt.element.task, now);
     }
 
     /// Ends an attempt unpaid and queues its element again, as if it had not been tried.
-    fn requeue(&mut self, at: ElementRef, report: Report, now: Timestamp) {
-        let Live { failed_on, .. } = self.end_attempt(at, report, Payment::Nothing, now);
-        self.queue_again(at, failed_on);
+    fn requeue(&mut self, attempt: AttemptRef, report: Report, now: Timestamp) {
+        let Live { failed_on, .. } = self.end_attempt(attempt, report, Payment::Nothing, now);
+        self.queue_again(attempt.element, failed_on);
     }
 
     /// Ends an attempt unpaid and queues its element again, unless it has failed too often.
-    fn retry(&mut self, at: ElementRef, report: Report, pause: Pause, now: Timestamp) {
+    fn retry(&mut self, attempt: AttemptRef, report: Report, pause: Pause, now: Timestamp) {
+        let at = attempt.element;
         let outcome = report.outcome.clone();
-        let live = self.end_attempt(at, report, Payment::Nothing, now);
+        let live = self.end_attempt(attempt, report, Payment::Nothing, now);
         // Who names an image that nobody has must not spoil the record of those who look for it.
         if !matches!(outcome, Outcome::ImageUnavailable { .. }) {
             self.record(live.node, Record::Failed);
@@ -155,8 +157,9 @@ impl Engine {
             Pause::Growing => {
                 let not_before = now.after(back_off(retry_delay, max_retry_delay, faults));
                 element.phase = ElementPhase::Waiting { not_before };
+                task.waiting += 1;
                 self.delayed.insert((not_before, at), failed_on);
-                self.touch_task(at.task);
+                self.list_task(at.task);
             }
         }
     }
@@ -164,42 +167,44 @@ impl Engine {
     /// Lets an element without an attempt be placed at once.
     fn queue_again(&mut self, at: ElementRef, failed_on: Vec<NodeId>) {
         let Some(task) = self.tasks.get_mut(&at.task) else { panic!("T2: {at} is tried again after its task") };
-        let (user, rank, need) = (task.row.user, task.rank(at), task.need());
+        let (user, rank) = (task.row.user, task.rank(at));
         let Some(element) = task.element_mut(at.index) else {
             panic!("T2: {at} is tried again, but its task has no such element")
         };
         element.phase = ElementPhase::Waiting { not_before: Timestamp(0) };
-        self.queue.push(self.turn(user), rank, need, failed_on);
+        task.waiting += 1;
+        let turn = Turn { used: self.shares.used(user), user };
+        self.queue.push(turn, rank, &task.need, failed_on);
         self.stirred = true;
-        self.touch_task(at.task);
+        self.list_task(at.task);
     }
 
-    /// Ends the live attempt of an element: its row is final and its reservation is free.
+    /// Ends a live attempt: its row is final and its reservation is free.
     pub(crate) fn end_attempt(
         &mut self,
-        element: ElementRef,
+        attempt: AttemptRef,
         report: Report,
         payment: Payment,
         now: Timestamp,
     ) -> Live {
-        let Some(live) = self.live.remove(&element) else { panic!("T3: {element} has no live attempt to end") };
+        let element = attempt.element;
+        let Some(live) = self.live.remove(&attempt) else { panic!("T3: {attempt} ends, but does not live") };
         if let Some(deadline) = live.deadline {
-            self.deadlines.remove(&(deadline, element));
+            self.deadlines.remove(&(deadline, attempt));
         }
-        self.stop_meter(element, &live);
-        let attempt = element.attempt(live.number);
+        self.stop_meter(attempt, &live);
         let (mut need, mut requester) = (None, None);
         if let Some(task) = self.tasks.get_mut(&element.task) {
-            task.running -= usize::from(live.standing() == Standing::Running);
+            task.running -= u32::from(live.standing() == Standing::Running);
             need = Some(task.row.spec.resources);
             requester = Some(task.row.user);
         }
         if let (Some(node), Some(need)) = (self.nodes.get_mut(&live.node), need) {
-            node.live.remove(&element);
+            node.live.remove(&attempt);
             node.reserved = node
                 .reserved
                 .checked_sub(&need)
-                .unwrap_or_else(|| panic!("T5: {} has less reserved than {element} took", node.row.name));
+                .unwrap_or_else(|| panic!("T5: {} has less reserved than {attempt} took", node.row.name));
             node.refresh_ceiling();
         }
         if let Some(user) = requester {
@@ -245,22 +250,26 @@ impl Engine {
     }
 
     fn standing(&self, node: NodeId, attempt: AttemptRef) -> Standing {
-        match self.live.get(&attempt.element) {
-            Some(live) if live.number == attempt.number && live.node == node => live.standing(),
+        match self.live.get(&attempt) {
+            Some(live) if live.node == node => live.standing(),
             Some(_) | None => Standing::Past,
         }
     }
 
     /// A report as far as it is believed: no more time than the pool's own clock saw since it
     /// handed the attempt out, nor than the task may run; texts of bounded length.
-    fn bounded(&self, element: ElementRef, mut report: Report, now: Timestamp) -> Report {
-        let seen = self.live.get(&element).map(|live| now.since(live.assigned_at)).unwrap_or_default();
-        report.metering.wall = report.metering.wall.min(seen).min(self.max_runtime(element.task));
+    fn bounded(&self, attempt: AttemptRef, mut report: Report, now: Timestamp) -> Report {
+        let seen = self.live.get(&attempt).map(|live| now.since(live.assigned_at)).unwrap_or_default();
+        report.metering.wall = report.metering.wall.min(seen).min(self.max_runtime(attempt.element.task));
         cut(&mut report.image_id);
         match &mut report.outcome {
             Outcome::CannotStart { reason }
             | Outcome::BadImage { reason }
             | Outcome::ImageUnavailable { reason }
+            | Outcome::OutOfPatience { reason }
+            | Outcome::Skipped { reason }
+            | Outcome::Poison { reason }
+            | Outcome::Disputed { reason }
             | Outcome::Infrastructure { reason } => cut(reason),
             Outcome::Exited { .. }
             | Outcome::OutOfMemory

@@ -9,7 +9,7 @@ use crate::Engine;
 use crate::state::Task;
 use hivemind_ledger::LedgerChanges;
 use hivemind_model::rows::{AttemptRow, RequestRow, RewardRow, RowChanges, TipRow, UsedToken, UserRow};
-use hivemind_model::{Effect, ElementRef, NodeId, ProjectId, TaskId, UserId};
+use hivemind_model::{AttemptRef, Effect, NodeId, ProjectId, TaskId, UserId};
 use std::collections::BTreeSet;
 
 /// Everything one batch changed, to be written in one transaction.
@@ -39,7 +39,7 @@ pub(crate) struct Pending {
     pub(crate) nodes: Vec<NodeId>,
     pub(crate) tasks: Vec<TaskId>,
     pub(crate) ended_tasks: Vec<Task>,
-    pub(crate) live: Vec<ElementRef>,
+    pub(crate) live: Vec<AttemptRef>,
     pub(crate) ended_attempts: Vec<AttemptRow>,
     pub(crate) requests: Vec<RequestRow>,
     pub(crate) used_tokens: Vec<UsedToken>,
@@ -94,21 +94,24 @@ impl Engine {
                 None => rows.ended_invitations.push(digest),
             }
         }
-        for element in pending.live {
-            if let Some(live) = self.live.get_mut(&element).filter(|live| live.dirty) {
+        for attempt in pending.live {
+            if let Some(live) = self.live.get_mut(&attempt).filter(|live| live.dirty) {
                 live.dirty = false;
-                rows.attempts.push(live.row(element));
+                rows.attempts.push(live.row(attempt));
             }
         }
-        for task in pending.ended_tasks {
+        for mut task in pending.ended_tasks {
+            rows.chunks.extend(task.elements.take_dirty(task.row.progress.id));
             match task.stored {
                 true => rows.tasks.push(task.row.progress),
                 false => rows.new_tasks.push(task.row),
             }
         }
         for id in pending.tasks {
-            if let Some(task) = self.tasks.get_mut(&id).filter(|task| task.dirty) {
-                task.dirty = false;
+            let Some(task) = self.tasks.get_mut(&id).filter(|task| task.listed) else { continue };
+            task.listed = false;
+            rows.chunks.extend(task.elements.take_dirty(id));
+            if std::mem::take(&mut task.dirty) {
                 match std::mem::replace(&mut task.stored, true) {
                     true => rows.tasks.push(task.row.progress.clone()),
                     false => rows.new_tasks.push(task.row.clone()),
@@ -120,24 +123,33 @@ impl Engine {
         rows.attempts.sort_unstable_by_key(|row| row.attempt);
         rows.new_tasks.sort_unstable_by_key(|row| row.progress.id);
         rows.tasks.sort_unstable_by_key(|row| row.id);
+        rows.chunks.sort_unstable_by_key(|row| (row.task, row.chunk));
         Batch { rows, ledger: self.ledger.take_changes(), effects: pending.effects }
     }
 
     /// Marks a task's row as changed.
     pub(crate) fn touch_task(&mut self, id: TaskId) {
+        if let Some(task) = self.tasks.get_mut(&id) {
+            task.dirty = true;
+        }
+        self.list_task(id);
+    }
+
+    /// Puts a task of which the row or an element changed among those that are written.
+    pub(crate) fn list_task(&mut self, id: TaskId) {
         if let Some(task) = self.tasks.get_mut(&id)
-            && !std::mem::replace(&mut task.dirty, true)
+            && !std::mem::replace(&mut task.listed, true)
         {
             self.pending.tasks.push(id);
         }
     }
 
     /// Marks a live attempt's row as changed.
-    pub(crate) fn touch_live(&mut self, element: ElementRef) {
-        if let Some(live) = self.live.get_mut(&element)
+    pub(crate) fn touch_live(&mut self, attempt: AttemptRef) {
+        if let Some(live) = self.live.get_mut(&attempt)
             && !std::mem::replace(&mut live.dirty, true)
         {
-            self.pending.live.push(element);
+            self.pending.live.push(attempt);
         }
     }
 

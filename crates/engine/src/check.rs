@@ -8,9 +8,9 @@
 use crate::state::{Node, Stage, Task};
 use crate::{Engine, Violation};
 use hivemind_ledger::Broken;
-use hivemind_model::rows::ElementPhase;
+use hivemind_model::rows::{ElementPhase, Ended};
 use hivemind_model::service::Service;
-use hivemind_model::{Cpt, ElementRef, NodeId, Resources, TaskId, Timestamp, UserId};
+use hivemind_model::{AttemptRef, Cpt, NodeId, Outcome, Resources, TaskId, TaskState, Timestamp, UserId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -63,7 +63,7 @@ impl Engine {
         let mut earned: BTreeMap<TaskId, Cpt> = BTreeMap::new();
         for accrual in self.ledger.accruals() {
             let at = accrual.attempt.element;
-            let runs = self.live.get(&at).is_some_and(|live| live.number == accrual.attempt.number);
+            let runs = self.live.contains_key(&accrual.attempt);
             ensure(runs, "L4", format_args!("{} has earned, but is over", accrual.attempt))?;
             let sum = earned.entry(at.task).or_default();
             *sum = Cpt::from_micro(sum.micro() + accrual.amount.total().micro());
@@ -94,24 +94,24 @@ impl Engine {
     fn check_task(&self, task: &Task) -> Result<(), Violation> {
         let progress = &task.row.progress;
         let id = progress.id;
-        ensure(!progress.elements.is_empty(), "T2", format_args!("{id} has no elements"))?;
+        ensure(task.elements.len() == task.row.spec.elements(), "T2", format_args!("{id} has not all elements"))?;
+        ensure(task.need == task.row.spec.need(), "T7", format_args!("{id} asks for something else than its spec"))?;
         ensure(
             !progress.state.is_terminal() && progress.ended_at.is_none(),
             "T2",
             format_args!("{id} has ended, but is open"),
         )?;
-        let (mut running, mut ended) = (0, 0);
-        for (index, element) in (0u32..).zip(&progress.elements) {
-            let at = ElementRef { task: id, index };
-            let live = self.live.get(&at);
+        let (mut running, mut waiting, mut ended) = (0, 0, Ended::default());
+        for (at, element) in task.elements() {
+            let live = self.attempt_of(at).and_then(|attempt| Some((attempt, self.live.get(&attempt)?)));
             match (&element.phase, live) {
-                (ElementPhase::Live, Some(live)) => {
+                (ElementPhase::Live, Some((attempt, live))) => {
                     ensure(
-                        live.number == element.attempts,
+                        attempt.number == element.attempts,
                         "T4",
-                        format_args!("{at} made {} attempts, but number {} is live", element.attempts, live.number),
+                        format_args!("{at} made {} attempts, but {attempt} is live", element.attempts),
                     )?;
-                    running += usize::from(matches!(live.stage, Stage::Running { .. }));
+                    running += u32::from(matches!(live.stage, Stage::Running { .. }));
                 }
                 (ElementPhase::Live, None) => {
                     return ensure(false, "T3", format_args!("{at} is live without an attempt"));
@@ -119,17 +119,21 @@ impl Engine {
                 (ElementPhase::Waiting { .. } | ElementPhase::Ended { .. }, Some(_)) => {
                     return ensure(false, "T3", format_args!("{at} is not live, but has an attempt"));
                 }
-                (ElementPhase::Ended { .. }, None) => ended += 1,
-                (ElementPhase::Waiting { .. }, None) => {}
+                (ElementPhase::Ended { outcome }, None) => match outcome {
+                    outcome if outcome.is_success() => ended.completed += 1,
+                    Outcome::Cancelled => ended.cancelled += 1,
+                    _ => ended.failed += 1,
+                },
+                (ElementPhase::Waiting { .. }, None) => waiting += 1,
             }
             ensure(element.faults <= element.attempts, "T4", format_args!("{at} failed more often than it was tried"))?;
         }
         ensure(
-            (running, ended) == (task.running, task.ended),
+            (running, waiting, ended) == (task.running, task.waiting, progress.ended),
             "T2",
             format_args!(
-                "{id} counts {} running and {} ended, but has {running} and {ended}",
-                task.running, task.ended
+                "{id} counts {} running, {} waiting and {:?}, but has {running}, {waiting} and {ended:?}",
+                task.running, task.waiting, progress.ended
             ),
         )?;
         ensure(
@@ -145,7 +149,7 @@ impl Engine {
         for at in &node.live {
             let on_it = self.live.get(at).is_some_and(|live| live.node == id);
             ensure(on_it, "T3", format_args!("{id} counts {at} as its own, which is not live there"))?;
-            let need = self.tasks.get(&at.task).map(|task| task.row.spec.resources).unwrap_or_default();
+            let need = self.tasks.get(&at.element.task).map(|task| task.row.spec.resources).unwrap_or_default();
             reserved = reserved.and_then(|sum| sum.checked_add(&need));
         }
         ensure(
@@ -167,16 +171,19 @@ impl Engine {
     }
 
     fn check_indexes(&self) -> Result<(), Violation> {
-        let mut open: BTreeMap<UserId, u32> = BTreeMap::new();
+        let mut open: BTreeMap<UserId, (u32, u64)> = BTreeMap::new();
         let mut owned: BTreeMap<UserId, u32> = BTreeMap::new();
-        self.tasks.values().for_each(|task| *open.entry(task.row.user).or_default() += 1);
+        for task in self.tasks.values() {
+            let (tasks, elements) = open.entry(task.row.user).or_default();
+            (*tasks, *elements) = (*tasks + 1, *elements + u64::from(task.elements.len()));
+        }
         self.nodes.values().for_each(|node| *owned.entry(node.row.owner).or_default() += 1);
         for (id, user) in &self.users {
             let counted = (open.remove(id).unwrap_or_default(), owned.remove(id).unwrap_or_default());
             ensure(
-                counted == (user.open_tasks, user.nodes),
+                counted == ((user.open_tasks, user.open_elements), user.nodes),
                 "T2",
-                format_args!("{id} has (tasks, nodes) {counted:?}, but counts {:?}", (user.open_tasks, user.nodes)),
+                format_args!("{id} has ((tasks, elements), nodes) {counted:?}, but counts {user:?}"),
             )?;
             ensure(
                 self.usernames.get(&user.username.to_ascii_lowercase()) == Some(id),
@@ -185,7 +192,7 @@ impl Engine {
             )?;
         }
         ensure(open.is_empty() && owned.is_empty(), "T2", "a task or a node belongs to nobody")?;
-        let running = self.tasks.values().filter(|task| task.running > 0).count();
+        let running = self.tasks.values().filter(|task| task.row.progress.state == TaskState::Running).count();
         ensure(
             running == self.running_tasks,
             "T2",
@@ -197,12 +204,12 @@ impl Engine {
             "T3",
             format_args!("{} attempts are live, {on_nodes} on nodes", self.live.len()),
         )?;
-        let deadlines: BTreeSet<(Timestamp, ElementRef)> =
+        let deadlines: BTreeSet<(Timestamp, AttemptRef)> =
             self.live.iter().filter_map(|(at, live)| Some((live.deadline?, *at))).collect();
         ensure(deadlines == self.deadlines, "T7", "the deadlines are not those of the live attempts")?;
         let drains: BTreeSet<(Timestamp, NodeId)> = self.nodes.values().filter_map(drain_of).collect();
         ensure(drains == self.drains, "T7", "the deadlines of drains are not those of the nodes")?;
-        let meters: BTreeSet<(Timestamp, ElementRef)> =
+        let meters: BTreeSet<(Timestamp, AttemptRef)> =
             self.live.iter().filter_map(|(at, live)| Some((live.meter?, *at))).collect();
         ensure(meters == self.meters, "L4", "the meters are not those of the running attempts")?;
         for node in self.nodes.values() {
@@ -221,13 +228,9 @@ impl Engine {
 
     /// T7: every waiting element is where it will be found, with the need it has.
     fn check_queue(&self) -> Result<(), Violation> {
-        let mut waiting = 0;
-        for task in self.tasks.values() {
-            let phases = task.row.progress.elements.iter();
-            waiting += phases.filter(|element| matches!(element.phase, ElementPhase::Waiting { .. })).count();
-        }
+        let waiting: usize = self.tasks.values().map(|task| task.waiting as usize).sum();
         for (at, need) in self.queue.elements() {
-            let task = self.tasks.get(&at.task).filter(|task| task.need() == need);
+            let task = self.tasks.get(&at.task).filter(|task| task.need == *need);
             let phase = task.and_then(|task| task.element(at.index)).map(|element| &element.phase);
             ensure(
                 matches!(phase, Some(ElementPhase::Waiting { .. })),

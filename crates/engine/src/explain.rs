@@ -89,24 +89,24 @@ impl Engine {
     #[must_use]
     pub fn explain(&self, task: TaskId) -> Option<Explanation> {
         let open = self.tasks.get(&task)?;
-        let (mut waiting, mut live, mut first_waiting, mut first_live) = (0, 0, None, None);
-        for (index, element) in (0u32..).zip(&open.row.progress.elements) {
-            let at = ElementRef { task, index };
+        let (mut first_waiting, mut first_live) = (None, None);
+        let waiting = open.waiting;
+        let live = open.elements.len() - waiting - open.row.progress.ended.total();
+        for (at, element) in open.elements() {
+            if (first_waiting.is_some() || waiting == 0) && (first_live.is_some() || live == 0) {
+                break;
+            }
             match element.phase {
                 ElementPhase::Waiting { not_before } => {
-                    waiting += 1;
                     first_waiting = first_waiting.or(Some((at, element, not_before)));
                 }
-                ElementPhase::Live => {
-                    live += 1;
-                    first_live = first_live.or(Some(at));
-                }
+                ElementPhase::Live => first_live = first_live.or(Some(at)),
                 ElementPhase::Ended { .. } => {}
             }
         }
         Some(Explanation {
-            waiting,
-            live,
+            waiting: waiting as usize,
+            live: live as usize,
             first_waiting: first_waiting.map(|(at, element, not_before)| self.wait_of(open, at, element, not_before)),
             first_live: first_live.and_then(|at| self.run_of(at)),
             expires_at: self.ledger.hold(task).map(|hold| hold.expires_at),
@@ -114,7 +114,7 @@ impl Engine {
     }
 
     fn wait_of(&self, task: &Task, at: ElementRef, element: &Element, not_before: Timestamp) -> WhyItWaits {
-        let need = task.need();
+        let need = &task.need;
         let limits = &self.policy.limits;
         // People ask for whole cores.
         let cpu = MilliCores::from_cores(1).min(need.resources.cpu);
@@ -129,26 +129,27 @@ impl Engine {
         WhyItWaits {
             element: at,
             since: task.row.submitted_at,
-            why: explain(self.working(), &need),
-            constraints: constraints(self.working(), &need, &least),
+            why: explain(self.working(), need),
+            constraints: constraints(self.working(), need, &least),
             place: (!delayed).then(|| Place {
                 requesters_before: self.queue.turns_before(task.row.user, MOST_BEFORE),
                 own_before: self.queue.own_before(task.row.user, rank, MOST_BEFORE),
             }),
             faults: (element.faults > 0).then_some(faults),
-            node_reserved: self.reserved.is_some_and(|kept| kept.rank == rank),
+            node_reserved: self.reserved.as_ref().is_some_and(|kept| kept.rank == rank),
         }
     }
 
     fn run_of(&self, at: ElementRef) -> Option<WhereItRuns> {
-        let live = self.live.get(&at)?;
+        let attempt = self.attempt_of(at)?;
+        let live = self.live.get(&attempt)?;
         let node = self.nodes.get(&live.node)?;
         let started_at = match live.stage {
             Stage::Assigned => None,
             Stage::Running { started_at } => Some(started_at),
         };
         Some(WhereItRuns {
-            attempt: at.attempt(live.number),
+            attempt,
             node: live.node,
             link: link_state(node.link),
             assigned_at: live.assigned_at,

@@ -16,6 +16,7 @@ mod accounts;
 mod attempts;
 mod batch;
 mod check;
+mod elements;
 mod explain;
 mod guard;
 mod life;
@@ -45,7 +46,9 @@ use batch::Pending;
 use guard::{Invitations, SignUps};
 use hivemind_ledger::Ledger;
 use hivemind_model::rows::{ClockRow, Counters, InvitationRow, ProjectRow};
-use hivemind_model::{Command, ElementRef, NodeId, Policy, ProjectId, Rejection, Reply, TaskId, Timestamp, UserId};
+use hivemind_model::{
+    AttemptRef, Command, ElementRef, NodeId, Policy, ProjectId, Rejection, Reply, TaskId, Timestamp, UserId,
+};
 use hivemind_placement::{Cursor, Reservation};
 use once::OnceWindow;
 use projects::Tip;
@@ -54,7 +57,7 @@ use shares::Shares;
 use standing::first_period;
 use state::{Live, Node, Recent, Task, User};
 use std::collections::{BTreeMap, BTreeSet};
-use tasks::Offer;
+use tasks::{Graph, Offer};
 
 /// The state of a pool.
 #[derive(Debug)]
@@ -76,14 +79,14 @@ pub struct Engine {
     running_tasks: usize,
     /// Tasks that ended lately, for those who ask late.
     recent: Recent,
-    /// The current attempt of every element that has one.
-    live: BTreeMap<ElementRef, Live>,
+    /// Every attempt that is handed out or runs.
+    live: BTreeMap<AttemptRef, Live>,
     /// Elements that may be placed now.
     queue: Queue,
     /// Elements that may be placed later, with the nodes where they failed.
     delayed: BTreeMap<(Timestamp, ElementRef), Vec<NodeId>>,
     /// When live attempts are overdue.
-    deadlines: BTreeSet<(Timestamp, ElementRef)>,
+    deadlines: BTreeSet<(Timestamp, AttemptRef)>,
     /// When drains are at their deadline.
     drains: BTreeSet<(Timestamp, NodeId)>,
     used_tokens: BTreeMap<String, Timestamp>,
@@ -97,7 +100,7 @@ pub struct Engine {
     /// Folded names.
     project_names: BTreeMap<String, ProjectId>,
     /// When running attempts are metered next.
-    meters: BTreeSet<(Timestamp, ElementRef)>,
+    meters: BTreeSet<(Timestamp, AttemptRef)>,
     /// When holds expire.
     expiries: BTreeSet<(Timestamp, TaskId)>,
     clock: ClockRow,
@@ -161,8 +164,13 @@ impl Engine {
             Command::Transfer { from, to_username, amount, once } => {
                 self.transfer(Transfer { from, to_username, amount }, once, now)
             }
-            Command::Submit { user, spec, max_price, once } => self.submit(user, Offer { spec, max_price }, once, now),
-            Command::Cancel { user, task } => self.cancel(user, task, now),
+            Command::Submit { user, spec, max_price, ended, once } => {
+                self.submit(user, Offer { spec, max_price, ended }, once, now)
+            }
+            Command::SubmitGraph { user, tasks, max_price, ended, once } => {
+                self.submit_graph(user, Graph { tasks, max_price, ended }, once, now)
+            }
+            Command::Cancel { user, task, elements } => self.cancel(user, task, elements.as_ref(), now),
             Command::Enroll { owner, offer, token } => self.enroll(owner, offer, token, now),
             Command::SetNode { by, node, change } => self.set_node(by, &node, change, now),
             Command::Connected { node, session, offer, holds } => self.connected(node, session, offer, &holds, now),

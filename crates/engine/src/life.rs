@@ -109,9 +109,14 @@ pub(crate) const fn verdict(outcome: &Outcome) -> Verdict {
             Verdict::Paid
         }
         Outcome::BadImage { .. } => Verdict::Unpaid,
-        Outcome::ImageUnavailable { .. } | Outcome::Cancelled | Outcome::Expired | Outcome::Infrastructure { .. } => {
-            Verdict::Fault
-        }
+        Outcome::ImageUnavailable { .. }
+        | Outcome::Cancelled
+        | Outcome::Expired
+        | Outcome::OutOfPatience { .. }
+        | Outcome::Skipped { .. }
+        | Outcome::Poison { .. }
+        | Outcome::Disputed { .. }
+        | Outcome::Infrastructure { .. } => Verdict::Fault,
     }
 }
 

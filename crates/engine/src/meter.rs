@@ -8,7 +8,7 @@
 use crate::Engine;
 use crate::state::{Live, Stage};
 use hivemind_model::state::Outcome;
-use hivemind_model::{ElementRef, Millis, Timestamp};
+use hivemind_model::{AttemptRef, Millis, Timestamp};
 
 /// Most of each kind of thing that is due (attempts to meter, overdue ones, holds that expire, earnings
 /// that vest) in one tick; the next tick follows at once.
@@ -18,37 +18,37 @@ impl Engine {
     /// Meters running attempts whose interval is over.
     pub(crate) fn meter_due(&mut self, now: Timestamp) {
         for _ in 0..MAX_PER_TICK {
-            let Some(&(at, element)) = self.meters.first().filter(|(at, _)| *at <= now) else { return };
-            self.meters.remove(&(at, element));
-            self.meter(element, now);
+            let Some(&(at, attempt)) = self.meters.first().filter(|(at, _)| *at <= now) else { return };
+            self.meters.remove(&(at, attempt));
+            self.meter(attempt, now);
         }
     }
 
     /// Begins to meter an attempt whose command runs since `started_at`.
-    pub(crate) fn meter_from(&mut self, element: ElementRef, started_at: Timestamp) {
+    pub(crate) fn meter_from(&mut self, attempt: AttemptRef, started_at: Timestamp) {
         let next = started_at.after(self.policy.economy.meter_every);
-        if let Some(live) = self.live.get_mut(&element) {
+        if let Some(live) = self.live.get_mut(&attempt) {
             live.meter = Some(next);
-            self.meters.insert((next, element));
+            self.meters.insert((next, attempt));
         }
     }
 
     /// Ends the metering of an attempt that is over.
-    pub(crate) fn stop_meter(&mut self, element: ElementRef, live: &Live) {
+    pub(crate) fn stop_meter(&mut self, attempt: AttemptRef, live: &Live) {
         if let Some(next) = live.meter {
-            self.meters.remove(&(next, element));
+            self.meters.remove(&(next, attempt));
         }
     }
 
-    fn meter(&mut self, element: ElementRef, now: Timestamp) {
-        let Some(live) = self.live.get(&element) else { panic!("T3: {element} is metered without an attempt") };
+    fn meter(&mut self, attempt: AttemptRef, now: Timestamp) {
+        let Some(live) = self.live.get(&attempt) else { panic!("T3: {attempt} is metered, but does not live") };
         let Stage::Running { started_at } = live.stage else {
-            panic!("T3: {element} is metered before its command runs")
+            panic!("T3: {attempt} is metered before its command runs")
         };
-        let (attempt, node) = (element.attempt(live.number), live.node);
-        let limit = self.max_runtime(element.task);
+        let (task, node) = (attempt.element.task, live.node);
+        let limit = self.max_runtime(task);
         let wall = now.since(started_at).min(limit);
-        let (payee, price) = self.price_of(element.task, node, wall);
+        let (payee, price) = self.price_of(task, node, wall);
         // The price only grows with time, and the cap is the price of all of it.
         let more = price.micro() - self.ledger.accrued(attempt).micro();
         self.ledger
@@ -57,10 +57,10 @@ impl Engine {
         let every = self.policy.economy.meter_every.0;
         let passed = wall.0 / every + 1;
         let next = (wall < limit).then(|| started_at.after(Millis(passed.saturating_mul(every))));
-        if let Some(live) = self.live.get_mut(&element) {
+        if let Some(live) = self.live.get_mut(&attempt) {
             live.meter = next;
         }
-        self.meters.extend(next.map(|next| (next, element)));
+        self.meters.extend(next.map(|next| (next, attempt)));
     }
 
     /// Ends tasks whose hold has expired.

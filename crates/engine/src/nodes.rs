@@ -12,9 +12,7 @@ use crate::state::{Link, Live, Node};
 use hivemind_model::command::{JoinUse, NodeOffer};
 use hivemind_model::rows::{NodeRow, UsedToken};
 use hivemind_model::service::Service;
-use hivemind_model::{
-    AttemptRef, Bytes, Code, ElementRef, MilliCores, NodeId, Rejection, Reply, Resources, Timestamp, UserId,
-};
+use hivemind_model::{AttemptRef, Bytes, Code, MilliCores, NodeId, Rejection, Reply, Resources, Timestamp, UserId};
 use std::collections::BTreeSet;
 
 /// Longest name of a node, in bytes.
@@ -127,19 +125,19 @@ impl Engine {
         check_offer(&offer)?;
         let (kept, stale): (Vec<AttemptRef>, Vec<AttemptRef>) =
             holds.iter().partition(|attempt| node.has(&self.live, **attempt));
-        let kept: BTreeSet<ElementRef> = kept.into_iter().map(|attempt| attempt.element).collect();
-        let missing: Vec<ElementRef> = node.live.difference(&kept).copied().collect();
+        let kept: BTreeSet<AttemptRef> = kept.into_iter().collect();
+        let missing: Vec<AttemptRef> = node.live.difference(&kept).copied().collect();
         self.move_link(id, LinkEvent::Connected { session }, now);
         if let Some(node) = self.nodes.get_mut(&id) {
             node.session = session;
             node.row.seen_at = now;
         }
         self.set_offer(id, offer);
-        for element in kept {
-            self.watch_again(element, now);
+        for attempt in kept {
+            self.watch_again(attempt, now);
         }
-        for element in missing {
-            self.give_up(element, "the node came back without it", Blame::Node, now);
+        for attempt in missing {
+            self.give_up(attempt, "the node came back without it", Blame::Node, now);
         }
         Ok(Reply::Connected { stale })
     }
@@ -163,7 +161,7 @@ impl Engine {
     /// A node was silent for too long: its attempts are tried again elsewhere at once.
     pub(crate) fn lost(&mut self, id: NodeId, now: Timestamp) -> Result<Reply, Rejection> {
         let node = self.nodes.get_mut(&id).ok_or_else(|| Rejection::not_found(id))?;
-        let live: Vec<ElementRef> = node.live.iter().copied().collect();
+        let live: Vec<AttemptRef> = node.live.iter().copied().collect();
         if node.link == Link::Offline && live.is_empty() {
             return Ok(Reply::Done);
         }
@@ -171,8 +169,8 @@ impl Engine {
         // Nothing was heard of it for that long before.
         self.move_link(id, LinkEvent::Lost, now.before(self.policy.lost_after));
         self.touch_node(id);
-        for element in live {
-            self.give_up(element, "the node was lost", Blame::Node, now);
+        for attempt in live {
+            self.give_up(attempt, "the node was lost", Blame::Node, now);
         }
         Ok(Reply::Done)
     }
@@ -201,6 +199,8 @@ impl Engine {
             enrolled_at: now,
             seen_at: now,
             service: Service::InService,
+            labels: offer.labels,
+            isolation: offer.isolation,
         };
         self.nodes.insert(id, Node::new(row));
         self.node_names.insert(folded, id);
@@ -218,6 +218,8 @@ impl Engine {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.row.capacity = offer.capacity;
             node.row.gpu_info = offer.gpu_info;
+            node.row.labels = offer.labels;
+            node.row.isolation = offer.isolation;
             node.refresh_ceiling();
         }
         self.touch_node(id);
@@ -233,13 +235,13 @@ impl Engine {
     }
 
     /// Gives an attempt that outlived a restart of the pool its deadline back.
-    fn watch_again(&mut self, element: ElementRef, now: Timestamp) {
+    fn watch_again(&mut self, attempt: AttemptRef, now: Timestamp) {
         let overdue_after = self.policy.overdue_after;
-        let max_runtime = self.max_runtime(element.task);
-        if let Some(live @ Live { deadline: None, .. }) = self.live.get_mut(&element) {
+        let max_runtime = self.max_runtime(attempt.element.task);
+        if let Some(live @ Live { deadline: None, .. }) = self.live.get_mut(&attempt) {
             let deadline = live.assigned_at.after(max_runtime).max(now).after(overdue_after);
             live.deadline = Some(deadline);
-            self.deadlines.insert((deadline, element));
+            self.deadlines.insert((deadline, attempt));
         }
     }
 

@@ -51,6 +51,7 @@ impl OnceWindow {
         }
         match answer {
             Answer::Submitted { task, cap } => Ok(Some(Reply::Submitted { task: *task, cap: *cap })),
+            Answer::SubmittedGraph { tasks } => Ok(Some(Reply::SubmittedGraph { tasks: tasks.clone() })),
             Answer::Transferred { balance } => Ok(Some(Reply::Transferred { balance: *balance })),
             Answer::Refused { rejection } => Err(rejection.clone()),
         }

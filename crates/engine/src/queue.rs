@@ -22,56 +22,114 @@ pub(crate) struct Queue {
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Requester {
     used: u128,
-    lines: BTreeMap<Need, BTreeMap<Rank, Vec<NodeId>>>,
+    lines: BTreeMap<Need, BTreeMap<Rank, Run>>,
     heads: BTreeSet<(Rank, Need)>,
+}
+
+/// Neighbouring elements of one task, from that of the rank where it stands. Only those that never
+/// failed stand together.
+#[derive(Debug, Clone, PartialEq)]
+struct Run {
+    /// The index of the last of them.
+    last: u32,
+    failed_on: Vec<NodeId>,
+}
+
+impl Run {
+    fn len(&self, first: Rank) -> usize {
+        (self.last - first.element().index) as usize + 1
+    }
 }
 
 impl Queue {
     /// Adds an element of a requester who has used so much, with the nodes where it failed.
-    pub(crate) fn push(&mut self, turn: Turn, rank: Rank, need: Need, failed_on: Vec<NodeId>) {
+    pub(crate) fn push(&mut self, turn: Turn, rank: Rank, need: &Need, failed_on: Vec<NodeId>) {
+        self.add(turn, rank, need, Run { last: rank.element().index, failed_on });
+    }
+
+    /// Adds elements that were never tried, from that of `first` to that of the index `last`.
+    pub(crate) fn push_run(&mut self, turn: Turn, first: Rank, last: u32, need: &Need) {
+        self.add(turn, first, need, Run { last, failed_on: Vec::new() });
+    }
+
+    fn add(&mut self, turn: Turn, rank: Rank, need: &Need, run: Run) {
         self.move_turn(turn);
         let requester = self.requesters.entry(turn.user).or_default();
         if requester.lines.is_empty() {
             requester.used = turn.used;
             self.turns.insert(turn);
         }
-        let line = requester.lines.entry(need).or_default();
+        if !requester.lines.contains_key(need) {
+            requester.lines.insert(need.clone(), BTreeMap::new());
+        }
+        let Some(line) = requester.lines.get_mut(need) else { unreachable!("T7: a line that was opened is gone") };
         let head = line.keys().next().copied();
-        assert!(line.insert(rank, failed_on).is_none(), "T3: {} waits twice", rank.element());
-        self.len += 1;
+        self.len += run.len(rank);
+        let twice = holding(line, rank).is_some() || line.insert(rank, run).is_some();
+        assert!(!twice, "T3: {} waits twice", rank.element());
         if head.is_none_or(|head| rank < head) {
             if let Some(head) = head {
-                requester.heads.remove(&(head, need));
+                requester.heads.remove(&(head, need.clone()));
             }
-            requester.heads.insert((rank, need));
+            requester.heads.insert((rank, need.clone()));
         }
     }
 
     /// Takes an element out; `None` where it does not wait.
-    pub(crate) fn remove(&mut self, user: UserId, rank: Rank, need: Need) -> Option<Vec<NodeId>> {
+    pub(crate) fn remove(&mut self, user: UserId, rank: Rank, need: &Need) -> Option<Vec<NodeId>> {
         let requester = self.requesters.get_mut(&user)?;
-        let line = requester.lines.get_mut(&need)?;
-        let was_head = line.keys().next() == Some(&rank);
-        let failed_on = line.remove(&rank)?;
+        let line = requester.lines.get_mut(need)?;
+        let first = holding(line, rank)?;
+        let head = line.keys().next().copied();
+        let run = line.remove(&first)?;
+        let index = rank.element().index;
+        if first < rank {
+            line.insert(first, Run { last: index - 1, failed_on: Vec::new() });
+        }
+        if index < run.last {
+            line.insert(rank.of(index + 1), Run { last: run.last, failed_on: Vec::new() });
+        }
         self.len -= 1;
-        if was_head {
-            requester.heads.remove(&(rank, need));
-            match line.keys().next() {
-                Some(head) => drop(requester.heads.insert((*head, need))),
-                None => drop(requester.lines.remove(&need)),
+        self.tidy(user, head, need);
+        Some(run.failed_on)
+    }
+
+    /// Takes every element of a task out, from its first rank to its last.
+    pub(crate) fn remove_task(&mut self, user: UserId, ranks: std::ops::RangeInclusive<Rank>, need: &Need) {
+        let Some(line) = self.requesters.get_mut(&user).and_then(|requester| requester.lines.get_mut(need)) else {
+            return;
+        };
+        let head = line.keys().next().copied();
+        let firsts: Vec<Rank> = line.range(ranks).map(|(first, _)| *first).collect();
+        for first in firsts {
+            self.len -= line.remove(&first).map_or(0, |run| run.len(first));
+        }
+        self.tidy(user, head, need);
+    }
+
+    /// Brings heads, lines and turns in line with a line that had `head` and lost something.
+    fn tidy(&mut self, user: UserId, head: Option<Rank>, need: &Need) {
+        let Some(requester) = self.requesters.get_mut(&user) else { return };
+        let now = requester.lines.get(need).and_then(|line| line.keys().next().copied());
+        if now != head {
+            if let Some(head) = head {
+                requester.heads.remove(&(head, need.clone()));
+            }
+            match now {
+                Some(now) => drop(requester.heads.insert((now, need.clone()))),
+                None => drop(requester.lines.remove(need)),
             }
         }
         if requester.lines.is_empty() {
             self.turns.remove(&Turn { used: requester.used, user });
             self.requesters.remove(&user);
         }
-        Some(failed_on)
     }
 
     /// True where the element waits.
-    pub(crate) fn has(&self, user: UserId, rank: Rank, need: Need) -> bool {
-        let line = self.requesters.get(&user).and_then(|requester| requester.lines.get(&need));
-        line.is_some_and(|line| line.contains_key(&rank))
+    pub(crate) fn has(&self, user: UserId, rank: Rank, need: &Need) -> bool {
+        let line = self.requesters.get(&user).and_then(|requester| requester.lines.get(need));
+        line.is_some_and(|line| holding(line, rank).is_some())
     }
 
     /// Moves a requester to the place that what they have used gives them, if they have something waiting.
@@ -100,7 +158,12 @@ impl Queue {
     pub(crate) fn own_before(&self, user: UserId, rank: Rank, most: usize) -> usize {
         let Some(requester) = self.requesters.get(&user) else { return 0 };
         let lines = requester.heads.range(..(rank, Need::default())).filter_map(|(_, need)| requester.lines.get(need));
-        lines.flat_map(|line| line.range(..rank)).take(most).count()
+        let runs = lines.flat_map(|line| line.range(..rank));
+        let before = |(first, run): (&Rank, &Run)| {
+            let within = first.element().task == rank.element().task && run.last >= rank.element().index;
+            if within { (rank.element().index - first.element().index) as usize } else { run.len(*first) }
+        };
+        runs.take(most).map(before).fold(0, usize::saturating_add).min(most)
     }
 
     /// Number of waiting elements.
@@ -109,10 +172,22 @@ impl Queue {
     }
 
     /// Every waiting element with its need, in no particular order.
-    pub(crate) fn elements(&self) -> impl Iterator<Item = (ElementRef, Need)> {
+    pub(crate) fn elements(&self) -> impl Iterator<Item = (ElementRef, &Need)> {
         let lines = self.requesters.values().flat_map(|requester| &requester.lines);
-        lines.flat_map(|(need, line)| line.keys().map(|rank| (rank.element(), *need)))
+        lines.flat_map(|(need, line)| {
+            let indices = line
+                .iter()
+                .flat_map(|(first, run)| (first.element().index..=run.last).map(|index| first.of(index).element()));
+            indices.map(move |element| (element, need))
+        })
     }
+}
+
+/// Where the run stands that holds `rank`.
+fn holding(line: &BTreeMap<Rank, Run>, rank: Rank) -> Option<Rank> {
+    let (first, run) = line.range(..=rank).next_back()?;
+    let same = first.element().task == rank.element().task && first.of(rank.element().index) == rank;
+    (same && run.last >= rank.element().index).then_some(*first)
 }
 
 impl View for Queue {
@@ -131,8 +206,11 @@ impl View for Queue {
         };
         Box::new(heads.filter_map(|(head, need)| {
             let line = requester.lines.get(need)?;
-            let waiting = line.iter().map(|(rank, failed_on)| Waiting { rank: *rank, failed_on });
-            Some(Line { need: *need, head: *head, waiting: Box::new(waiting) })
+            let waiting = line.iter().flat_map(|(first, run)| {
+                let indices = first.element().index..=run.last;
+                indices.map(|index| Waiting { rank: first.of(index), failed_on: &run.failed_on })
+            });
+            Some(Line { need: need.clone(), head: *head, waiting: Box::new(waiting) })
         }))
     }
 }
@@ -140,11 +218,12 @@ impl View for Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hivemind_model::{Bytes, Level, MilliCores, Resources, TaskId, Timestamp};
+    use hivemind_model::{Bytes, MilliCores, Resources, TaskId, Timestamp};
 
     fn need(cores: u32) -> Need {
         let cpu = MilliCores::from_cores(cores);
-        Need { resources: Resources { cpu, memory: Bytes(1), disk: Bytes(1), gpus: 0 }, level: Level::None }
+        let resources = Resources { cpu, memory: Bytes(1), disk: Bytes(1), gpus: 0 };
+        Need { resources, ..Need::default() }
     }
 
     fn rank(priority: u8, task: u64) -> Rank {
@@ -164,16 +243,40 @@ mod tests {
         let mut queue = Queue::default();
         let anna = Turn { used: 5, user: UserId(1) };
         for (priority, task, cores) in [(5, 1, 1), (5, 2, 2), (9, 3, 2), (5, 4, 1)] {
-            queue.push(anna, rank(priority, task), need(cores), Vec::new());
+            queue.push(anna, rank(priority, task), &need(cores), Vec::new());
         }
-        queue.push(Turn { used: 7, user: UserId(2) }, rank(10, 5), need(1), Vec::new());
+        queue.push(Turn { used: 7, user: UserId(2) }, rank(10, 5), &need(1), Vec::new());
         assert_eq!(shown(&queue), ["user_1: [[3, 2], [1, 4]]", "user_2: [[5]]"]);
         queue.move_turn(Turn { used: 8, ..anna });
         queue.move_turn(Turn { used: 8, user: UserId(3) });
-        assert_eq!(queue.remove(UserId(1), rank(9, 3), need(2)), Some(Vec::new()));
+        assert_eq!(queue.remove(UserId(1), rank(9, 3), &need(2)), Some(Vec::new()));
         assert_eq!(shown(&queue), ["user_2: [[5]]", "user_1: [[1, 4], [2]]"]);
-        assert_eq!(queue.remove(UserId(1), rank(5, 2), need(1)), None);
-        assert_eq!(queue.remove(UserId(2), rank(10, 5), need(1)), Some(Vec::new()));
+        assert_eq!(queue.remove(UserId(1), rank(5, 2), &need(1)), None);
+        assert_eq!(queue.remove(UserId(2), rank(10, 5), &need(1)), Some(Vec::new()));
         assert_eq!((shown(&queue), queue.len()), (vec!["user_1: [[1, 4], [2]]".into()], 3));
+    }
+
+    #[test]
+    fn a_run_gives_its_elements_one_by_one() {
+        let mut queue = Queue::default();
+        let anna = Turn { used: 0, user: UserId(1) };
+        let at = |index| Rank::new(5, Timestamp(0), ElementRef { task: TaskId(1), index });
+        let left = |queue: &Queue| queue.elements().map(|(element, _)| element.index).collect::<Vec<_>>();
+        queue.push_run(anna, at(1), 6, &need(1));
+        queue.push(anna, rank(5, 2), &need(1), vec![NodeId(7)]);
+        assert_eq!(
+            (queue.len(), queue.own_before(UserId(1), at(4), 9), queue.own_before(UserId(1), rank(5, 2), 9)),
+            (7, 3, 6)
+        );
+        assert!(queue.has(UserId(1), at(6), &need(1)) && !queue.has(UserId(1), at(7), &need(1)));
+        for index in [1, 4, 6] {
+            assert_eq!(queue.remove(UserId(1), at(index), &need(1)), Some(Vec::new()));
+            assert_eq!(queue.remove(UserId(1), at(index), &need(1)), None);
+        }
+        assert_eq!((left(&queue), queue.len()), (vec![2, 3, 5, 0], 4));
+        queue.remove_task(UserId(1), at(0)..=at(u32::MAX), &need(1));
+        assert_eq!((left(&queue), queue.len()), (vec![0], 1));
+        assert_eq!(queue.remove(UserId(1), rank(5, 2), &need(1)), Some(vec![NodeId(7)]));
+        assert_eq!((queue.len(), queue.turns(None).count()), (0, 0));
     }
 }

@@ -11,11 +11,12 @@ use crate::state::{Live, Node, Stage, Task, User};
 use crate::{Engine, Violation};
 use hivemind_ledger::{Ledger, LedgerImage};
 use hivemind_model::rows::{
-    AttemptPhase, AttemptRow, ElementPhase, InvitationRow, NodeRow, ProjectRow, Recovered, StandingRow, TaskRow,
-    UserRow,
+    AttemptPhase, AttemptRow, ChunkRow, ElementPhase, InvitationRow, NodeRow, ProjectRow, Recovered, StandingRow,
+    TaskRow, UserRow,
 };
 use hivemind_model::service::Service;
 use hivemind_model::{ElementRef, Level, Policy, TaskState, Timestamp};
+use hivemind_placement::Turn;
 
 impl Engine {
     /// Goes on from what was stored. Every node is offline until it connects; live attempts stay
@@ -35,6 +36,8 @@ impl Engine {
         for task in rows.tasks {
             engine.restore_task(task)?;
         }
+        engine.restore_chunks(rows.chunks)?;
+        engine.queue_restored();
         for attempt in rows.attempts {
             engine.restore_attempt(attempt)?;
         }
@@ -85,21 +88,58 @@ impl Engine {
             Some(user) => user.open_tasks += 1,
             None => ensure(false, "T2", format_args!("{id} belongs to {}, who is nobody", row.user))?,
         }
-        let ended =
-            row.progress.elements.iter().filter(|element| matches!(element.phase, ElementPhase::Ended { .. })).count();
-        let task = Task { row, running: 0, ended, stored: true, dirty: false };
-        for (index, element) in (0u32..).zip(&task.row.progress.elements) {
-            let at = ElementRef { task: id, index };
-            match element.phase {
-                ElementPhase::Waiting { not_before: Timestamp(0) } => {
-                    self.queue.push(self.turn(task.row.user), task.rank(at), task.need(), Vec::new())
-                }
-                ElementPhase::Waiting { not_before } => drop(self.delayed.insert((not_before, at), Vec::new())),
-                ElementPhase::Live | ElementPhase::Ended { .. } => {}
-            }
+        if let Some(user) = self.users.get_mut(&row.user) {
+            user.open_elements += u64::from(row.spec.elements());
         }
+        let task = Task { stored: true, ..Task::new(row) };
         let twice = self.tasks.insert(id, task).is_some();
         ensure(!twice, "T2", format_args!("{id} is stored twice"))
+    }
+
+    fn restore_chunks(&mut self, chunks: Vec<ChunkRow>) -> Result<(), Violation> {
+        for row in chunks {
+            let (id, chunk) = (row.task, row.chunk);
+            let Some(task) = self.tasks.get_mut(&id) else {
+                return ensure(false, "T2", format_args!("chunk {chunk} of {id} is stored, but that is not open"));
+            };
+            let fits = task.elements.restore(row).is_ok();
+            ensure(fits, "T2", format_args!("chunk {chunk} of {id} has not the elements that it must have"))?;
+        }
+        Ok(())
+    }
+
+    /// Queues what waits, neighbours that never failed together.
+    fn queue_restored(&mut self) {
+        for task in self.tasks.values_mut() {
+            let turn = Turn { used: self.shares.used(task.row.user), user: task.row.user };
+            let mut run: Option<(ElementRef, u32)> = None;
+            let mut waiting = 0;
+            for (at, element) in task.elements() {
+                let fresh = match element.phase {
+                    ElementPhase::Waiting { not_before: Timestamp(0) } => true,
+                    ElementPhase::Waiting { not_before } => {
+                        self.delayed.insert((not_before, at), Vec::new());
+                        waiting += 1;
+                        false
+                    }
+                    ElementPhase::Live | ElementPhase::Ended { .. } => false,
+                };
+                waiting += u32::from(fresh);
+                run = match run {
+                    Some((first, last)) if fresh && last + 1 == at.index => Some((first, at.index)),
+                    ended => {
+                        if let Some((first, last)) = ended {
+                            self.queue.push_run(turn, task.rank(first), last, &task.need);
+                        }
+                        fresh.then_some((at, at.index))
+                    }
+                };
+            }
+            if let Some((first, last)) = run {
+                self.queue.push_run(turn, task.rank(first), last, &task.need);
+            }
+            task.waiting = waiting;
+        }
     }
 
     fn restore_attempt(&mut self, row: AttemptRow) -> Result<(), Violation> {
@@ -115,17 +155,16 @@ impl Engine {
             return ensure(false, "T3", format_args!("{attempt} is live, but its task is not open"));
         };
         let need = task.row.spec.resources;
-        task.running += usize::from(matches!(stage, Stage::Running { .. }));
+        task.running += u32::from(matches!(stage, Stage::Running { .. }));
         let Some(node) = self.nodes.get_mut(&row.node) else {
             return ensure(false, "T3", format_args!("{attempt} is live on {}, which is not enrolled", row.node));
         };
-        node.live.insert(at);
+        node.live.insert(attempt);
         match node.reserved.checked_add(&need) {
             Some(reserved) => node.reserved = reserved,
             None => ensure(false, "T5", format_args!("what is reserved on {} overflows", row.node))?,
         }
         let live = Live {
-            number: attempt.number,
             node: row.node,
             assigned_at: row.assigned_at,
             stage,
@@ -135,10 +174,10 @@ impl Engine {
             failed_on: Vec::new(),
             dirty: false,
         };
-        let twice = self.live.insert(at, live).is_some();
-        ensure(!twice, "T3", format_args!("{at} has two live attempts"))?;
+        let twice = self.live.insert(attempt, live).is_some();
+        ensure(!twice, "T3", format_args!("{attempt} is stored twice"))?;
         if let Stage::Running { started_at } = stage {
-            self.meter_from(at, started_at);
+            self.meter_from(attempt, started_at);
         }
         Ok(())
     }

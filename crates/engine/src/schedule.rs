@@ -40,7 +40,7 @@ impl Engine {
             queue: &self.queue,
             cost: &cost,
             reserve_before: now.before(self.policy.scheduling.reserve_after),
-            reserved: self.reserved.filter(|kept| self.queue.has(kept.user, kept.rank, kept.need)),
+            reserved: self.reserved.clone().filter(|kept| self.queue.has(kept.user, kept.rank, &kept.need)),
             resume: self.resume,
         };
         let plan = plan(&snapshot, Bounds::default(), self.passes);
@@ -76,15 +76,16 @@ impl Engine {
     fn assign(&mut self, placement: Placement, whole: &Resources, now: Timestamp) {
         let (at, id) = (placement.element, placement.node);
         let (Some(task), Some(node)) = (self.tasks.get_mut(&at.task), self.nodes.get_mut(&id)) else { return };
-        let need = task.need();
+        let need = &task.need;
         let Some(session) = node.working_session() else { return };
-        if !node.view().has_room(&need) {
+        if !node.view().has_room(need) {
             return;
         }
         let rank = task.rank(at);
         let user = task.row.user;
         let Some(failed_on) = self.queue.remove(user, rank, need) else { return };
-        let charge = self.shares.charge(user, dominant_share(&need.resources, whole), now);
+        let resources = need.resources;
+        let charge = self.shares.charge(user, dominant_share(&resources, whole), now);
         self.pending.usages.insert(user);
         self.queue.move_turn(Turn { used: self.shares.used(user), user });
         assert!(step(Standing::Waiting, Event::Placed) == Step::Assign, "T3: a waiting element cannot be assigned");
@@ -96,17 +97,18 @@ impl Engine {
         let Some(number) = element.attempts.checked_add(1) else { panic!("T4: {at} has used up its attempt numbers") };
         element.attempts = number;
         element.phase = ElementPhase::Live;
-        let reserved = node.reserved.checked_add(&need.resources);
+        task.waiting -= 1;
+        let attempt = at.attempt(number);
+        let reserved = node.reserved.checked_add(&resources);
         // The ceiling, not the capacity: a node may offer less of something than it has reserved, and
         // this element need none of it.
         node.reserved = reserved
             .filter(|reserved| node.ceiling.covers(reserved))
             .unwrap_or_else(|| panic!("T5: {at} does not fit on {id}"));
-        node.live.insert(at);
+        node.live.insert(attempt);
         let deadline = now.after(spec.max_runtime).after(self.policy.overdue_after);
-        self.deadlines.insert((deadline, at));
+        self.deadlines.insert((deadline, attempt));
         let live = Live {
-            number,
             node: id,
             assigned_at: now,
             stage: Stage::Assigned,
@@ -116,10 +118,10 @@ impl Engine {
             failed_on,
             dirty: false,
         };
-        assert!(self.live.insert(at, live).is_none(), "T3: {at} has two live attempts");
-        self.touch_live(at);
-        self.touch_task(at.task);
+        assert!(self.live.insert(attempt, live).is_none(), "T3: {attempt} lives twice");
+        self.touch_live(attempt);
+        self.list_task(at.task);
         self.refresh_placeable(id);
-        self.pending.effects.push(Effect::Assign { node: id, session, attempt: at.attempt(number), spec });
+        self.pending.effects.push(Effect::Assign { node: id, session, attempt, spec });
     }
 }

@@ -16,7 +16,7 @@ use crate::nodes::LinkEvent;
 use crate::state::Node;
 use hivemind_model::rows::Role;
 use hivemind_model::service::{MAX_BAN_REASON_BYTES, MAX_DRAIN, NodeChange, Service};
-use hivemind_model::{Code, Effect, ElementRef, NodeId, Rejection, Reply, Timestamp, UserId};
+use hivemind_model::{AttemptRef, Code, Effect, NodeId, Rejection, Reply, Timestamp, UserId};
 
 /// Where a change takes a node. A ban is lifted by an unban only.
 fn after(service: &Service, change: NodeChange, now: Timestamp) -> Result<Service, Rejection> {
@@ -121,13 +121,11 @@ impl Engine {
 
     /// Stops everything on a node; all of it is tried elsewhere at once.
     fn take_back(&mut self, id: NodeId, reason: &str, now: Timestamp) {
-        let live: Vec<ElementRef> =
+        let live: Vec<AttemptRef> =
             self.nodes.get(&id).into_iter().flat_map(|node| node.live.iter().copied()).collect();
-        for element in live {
-            if let Some(number) = self.live.get(&element).map(|live| live.number) {
-                self.tell_stop(id, element.attempt(number));
-            }
-            self.give_up(element, reason, Blame::Nobody, now);
+        for attempt in live {
+            self.tell_stop(id, attempt);
+            self.give_up(attempt, reason, Blame::Nobody, now);
         }
     }
 }

@@ -2,13 +2,11 @@
 //!
 //! Invariant: every field here can be derived from rows, or may be forgotten at a restart.
 
+use crate::elements::Elements;
 use crate::shares::Charge;
-use hivemind_model::rows::{
-    AttemptPhase, AttemptRow, Element, ElementPhase, NodeRow, Role, StandingRow, Tally, TaskRow,
-};
+use hivemind_model::rows::{AttemptPhase, AttemptRow, Element, Ended, NodeRow, Role, StandingRow, Tally, TaskRow};
 use hivemind_model::service::Service;
 use hivemind_model::spec::Need;
-use hivemind_model::state::Outcome;
 use hivemind_model::{
     AttemptRef, Cpt, ElementRef, Level, Millis, NodeId, Resources, TaskId, TaskState, Timestamp, UserId,
 };
@@ -23,13 +21,15 @@ pub(crate) struct User {
     /// The first user with the same address, as far as it tells persons apart.
     pub(crate) person: UserId,
     pub(crate) open_tasks: u32,
+    /// Of all open tasks, ended ones too.
+    pub(crate) open_elements: u64,
     pub(crate) nodes: u32,
     pub(crate) projects: u32,
 }
 
 impl User {
     pub(crate) fn new(username: String, role: Role, person: UserId) -> Self {
-        Self { username, role, person, open_tasks: 0, nodes: 0, projects: 0 }
+        Self { username, role, person, open_tasks: 0, open_elements: 0, nodes: 0, projects: 0 }
     }
 }
 
@@ -37,56 +37,96 @@ impl User {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Task {
     pub(crate) row: TaskRow,
-    /// Elements whose command runs.
-    pub(crate) running: usize,
-    /// Elements that have ended.
-    pub(crate) ended: usize,
+    pub(crate) elements: Elements,
+    /// Attempts whose command runs.
+    pub(crate) running: u32,
+    /// Elements that wait, for a node or for something else.
+    pub(crate) waiting: u32,
+    /// What every element of it asks of a node.
+    pub(crate) need: Need,
     /// True once its row left in a batch.
     pub(crate) stored: bool,
-    /// True where it changed in this batch.
+    /// True where its row, but for its elements, changed in this batch.
     pub(crate) dirty: bool,
+    /// True where it is among those that changed in this batch.
+    pub(crate) listed: bool,
 }
 
 impl Task {
+    /// A task of which no element was tried.
+    pub(crate) fn new(row: TaskRow) -> Self {
+        let count = row.spec.elements();
+        let need = row.spec.need();
+        Self {
+            row,
+            elements: Elements::fresh(count),
+            running: 0,
+            waiting: count,
+            need,
+            stored: false,
+            dirty: false,
+            listed: false,
+        }
+    }
+
+    fn position(&self, index: u32) -> Option<u32> {
+        match &self.row.spec.array {
+            Some(array) => array.indices.position(index),
+            None => (index == 0).then_some(0),
+        }
+    }
+
     pub(crate) fn element(&self, index: u32) -> Option<&Element> {
-        self.row.progress.elements.get(usize::try_from(index).ok()?)
+        self.elements.get(self.position(index)?)
     }
 
     pub(crate) fn element_mut(&mut self, index: u32) -> Option<&mut Element> {
-        self.row.progress.elements.get_mut(usize::try_from(index).ok()?)
+        let position = self.position(index)?;
+        self.elements.get_mut(position)
     }
 
-    /// What one element can cost at most.
-    pub(crate) fn element_cap(&self) -> Cpt {
-        let elements = i64::try_from(self.row.progress.elements.len()).unwrap_or(i64::MAX).max(1);
-        Cpt::from_micro(self.row.cap.micro() / elements)
+    /// Every element with its index.
+    pub(crate) fn elements(&self) -> impl Iterator<Item = (ElementRef, &Element)> {
+        let task = self.row.progress.id;
+        let (plain, indices) = match &self.row.spec.array {
+            Some(array) => (None, Some(array.indices.iter())),
+            None => (Some(0), None),
+        };
+        let indices = plain.into_iter().chain(indices.into_iter().flatten());
+        indices.map(move |index| ElementRef { task, index }).zip(self.elements.iter())
+    }
+
+    /// First and last index of each range.
+    pub(crate) fn ranges(&self) -> &[(u32, u32)] {
+        self.row.spec.array.as_ref().map_or(&[(0, 0)], |array| array.indices.ranges())
+    }
+
+    /// What one paid attempt can cost at most.
+    pub(crate) fn attempt_cap(&self) -> Cpt {
+        let attempts = u64::from(self.elements.len()).saturating_mul(self.row.spec.paid_attempts());
+        Cpt::from_micro(self.row.cap.micro() / i64::try_from(attempts).unwrap_or(i64::MAX).max(1))
     }
 
     pub(crate) fn rank(&self, element: ElementRef) -> Rank {
         Rank::new(self.row.spec.priority, self.row.submitted_at, element)
     }
 
-    pub(crate) fn need(&self) -> Need {
-        self.row.spec.need()
+    /// Ended elements, in hundredths of all.
+    pub(crate) fn percent(&self) -> u8 {
+        let ended = u64::from(self.row.progress.ended.total());
+        u8::try_from(ended * 100 / u64::from(self.elements.len()).max(1)).unwrap_or(100)
     }
 
-    /// The state that the elements amount to.
+    /// The state that the elements amount to. An array runs from its first attempt on.
     pub(crate) fn derived_state(&self) -> TaskState {
-        if self.ended < self.row.progress.elements.len() {
-            return if self.running > 0 { TaskState::Running } else { TaskState::Pending };
-        }
-        let outcomes = || {
-            self.row.progress.elements.iter().filter_map(|element| match &element.phase {
-                ElementPhase::Ended { outcome } => Some(outcome),
-                ElementPhase::Waiting { .. } | ElementPhase::Live => None,
-            })
-        };
-        if outcomes().any(|outcome| *outcome == Outcome::Cancelled) {
-            TaskState::Cancelled
-        } else if outcomes().all(Outcome::is_success) {
-            TaskState::Completed
-        } else {
-            TaskState::Failed
+        let ended = self.row.progress.ended;
+        let (all, some) = (ended.total() == self.elements.len(), ended.total() > 0);
+        match (all, ended) {
+            (false, _) if self.running > 0 || some => TaskState::Running,
+            (false, _) => TaskState::Pending,
+            (true, Ended { cancelled: 1.., .. }) => TaskState::Cancelled,
+            (true, Ended { failed: 1.., .. }) => TaskState::Failed,
+            (true, Ended { .. }) => TaskState::Completed,
         }
     }
 }
@@ -98,10 +138,9 @@ pub(crate) enum Stage {
     Running { started_at: Timestamp },
 }
 
-/// The current attempt of an element.
+/// A current attempt of an element.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Live {
-    pub(crate) number: u32,
     pub(crate) node: NodeId,
     pub(crate) assigned_at: Timestamp,
     pub(crate) stage: Stage,
@@ -119,12 +158,12 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    pub(crate) fn row(&self, element: ElementRef) -> AttemptRow {
+    pub(crate) fn row(&self, attempt: AttemptRef) -> AttemptRow {
         let phase = match self.stage {
             Stage::Assigned => AttemptPhase::Assigned,
             Stage::Running { started_at } => AttemptPhase::Running { started_at },
         };
-        AttemptRow { attempt: element.attempt(self.number), node: self.node, assigned_at: self.assigned_at, phase }
+        AttemptRow { attempt, node: self.node, assigned_at: self.assigned_at, phase }
     }
 }
 
@@ -151,7 +190,7 @@ pub(crate) struct Node {
     pub(crate) reserved: Resources,
     /// What may be reserved at most: the capacity, or what was reserved when it shrank below that.
     pub(crate) ceiling: Resources,
-    pub(crate) live: BTreeSet<ElementRef>,
+    pub(crate) live: BTreeSet<AttemptRef>,
     /// True where its row changed in this batch.
     pub(crate) dirty: bool,
     /// What it has done.
@@ -230,8 +269,8 @@ impl Node {
     }
 
     /// True where `attempt` is one of its own, given the attempt that is current.
-    pub(crate) fn has(&self, live: &BTreeMap<ElementRef, Live>, attempt: AttemptRef) -> bool {
-        live.get(&attempt.element).is_some_and(|live| live.number == attempt.number && live.node == self.row.id)
+    pub(crate) fn has(&self, live: &BTreeMap<AttemptRef, Live>, attempt: AttemptRef) -> bool {
+        live.get(&attempt).is_some_and(|live| live.node == self.row.id)
     }
 }
 

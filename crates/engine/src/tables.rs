@@ -10,7 +10,7 @@ use crate::check::ensure;
 use crate::{Batch, Violation};
 use hivemind_ledger::{Account, Accrual, Entry, Hold, LedgerChanges, LedgerImage, Vest, VestKey};
 use hivemind_model::rows::{
-    AttemptPhase, AttemptRow, ClockRow, Counters, InvitationRow, NodeRow, ProjectRow, Recovered, RequestKey,
+    AttemptPhase, AttemptRow, ChunkRow, ClockRow, Counters, InvitationRow, NodeRow, ProjectRow, Recovered, RequestKey,
     RequestRow, RewardRow, RowChanges, StandingRow, TaskRow, TipRow, UsageRow, UserRow,
 };
 use hivemind_model::{AttemptRef, Cpt, NodeId, ProjectId, TaskId, Timestamp, UserId};
@@ -25,6 +25,8 @@ pub struct Tables {
     pub nodes: BTreeMap<NodeId, NodeRow>,
     /// Tasks, ended ones too.
     pub tasks: BTreeMap<TaskId, TaskRow>,
+    /// Elements, ended ones too.
+    pub chunks: BTreeMap<(TaskId, u32), ChunkRow>,
     /// Attempts, ended ones too.
     pub attempts: BTreeMap<AttemptRef, AttemptRow>,
     /// Answers to requests with a client-made id.
@@ -77,6 +79,7 @@ impl Tables {
             users: self.users.values().cloned().collect(),
             nodes: self.nodes.values().cloned().collect(),
             tasks: self.tasks.values().filter(|task| !task.progress.state.is_terminal()).cloned().collect(),
+            chunks: self.chunks.values().filter(|chunk| self.is_open(chunk.task)).cloned().collect(),
             attempts: self
                 .attempts
                 .values()
@@ -107,6 +110,10 @@ impl Tables {
         Some((rows, books))
     }
 
+    fn is_open(&self, task: TaskId) -> bool {
+        self.tasks.get(&task).is_some_and(|task| !task.progress.state.is_terminal())
+    }
+
     fn apply_rows(&mut self, rows: &RowChanges) -> Result<(), Violation> {
         self.users.extend(rows.users.iter().map(|row| (row.id, row.clone())));
         self.nodes.extend(rows.nodes.iter().map(|row| (row.id, row.clone())));
@@ -128,6 +135,14 @@ impl Tables {
                 format_args!("{} changed after it had ended", progress.id),
             )?;
             row.progress = progress.clone();
+        }
+        for row in &rows.chunks {
+            ensure(
+                self.tasks.contains_key(&row.task),
+                "T1",
+                format_args!("{} changed, but was never stored", row.task),
+            )?;
+            self.chunks.insert((row.task, row.chunk), row.clone());
         }
         for row in &rows.attempts {
             let before = self.attempts.insert(row.attempt, row.clone());

@@ -8,6 +8,7 @@ use crate::Engine;
 use crate::attempts::Blame;
 use crate::meter::MAX_PER_TICK;
 use hivemind_model::{Rejection, Reply, Timestamp};
+use hivemind_placement::Turn;
 
 impl Engine {
     /// When a [`Tick`](hivemind_model::Command::Tick) next has something to do.
@@ -34,17 +35,18 @@ impl Engine {
         while let Some(due) = self.delayed.first_entry().filter(|due| due.key().0 <= now) {
             let ((_, at), failed_on) = due.remove_entry();
             let Some(task) = self.tasks.get(&at.task) else { panic!("T2: {at} waits after its task has ended") };
-            let (user, rank, need) = (task.row.user, task.rank(at), task.need());
-            self.queue.push(self.turn(user), rank, need, failed_on);
+            let (user, rank) = (task.row.user, task.rank(at));
+            let turn = Turn { used: self.shares.used(user), user };
+            self.queue.push(turn, rank, &task.need, failed_on);
             self.stirred = true;
         }
         for _ in 0..MAX_PER_TICK {
-            let Some(&(at, element)) = self.deadlines.first().filter(|(at, _)| *at <= now) else { break };
-            let Some(live) = self.live.get(&element) else {
-                panic!("T3: {element} was due at {at:?}, but has no live attempt")
+            let Some(&(at, attempt)) = self.deadlines.first().filter(|(at, _)| *at <= now) else { break };
+            let Some(live) = self.live.get(&attempt) else {
+                panic!("T3: {attempt} was due at {at:?}, but does not live")
             };
-            self.tell_stop(live.node, element.attempt(live.number));
-            self.give_up(element, "the node did not end it long after max_runtime", Blame::Node, now);
+            self.tell_stop(live.node, attempt);
+            self.give_up(attempt, "the node did not end it long after max_runtime", Blame::Node, now);
         }
         self.end_drains(now);
         for _ in 0..MAX_PER_TICK {

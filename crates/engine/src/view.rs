@@ -7,7 +7,7 @@ use crate::state::Link;
 use hivemind_model::rows::ElementPhase;
 use hivemind_model::service::Service;
 use hivemind_model::spec::Need;
-use hivemind_model::{AttemptRef, ElementRef, NodeId, Resources, TaskId, TaskSpec, UserId};
+use hivemind_model::{AttemptRef, NodeId, Resources, TaskId, TaskSpec, UserId};
 use hivemind_placement::{NodeView, Prospects, explain, prospects};
 use std::sync::Arc;
 
@@ -133,9 +133,11 @@ impl Engine {
     #[must_use]
     pub fn waiting_reason(&self, task: TaskId) -> Option<String> {
         let open = self.tasks.get(&task)?;
-        let elements = (0u32..).zip(&open.row.progress.elements);
-        let mut waiting = elements.filter_map(|(index, element)| match element.phase {
-            ElementPhase::Waiting { not_before } => Some((ElementRef { task, index }, not_before, element.faults)),
+        if open.waiting == 0 {
+            return None;
+        }
+        let mut waiting = open.elements().filter_map(|(at, element)| match element.phase {
+            ElementPhase::Waiting { not_before } => Some((at, not_before, element.faults)),
             ElementPhase::Live | ElementPhase::Ended { .. } => None,
         });
         let (at, not_before, faults) = waiting.next()?;
@@ -145,7 +147,7 @@ impl Engine {
                 "it failed {faults} of {most} times through no fault of its own, and is tried again shortly"
             ));
         }
-        Some(explain(self.working(), &open.need()).to_string())
+        Some(explain(self.working(), &open.need).to_string())
     }
 
     /// What the linked nodes could do for an element with this need. Looks at every node.

@@ -23,6 +23,8 @@ pub const MAX_ENTRIES_BYTES: u64 = 256 << 20;
 pub struct Indices {
     /// First and last of each range, ascending and disjoint.
     ranges: Vec<(u32, u32)>,
+    /// How many indices stand before each range.
+    before: Vec<u32>,
 }
 
 /// A text that is not a set of indices.
@@ -51,7 +53,7 @@ impl Indices {
     /// The one index of a plain task.
     #[must_use]
     pub fn only() -> Self {
-        Self { ranges: vec![(0, 0)] }
+        Self { ranges: vec![(0, 0)], before: vec![0] }
     }
 
     /// The indices of `ascending`, each once.
@@ -72,10 +74,37 @@ impl Indices {
 
     fn checked(ranges: Vec<(u32, u32)>) -> Result<Self, BadIndices> {
         match ranges.len() {
-            0 => Err(BadIndices::Empty),
-            1..=MAX_RANGES => Ok(Self { ranges }),
-            _ => Err(BadIndices::TooMany),
+            0 => return Err(BadIndices::Empty),
+            1..=MAX_RANGES => {}
+            _ => return Err(BadIndices::TooMany),
         }
+        let mut count = 0u32;
+        let before = ranges
+            .iter()
+            .map(|(first, last)| {
+                let before = count;
+                // Disjoint ranges below the largest index: together fewer than 2^32.
+                count = count.saturating_add(last - first).saturating_add(1);
+                before
+            })
+            .collect();
+        Ok(Self { ranges, before })
+    }
+
+    /// The place of `index` in the ascending list; `None` where it is not one of them.
+    #[must_use]
+    pub fn position(&self, index: u32) -> Option<u32> {
+        let place = self.ranges.partition_point(|(_, last)| *last < index);
+        let (first, _) = self.ranges.get(place).filter(|(first, _)| *first <= index)?;
+        Some(self.before.get(place)? + (index - first))
+    }
+
+    /// The index at a place of the ascending list; `None` behind its end.
+    #[must_use]
+    pub fn at(&self, position: u32) -> Option<u32> {
+        let place = self.before.partition_point(|before| *before <= position).checked_sub(1)?;
+        let (first, last) = self.ranges.get(place)?;
+        first.checked_add(position - self.before.get(place)?).filter(|index| index <= last)
     }
 
     /// How many there are.
@@ -116,8 +145,7 @@ impl Indices {
     /// True where `index` is one of them.
     #[must_use]
     pub fn contains(&self, index: u32) -> bool {
-        let place = self.ranges.partition_point(|(_, last)| *last < index);
-        self.ranges.get(place).is_some_and(|(first, _)| *first <= index)
+        self.position(index).is_some()
     }
 
     /// True where each of `others` is one of them.
@@ -283,5 +311,9 @@ mod tests {
         assert!(!set.contains_all(&"4-5".parse().expect("a set")));
         assert!(!set.contains_all(&"12".parse().expect("a set")));
         assert_eq!((set.first(), set.last()), (2, 11));
+        let places: Vec<Option<u32>> = set.iter().map(|index| set.position(index)).collect();
+        assert_eq!(places, (0..6).map(Some).collect::<Vec<_>>());
+        let back: Vec<Option<u32>> = (0..7).map(|place| set.at(place)).collect();
+        assert_eq!(back, [Some(2), Some(3), Some(4), Some(8), Some(10), Some(11), None]);
     }
 }

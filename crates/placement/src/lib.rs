@@ -66,6 +66,12 @@ impl Rank {
         Self { due: since.before(Millis(LEAD_PER_PRIORITY.0 * priority as u64)), element, since }
     }
 
+    /// The rank of another element of the same task.
+    #[must_use]
+    pub const fn of(self, index: u32) -> Self {
+        Self { element: ElementRef { task: self.element.task, index }, ..self }
+    }
+
     /// Whose rank it is.
     #[must_use]
     pub const fn element(&self) -> ElementRef {
@@ -98,7 +104,7 @@ pub struct Cursor {
 }
 
 /// A node that is kept free for an element that has waited for long and needs much of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reservation {
     /// Whose element.
     pub user: UserId,

@@ -88,7 +88,7 @@ impl Pass {
             most,
             seed,
         };
-        if let Some(reserved) = snapshot.reserved {
+        if let Some(reserved) = snapshot.reserved.clone() {
             pass.keep(reserved);
         }
         pass
@@ -164,11 +164,12 @@ impl Pass {
             }
             let line = &mut requester.open[index];
             let Some(node) = self.take(line) else {
-                self.reserve(requester.turn.user, rank, line.need);
+                let need = line.need.clone();
+                self.reserve(requester.turn.user, rank, need);
                 continue;
             };
             self.placements.push(Placement { element: line.next.rank.element(), node });
-            let need = line.need;
+            let need = line.need.clone();
             if let Some(next) = line.rest.next() {
                 line.next = next;
                 requester.heads.push(Reverse((next.rank, index)));
@@ -180,7 +181,7 @@ impl Pass {
     /// True where no node has room for such an element; ranks the nodes the first time.
     fn is_hopeless(&mut self, need: &Need) -> bool {
         let (nodes, seed) = (&self.nodes, self.seed);
-        let candidates = self.candidates.entry(*need).or_insert_with(|| {
+        let candidates = self.candidates.entry(need.clone()).or_insert_with(|| {
             let fits = |(index, node)| score(node, need, seed).map(|score| Reverse((score, index)));
             nodes.iter().enumerate().filter_map(fits).collect()
         });

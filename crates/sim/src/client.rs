@@ -44,11 +44,11 @@ impl Clients {
         let once =
             Some(Once { key: RequestKey { user: *user, id: format!("op-{op}") }, body: [body; 32], stored: None });
         Some(match wish {
-            Wish::Submit { spec } => Command::Submit { user: *user, spec: spec.clone(), max_price: None, once },
+            Wish::Submit { spec } => Command::Submit { user: *user, spec: spec.clone(), max_price: None, ended: Vec::new(), once },
             Wish::Transfer { to, amount } => {
                 Command::Transfer { from: *user, to_username: (*to).into(), amount: *amount, once }
             }
-            Wish::Cancel { task } => Command::Cancel { user: *user, task: *task },
+            Wish::Cancel { task } => Command::Cancel { user: *user, task: *task, elements: None },
         })
     }
 

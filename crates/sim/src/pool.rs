@@ -286,7 +286,7 @@ impl World {
             return;
         }
         // The engine forgets what has ended; the store does not.
-        if let Command::Cancel { user, task } = &command {
+        if let Command::Cancel { user, task, elements: None } = &command {
             let row = self.pool.tables.tasks.get(task).filter(|row| row.user == *user);
             if row.is_some_and(|row| row.progress.state.is_terminal()) {
                 return self.answer_client(op, Ok(Reply::Done));

@@ -96,7 +96,7 @@ fn a_late_tick_meters_once_and_a_restart_goes_on() {
     pool.connect("box", &[first(task, 1)]).expect("enrolled");
     pool.pass(5_000);
     assert_eq!(pool.money("bert"), "150.00 CPT + 0.00 CPT (0.01875 CPT pending)");
-    pool.run(Command::Cancel { user: pool.user("anna"), task }).expect("open");
+    pool.run(Command::Cancel { user: pool.user("anna"), task, elements: None }).expect("open");
     assert_eq!(pool.money("bert"), "150.01875 CPT + 0.00 CPT");
 }
 
@@ -146,7 +146,7 @@ fn a_hold_expires_and_ends_its_task() {
     assert_eq!((pool.progress(waits).state, pool.progress(runs).state), (TaskState::Failed, TaskState::Failed));
     assert!(pool.tables.journal.iter().any(|entry| entry.reason == Reason::Expiry { task: waits }));
     assert!(pool.tables.holds.is_empty());
-    let text = pool.tables.tasks[&waits].progress.elements[0].clone();
+    let text = pool.element(ElementRef::only(waits));
     assert!(matches!(text.phase, rows::ElementPhase::Ended { outcome: Outcome::Expired }), "{text:?}");
 }
 
@@ -156,10 +156,10 @@ fn a_price_bound_is_kept() {
     let anna = pool.user("anna");
     let mut submit = |micro| {
         let max_price = Some(Cpt::from_micro(micro));
-        pool.run(Command::Submit { user: anna, spec: spec(1), max_price, once: None })
+        pool.run(Command::Submit { user: anna, spec: spec(1), max_price, ended: Vec::new(), once: None })
     };
     let refused = submit(2_249_999).expect_err("it can cost more");
-    insta::assert_snapshot!(refused.to_string(), @"E_MAX_PRICE: max_price_micro: it can cost 2.25 CPT, more than your bound of 2.249999 CPT; raise it, or lower max_runtime or the resources");
+    insta::assert_snapshot!(refused.to_string(), @"E_MAX_PRICE: max_price_micro: it can cost 2.25 CPT, more than your bound of 2.249999 CPT; raise it, or lower max_runtime, the resources or the number of elements");
     assert!(submit(2_250_000).is_ok());
 }
 
@@ -193,7 +193,8 @@ fn a_level_is_asked_for() {
     let mut pool = Pool::ready();
     let mut gold = TaskSpec::clone(&spec(1));
     gold.min_level = Level::Gold;
-    let submit = Command::Submit { user: pool.user("anna"), spec: gold.into(), max_price: None, once: None };
+    let submit =
+        Command::Submit { user: pool.user("anna"), spec: gold.into(), max_price: None, ended: Vec::new(), once: None };
     let Ok(Reply::Submitted { task, .. }) = pool.run(submit) else { panic!("it is not accepted") };
     assert_eq!(pool.progress(task).state, TaskState::Pending);
     let why = pool.engine.waiting_reason(task).expect("it waits");

@@ -1,10 +1,10 @@
 //! A pool over tables in memory that is restored and compared after every command.
 
 use crate::tables::Tables;
-use crate::{Engine, Node};
+use crate::{Engine, Node, Task};
 use hivemind_ledger::Account;
 use hivemind_model::command::{NodeOffer, Once};
-use hivemind_model::rows::{AttemptPhase, Report, RequestKey, Role, TaskProgress};
+use hivemind_model::rows::{AttemptPhase, CHUNK, Element, Report, RequestKey, Role, TaskProgress};
 use hivemind_model::state::{Metering, Outcome};
 use hivemind_model::*;
 use std::collections::BTreeMap;
@@ -115,7 +115,13 @@ impl Pool {
     }
 
     pub(super) fn submit(&mut self, user: &str, cores: u32) -> TaskId {
-        match self.run(Command::Submit { user: self.user(user), spec: spec(cores), max_price: None, once: None }) {
+        match self.run(Command::Submit {
+            user: self.user(user),
+            spec: spec(cores),
+            max_price: None,
+            ended: Vec::new(),
+            once: None,
+        }) {
             Ok(Reply::Submitted { task, .. }) => task,
             other => panic!("the task is not accepted: {other:?}"),
         }
@@ -137,6 +143,24 @@ impl Pool {
 
     pub(super) fn progress(&self, task: TaskId) -> &TaskProgress {
         &self.tables.tasks[&task].progress
+    }
+
+    /// An element as it is stored.
+    pub(super) fn element(&self, at: ElementRef) -> Element {
+        let spec = &self.tables.tasks[&at.task].spec;
+        let position = spec.indices().position(at.index).expect("an index of the task");
+        let Some(chunk) = self.tables.chunks.get(&(at.task, position / CHUNK)) else { return Element::FRESH };
+        let mut elements = chunk.runs.iter().flat_map(|(count, like)| std::iter::repeat_n(like, *count as usize));
+        elements.nth((position % CHUNK) as usize).expect("chunks are whole").clone()
+    }
+
+    pub(super) fn submit_spec(&mut self, user: &str, spec: TaskSpec) -> Result<TaskId, Rejection> {
+        let user = self.user(user);
+        let command = Command::Submit { user, spec: spec.into(), max_price: None, ended: Vec::new(), once: None };
+        match self.run(command)? {
+            Reply::Submitted { task, .. } => Ok(task),
+            other => panic!("to a submission: {other:?}"),
+        }
     }
 
     /// Everything that was sent since the last call, one line each.
@@ -174,7 +198,13 @@ pub(super) fn offer(name: &str, cores: u32) -> NodeOffer {
         disk: Bytes::from_gib(100),
         gpus: 0,
     };
-    NodeOffer { name: name.into(), capacity, gpu_info: String::new() }
+    NodeOffer {
+        name: name.into(),
+        capacity,
+        gpu_info: String::new(),
+        labels: Labels::default(),
+        isolation: Isolation::Basic,
+    }
 }
 
 /// One hour at most; with one core and 512 MiB it costs 2.25 CPT at most.
@@ -192,24 +222,36 @@ pub(super) fn spec(cores: u32) -> Arc<TaskSpec> {
             disk: Bytes::from_mib(64),
             gpus: 0,
         },
-        min_level: Level::None,
+        ..TaskSpec::default()
     })
 }
 
 pub(super) fn report(outcome: Outcome, wall: u64) -> Report {
     let metering = Metering { wall: Millis(wall), ..Metering::default() };
-    Report { outcome, metering, logs: Default::default(), image_id: "sha256:1".into(), output: None }
+    Report { outcome, metering, logs: Default::default(), image_id: "sha256:1".into(), output: None, digest: None }
 }
 
 pub(super) fn once(user: UserId, id: &str, body: u8) -> Option<Once> {
     Some(Once { key: RequestKey { user, id: id.into() }, body: [body; 32], stored: None })
 }
 
+/// The elements of a task, equal neighbours counted.
+fn states(task: &Task) -> Vec<(u32, Element)> {
+    let mut runs: Vec<(u32, Element)> = Vec::new();
+    for element in task.elements.iter() {
+        match runs.last_mut() {
+            Some((count, like)) if like == element => *count += 1,
+            Some(_) | None => runs.push((1, element.clone())),
+        }
+    }
+    runs
+}
+
 /// All of an engine's state that must survive a restart, as text.
 fn durable(engine: &Engine) -> BTreeMap<String, String> {
     let mut state = BTreeMap::new();
     for (id, task) in &engine.tasks {
-        state.insert(id.to_string(), format!("{:?} {} {}", task.row, task.running, task.ended));
+        state.insert(id.to_string(), format!("{:?} {} {} {:?}", task.row, task.running, task.waiting, states(task)));
     }
     for (at, live) in &engine.live {
         state.insert(format!("live {at}"), format!("{:?}", live.row(*at)));

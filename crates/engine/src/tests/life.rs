@@ -54,8 +54,8 @@ fn outcomes_decide_state_and_price() {
         let task = pool.submit("anna", 1);
         pool.pass(2_000);
         pool.finish("box", first(task, 1), outcome.clone(), 1_000).expect("it is current");
-        let progress = pool.progress(task);
-        table += &format!("{outcome:?}: {} {} {:?}\n", progress.state, progress.cost, progress.elements[0].phase);
+        let (progress, element) = (pool.progress(task), pool.element(ElementRef::only(task)));
+        table += &format!("{outcome:?}: {} {} {:?}\n", progress.state, progress.cost, element.phase);
     }
     insta::assert_snapshot!(table, @r#"
     Exited { code: 0 }: completed 0.000625 CPT Ended { outcome: Exited { code: 0 } }
@@ -137,7 +137,7 @@ fn an_image_that_cannot_be_fetched_fails_the_task_sooner() {
         pool.pass(60_000);
     }
     assert_eq!(pool.progress(task).state, TaskState::Failed);
-    insta::assert_snapshot!(format!("{:?}", pool.progress(task).elements[0].phase), @r#"Ended { outcome: ImageUnavailable { reason: "failed 4 times through no fault of the task, and is not tried again; the last time: no way to the registry" } }"#);
+    insta::assert_snapshot!(format!("{:?}", pool.element(ElementRef::only(task)).phase), @r#"Ended { outcome: ImageUnavailable { reason: "failed 4 times through no fault of the task, and is not tried again; the last time: no way to the registry" } }"#);
     assert_eq!(pool.money("anna"), "150.00 CPT + 0.00 CPT");
 }
 
@@ -151,7 +151,7 @@ fn too_many_faults_fail_the_task_and_release_the_hold() {
         pool.pass(60_000);
     }
     assert_eq!(pool.progress(task).state, TaskState::Failed);
-    insta::assert_snapshot!(format!("{:?}", pool.progress(task).elements[0].phase), @r#"Ended { outcome: Infrastructure { reason: "failed 10 times through no fault of the task, and is not tried again; the last time: the disk broke" } }"#);
+    insta::assert_snapshot!(format!("{:?}", pool.element(ElementRef::only(task)).phase), @r#"Ended { outcome: Infrastructure { reason: "failed 10 times through no fault of the task, and is not tried again; the last time: the disk broke" } }"#);
     assert_eq!(
         (pool.money("anna").as_str(), pool.money("bert").as_str()),
         ("150.00 CPT + 0.00 CPT", "150.00 CPT + 0.00 CPT")
@@ -167,10 +167,16 @@ fn cancelling_pays_what_ran_and_is_harmless_afterwards() {
     pool.pass(1_000);
     pool.sent();
     for task in &tasks {
-        assert_eq!(pool.run(Command::Cancel { user: bert, task: *task }).map_err(|no| no.code), Err(Code::NotFound));
-        assert_eq!(pool.run(Command::Cancel { user: anna, task: *task }), Ok(Reply::Done));
-        assert_eq!(pool.run(Command::Cancel { user: anna, task: *task }), Ok(Reply::Done));
-        assert_eq!(pool.run(Command::Cancel { user: bert, task: *task }).map_err(|no| no.code), Err(Code::NotFound));
+        assert_eq!(
+            pool.run(Command::Cancel { user: bert, task: *task, elements: None }).map_err(|no| no.code),
+            Err(Code::NotFound)
+        );
+        assert_eq!(pool.run(Command::Cancel { user: anna, task: *task, elements: None }), Ok(Reply::Done));
+        assert_eq!(pool.run(Command::Cancel { user: anna, task: *task, elements: None }), Ok(Reply::Done));
+        assert_eq!(
+            pool.run(Command::Cancel { user: bert, task: *task, elements: None }).map_err(|no| no.code),
+            Err(Code::NotFound)
+        );
     }
     insta::assert_snapshot!(pool.sent(), @r"
     node_1/1: stop att_1.0.1
@@ -184,7 +190,10 @@ fn cancelling_pays_what_ran_and_is_harmless_afterwards() {
     let costs: Vec<String> = tasks.iter().map(|task| pool.progress(*task).cost.to_string()).collect();
     assert_eq!(costs, ["0.000625 CPT", "0.00 CPT", "0.00 CPT"]);
     assert_eq!(pool.finish("box", first(tasks[0], 1), Outcome::Cancelled, 5).map_err(|no| no.code), Err(Code::Stale));
-    assert_eq!(pool.run(Command::Cancel { user: anna, task: TaskId(99) }).map_err(|no| no.code), Err(Code::NotFound));
+    assert_eq!(
+        pool.run(Command::Cancel { user: anna, task: TaskId(99), elements: None }).map_err(|no| no.code),
+        Err(Code::NotFound)
+    );
 }
 
 #[test]
@@ -241,7 +250,7 @@ fn a_batch_has_one_row_per_key() {
     let now = pool.now;
     for _ in 0..2 {
         pool.engine
-            .apply(Command::Submit { user: anna, spec: spec(1), max_price: None, once: None }, now)
+            .apply(Command::Submit { user: anna, spec: spec(1), max_price: None, ended: Vec::new(), once: None }, now)
             .expect("enough CPT");
     }
     pool.engine.schedule(now);

@@ -108,7 +108,7 @@ fn an_id_is_known_from_the_store_after_a_restart() {
     let submit = |pool: &mut Pool, body| {
         let mut once = once(anna, "mine", body).expect("some");
         once.stored = pool.tables.requests.get(&once.key).cloned();
-        pool.run(Command::Submit { user: anna, spec: spec(1), max_price: None, once: Some(once) })
+        pool.run(Command::Submit { user: anna, spec: spec(1), max_price: None, ended: Vec::new(), once: Some(once) })
     };
     let accepted = submit(&mut pool, 1);
     assert_eq!(submit(&mut pool, 1), accepted);
@@ -126,7 +126,13 @@ fn a_submission_that_cannot_be_paid_names_what_is_needed() {
     let mut submit = |change: fn(&mut TaskSpec)| {
         let mut spec = TaskSpec::clone(&spec(1));
         change(&mut spec);
-        shown(pool.run(Command::Submit { user: anna, spec: Arc::new(spec), max_price: None, once: None }))
+        shown(pool.run(Command::Submit {
+            user: anna,
+            spec: Arc::new(spec),
+            max_price: None,
+            ended: Vec::new(),
+            once: None,
+        }))
     };
     let table = [
         submit(|_| {}),
@@ -151,9 +157,10 @@ fn bounds_are_kept_and_not_remembered_as_answers() {
     let mut pool = Pool::new(policy);
     let anna = pool.register("anna");
     let task = pool.submit("anna", 1);
-    let again = Command::Submit { user: anna, spec: spec(1), max_price: None, once: once(anna, "later", 1) };
+    let again =
+        Command::Submit { user: anna, spec: spec(1), max_price: None, ended: Vec::new(), once: once(anna, "later", 1) };
     assert_eq!(pool.run(again.clone()).map_err(|no| no.code), Err(Code::Busy));
-    pool.run(Command::Cancel { user: anna, task }).expect("open");
+    pool.run(Command::Cancel { user: anna, task, elements: None }).expect("open");
     assert!(pool.run(again).is_ok(), "busy is no answer for ever");
     pool.enroll("anna", "one", 1);
     assert_eq!(

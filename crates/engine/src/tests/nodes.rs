@@ -152,7 +152,7 @@ fn a_node_that_gives_its_gpu_away_still_takes_work_without() {
     connect(&mut pool, 1, &[]);
     let mut with_gpu = (*spec(1)).clone();
     with_gpu.resources.gpus = 1;
-    pool.run(Command::Submit { user: anna, spec: with_gpu.into(), max_price: None, once: None })
+    pool.run(Command::Submit { user: anna, spec: with_gpu.into(), max_price: None, ended: Vec::new(), once: None })
         .expect("there is money");
     connect(&mut pool, 0, &[first(TaskId(1), 1)]);
     pool.sent();

@@ -1,6 +1,7 @@
 //! Random commands: every invariant after each, and a restart gives the same state.
 
 use super::fixture::*;
+use hivemind_model::array::Array;
 use hivemind_model::command::JoinUse;
 use hivemind_model::rows::{AttemptPhase, Role};
 use hivemind_model::service::NodeChange;
@@ -11,8 +12,8 @@ use proptest::prelude::*;
 #[derive(Debug, Clone)]
 enum Act {
     Transfer { from: u64, to: u64, micro: i64, id: u8 },
-    Submit { user: u64, cores: u32, gpus: u32, id: u8 },
-    Cancel { user: u64, task: u64 },
+    Submit { user: u64, cores: u32, gpus: u32, id: u8, array: u8 },
+    Cancel { user: u64, task: u64, some: u8 },
     Enroll { owner: u64, name: u8, cores: u32, token: u8 },
     Connect { node: u64, cores: u32, gpus: u32, drop: u8 },
     Disconnect { node: u64 },
@@ -28,8 +29,8 @@ enum Act {
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         1 => (1u64..4, 1u64..4, -1i64..200_000_000, 0u8..6).prop_map(|(from, to, micro, id)| Act::Transfer { from, to, micro, id }),
-        6 => (1u64..4, 1u32..4, 0u32..3, 0u8..20).prop_map(|(user, cores, gpus, id)| Act::Submit { user, cores, gpus: gpus / 2, id }),
-        1 => (1u64..4, 1u64..20).prop_map(|(user, task)| Act::Cancel { user, task }),
+        6 => (1u64..4, 1u32..4, 0u32..3, 0u8..20, 0u8..6).prop_map(|(user, cores, gpus, id, array)| Act::Submit { user, cores, gpus: gpus / 2, id, array }),
+        1 => (1u64..4, 1u64..20, 0u8..3).prop_map(|(user, task, some)| Act::Cancel { user, task, some }),
         1 => (1u64..4, 0u8..3, 0u32..4, 0u8..6).prop_map(|(owner, name, cores, token)| Act::Enroll { owner, name, cores, token }),
         3 => (1u64..4, 1u32..5, 0u32..3, 0u8..4).prop_map(|(node, cores, gpus, drop)| Act::Connect { node, cores, gpus, drop }),
         1 => (1u64..4).prop_map(|node| Act::Disconnect { node }),
@@ -85,17 +86,26 @@ fn command(pool: &mut Pool, act: Act) -> Option<Command> {
             let name = ["", "anna", "bert", "carl"][usize::try_from(to).unwrap_or(0)];
             Command::Transfer { from: UserId(from), to_username: name.into(), amount: Cpt::from_micro(micro), once }
         }
-        Act::Submit { user, cores, gpus, id } => {
+        Act::Submit { user, cores, gpus, id, array } => {
             let mut spec = (*spec(cores)).clone();
             spec.resources.gpus = gpus;
+            let indices = ["", "", "", "0-3", "2,5-7", "1-1500"][usize::from(array)];
+            spec.array = indices.parse().ok().map(|indices| Array { indices, entries: None, max_fails: None });
+            if array == 5 {
+                spec.max_runtime = Millis(1000);
+            }
             Command::Submit {
                 user: UserId(user),
                 spec: spec.into(),
                 max_price: None,
+                ended: Vec::new(),
                 once: once_of(pool, UserId(user), id, 9),
             }
         }
-        Act::Cancel { user, task } => Command::Cancel { user: UserId(user), task: TaskId(task) },
+        Act::Cancel { user, task, some } => {
+            let elements = ["", "2-3", "0,2,5,900-1200"][usize::from(some)].parse().ok();
+            Command::Cancel { user: UserId(user), task: TaskId(task), elements }
+        }
         Act::Enroll { owner, name, cores, token } => {
             let token =
                 (token > 0).then(|| JoinUse { id: format!("t{token}"), expires_at: pool.now.after(Millis(1000)) });

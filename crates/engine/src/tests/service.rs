@@ -117,12 +117,12 @@ fn what_runs_at_the_deadline_of_a_drain_is_tried_elsewhere_and_is_nobodys_failur
     let AttemptPhase::Ended { report, cost, .. } = &row.phase else { panic!("{row:?}") };
     let drained = Outcome::Infrastructure { reason: "its node was drained".into() };
     assert_eq!((&report.outcome, *cost), (&drained, Cpt::ZERO));
-    assert_eq!(pool.progress(task).elements[0].faults, 0);
+    assert_eq!(pool.element(ElementRef::only(task)).faults, 0);
     let tally = pool.tables.standings[&pool.node("box")].period;
     assert_eq!((tally.ended, tally.completed), (0, 0));
     let late = pool.finish("box", first(task, 1), Outcome::Exited { code: 0 }, 1);
     assert_eq!(late.map_err(|no| no.code), Err(Code::Stale));
-    let cancel = Command::Cancel { user: pool.user("anna"), task };
+    let cancel = Command::Cancel { user: pool.user("anna"), task, elements: None };
     pool.run(cancel).expect("it is open");
     assert_eq!(pool.money("anna"), before, "nobody was paid");
 }
@@ -164,7 +164,7 @@ fn a_banned_node_is_put_out_and_stays_out() {
     node_2/2: run att_1.0.2
     ");
     assert!(!pool.engine.is_linked(pool.node("box")));
-    assert_eq!(pool.progress(task).elements[0].faults, 0);
+    assert_eq!(pool.element(ElementRef::only(task)).faults, 0);
     pool.restart();
     let refused = pool.connect("box", &[first(task, 1)]).expect_err("it is banned");
     insta::assert_snapshot!(format!("{} {}", refused.code, refused.text), @"E_FORBIDDEN node_id: `box` is banned from this pool: it lied; its operator can lift that, then start the worker again");

@@ -167,11 +167,11 @@ fn a_withdrawn_attempt_is_no_failure_and_a_stopped_one_is_paid_work() {
     let mut pool = Pool::at_full_hour();
     pool.connect("box", &[]).expect("enrolled");
     let never = pool.submit("anna", 1);
-    pool.run(Command::Cancel { user: pool.user("anna"), task: never }).expect("open");
+    pool.run(Command::Cancel { user: pool.user("anna"), task: never, elements: None }).expect("open");
     let ran = pool.submit("anna", 1);
     pool.start("box", first(ran, 1)).expect("handed out");
     pool.pass(5_000);
-    pool.run(Command::Cancel { user: pool.user("anna"), task: ran }).expect("open");
+    pool.run(Command::Cancel { user: pool.user("anna"), task: ran, elements: None }).expect("open");
     let tally = pool.tables.standings[&pool.node("box")].period;
     assert_eq!((tally.ended, tally.completed), (1, 1));
 }

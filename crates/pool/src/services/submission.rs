@@ -60,7 +60,7 @@ pub(super) async fn prepare(
     let max_price = max_price(&request)?;
     let files = uploaded(user, &request, blobs).await?;
     let (spec, contents) = checked(request, files, policy).await?;
-    Ok(Draft { command: Command::Submit { user, spec: Arc::new(spec), max_price, once }, contents })
+    Ok(Draft { command: Command::Submit { user, spec: Arc::new(spec), max_price, ended: Vec::new(), once }, contents })
 }
 
 /// What would be submitted, checked as a submission is, without its uploaded inputs. Nothing is stored.

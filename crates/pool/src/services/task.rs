@@ -171,7 +171,7 @@ impl TaskService for TaskCalls {
             return Ok(Response::new(CancelTaskResponse { status: row.progress.state.as_str().into() }));
         }
         let task = row.progress.id;
-        match self.0.writer.apply(Command::Cancel { user: caller.id, task }).await {
+        match self.0.writer.apply(Command::Cancel { user: caller.id, task, elements: None }).await {
             Ok(_) => {}
             // It ended by itself in between; then its state says so.
             Err(Refused::Rejected(rejection))

@@ -23,7 +23,7 @@ impl Town {
                 self.submit(user, (cores, disk), minutes)
             }
             9 | 10 => match self.people[who].tasks.front() {
-                Some(task) => Command::Cancel { user, task: *task },
+                Some(task) => Command::Cancel { user, task: *task, elements: None },
                 None => return Vec::new(),
             },
             11..=14 => {
@@ -90,7 +90,7 @@ impl Town {
             },
             min_level,
         };
-        Command::Submit { user, spec: Arc::new(spec), max_price: None, once }
+        Command::Submit { user, spec: Arc::new(spec), max_price: None, ended: Vec::new(), once }
     }
 
     pub(super) fn transfer(&mut self, from: UserId, to: usize, amount: Cpt) -> Command {

@@ -47,7 +47,7 @@ impl Town {
                 self.submit(user, (1, PAIR_DISK), minutes)
             }
             6 => match self.people[who].tasks.back() {
-                Some(task) => Command::Cancel { user, task: *task },
+                Some(task) => Command::Cancel { user, task: *task, elements: None },
                 None => return Vec::new(),
             },
             7 | 8 => {
