@@ -22,12 +22,15 @@ CREATE TABLE nodes (
     seen_at     INTEGER NOT NULL,
     gpu_info    TEXT    NOT NULL,
     capacity    TEXT    NOT NULL,
-    service     TEXT    NOT NULL
+    service     TEXT    NOT NULL,
+    labels      TEXT    NOT NULL,
+    isolation   TEXT    NOT NULL CHECK (isolation IN ('basic', 'rootless', 'sandboxed'))
 ) STRICT;
 
 CREATE INDEX nodes_by_owner ON nodes (owner);
 
--- `elements` and `spec` come last: they are the long ones, and the row is read up to what is needed.
+-- `completed`, `failed` and `cancelled` count elements that have ended; `failure` tells how the first of them ended that
+-- did not complete. `spec` comes last: it is the long one, and the row is read up to what is needed.
 CREATE TABLE tasks (
     id           INTEGER PRIMARY KEY,
     user_id      INTEGER NOT NULL REFERENCES users (id),
@@ -36,7 +39,10 @@ CREATE TABLE tasks (
     ended_at     INTEGER,
     cap          INTEGER NOT NULL,
     cost         INTEGER NOT NULL,
-    elements     TEXT    NOT NULL,
+    completed    INTEGER NOT NULL CHECK (completed >= 0),
+    failed       INTEGER NOT NULL CHECK (failed >= 0),
+    cancelled    INTEGER NOT NULL CHECK (cancelled >= 0),
+    failure      TEXT,
     spec         TEXT    NOT NULL
 ) STRICT;
 
@@ -45,6 +51,15 @@ CREATE INDEX tasks_by_user ON tasks (user_id, id);
 CREATE INDEX tasks_open ON tasks (user_id, id) WHERE state IN ('pending', 'running');
 -- The pages of what went wrong: rare among many that completed.
 CREATE INDEX tasks_unsuccessful ON tasks (user_id, id) WHERE state IN ('failed', 'cancelled');
+
+-- The elements of a task, 1024 in a row, equal neighbours counted: `[[count, element], ...]`. A row that is
+-- missing stands for elements that were never tried.
+CREATE TABLE chunks (
+    task  INTEGER NOT NULL REFERENCES tasks (id),
+    chunk INTEGER NOT NULL CHECK (chunk >= 0),
+    runs  TEXT    NOT NULL,
+    PRIMARY KEY (task, chunk)
+) STRICT, WITHOUT ROWID;
 
 -- Assigned: neither time. Running: `started_at`. Ended: the last three, together.
 CREATE TABLE attempts (

@@ -15,11 +15,11 @@ pub use sqlite::{SqliteOptions, SqliteStore};
 use async_trait::async_trait;
 use hivemind_ledger::{Accrual, Entry, Kind, LedgerChanges, LedgerImage};
 use hivemind_model::rows::{
-    AttemptRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, RowChanges, StandingRow, TaskRow,
-    TipRow, UserRow,
+    AttemptRow, ChunkRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, RowChanges, StandingRow,
+    TaskRow, TipRow, UserRow,
 };
 use hivemind_model::state::TaskState;
-use hivemind_model::{Cpt, NodeId, ProjectId, TaskId, Timestamp, UserId};
+use hivemind_model::{Cpt, ElementRef, NodeId, ProjectId, TaskId, Timestamp, UserId};
 
 /// Which tasks of a user a page wants.
 #[derive(Debug, Clone, Default)]
@@ -112,11 +112,13 @@ pub trait Store: Send + Sync + 'static {
     async fn task(&self, id: TaskId) -> Result<Option<TaskRow>, StoreError>;
     /// Tasks of a user, newest first.
     async fn tasks(&self, user: UserId, filter: &TaskFilter) -> Result<Vec<TaskRow>, StoreError>;
-    /// The attempts of a task, oldest first within each element.
-    async fn attempts(&self, task: TaskId) -> Result<Vec<AttemptRow>, StoreError>;
-    /// The newest attempt of each of these tasks that has one (the highest number; in an array,
-    /// where several elements have it, the one handed out last), in the order of the tasks' ids.
-    async fn newest_attempts(&self, tasks: &[TaskId]) -> Result<Vec<AttemptRow>, StoreError>;
+    /// The chunks of a task that are stored, from the chunk `from` on, in order, at most `limit`. What is
+    /// missing between them stands for elements that were never tried.
+    async fn chunks(&self, task: TaskId, from: u32, limit: u32) -> Result<Vec<ChunkRow>, StoreError>;
+    /// The attempts of an element, oldest first.
+    async fn attempts(&self, element: ElementRef) -> Result<Vec<AttemptRow>, StoreError>;
+    /// The newest attempt (the highest number) of each of these elements that has one, in their order.
+    async fn newest_attempts(&self, elements: &[ElementRef]) -> Result<Vec<AttemptRow>, StoreError>;
     /// What became of requests with these client-made ids; unknown ones are left out.
     async fn requests(&self, keys: &[RequestKey]) -> Result<Vec<RequestRow>, StoreError>;
     /// Journal entries after `after` (0 for the first), in order, at most `limit`.

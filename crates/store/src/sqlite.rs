@@ -21,10 +21,10 @@ use async_trait::async_trait;
 use fault::Fault;
 use hivemind_ledger::{Accrual, Entry, LedgerChanges, LedgerImage};
 use hivemind_model::rows::{
-    AttemptRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, RowChanges, StandingRow, TaskRow,
-    TipRow, UserRow,
+    AttemptRow, ChunkRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, RowChanges, StandingRow,
+    TaskRow, TipRow, UserRow,
 };
-use hivemind_model::{Cpt, NodeId, ProjectId, TaskId, UserId};
+use hivemind_model::{Cpt, ElementRef, NodeId, ProjectId, TaskId, UserId};
 use lock::Lock;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
@@ -221,12 +221,16 @@ impl Store for SqliteStore {
         self.read(async |conn| read::tasks(conn, user, filter).await).await
     }
 
-    async fn attempts(&self, task: TaskId) -> Result<Vec<AttemptRow>, StoreError> {
-        self.read(async |conn| read::attempts(conn, task).await).await
+    async fn chunks(&self, task: TaskId, from: u32, limit: u32) -> Result<Vec<ChunkRow>, StoreError> {
+        self.read(async |conn| read::chunks(conn, task, from, limit).await).await
     }
 
-    async fn newest_attempts(&self, tasks: &[TaskId]) -> Result<Vec<AttemptRow>, StoreError> {
-        self.read(async |conn| read::newest_attempts(conn, tasks).await).await
+    async fn attempts(&self, element: ElementRef) -> Result<Vec<AttemptRow>, StoreError> {
+        self.read(async |conn| read::attempts(conn, element).await).await
+    }
+
+    async fn newest_attempts(&self, elements: &[ElementRef]) -> Result<Vec<AttemptRow>, StoreError> {
+        self.read(async |conn| read::newest_attempts(conn, elements).await).await
     }
 
     async fn requests(&self, keys: &[RequestKey]) -> Result<Vec<RequestRow>, StoreError> {

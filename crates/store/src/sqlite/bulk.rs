@@ -117,6 +117,14 @@ impl Values {
         })
     }
 
+    /// The next value: as [`Values::json`], or NULL.
+    pub(super) fn optional_json(&mut self, value: Option<&impl Serialize>) -> Result<&mut Self, Fault> {
+        match value {
+            Some(value) => self.json(value),
+            None => self.put(None::<&str>),
+        }
+    }
+
     /// The next value: `value` as compact JSON.
     pub(super) fn json(&mut self, value: &impl Serialize) -> Result<&mut Self, Fault> {
         let text = serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(error.into()))?;

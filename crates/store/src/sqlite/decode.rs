@@ -11,11 +11,11 @@ mod economy;
 use crate::StoreError;
 use hivemind_ledger::Entry;
 use hivemind_model::rows::{
-    AttemptPhase, AttemptRow, Counters, NodeRow, RequestKey, RequestRow, Role, TaskProgress, TaskRow, UsedToken,
-    UserRow,
+    AttemptPhase, AttemptRow, ChunkRow, Counters, Ended, NodeRow, RequestKey, RequestRow, Role, TaskProgress, TaskRow,
+    UsedToken, UserRow,
 };
 use hivemind_model::state::TaskState;
-use hivemind_model::{AttemptRef, Cpt, ElementRef, Millis, NodeId, TaskId, Timestamp, UserId};
+use hivemind_model::{AttemptRef, Cpt, ElementRef, Isolation, Millis, NodeId, TaskId, Timestamp, UserId};
 use serde::Deserialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Column, Decode, Row, Sqlite, Type};
@@ -93,6 +93,11 @@ impl<'r> Columns<'r> {
         bytes.try_into().map_err(|_| self.damaged("is not 32 bytes long"))
     }
 
+    fn optional_json<T: Deserialize<'r>>(&mut self) -> Result<Option<T>, StoreError> {
+        let text: Option<&'r str> = self.take()?;
+        text.map(|text| serde_json::from_str(text).map_err(|error| self.damaged(error))).transpose()
+    }
+
     fn json<T: Deserialize<'r>>(&mut self) -> Result<T, StoreError> {
         let text: &'r str = self.take()?;
         serde_json::from_str(text).map_err(|error| self.damaged(error))
@@ -145,6 +150,8 @@ impl FromColumns for NodeRow {
             gpu_info: columns.take()?,
             capacity: columns.json()?,
             service: columns.json()?,
+            labels: columns.json()?,
+            isolation: Isolation::parse(columns.take()?).ok_or_else(|| columns.damaged("is not an isolation"))?,
         })
     }
 }
@@ -160,9 +167,19 @@ impl FromColumns for TaskRow {
         let ended_at = columns.optional_time()?;
         let cap = columns.money()?;
         let cost = columns.money()?;
-        let elements = columns.json()?;
+        let ended = Ended { completed: columns.small()?, failed: columns.small()?, cancelled: columns.small()? };
+        let failure = columns.optional_json()?;
         let spec = columns.json()?;
-        Ok(Self { user, spec, submitted_at, cap, progress: TaskProgress { id, state, ended_at, cost, elements } })
+        let progress = TaskProgress { id, state, ended_at, cost, ended, failure };
+        Ok(Self { user, spec, submitted_at, cap, progress })
+    }
+}
+
+impl FromColumns for ChunkRow {
+    const TABLE: &'static str = "chunks";
+
+    fn read(columns: &mut Columns<'_>) -> Result<Self, StoreError> {
+        Ok(Self { task: TaskId(columns.number()?), chunk: columns.small()?, runs: columns.json()? })
     }
 }
 

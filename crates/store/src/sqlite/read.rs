@@ -10,9 +10,11 @@ use super::fault::Fault;
 use crate::{StoreError, TaskFilter};
 use futures::TryStreamExt;
 use hivemind_ledger::LedgerImage;
-use hivemind_model::rows::{AttemptRow, Counters, NodeRow, Recovered, RequestKey, RequestRow, TaskRow, UserRow};
+use hivemind_model::rows::{
+    AttemptRow, ChunkRow, Counters, NodeRow, Recovered, RequestKey, RequestRow, TaskRow, UserRow,
+};
 use hivemind_model::state::TaskState;
-use hivemind_model::{NodeId, ProjectId, TaskId, UserId};
+use hivemind_model::{ElementRef, NodeId, ProjectId, TaskId, UserId};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{AssertSqlSafe, SqliteConnection};
 use std::collections::BTreeSet;
@@ -22,10 +24,13 @@ macro_rules! columns {
         "id, username, email, password_hash, role, registered_at, registered_from"
     };
     (nodes) => {
-        "id, name, owner, enrolled_at, seen_at, gpu_info, capacity, service"
+        "id, name, owner, enrolled_at, seen_at, gpu_info, capacity, service, labels, isolation"
     };
     (tasks) => {
-        "id, user_id, state, submitted_at, ended_at, cap, cost, elements, spec"
+        "id, user_id, state, submitted_at, ended_at, cap, cost, completed, failed, cancelled, failure, spec"
+    };
+    (chunks) => {
+        "task, chunk, runs"
     };
     (attempts) => {
         "task, element, number, node, assigned_at, started_at, ended_at, cost, report"
@@ -111,6 +116,10 @@ pub(super) async fn recover(conn: &mut SqliteConnection) -> Result<Option<(Recov
     let open_tasks = select!(tasks, "INDEXED BY tasks_open WHERE state IN ('pending', 'running')");
     let mut tasks: Vec<TaskRow> = all(conn, sqlx::query(open_tasks)).await?;
     tasks.sort_unstable_by_key(|row| row.progress.id);
+    let open_chunks = select!(
+        chunks,
+        "WHERE task IN (SELECT id FROM tasks INDEXED BY tasks_open WHERE state IN ('pending', 'running')) ORDER BY task, chunk"
+    );
     let open_attempts = select!(attempts, "INDEXED BY attempts_open WHERE ended_at IS NULL");
     let mut attempts: Vec<AttemptRow> = all(conn, sqlx::query(open_attempts)).await?;
     attempts.sort_unstable_by_key(|row| row.attempt);
@@ -118,6 +127,7 @@ pub(super) async fn recover(conn: &mut SqliteConnection) -> Result<Option<(Recov
         users,
         nodes: nodes(conn, None).await?,
         tasks,
+        chunks: all(conn, sqlx::query(open_chunks)).await?,
         attempts,
         used_tokens: all(conn, sqlx::query("SELECT id, expires_at FROM used_tokens ORDER BY id")).await?,
         counters: counters(conn).await?,
@@ -201,19 +211,32 @@ fn states(wanted: &BTreeSet<TaskState>) -> String {
     }
 }
 
-pub(super) async fn attempts(conn: &mut SqliteConnection, task: TaskId) -> Result<Vec<AttemptRow>, Fault> {
-    let query = sqlx::query(select!(attempts, "WHERE task = ? ORDER BY element, number"));
-    all(conn, query.bind(key(task.0))).await
+pub(super) async fn chunks(
+    conn: &mut SqliteConnection,
+    task: TaskId,
+    from: u32,
+    limit: u32,
+) -> Result<Vec<ChunkRow>, Fault> {
+    let query = sqlx::query(select!(chunks, "WHERE task = ? AND chunk >= ? ORDER BY chunk LIMIT ?"));
+    all(conn, query.bind(key(task.0)).bind(from).bind(limit)).await
 }
 
-pub(super) async fn newest_attempts(conn: &mut SqliteConnection, tasks: &[TaskId]) -> Result<Vec<AttemptRow>, Fault> {
+pub(super) async fn attempts(conn: &mut SqliteConnection, element: ElementRef) -> Result<Vec<AttemptRow>, Fault> {
+    let query = sqlx::query(select!(attempts, "WHERE task = ? AND element = ? ORDER BY number"));
+    all(conn, query.bind(key(element.task.0)).bind(element.index)).await
+}
+
+pub(super) async fn newest_attempts(
+    conn: &mut SqliteConnection,
+    elements: &[ElementRef],
+) -> Result<Vec<AttemptRow>, Fault> {
     let newest = select!(
         attempts,
-        "JOIN (SELECT DISTINCT value AS wanted FROM json_each(?)) ON (task, element, number) =
-           (SELECT task, element, number FROM attempts WHERE task = wanted ORDER BY number DESC, assigned_at DESC, element DESC LIMIT 1)
-         ORDER BY task"
+        "JOIN (SELECT DISTINCT value ->> 0 AS whose, value ->> 1 AS place FROM json_each(?)) ON (task, element, number) =
+           (SELECT task, element, number FROM attempts WHERE task = whose AND element = place ORDER BY number DESC LIMIT 1)
+         ORDER BY task, element"
     );
-    let wanted = json(&tasks.iter().map(|task| key(task.0)).collect::<Vec<_>>())?;
+    let wanted = json(&elements.iter().map(|at| (key(at.task.0), at.index)).collect::<Vec<_>>())?;
     all(conn, sqlx::query(newest).bind(wanted)).await
 }
 

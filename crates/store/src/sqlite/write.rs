@@ -12,14 +12,14 @@ use super::bulk::{Bulk, Values};
 use super::fault::Fault;
 use hivemind_ledger::LedgerChanges;
 use hivemind_model::rows::{
-    AttemptPhase, AttemptRow, Counters, NodeRow, RequestRow, Role, RowChanges, TaskProgress, TaskRow, UsedToken,
-    UserRow,
+    AttemptPhase, AttemptRow, ChunkRow, Counters, Ended, NodeRow, RequestRow, Role, RowChanges, TaskProgress, TaskRow,
+    UsedToken, UserRow,
 };
 use hivemind_model::{Cpt, Timestamp};
 use sqlx::SqliteConnection;
 
 /// How many [`Bulk`]s there are, here and below.
-pub(super) const BULKS: usize = 9 + economy::BULKS + books::BULKS;
+pub(super) const BULKS: usize = 10 + economy::BULKS + books::BULKS;
 
 static USERS: Bulk = Bulk::new(
     "users",
@@ -32,26 +32,35 @@ static USERS: Bulk = Bulk::new(
 
 static NODES: Bulk = Bulk::new(
     "nodes",
-    8,
-    "INSERT INTO nodes (id, name, owner, enrolled_at, seen_at, gpu_info, capacity, service) VALUES",
+    10,
+    "INSERT INTO nodes (id, name, owner, enrolled_at, seen_at, gpu_info, capacity, service, labels, isolation) VALUES",
     "ON CONFLICT (id) DO UPDATE SET name = excluded.name, owner = excluded.owner, enrolled_at = excluded.enrolled_at,
      seen_at = excluded.seen_at, gpu_info = excluded.gpu_info, capacity = excluded.capacity,
-     service = excluded.service",
+     service = excluded.service, labels = excluded.labels, isolation = excluded.isolation",
 );
 
 static NEW_TASKS: Bulk = Bulk::new(
     "tasks",
-    9,
-    "INSERT INTO tasks (id, user_id, state, submitted_at, ended_at, cap, cost, elements, spec) VALUES",
+    12,
+    "INSERT INTO tasks (id, user_id, state, submitted_at, ended_at, cap, cost, completed, failed, cancelled, failure, spec)
+     VALUES",
     "",
 );
 
 static TASKS: Bulk = Bulk::new(
     "tasks",
-    5,
-    "WITH new (id, state, ended_at, cost, elements) AS (VALUES",
-    ") UPDATE tasks SET state = new.state, ended_at = new.ended_at, cost = new.cost, elements = new.elements
+    8,
+    "WITH new (id, state, ended_at, cost, completed, failed, cancelled, failure) AS (VALUES",
+    ") UPDATE tasks SET state = new.state, ended_at = new.ended_at, cost = new.cost, completed = new.completed,
+     failed = new.failed, cancelled = new.cancelled, failure = new.failure
      FROM new WHERE tasks.id = new.id",
+);
+
+static CHUNKS: Bulk = Bulk::new(
+    "chunks",
+    3,
+    "INSERT INTO chunks (task, chunk, runs) VALUES",
+    "ON CONFLICT (task, chunk) DO UPDATE SET runs = excluded.runs",
 );
 
 static ATTEMPTS: Bulk = Bulk::new(
@@ -82,6 +91,7 @@ pub(super) async fn write(conn: &mut SqliteConnection, rows: &RowChanges, ledger
     NODES.run(conn, &rows.nodes, node).await?;
     NEW_TASKS.run(conn, &rows.new_tasks, new_task).await?;
     TASKS.run(conn, &rows.tasks, task).await?;
+    CHUNKS.run(conn, &rows.chunks, chunk).await?;
     ATTEMPTS.run(conn, &rows.attempts, attempt).await?;
     REQUESTS.run(conn, &rows.requests, request).await?;
     USED_TOKENS.run(conn, &rows.used_tokens, used_token).await?;
@@ -113,7 +123,9 @@ fn node(values: &mut Values, row: &NodeRow) -> Result<(), Fault> {
         .put(row.seen_at.0)?
         .put(row.gpu_info.as_str())?
         .json(&row.capacity)?
-        .json(&row.service)?;
+        .json(&row.service)?
+        .json(&row.labels)?
+        .put(row.isolation.as_str())?;
     Ok(())
 }
 
@@ -126,19 +138,28 @@ fn new_task(values: &mut Values, row: &TaskRow) -> Result<(), Fault> {
         .put(row.submitted_at.0)?
         .put(progress.ended_at.map(|at| at.0))?
         .put(row.cap.micro())?
-        .put(progress.cost.micro())?
-        .json(&progress.elements)?
-        .json(&row.spec)?;
+        .put(progress.cost.micro())?;
+    ended(values, progress)?.json(&row.spec)?;
     Ok(())
 }
 
 fn task(values: &mut Values, row: &TaskProgress) -> Result<(), Fault> {
+    values.number(row.id.0)?.put(row.state.as_str())?.put(row.ended_at.map(|at| at.0))?.put(row.cost.micro())?;
+    ended(values, row)?;
+    Ok(())
+}
+
+fn ended<'v>(values: &'v mut Values, row: &TaskProgress) -> Result<&'v mut Values, Fault> {
+    let Ended { completed, failed, cancelled } = row.ended;
     values
-        .number(row.id.0)?
-        .put(row.state.as_str())?
-        .put(row.ended_at.map(|at| at.0))?
-        .put(row.cost.micro())?
-        .json(&row.elements)?;
+        .number(completed.into())?
+        .number(failed.into())?
+        .number(cancelled.into())?
+        .optional_json(row.failure.as_ref())
+}
+
+fn chunk(values: &mut Values, row: &ChunkRow) -> Result<(), Fault> {
+    values.number(row.task.0)?.number(row.chunk.into())?.json(&row.runs)?;
     Ok(())
 }
 

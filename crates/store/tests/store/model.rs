@@ -4,8 +4,8 @@ use crate::samples;
 use hivemind_ledger::{Account, Entry, Hold, Kind, LedgerChanges, LedgerImage, Posting, Reason};
 use hivemind_model::rejection::{Code, Rejection};
 use hivemind_model::rows::{
-    Answer, AttemptPhase, AttemptRow, Counters, Element, ElementPhase, LogLengths, NodeRow, Recovered, Report,
-    RequestKey, RequestRow, RowChanges, TaskProgress, TaskRow, UsedToken, UserRow,
+    Answer, AttemptPhase, AttemptRow, ChunkRow, Counters, Element, ElementPhase, LogLengths, NodeRow, Recovered,
+    Report, RequestKey, RequestRow, RowChanges, TaskProgress, TaskRow, UsedToken, UserRow,
 };
 use hivemind_model::spec::{BlobRef, Digest};
 use hivemind_model::state::{Metering, Outcome, TaskState};
@@ -15,7 +15,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that was committed.
 #[derive(Debug, Default)]
@@ -23,6 +23,7 @@ struct Model {
     users: BTreeMap<UserId, UserRow>,
     nodes: BTreeMap<NodeId, NodeRow>,
     tasks: BTreeMap<TaskId, TaskRow>,
+    chunks: BTreeMap<(TaskId, u32), ChunkRow>,
     attempts: BTreeMap<AttemptRef, AttemptRow>,
     requests: BTreeMap<RequestKey, RequestRow>,
     tokens: BTreeMap<String, UsedToken>,
@@ -37,6 +38,7 @@ impl Model {
         self.users.extend(rows.users.iter().map(|row| (row.id, row.clone())));
         self.nodes.extend(rows.nodes.iter().map(|row| (row.id, row.clone())));
         self.tasks.extend(rows.new_tasks.iter().map(|row| (row.progress.id, row.clone())));
+        self.chunks.extend(rows.chunks.iter().map(|row| ((row.task, row.chunk), row.clone())));
         for progress in &rows.tasks {
             self.tasks.get_mut(&progress.id).unwrap().progress = progress.clone();
         }
@@ -56,6 +58,12 @@ impl Model {
             users: self.users.values().cloned().collect(),
             nodes: self.nodes.values().cloned().collect(),
             tasks: self.tasks.values().filter(|row| !row.progress.state.is_terminal()).cloned().collect(),
+            chunks: self
+                .chunks
+                .values()
+                .filter(|row| !self.tasks[&row.task].progress.state.is_terminal())
+                .cloned()
+                .collect(),
             attempts: self
                 .attempts
                 .values()
@@ -129,6 +137,7 @@ fn element() -> impl Strategy<Value = Element> {
         attempts,
         faults,
         image_faults,
+        failures: faults / 2,
         phase,
     })
 }
@@ -142,6 +151,7 @@ fn report() -> impl Strategy<Value = Report> {
             metering: Metering { wall: Millis(n[0]), cpu: Millis(n[1]), peak_memory: Bytes(n[2]) },
             logs: LogLengths { stdout: Bytes(n[3]), stderr: Bytes(n[4]), cut },
             image_id,
+            digest: output.map(|blob| blob.digest),
             output,
         },
     )
@@ -229,6 +239,12 @@ fn draft() -> impl Strategy<Value = Draft> {
     })
 }
 
+/// The row of a task's first chunk; none where nothing of it was tried.
+fn chunk(task: TaskId, elements: &[Element]) -> Option<ChunkRow> {
+    let runs = elements.iter().map(|element| (1, element.clone())).collect();
+    (!elements.is_empty()).then_some(ChunkRow { task, chunk: 0, runs })
+}
+
 fn rows(model: &Model, draft: &Draft) -> RowChanges {
     let mut counters = model.counters.unwrap();
     let mut next = |counter: fn(&mut Counters) -> &mut u64| {
@@ -250,26 +266,22 @@ fn rows(model: &Model, draft: &Draft) -> RowChanges {
         let id = next(|counters| &mut counters.task);
         let mut row = samples::task(id, user.index(model.users.len()) as u64 + 1, *state);
         std::sync::Arc::make_mut(&mut row.spec).command = vec![word.clone()];
-        row.progress.elements = elements.clone();
+        made.chunks.extend(chunk(row.progress.id, elements));
         made.new_tasks.push(row);
     }
     let tasks: Vec<TaskId> = model.tasks.keys().copied().collect();
     if !tasks.is_empty() {
+        let mut chunks: BTreeMap<TaskId, ChunkRow> = BTreeMap::new();
         let moved: BTreeMap<TaskId, TaskProgress> = draft
             .moved
             .iter()
             .map(|(task, state, elements, cost)| {
                 let id = *task.get(&tasks);
-                (
-                    id,
-                    TaskProgress {
-                        elements: elements.clone(),
-                        cost: Cpt::from_micro(*cost),
-                        ..samples::progress(id.0, *state)
-                    },
-                )
+                chunks.extend(chunk(id, elements).map(|row| (id, row)));
+                (id, TaskProgress { cost: Cpt::from_micro(*cost), ..samples::progress(id.0, *state) })
             })
             .collect();
+        made.chunks.extend(chunks.into_values());
         made.tasks = moved.into_values().collect();
         let attempts: BTreeMap<AttemptRef, AttemptRow> = draft
             .attempts
@@ -358,7 +370,15 @@ async fn compare(model: &Model, store: &impl Store) {
     for task in model.tasks.keys() {
         let own: Vec<AttemptRow> =
             model.attempts.values().filter(|row| row.attempt.element.task == *task).cloned().collect();
-        assert_eq!(store.attempts(*task).await.unwrap(), own);
+        let mut stored = Vec::new();
+        let elements: BTreeSet<ElementRef> = own.iter().map(|row| row.attempt.element).collect();
+        for element in elements {
+            stored.extend(store.attempts(element).await.unwrap());
+        }
+        assert_eq!(stored, own);
+        let chunks: Vec<ChunkRow> =
+            model.chunks.range((*task, 0)..=(*task, u32::MAX)).map(|(_, row)| row.clone()).collect();
+        assert_eq!(store.chunks(*task, 0, u32::MAX).await.unwrap(), chunks);
     }
 }
 

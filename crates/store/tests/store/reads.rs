@@ -5,7 +5,7 @@ use hivemind_ledger::LedgerChanges;
 use hivemind_model::rejection::Rejection;
 use hivemind_model::rows::{Answer, AttemptPhase, RequestKey, RequestRow, RowChanges, UsedToken};
 use hivemind_model::state::TaskState::{self, Cancelled, Completed, Failed, Pending, Running};
-use hivemind_model::{Cpt, NodeId, TaskId, Timestamp, UserId};
+use hivemind_model::{Cpt, ElementRef, NodeId, TaskId, Timestamp, UserId};
 use hivemind_store::{Funds, Store, StoreError, TaskFilter};
 
 const NOTHING: fn() -> LedgerChanges = LedgerChanges::default;
@@ -97,9 +97,11 @@ async fn attempts_are_listed_and_the_newest_is_told() {
     let all = rows.attempts.clone();
     store.commit(&rows, &ledger).await.unwrap();
 
-    assert_eq!(store.attempts(TaskId(1)).await.unwrap(), all[..2]);
-    assert_eq!(store.attempts(TaskId(2)).await.unwrap(), []);
-    let asked = [TaskId(3), TaskId(1), TaskId(2), TaskId(1), TaskId(99)];
+    let first = |task| ElementRef::only(TaskId(task));
+    assert_eq!(store.attempts(first(1)).await.unwrap(), all[..2]);
+    assert_eq!(store.attempts(first(2)).await.unwrap(), []);
+    assert_eq!(store.attempts(ElementRef { index: 1, ..first(1) }).await.unwrap(), []);
+    let asked = [first(3), first(1), first(2), first(1), first(99), ElementRef { index: 1, ..first(3) }];
     assert_eq!(store.newest_attempts(&asked).await.unwrap(), all[1..]);
     assert_eq!(store.newest_attempts(&[]).await.unwrap(), []);
 }

@@ -1,15 +1,18 @@
 //! Rows and batches to test with.
 
 use hivemind_ledger::{Account, Entry, Hold, LedgerChanges, Posting, Purse, Reason};
+use hivemind_model::array::Array;
 use hivemind_model::resources::Resources;
 use hivemind_model::rows::{
-    AttemptPhase, AttemptRow, ClockRow, Counters, Element, ElementPhase, LogLengths, NodeRow, Report, Role, RowChanges,
-    TaskProgress, TaskRow, UserRow,
+    AttemptPhase, AttemptRow, ClockRow, Counters, Ended, LogLengths, NodeRow, Report, Role, RowChanges, TaskProgress,
+    TaskRow, UserRow,
 };
 use hivemind_model::service::Service;
 use hivemind_model::spec::{BlobRef, Digest, InputFile, TaskSpec};
 use hivemind_model::state::{Metering, Outcome, TaskState};
-use hivemind_model::{Bytes, Cpt, ElementRef, Level, MilliCores, Millis, NodeId, TaskId, Timestamp, UserId};
+use hivemind_model::{
+    Bytes, Cpt, ElementRef, Isolation, Labels, Level, MilliCores, Millis, NodeId, TaskId, Timestamp, UserId,
+};
 use hivemind_store::{SqliteOptions, SqliteStore};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, SqliteConnection};
@@ -60,6 +63,8 @@ pub(crate) fn node(id: u64, owner: u64) -> NodeRow {
             2 => Service::Draining { until: Timestamp(7) },
             _ => Service::Banned { reason: "it \"lied\"".to_owned() },
         },
+        labels: if id % 2 == 0 { Labels::default() } else { Labels::parse(&["arch=arm64", "location=lab"]).unwrap() },
+        isolation: Isolation::ALL[id as usize % 3],
     }
 }
 
@@ -75,6 +80,9 @@ pub(crate) fn task(id: u64, user: u64, state: TaskState) -> TaskRow {
         max_runtime: Millis::from_secs(3600),
         resources: Resources { cpu: MilliCores(1000), memory: Bytes::from_mib(512), disk: Bytes::from_gib(1), gpus: 0 },
         min_level: Level::Silver,
+        labels: Labels::parse(&["location=lab"]).unwrap(),
+        array: Some(Array { indices: "0-2,7".parse().unwrap(), entries: None, max_fails: Some(1) }),
+        ..TaskSpec::default()
     };
     TaskRow {
         user: UserId(user),
@@ -86,14 +94,14 @@ pub(crate) fn task(id: u64, user: u64, state: TaskState) -> TaskRow {
 }
 
 pub(crate) fn progress(id: u64, state: TaskState) -> TaskProgress {
-    let phase = match state {
-        TaskState::Pending => ElementPhase::Waiting { not_before: Timestamp(3) },
-        TaskState::Running => ElementPhase::Live,
-        TaskState::Completed => ElementPhase::Ended { outcome: Outcome::Exited { code: 0 } },
-        TaskState::Failed => {
-            ElementPhase::Ended { outcome: Outcome::BadImage { reason: "no \"such\" image".to_owned() } }
-        }
-        TaskState::Cancelled => ElementPhase::Ended { outcome: Outcome::Cancelled },
+    let (counts, failure) = match state {
+        TaskState::Pending | TaskState::Running => (Ended::default(), None),
+        TaskState::Completed => (Ended { completed: 4, ..Ended::default() }, None),
+        TaskState::Failed => (
+            Ended { completed: 3, failed: 1, cancelled: 0 },
+            Some(Outcome::BadImage { reason: "no \"such\" image".to_owned() }),
+        ),
+        TaskState::Cancelled => (Ended { cancelled: 4, ..Ended::default() }, Some(Outcome::Cancelled)),
     };
     let ended = state.is_terminal();
     TaskProgress {
@@ -101,7 +109,8 @@ pub(crate) fn progress(id: u64, state: TaskState) -> TaskProgress {
         state,
         ended_at: ended.then_some(Timestamp(200 + id as i64)),
         cost: Cpt::from_micro(if ended { 17 } else { 0 }),
-        elements: vec![Element { attempts: 1, faults: 0, image_faults: 0, phase }],
+        ended: counts,
+        failure,
     }
 }
 
@@ -121,6 +130,7 @@ pub(crate) fn ended(code: i32) -> AttemptPhase {
         logs: LogLengths { stdout: Bytes(3), stderr: Bytes(0), cut: true },
         image_id: "sha256:0".to_owned(),
         output: Some(BlobRef { digest: Digest([9; 32]), size: Bytes(10) }),
+        digest: Some(Digest([8; 32])),
     };
     AttemptPhase::Ended { ended_at: Timestamp(160), report, cost: Cpt::from_micro(17) }
 }
