@@ -16,16 +16,6 @@ use std::sync::Arc;
 
 const NOW: Timestamp = Timestamp(1_000_000);
 const TASKS: usize = 1_000;
-const NEED: Need = Need {
-    resources: Resources {
-        cpu: MilliCores::from_cores(1),
-        memory: Bytes::from_mib(6),
-        disk: Bytes::from_mib(4),
-        gpus: 0,
-    },
-    level: Level::None,
-};
-
 fn spec() -> Arc<TaskSpec> {
     Arc::new(TaskSpec {
         name: "noop".into(),
@@ -34,8 +24,13 @@ fn spec() -> Arc<TaskSpec> {
         files: Vec::new(),
         priority: 5,
         max_runtime: Millis::from_secs(10),
-        resources: NEED.resources,
-        min_level: Level::None,
+        resources: Resources {
+            cpu: MilliCores::from_cores(1),
+            memory: Bytes::from_mib(6),
+            disk: Bytes::from_mib(4),
+            gpus: 0,
+        },
+        ..TaskSpec::default()
     })
 }
 
@@ -58,7 +53,13 @@ fn engine() -> (Engine, UserId, NodeId) {
         disk: Bytes::from_gib(1 << 10),
         gpus: 0,
     };
-    let offer = NodeOffer { name: "node".into(), capacity, gpu_info: String::new() };
+    let offer = NodeOffer {
+        name: "node".into(),
+        capacity,
+        gpu_info: String::new(),
+        labels: hivemind_model::Labels::default(),
+        isolation: hivemind_model::Isolation::Basic,
+    };
     let Ok(Reply::Enrolled { node }) =
         engine.apply(Command::Enroll { owner: user, offer: offer.clone(), token: None }, NOW)
     else {
@@ -79,7 +80,16 @@ fn life(c: &mut Criterion) {
             |(mut engine, user, node)| {
                 for _ in 0..TASKS {
                     engine
-                        .apply(Command::Submit { user, spec: spec.clone(), max_price: None, ended: Vec::new(), once: None }, NOW)
+                        .apply(
+                            Command::Submit {
+                                user,
+                                spec: spec.clone(),
+                                max_price: None,
+                                ended: Vec::new(),
+                                once: None,
+                            },
+                            NOW,
+                        )
                         .expect("it is accepted");
                 }
                 engine.schedule(NOW);
@@ -102,6 +112,7 @@ fn life(c: &mut Criterion) {
                         logs: LogLengths::default(),
                         image_id: String::new(),
                         output: None,
+                        digest: None,
                     };
                     engine.apply(Command::Finished { node, attempt, report }, NOW).expect("it is live");
                 }
@@ -126,7 +137,7 @@ impl Queue for Lines {
         let line = usize::try_from(user.0).ok().and_then(|user| self.0.get(user)).map_or(&[][..], Vec::as_slice);
         let head = line.first().copied().filter(|head| from.is_none_or(|from| *head >= from));
         Box::new(head.into_iter().map(move |head| Line {
-            need: NEED,
+            need: spec().need(),
             head,
             waiting: Box::new(line.iter().map(|rank| Waiting { rank: *rank, failed_on: &[] })),
         }))

@@ -166,7 +166,7 @@ impl Client {
         progress: &mut (impl FnMut(u64, u64) + Send),
     ) -> Result<(), ClientError> {
         let offset = i64::try_from(transfer.done).unwrap_or(i64::MAX);
-        let request = DownloadOutputRequest { token: String::new(), task_id: task.to_string(), offset };
+        let request = DownloadOutputRequest { token: String::new(), task_id: task.to_string(), offset, element: 0 };
         let mut chunks = self.opened(DOWNLOAD, self.tasks().download_output(self.stream_request(request))).await?;
         let mut first = true;
         while let Some(chunk) = chunks.message().await.map_err(|status| self.fault(DOWNLOAD, &status))? {

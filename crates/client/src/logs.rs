@@ -202,6 +202,7 @@ impl Follower {
 
     async fn read(&self) -> Result<Reading, ClientError> {
         let request = FollowLogsRequest {
+            element: 0,
             token: String::new(),
             task_id: self.task.to_string(),
             follow: self.until == Until::End,

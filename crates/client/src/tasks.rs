@@ -95,7 +95,7 @@ impl Client {
     /// `E_NOT_FOUND` alike for a task that never was and one of somebody else.
     pub async fn status(&self, task: TaskId) -> Result<TaskStatusResponse, ClientError> {
         let what = "TaskStatus";
-        let request = TaskStatusRequest { token: String::new(), task_id: task.to_string() };
+        let request = TaskStatusRequest { token: String::new(), task_id: task.to_string(), element: None };
         let answer =
             self.repeated(what, async || self.tasks().task_status(self.request(request.clone())).await).await?;
         if !answer.success {
@@ -118,7 +118,7 @@ impl Client {
     /// `E_NOT_FOUND` alike for a task that never was and one of somebody else.
     pub async fn cancel(&self, task: TaskId) -> Result<TaskState, ClientError> {
         let what = "CancelTask";
-        let request = CancelTaskRequest { token: String::new(), task_id: task.to_string() };
+        let request = CancelTaskRequest { token: String::new(), task_id: task.to_string(), elements: String::new() };
         let answer =
             self.repeated(what, async || self.tasks().cancel_task(self.request(request.clone())).await).await?;
         state(what, &answer.status)

@@ -4,7 +4,7 @@
 //!
 //! Invariant: a row holds facts; what can be derived from other rows is not in it.
 
-use crate::ids::{AttemptRef, NodeId, TaskId, UserId};
+use crate::ids::{AttemptRef, ElementRef, NodeId, TaskId, UserId};
 use crate::node::{Isolation, Labels};
 use crate::rejection::Rejection;
 use crate::resources::Resources;
@@ -192,6 +192,15 @@ pub struct TaskRow {
     pub cap: Cpt,
     /// The part that changes.
     pub progress: TaskProgress,
+}
+
+impl TaskRow {
+    /// Its first element; of a plain task the only one.
+    #[must_use]
+    pub fn first(&self) -> ElementRef {
+        let index = self.spec.array.as_ref().map_or(0, |array| array.indices.first());
+        ElementRef { task: self.progress.id, index }
+    }
 }
 
 /// Bytes of output that an attempt wrote and the pool keeps.

@@ -169,6 +169,7 @@ fn message(outgoing: Outgoing) -> hivemind_proto::worker::PoolEvent {
         Outgoing::Assign(attempt, spec) => PoolEventKind::Assign(hivemind_proto::worker::Assign {
             attempt: Some(attempt.into()),
             spec: Some((&*spec).into()),
+            env: Vec::new(),
         }),
         Outgoing::Event(event) => event,
     };

@@ -79,7 +79,9 @@ impl Outlet for Followers {
                     self.links.send(node, session, Outgoing::Event(stop));
                 }
                 Effect::Unlink { node, session } => self.links.unlink(node, session),
-                Effect::TaskMoved { user, task, state } => self.hub.publish(user, Event::Moved(task, state)),
+                Effect::TaskMoved { user, task, state, percent: _ } => {
+                    self.hub.publish(user, Event::Moved(task, state))
+                }
             }
         }
         ended.into_iter().for_each(|attempt| self.logs.end(attempt));

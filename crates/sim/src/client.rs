@@ -44,7 +44,9 @@ impl Clients {
         let once =
             Some(Once { key: RequestKey { user: *user, id: format!("op-{op}") }, body: [body; 32], stored: None });
         Some(match wish {
-            Wish::Submit { spec } => Command::Submit { user: *user, spec: spec.clone(), max_price: None, ended: Vec::new(), once },
+            Wish::Submit { spec } => {
+                Command::Submit { user: *user, spec: spec.clone(), max_price: None, ended: Vec::new(), once }
+            }
             Wish::Transfer { to, amount } => {
                 Command::Transfer { from: *user, to_username: (*to).into(), amount: *amount, once }
             }
@@ -106,7 +108,7 @@ impl World {
                 disk: Bytes::from_mib(64),
                 gpus: 0,
             },
-            min_level: Level::None,
+            ..TaskSpec::default()
         })
     }
 

@@ -69,7 +69,13 @@ impl Worker {
     }
 
     pub(crate) fn offer(&self) -> NodeOffer {
-        NodeOffer { name: self.name.clone(), capacity: self.capacity, gpu_info: String::new() }
+        NodeOffer {
+            name: self.name.clone(),
+            capacity: self.capacity,
+            gpu_info: String::new(),
+            labels: hivemind_model::Labels::default(),
+            isolation: hivemind_model::Isolation::Basic,
+        }
     }
 }
 
@@ -260,7 +266,8 @@ impl World {
         let claimed = if self.rng.chance(50) { Millis(u64::MAX) } else { wall };
         let metering = Metering { wall: claimed, ..Metering::default() };
         self.truth.reported(attempt, self.workers[worker].node, &outcome);
-        let report = Report { outcome, metering, logs: Default::default(), image_id: String::new(), output: None };
+        let report =
+            Report { outcome, metering, logs: Default::default(), image_id: String::new(), output: None, digest: None };
         let this = &mut self.workers[worker];
         this.spool.insert(attempt, report.clone());
         if let Some(link) = this.link.filter(|_| this.welcome) {

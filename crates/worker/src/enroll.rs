@@ -73,8 +73,13 @@ async fn join(config: &WorkerConfig, folders: &Folders, claims: &JoinClaims) -> 
     let server = config.server.clone().unwrap_or_else(|| claims.server.clone());
     let target = Target { server: server.clone(), trust: Trust::CaHash(claims.ca_hash), identity: None };
     let channel = hivemind_client::connect(&target).await?;
-    let offer =
-        NodeOffer { name: name.clone(), capacity: config.offer.capacity, gpu_info: config.offer.gpu_info.clone() };
+    let offer = NodeOffer {
+        name: name.clone(),
+        capacity: config.offer.capacity,
+        gpu_info: config.offer.gpu_info.clone(),
+        labels: hivemind_model::Labels::default(),
+        isolation: hivemind_model::Isolation::Basic,
+    };
     let request = EnrollRequest {
         join_token: token,
         csr_pem: key.csr_pem()?,

@@ -182,7 +182,7 @@ impl Job {
             return Report { metering, image_id, logs, ..no_fault(&fault) };
         }
         if capture.is_empty() && output.is_none() {
-            return Report { outcome, metering, logs: LogLengths::default(), image_id, output: None };
+            return Report { outcome, metering, logs: LogLengths::default(), image_id, output: None, digest: None };
         }
         let place = self.tools.folders.output(self.voice.attempt);
         let settled = tokio::task::spawn_blocking(move || -> io::Result<(LogLengths, Option<BlobRef>)> {
@@ -191,7 +191,7 @@ impl Job {
             Ok((logs, blob))
         });
         match settled.await {
-            Ok(Ok((logs, output))) => Report { outcome, metering, logs, image_id, output },
+            Ok(Ok((logs, output))) => Report { outcome, metering, logs, image_id, output, digest: None },
             Ok(Err(why)) => Report {
                 metering,
                 image_id,

@@ -118,6 +118,8 @@ pub async fn start(config: WorkerConfig) -> anyhow::Result<WorkerHandle> {
         name: membership.pool.name.clone(),
         capacity: config.offer.capacity,
         gpu_info: config.offer.gpu_info.clone(),
+        labels: hivemind_model::Labels::default(),
+        isolation: hivemind_model::Isolation::Basic,
     };
     let machine = event::Machine { capacity: config.offer.capacity };
     let monitor = usage::Monitor::default();

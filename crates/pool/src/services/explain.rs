@@ -9,7 +9,7 @@ use super::token::spendable;
 use crate::shared::Shared;
 use crate::status;
 use hivemind_engine::{Explanation, Faults, LinkState, WhereItRuns, WhyItWaits};
-use hivemind_model::rows::{ElementPhase, Report, TaskRow};
+use hivemind_model::rows::{Report, TaskRow};
 use hivemind_model::{Bytes, Cpt, Millis, Outcome, TaskState, UserId};
 use hivemind_placement::{Ask, Change, Remedy, Standing};
 use hivemind_proto::v1;
@@ -171,16 +171,12 @@ async fn of_ended(
     balance: Cpt,
     common: ExplainResponse,
 ) -> Result<ExplainResponse, Status> {
-    let newest = shared.store.newest_attempts(&[row.progress.id]).await.map_err(|error| status::store(&error))?;
+    let newest = shared.store.newest_attempts(&[row.first()]).await.map_err(|error| status::store(&error))?;
     let report = newest.first().and_then(summary::report);
     let (reason, advice) = match row.progress.state {
         TaskState::Completed => (format!("it completed, for {}", row.progress.cost), String::new()),
         TaskState::Failed | TaskState::Cancelled => {
-            let failed = row.progress.elements.iter().find_map(|element| match &element.phase {
-                ElementPhase::Ended { outcome } if !outcome.is_success() => Some(outcome),
-                ElementPhase::Ended { .. } | ElementPhase::Waiting { .. } | ElementPhase::Live => None,
-            });
-            let advice = failed.map(|outcome| again(outcome, row, report)).unwrap_or_default();
+            let advice = row.progress.failure.as_ref().map(|outcome| again(outcome, row, report)).unwrap_or_default();
             (summary::error_message(row), afford(advice, row.cap, balance))
         }
         // The engine is done with it, and its last batch is being written.
@@ -218,6 +214,15 @@ fn again(outcome: &Outcome, row: &TaskRow, report: Option<&Report>) -> String {
             "check the image's name; nothing was paid; submit it again once its registry answers".into()
         }
         Outcome::Expired => "submit it again, asking for less so that a node is found sooner".into(),
+        Outcome::OutOfPatience { .. } => {
+            "submit it again with more time, or ask for less so that a node is found sooner".into()
+        }
+        Outcome::Skipped { .. } => "see why what it waited for did not complete".into(),
+        Outcome::Poison { .. } => "see what its attempts did to their nodes; nothing was paid".into(),
+        Outcome::Disputed { .. } => {
+            "make its output the same on every machine (no times, no random numbers), or compare with a tolerance"
+                .into()
+        }
         Outcome::Infrastructure { .. } => "nothing was paid; submit it again".into(),
     }
 }

@@ -177,7 +177,7 @@ impl Follower {
     }
 
     async fn newest(&self) -> Result<Option<AttemptRow>, Stopped> {
-        let rows = self.shared.store.newest_attempts(&[self.task]).await;
+        let rows = self.shared.store.newest_attempts(&[hivemind_model::ElementRef::only(self.task)]).await;
         Ok(rows.map_err(|error| Stopped::Fault(status::store(&error)))?.pop())
     }
 }

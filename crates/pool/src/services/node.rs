@@ -235,6 +235,9 @@ impl NodeCalls {
             service: row.service.as_str().into(),
             service_until_unix_ms,
             service_reason,
+            labels: row.labels.as_slice().iter().map(ToString::to_string).collect(),
+            isolation: row.isolation.as_str().into(),
+            ..NodeSummary::default()
         }
     }
 }
@@ -279,7 +282,13 @@ fn offer(request: RegisterNodeRequest) -> Result<NodeOffer, Rejection> {
         disk: Bytes::from_gib(disk),
         gpus: u32::from(request.has_gpu),
     };
-    Ok(NodeOffer { name: request.node_id, capacity, gpu_info: request.gpu_info })
+    Ok(NodeOffer {
+        name: request.node_id,
+        capacity,
+        gpu_info: request.gpu_info,
+        labels: hivemind_model::Labels::default(),
+        isolation: hivemind_model::Isolation::Basic,
+    })
 }
 
 fn quantity(field: &str, value: i64, least: u64, most: u64) -> Result<u64, Rejection> {

@@ -86,7 +86,7 @@ pub(super) async fn download(
             format!("{} is {}; only a completed task has output", row.progress.id, row.progress.state),
         ));
     }
-    let attempts = shared.store.newest_attempts(&[row.progress.id]).await.map_err(|error| status::store(&error))?;
+    let attempts = shared.store.newest_attempts(&[row.first()]).await.map_err(|error| status::store(&error))?;
     let Some(blob) = attempts.last().and_then(report).and_then(|report| report.output) else {
         return refuse(Rejection::new(Code::NotFound, format!("{} left no files under /task/output", row.progress.id)));
     };

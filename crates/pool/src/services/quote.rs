@@ -75,7 +75,11 @@ async fn expected(shared: &Shared, user: UserId, spec: &TaskSpec) -> Result<(Mil
     };
     let attempts = match ids.is_empty() {
         true => Vec::new(),
-        false => shared.store.newest_attempts(&ids).await.map_err(|error| status::store(&error))?,
+        false => shared
+            .store
+            .newest_attempts(&ids.into_iter().map(hivemind_model::ElementRef::only).collect::<Vec<_>>())
+            .await
+            .map_err(|error| status::store(&error))?,
     };
     let Some(median) = median(&attempts) else {
         let basis = "no completed task of yours had this image: this is the price cap, for the whole of max_runtime";

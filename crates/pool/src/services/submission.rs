@@ -149,6 +149,7 @@ fn spec(request: SubmitTaskRequest, files: Vec<InputFile>, policy: &Policy) -> R
             disk: or_default(disk, Size::from_mib, limits.default_disk),
             gpus: u32::try_from(gpus).unwrap_or(u32::MAX),
         },
+        ..TaskSpec::default()
     })
 }
 

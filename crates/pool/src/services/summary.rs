@@ -4,7 +4,7 @@
 
 use super::node::wire_mib;
 use crate::shared::Shared;
-use hivemind_model::rows::{AttemptPhase, AttemptRow, ElementPhase, Report, TaskRow};
+use hivemind_model::rows::{AttemptPhase, AttemptRow, Report, TaskRow};
 use hivemind_model::{Cpt, Level, Outcome, TaskState};
 use hivemind_proto::v1::{AttemptSummary, TaskSummary};
 
@@ -18,7 +18,7 @@ pub(super) fn task(
 ) -> TaskSummary {
     let (spec, progress) = (&row.spec, &row.progress);
     let ended = newest.and_then(report);
-    let attempts = progress.elements.first().map_or(0, |element| element.attempts);
+    let attempts = newest.map_or(0, |newest| newest.attempt.number);
     TaskSummary {
         task_id: progress.id.to_string(),
         task_name: spec.name.clone(),
@@ -43,6 +43,7 @@ pub(super) fn task(
         waiting_reason: waiting_reason.unwrap_or_default(),
         accrued_micro: accrued.micro(),
         min_level: level(spec.min_level),
+        ..TaskSummary::default()
     }
 }
 
@@ -89,15 +90,10 @@ pub(super) fn attempt(shared: &Shared, row: &AttemptRow) -> AttemptSummary {
 /// Why a task did not complete; empty where it did, or is open.
 pub(super) fn error_message(row: &TaskRow) -> String {
     match row.progress.state {
-        TaskState::Failed | TaskState::Cancelled => row.progress.elements.iter().find_map(failure).unwrap_or_default(),
+        TaskState::Failed | TaskState::Cancelled => {
+            row.progress.failure.as_ref().map(Outcome::explain).unwrap_or_default()
+        }
         TaskState::Pending | TaskState::Running | TaskState::Completed => String::new(),
-    }
-}
-
-fn failure(element: &hivemind_model::rows::Element) -> Option<String> {
-    match &element.phase {
-        ElementPhase::Ended { outcome } if !outcome.is_success() => Some(outcome.explain()),
-        ElementPhase::Ended { .. } | ElementPhase::Waiting { .. } | ElementPhase::Live => None,
     }
 }
 
@@ -119,6 +115,10 @@ fn exit_code(outcome: &Outcome) -> Option<i32> {
         | Outcome::ImageUnavailable { .. }
         | Outcome::Cancelled
         | Outcome::Expired
+        | Outcome::OutOfPatience { .. }
+        | Outcome::Skipped { .. }
+        | Outcome::Poison { .. }
+        | Outcome::Disputed { .. }
         | Outcome::Infrastructure { .. } => None,
     }
 }

@@ -92,6 +92,27 @@ impl TaskService for TaskCalls {
         Ok(Response::new(SubmitTasksResponse { tasks }))
     }
 
+    async fn submit_graph(
+        &self,
+        _request: Request<hivemind_proto::v1::SubmitGraphRequest>,
+    ) -> Result<Response<hivemind_proto::v1::SubmitGraphResponse>, Status> {
+        Err(Status::unimplemented("E_INVALID: not yet"))
+    }
+
+    async fn retry_task(
+        &self,
+        _request: Request<hivemind_proto::v1::RetryTaskRequest>,
+    ) -> Result<Response<SubmitTaskResponse>, Status> {
+        Err(Status::unimplemented("E_INVALID: not yet"))
+    }
+
+    async fn list_elements(
+        &self,
+        _request: Request<hivemind_proto::v1::ListElementsRequest>,
+    ) -> Result<Response<hivemind_proto::v1::ListElementsResponse>, Status> {
+        Err(Status::unimplemented("E_INVALID: not yet"))
+    }
+
     async fn quote(&self, request: Request<QuoteRequest>) -> Result<Response<QuoteResponse>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
         let task = request.into_inner().task.unwrap_or_default();
@@ -114,7 +135,7 @@ impl TaskService for TaskCalls {
                 }));
             }
         };
-        let attempts = self.0.store.attempts(row.progress.id).await.map_err(|error| status::store(&error))?;
+        let attempts = self.0.store.attempts(row.first()).await.map_err(|error| status::store(&error))?;
         let completed = row.progress.state == TaskState::Completed;
         let result = match attempts.last().filter(|_| completed) {
             Some(newest) => self.result(newest).await?,
@@ -139,7 +160,12 @@ impl TaskService for TaskCalls {
         let mut rows = self.0.store.tasks(caller.id, &filter).await.map_err(|error| status::store(&error))?;
         let more = cut(&mut rows, size);
         let ids: Vec<TaskId> = rows.iter().map(|row| row.progress.id).collect();
-        let newest = self.0.store.newest_attempts(&ids).await.map_err(|error| status::store(&error))?;
+        let newest = self
+            .0
+            .store
+            .newest_attempts(&ids.iter().copied().map(hivemind_model::ElementRef::only).collect::<Vec<_>>())
+            .await
+            .map_err(|error| status::store(&error))?;
         let newest: HashMap<TaskId, &AttemptRow> = newest.iter().map(|row| (row.attempt.element.task, row)).collect();
         let mut reasons = self.waiting_reasons(&rows).await;
         let accrued = self.accrued(&rows).await?;

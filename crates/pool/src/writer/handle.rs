@@ -200,6 +200,7 @@ fn makes_work(command: &Command) -> bool {
         | Command::Tip { .. }
         | Command::Transfer { .. }
         | Command::Submit { .. }
+        | Command::SubmitGraph { .. }
         | Command::Enroll { .. } => true,
         Command::CloseProject { .. }
         | Command::CollectTips { .. }

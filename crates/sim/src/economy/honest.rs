@@ -89,6 +89,7 @@ impl Town {
                 gpus: 0,
             },
             min_level,
+            ..TaskSpec::default()
         };
         Command::Submit { user, spec: Arc::new(spec), max_price: None, ended: Vec::new(), once }
     }

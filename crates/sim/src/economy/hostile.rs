@@ -76,7 +76,8 @@ impl Town {
         };
         let metering = Metering { wall: Millis(u64::MAX), ..Metering::default() };
         let outcome = Outcome::Exited { code: 0 };
-        let report = Report { outcome, metering, logs: Default::default(), image_id: String::new(), output: None };
+        let report =
+            Report { outcome, metering, logs: Default::default(), image_id: String::new(), output: None, digest: None };
         if own == victim {
             return Vec::new();
         }
@@ -129,7 +130,7 @@ impl Town {
             }
             // In a circle.
             7 => return self.goes_in_circles(who),
-            8 => Command::Cancel { user, task: TaskId(self.rng.between(0, self.newest_task + 1)) },
+            8 => Command::Cancel { user, task: TaskId(self.rng.between(0, self.newest_task + 1)), elements: None },
             9 => {
                 let (cores, mut command) = (self.cores(2), self.submit(user, (1, 1), 10));
                 if let Command::Submit { max_price, .. } = &mut command {

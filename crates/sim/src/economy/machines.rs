@@ -92,7 +92,13 @@ impl Machine {
     }
 
     pub(super) fn offer(&self) -> NodeOffer {
-        NodeOffer { name: self.name.clone(), capacity: self.capacity, gpu_info: String::new() }
+        NodeOffer {
+            name: self.name.clone(),
+            capacity: self.capacity,
+            gpu_info: String::new(),
+            labels: hivemind_model::Labels::default(),
+            isolation: hivemind_model::Isolation::Basic,
+        }
     }
 
     pub(super) fn some_job(&self) -> Option<AttemptRef> {
@@ -113,7 +119,7 @@ impl Machine {
 
 fn report(outcome: Outcome, wall: Millis) -> Report {
     let metering = Metering { wall, ..Metering::default() };
-    Report { outcome, metering, logs: Default::default(), image_id: "sha256:1".into(), output: None }
+    Report { outcome, metering, logs: Default::default(), image_id: "sha256:1".into(), output: None, digest: None }
 }
 
 impl Town {

@@ -56,9 +56,10 @@ impl Town {
         let tables = &self.pool.tables;
         let (mut moved, mut submitted) = (0, 0);
         for row in tables.requests.values() {
-            match row.answer {
+            match &row.answer {
                 Answer::Transferred { .. } => moved += 1,
                 Answer::Submitted { .. } => submitted += 1,
+                Answer::SubmittedGraph { tasks } => submitted += tasks.len(),
                 Answer::Refused { .. } => {}
             }
         }

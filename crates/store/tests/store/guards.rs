@@ -133,7 +133,7 @@ async fn a_damaged_row_is_told_with_its_table_and_key() {
     sqlx::raw_sql("DROP TRIGGER journal_keeps_what_it_has").execute(&mut conn).await.unwrap();
     for (table, column, value, key) in [
         ("tasks", "spec", "'{'", "id 1"),
-        ("tasks", "elements", "'[{\"attempts\":-1}]'", "id 1"),
+        ("tasks", "failure", "'{\"kind\":\"exited\"}'", "id 1"),
         ("nodes", "capacity", "''", "id 1"),
         ("attempts", "number", "-1", "task 1"),
         ("journal", "reason", "'{\"kind\":\"theft\"}'", "seq 3"),

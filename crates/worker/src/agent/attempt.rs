@@ -124,5 +124,6 @@ pub(crate) fn no_fault(reason: &str) -> Report {
         logs: hivemind_model::rows::LogLengths::default(),
         image_id: String::new(),
         output: None,
+        digest: None,
     }
 }
