@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 mod money;
+mod trust;
 pub use money::{ClockRow, InvitationRow, ProjectRow, ProjectState, RewardRow, StandingRow, Tally, TipRow, UsageRow};
+pub use trust::TrustRow;
 
 /// What a user may do beyond their own things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
