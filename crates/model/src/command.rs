@@ -252,6 +252,20 @@ pub enum Command {
         /// How.
         report: Report,
     },
+    /// The pool has compared the result of an attempt with those of other copies of its element.
+    Compared {
+        /// Whose result.
+        attempt: AttemptRef,
+        /// The first of the others that is the same; `None` where none is.
+        same_as: Option<AttemptRef>,
+    },
+    /// Copies of an element cannot be compared.
+    Incomparable {
+        /// Whose result.
+        attempt: AttemptRef,
+        /// Why.
+        reason: String,
+    },
     /// Time passed: what is due happens (retries, overdue attempts, metering, rewards, expiry).
     Tick,
 }
@@ -279,6 +293,8 @@ impl Command {
             | Self::Drain { .. }
             | Self::Started { .. }
             | Self::Finished { .. }
+            | Self::Compared { .. }
+            | Self::Incomparable { .. }
             | Self::Tick => None,
         }
     }
@@ -304,6 +320,8 @@ impl Command {
             | Self::Drain { .. }
             | Self::Started { .. }
             | Self::Finished { .. }
+            | Self::Compared { .. }
+            | Self::Incomparable { .. }
             | Self::Tick => None,
         }
     }

@@ -30,6 +30,16 @@ pub enum Effect {
         /// What.
         attempt: AttemptRef,
     },
+    /// Compare the result of an attempt with those of others; [`Command::Compared`](crate::Command::Compared)
+    /// answers.
+    Compare {
+        /// Whose result.
+        attempt: AttemptRef,
+        /// The others, all different from one another.
+        with: Vec<AttemptRef>,
+        /// What they did, and how they are compared.
+        spec: Arc<TaskSpec>,
+    },
     /// Close a link; nothing more is sent over it.
     Unlink {
         /// Whose.

@@ -104,6 +104,10 @@ pub struct Element {
     /// How many of those were images that could not be fetched.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub image_faults: u32,
+    /// The number of the attempt whose result counts, where its copies were compared; zero where it is
+    /// the newest.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub accepted: u32,
     /// How many attempts failed by the task's own doing and were tried again.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failures: u32,
@@ -124,6 +128,7 @@ impl Element {
         attempts: 0,
         faults: 0,
         image_faults: 0,
+        accepted: 0,
         failures: 0,
         phase: ElementPhase::Waiting { not_before: Timestamp(0) },
     };
@@ -246,6 +251,13 @@ pub enum AttemptPhase {
         /// When the pool heard so.
         started_at: Timestamp,
     },
+    /// Its result is here, and is compared with those of others before it is accepted and paid.
+    Reported {
+        /// What was reported.
+        report: Report,
+        /// What becomes of it.
+        ballot: Ballot,
+    },
     /// Over.
     Ended {
         /// When the pool accepted the end.
@@ -255,6 +267,23 @@ pub enum AttemptPhase {
         /// What the owner was paid.
         cost: Cpt,
     },
+}
+
+/// A result that is compared with others, as a vote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ballot {
+    /// When it came.
+    pub at: Timestamp,
+    /// What its owner is paid if it is right.
+    pub due: Cpt,
+    /// How many came before it.
+    pub place: u32,
+    /// The trust of its node when it came.
+    pub trust: u16,
+    /// True where its node was caught before and is not known again.
+    pub suspect: bool,
+    /// True where its owner was caught since: it counts no longer.
+    pub struck: bool,
 }
 
 /// One try on one node.
@@ -380,6 +409,8 @@ pub struct RowChanges {
     pub clock: Option<ClockRow>,
     /// New or changed.
     pub usages: Vec<UsageRow>,
+    /// New or changed.
+    pub trusts: Vec<TrustRow>,
 }
 
 /// What must be in memory for the engine to go on: everything but what has ended.
@@ -409,4 +440,6 @@ pub struct Recovered {
     pub clock: ClockRow,
     /// All.
     pub usages: Vec<UsageRow>,
+    /// All.
+    pub trusts: Vec<TrustRow>,
 }

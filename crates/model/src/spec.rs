@@ -13,7 +13,7 @@ use crate::policy::Policy;
 use crate::rejection::{Code, Rejection};
 use crate::resources::Resources;
 use crate::units::{Bytes, Millis, Timestamp};
-use crate::verify::Verification;
+use crate::verify::{Rule, Verification};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -247,6 +247,9 @@ impl TaskSpec {
         self.after.check()?;
         self.check_patience(policy)?;
         self.verify.check()?;
+        if self.retries > 0 && self.verify.rule != Rule::First {
+            return Err(Rejection::invalid("retries", "a result on which copies agree is not tried again; leave it 0"));
+        }
         self.check_files(policy)
     }
 

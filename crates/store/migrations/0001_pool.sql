@@ -61,7 +61,7 @@ CREATE TABLE chunks (
     PRIMARY KEY (task, chunk)
 ) STRICT, WITHOUT ROWID;
 
--- Assigned: neither time. Running: `started_at`. Ended: the last three, together.
+-- Assigned: neither time. Running: `started_at`. Reported: `report` and `ballot`. Ended: `ended_at`, `cost` and `report`.
 CREATE TABLE attempts (
     task        INTEGER NOT NULL REFERENCES tasks (id),
     element     INTEGER NOT NULL,
@@ -72,6 +72,7 @@ CREATE TABLE attempts (
     ended_at    INTEGER,
     cost        INTEGER,
     report      TEXT,
+    ballot      TEXT,
     PRIMARY KEY (task, element, number)
 ) STRICT, WITHOUT ROWID;
 
@@ -189,6 +190,17 @@ CREATE TABLE standings (
     ended       INTEGER NOT NULL CHECK (ended >= 0),
     completed   INTEGER NOT NULL CHECK (completed >= 0),
     complex     INTEGER NOT NULL CHECK (complex >= 0)
+) STRICT;
+
+-- What the verified work of nodes has shown, and what they may take on `day` (days since 1970, UTC) while they are new.
+CREATE TABLE trusts (
+    node     INTEGER PRIMARY KEY REFERENCES nodes (id),
+    valid    INTEGER NOT NULL CHECK (valid >= 0),
+    wrong    INTEGER NOT NULL CHECK (wrong >= 0),
+    wrong_at INTEGER,
+    quota    INTEGER NOT NULL CHECK (quota >= 0),
+    used     INTEGER NOT NULL CHECK (used >= 0),
+    day      INTEGER NOT NULL
 ) STRICT;
 
 -- In the order of their pages: newest period first, then by node.

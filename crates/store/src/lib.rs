@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use hivemind_ledger::{Accrual, Entry, Kind, LedgerChanges, LedgerImage};
 use hivemind_model::rows::{
     AttemptRow, ChunkRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, RowChanges, StandingRow,
-    TaskRow, TipRow, UserRow,
+    TaskRow, TipRow, TrustRow, UserRow,
 };
 use hivemind_model::state::TaskState;
 use hivemind_model::{Cpt, ElementRef, NodeId, ProjectId, TaskId, Timestamp, UserId};
@@ -134,6 +134,8 @@ pub trait Store: Send + Sync + 'static {
     async fn accruals(&self, tasks: &[TaskId]) -> Result<Vec<Accrual>, StoreError>;
     /// What attempts that run now have earned on each node of the owner, or on all; by node, without zeros.
     async fn node_earnings(&self, owner: Option<UserId>) -> Result<Vec<(NodeId, Cpt)>, StoreError>;
+    /// What the verified work of the nodes of one owner, or of all, has shown; by node.
+    async fn trusts(&self, owner: Option<UserId>) -> Result<Vec<TrustRow>, StoreError>;
     /// The standings of the nodes of one owner, or of all; by node. A node that did nothing yet may have none.
     async fn standings(&self, owner: Option<UserId>) -> Result<Vec<StandingRow>, StoreError>;
     /// Rewards by period (newest first), then by node (lowest first).

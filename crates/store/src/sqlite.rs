@@ -22,7 +22,7 @@ use fault::Fault;
 use hivemind_ledger::{Accrual, Entry, LedgerChanges, LedgerImage};
 use hivemind_model::rows::{
     AttemptRow, ChunkRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, RowChanges, StandingRow,
-    TaskRow, TipRow, UserRow,
+    TaskRow, TipRow, TrustRow, UserRow,
 };
 use hivemind_model::{Cpt, ElementRef, NodeId, ProjectId, TaskId, UserId};
 use lock::Lock;
@@ -255,6 +255,10 @@ impl Store for SqliteStore {
 
     async fn node_earnings(&self, owner: Option<UserId>) -> Result<Vec<(NodeId, Cpt)>, StoreError> {
         self.read(async |conn| read::books::node_earnings(conn, owner).await).await
+    }
+
+    async fn trusts(&self, owner: Option<UserId>) -> Result<Vec<TrustRow>, StoreError> {
+        self.read(async |conn| read::economy::trusts(conn, owner).await).await
     }
 
     async fn standings(&self, owner: Option<UserId>) -> Result<Vec<StandingRow>, StoreError> {

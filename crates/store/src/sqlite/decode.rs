@@ -67,6 +67,11 @@ impl<'r> Columns<'r> {
         u32::try_from(value).map_err(|_| self.damaged("is not a number of 32 bits"))
     }
 
+    fn tiny(&mut self) -> Result<u16, StoreError> {
+        let value: i64 = self.take()?;
+        u16::try_from(value).map_err(|_| self.damaged("is not a number of 16 bits"))
+    }
+
     fn span(&mut self) -> Result<Millis, StoreError> {
         self.number().map(Millis)
     }
@@ -192,10 +197,17 @@ impl FromColumns for AttemptRow {
         let assigned_at = columns.time()?;
         let started_at = columns.optional_time()?;
         let ended_at = columns.optional_time()?;
-        let phase = match (started_at, ended_at) {
-            (None, None) => AttemptPhase::Assigned,
-            (Some(started_at), None) => AttemptPhase::Running { started_at },
-            (_, Some(ended_at)) => AttemptPhase::Ended { ended_at, cost: columns.money()?, report: columns.json()? },
+        let cost: Option<i64> = columns.take()?;
+        let report = columns.optional_json()?;
+        let ballot = columns.optional_json()?;
+        let phase = match (started_at, ended_at, cost, report, ballot) {
+            (None, None, None, None, None) => AttemptPhase::Assigned,
+            (Some(started_at), None, None, None, None) => AttemptPhase::Running { started_at },
+            (None, None, None, Some(report), Some(ballot)) => AttemptPhase::Reported { report, ballot },
+            (None, Some(ended_at), Some(cost), Some(report), None) => {
+                AttemptPhase::Ended { ended_at, cost: Cpt::from_micro(cost), report }
+            }
+            _ => return Err(columns.damaged("tells of no phase that there is")),
         };
         Ok(Self { attempt, node, assigned_at, phase })
     }

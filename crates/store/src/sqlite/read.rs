@@ -33,7 +33,7 @@ macro_rules! columns {
         "task, chunk, runs"
     };
     (attempts) => {
-        "task, element, number, node, assigned_at, started_at, ended_at, cost, report"
+        "task, element, number, node, assigned_at, started_at, ended_at, cost, report, ballot"
     };
     (holds) => {
         "task, user_id, own, promo, expires_at"
@@ -65,6 +65,9 @@ macro_rules! columns {
     };
     (usages) => {
         "user_id, used, at"
+    };
+    (trusts) => {
+        "node, valid, wrong, wrong_at, quota, used, day"
     };
     (clock) => {
         "awake_at, period_from, period_to"
@@ -136,6 +139,7 @@ pub(super) async fn recover(conn: &mut SqliteConnection) -> Result<Option<(Recov
         invitations: all(conn, sqlx::query(select!(invitations, "ORDER BY digest"))).await?,
         clock,
         usages: all(conn, sqlx::query(select!(usages, "ORDER BY user_id"))).await?,
+        trusts: economy::trusts(conn, None).await?,
     };
     Ok(Some((rows, books)))
 }

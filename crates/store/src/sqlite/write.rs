@@ -65,10 +65,11 @@ static CHUNKS: Bulk = Bulk::new(
 
 static ATTEMPTS: Bulk = Bulk::new(
     "attempts",
-    9,
-    "INSERT INTO attempts (task, element, number, node, assigned_at, started_at, ended_at, cost, report) VALUES",
+    10,
+    "INSERT INTO attempts (task, element, number, node, assigned_at, started_at, ended_at, cost, report, ballot) VALUES",
     "ON CONFLICT (task, element, number) DO UPDATE SET node = excluded.node, assigned_at = excluded.assigned_at,
-     started_at = excluded.started_at, ended_at = excluded.ended_at, cost = excluded.cost, report = excluded.report",
+     started_at = excluded.started_at, ended_at = excluded.ended_at, cost = excluded.cost, report = excluded.report,
+     ballot = excluded.ballot",
 );
 
 static REQUESTS: Bulk = Bulk::new("requests", 4, "INSERT INTO requests (user_id, id, body, answer) VALUES", "");
@@ -172,10 +173,13 @@ fn attempt(values: &mut Values, row: &AttemptRow) -> Result<(), Fault> {
         .number(row.node.0)?
         .put(row.assigned_at.0)?;
     match &row.phase {
-        AttemptPhase::Assigned => phase(values, None, None)?.put(None::<&str>)?,
-        AttemptPhase::Running { started_at } => phase(values, Some(*started_at), None)?.put(None::<&str>)?,
+        AttemptPhase::Assigned => phase(values, None, None)?.put(None::<&str>)?.put(None::<&str>)?,
+        AttemptPhase::Running { started_at } => {
+            phase(values, Some(*started_at), None)?.put(None::<&str>)?.put(None::<&str>)?
+        }
+        AttemptPhase::Reported { report, ballot } => phase(values, None, None)?.json(report)?.json(ballot)?,
         AttemptPhase::Ended { ended_at, report, cost } => {
-            phase(values, None, Some((*ended_at, *cost)))?.json(report)?
+            phase(values, None, Some((*ended_at, *cost)))?.json(report)?.put(None::<&str>)?
         }
     };
     Ok(())

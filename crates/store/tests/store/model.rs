@@ -77,6 +77,7 @@ impl Model {
             invitations: Vec::new(),
             clock: samples::clock(0),
             usages: Vec::new(),
+            trusts: Vec::new(),
         };
         let last = self.journal.last().unwrap();
         let books = LedgerImage {
@@ -137,6 +138,7 @@ fn element() -> impl Strategy<Value = Element> {
         attempts,
         faults,
         image_faults,
+        accepted: faults / 3,
         failures: faults / 2,
         phase,
     })

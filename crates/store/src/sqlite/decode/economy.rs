@@ -6,7 +6,7 @@ use super::{Columns, FromColumns};
 use crate::StoreError;
 use hivemind_model::level::Level;
 use hivemind_model::rows::{
-    ClockRow, InvitationRow, ProjectRow, ProjectState, RewardRow, StandingRow, Tally, TipRow, UsageRow,
+    ClockRow, InvitationRow, ProjectRow, ProjectState, RewardRow, StandingRow, Tally, TipRow, TrustRow, UsageRow,
 };
 use hivemind_model::{NodeId, ProjectId, UserId};
 
@@ -25,6 +25,22 @@ impl FromColumns for StandingRow {
             runtime: columns.span()?,
             alive_since: columns.optional_time()?,
             period: columns.tally()?,
+        })
+    }
+}
+
+impl FromColumns for TrustRow {
+    const TABLE: &'static str = "trusts";
+
+    fn read(columns: &mut Columns<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            node: NodeId(columns.number()?),
+            valid: columns.tiny()?,
+            wrong: columns.tiny()?,
+            wrong_at: columns.optional_time()?,
+            quota: columns.small()?,
+            used: columns.small()?,
+            day: columns.take()?,
         })
     }
 }

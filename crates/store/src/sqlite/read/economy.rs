@@ -5,7 +5,7 @@
 use super::{all, key, one};
 use crate::RewardFilter;
 use crate::sqlite::fault::Fault;
-use hivemind_model::rows::{ProjectRow, RewardRow, StandingRow, TipRow};
+use hivemind_model::rows::{ProjectRow, RewardRow, StandingRow, TipRow, TrustRow};
 use hivemind_model::{ProjectId, UserId};
 use sqlx::SqliteConnection;
 
@@ -19,6 +19,20 @@ pub(in crate::sqlite) async fn standings(
             sqlx::query(own).bind(key(owner.0))
         }
         None => sqlx::query(select!(standings, "ORDER BY node")),
+    };
+    all(conn, query).await
+}
+
+pub(in crate::sqlite) async fn trusts(
+    conn: &mut SqliteConnection,
+    owner: Option<UserId>,
+) -> Result<Vec<TrustRow>, Fault> {
+    let query = match owner {
+        Some(owner) => {
+            let own = select!(trusts, "WHERE node IN (SELECT id FROM nodes WHERE owner = ?) ORDER BY node");
+            sqlx::query(own).bind(key(owner.0))
+        }
+        None => sqlx::query(select!(trusts, "ORDER BY node")),
     };
     all(conn, query).await
 }

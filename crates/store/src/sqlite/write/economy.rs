@@ -7,12 +7,12 @@
 use super::super::bulk::{Bulk, Values};
 use super::super::fault::Fault;
 use hivemind_model::rows::{
-    ClockRow, InvitationRow, ProjectRow, RewardRow, RowChanges, StandingRow, Tally, TipRow, UsageRow,
+    ClockRow, InvitationRow, ProjectRow, RewardRow, RowChanges, StandingRow, Tally, TipRow, TrustRow, UsageRow,
 };
 use sqlx::SqliteConnection;
 
 /// How many [`Bulk`]s there are below.
-pub(super) const BULKS: usize = 8;
+pub(super) const BULKS: usize = 9;
 
 static STANDINGS: Bulk = Bulk::new(
     "standings",
@@ -65,6 +65,14 @@ static USAGES: Bulk = Bulk::new(
     "ON CONFLICT (user_id) DO UPDATE SET used = excluded.used, at = excluded.at",
 );
 
+static TRUSTS: Bulk = Bulk::new(
+    "trusts",
+    7,
+    "INSERT INTO trusts (node, valid, wrong, wrong_at, quota, used, day) VALUES",
+    "ON CONFLICT (node) DO UPDATE SET valid = excluded.valid, wrong = excluded.wrong, wrong_at = excluded.wrong_at,
+     quota = excluded.quota, used = excluded.used, day = excluded.day",
+);
+
 /// Writes everything of it that a batch changed.
 pub(super) async fn write(conn: &mut SqliteConnection, rows: &RowChanges) -> Result<(), Fault> {
     STANDINGS.run(conn, &rows.standings, standing).await?;
@@ -75,6 +83,7 @@ pub(super) async fn write(conn: &mut SqliteConnection, rows: &RowChanges) -> Res
     // One that was made and used up in the same batch was never there.
     ENDED_INVITATIONS.run_any(conn, &rows.ended_invitations, ended_invitation).await?;
     USAGES.run(conn, &rows.usages, usage).await?;
+    TRUSTS.run(conn, &rows.trusts, trust).await?;
     CLOCK.run(conn, rows.clock.as_slice(), clock).await
 }
 
@@ -89,6 +98,18 @@ fn tally(values: &mut Values, tally: &Tally) -> Result<(), Fault> {
         .number(tally.ended.into())?
         .number(tally.completed.into())?
         .number(tally.complex.into())?;
+    Ok(())
+}
+
+fn trust(values: &mut Values, row: &TrustRow) -> Result<(), Fault> {
+    values
+        .number(row.node.0)?
+        .number(row.valid.into())?
+        .number(row.wrong.into())?
+        .put(row.wrong_at.map(|at| at.0))?
+        .number(row.quota.into())?
+        .number(row.used.into())?
+        .put(row.day)?;
     Ok(())
 }
 
