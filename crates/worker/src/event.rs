@@ -30,6 +30,15 @@ pub(crate) enum Upload {
     },
 }
 
+/// What the pool wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Work {
+    /// The task.
+    pub spec: TaskSpec,
+    /// What this element of it finds in its environment.
+    pub env: Vec<(String, String)>,
+}
+
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Event {
@@ -58,7 +67,14 @@ pub(crate) enum Event {
         /// Which.
         attempt: AttemptRef,
         /// What to do.
-        spec: Arc<TaskSpec>,
+        work: Arc<Work>,
+    },
+    /// The pool hands out an attempt in a form that no pool of this release uses.
+    BadAssign {
+        /// Which.
+        attempt: AttemptRef,
+        /// What is wrong with it.
+        reason: String,
     },
     /// The pool wants nothing more of an attempt.
     Stop {
@@ -106,7 +122,7 @@ pub(crate) enum Event {
         /// Which.
         attempt: AttemptRef,
         /// How.
-        report: Report,
+        report: Box<Report>,
     },
     /// A report is durable.
     Spooled {
@@ -184,7 +200,7 @@ pub(crate) enum Action {
         /// Which.
         attempt: AttemptRef,
         /// What.
-        spec: Arc<TaskSpec>,
+        work: Arc<Work>,
     },
     /// Kill.
     StopJob {

@@ -3,12 +3,12 @@
 //! Start at [`Agent::on_welcome`].
 //!
 //! Invariant: whatever the pool sends, in any order and however often, no more is started than
-//! fits the machine.
+//! fits the machine, and no more is kept than the backlog holds.
 
 use super::attempt::{Output, Phase, no_fault};
-use super::{Agent, Link, OWNER_STOPPED};
-use crate::event::Action;
-use hivemind_model::{AttemptRef, Bytes, Resources, TaskSpec};
+use super::{Agent, Link, MAX_BACKLOG, OWNER_STOPPED};
+use crate::event::{Action, Work};
+use hivemind_model::{AttemptRef, Bytes, Resources};
 use hivemind_proto::convert::LogPosition;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -91,20 +91,34 @@ impl Agent {
         }
     }
 
-    pub(super) fn on_assign(&mut self, attempt: AttemptRef, spec: Arc<TaskSpec>, now: Instant) -> Vec<Action> {
+    /// The pool may hand out more than fits at once: what was taken starts when its turn comes.
+    pub(super) fn on_assign(&mut self, attempt: AttemptRef, work: Arc<Work>, now: Instant) -> Vec<Action> {
         if self.link != Link::Up || self.attempts.contains_key(&attempt) {
             return Vec::new();
         }
-        let need = spec.resources;
+        let need = work.spec.resources;
         if let Some(reason) = self.refusal(&need, now) {
-            self.insert(attempt, Resources::default(), Phase::Waiting { spec });
-            return vec![self.spool(attempt, no_fault(&reason))];
+            return vec![self.give_back(attempt, &reason)];
         }
-        self.insert(attempt, need, Phase::Waiting { spec });
-        self.waiting.push_back(attempt);
-        let mut actions = Vec::new();
-        self.start_waiting(&mut actions);
-        actions
+        let place = self.next_place;
+        self.next_place += 1;
+        self.insert(attempt, need, Phase::Waiting { work, place });
+        Vec::new()
+    }
+
+    pub(super) fn on_bad_assign(&mut self, attempt: AttemptRef, reason: &str) -> Vec<Action> {
+        if self.link != Link::Up || self.attempts.contains_key(&attempt) {
+            return Vec::new();
+        }
+        let reason = format!("the pool handed out something that no pool of this release hands out: {reason}");
+        vec![Action::Warn { text: format!("{attempt} is given back: {reason}") }, self.give_back(attempt, &reason)]
+    }
+
+    /// An attempt that is not taken ends at once, through no fault of the task.
+    fn give_back(&mut self, attempt: AttemptRef, reason: &str) -> Action {
+        let report = Arc::new(no_fault(reason));
+        self.insert(attempt, Resources::default(), Phase::Spooling { report: Arc::clone(&report) });
+        Action::Spool { attempt, report }
     }
 
     /// Why an attempt with this need is not taken.
@@ -115,11 +129,12 @@ impl Agent {
         if !self.lease.is_live(now) {
             return Some("the attempt arrived after the node's lease had ended".to_owned());
         }
-        match self.machine.capacity.checked_sub(&self.promised) {
-            Some(free) if free.covers(need) => None,
-            Some(free) => Some(format!("the pool asked for {need} where {free} is free")),
-            None => Some(format!("the pool asked for {need} where nothing is free")),
+        let capacity = &self.machine.capacity;
+        if !capacity.covers(need) {
+            return Some(format!("the pool asked for {need} where this node has {capacity}"));
         }
+        (self.backlog.len() >= MAX_BACKLOG)
+            .then(|| format!("backlog full: {MAX_BACKLOG} attempts wait on this node already"))
     }
 
     /// The end of an attempt is sent again after the bytes that were missing.
