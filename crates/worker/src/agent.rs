@@ -33,6 +33,9 @@ const MAX_UPLOAD_RETRY: Duration = Duration::from_secs(10);
 /// Most attempts that wait for their turn; more are given back.
 const MAX_BACKLOG: usize = 4096;
 
+/// Most bytes that they may hold in memory, about: the longest entry for each of them.
+const MAX_BACKLOG_BYTES: usize = MAX_BACKLOG * hivemind_proto::convert::MAX_ENV_BYTES;
+
 /// What is said of attempts that the owner's stop ends.
 pub(crate) const OWNER_STOPPED: &str = "the owner stopped the worker";
 
@@ -60,6 +63,7 @@ pub(crate) struct Agent {
     attempts: BTreeMap<AttemptRef, Attempt>,
     /// Those in [`Phase::Waiting`], by their place in the line.
     backlog: BTreeMap<u64, AttemptRef>,
+    backlog_bytes: usize,
     next_place: u64,
     /// What jobs occupy.
     occupied: Resources,
@@ -86,6 +90,7 @@ impl Agent {
             machine,
             attempts: attempts.collect(),
             backlog: BTreeMap::new(),
+            backlog_bytes: 0,
             next_place: 0,
             occupied: Resources::default(),
             jobs: 0,
@@ -349,8 +354,9 @@ impl Agent {
 
     /// What occupies the machine was found to fit before, so the sum has a result.
     fn enter(&mut self, attempt: AttemptRef, phase: &Phase, need: &Resources) {
-        if let Phase::Waiting { place, .. } = phase {
+        if let Phase::Waiting { place, bytes, .. } = phase {
             self.backlog.insert(*place, attempt);
+            self.backlog_bytes += bytes;
         }
         if phase.is_occupying() {
             self.occupied = self.occupied.checked_add(need).unwrap_or(self.occupied);
@@ -360,8 +366,9 @@ impl Agent {
 
     /// What is taken was added before, so the difference has a result.
     fn leave(&mut self, entry: &Attempt) {
-        if let Phase::Waiting { place, .. } = entry.phase {
+        if let Phase::Waiting { place, bytes, .. } = entry.phase {
             self.backlog.remove(&place);
+            self.backlog_bytes -= bytes;
         }
         if entry.phase.is_occupying() {
             self.occupied = self.occupied.checked_sub(&entry.need).unwrap_or(self.occupied);

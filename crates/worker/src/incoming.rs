@@ -31,7 +31,7 @@ pub(crate) fn event(said: Incoming) -> Result<Event, BadMessage> {
         Incoming::Assign(assign) => {
             let attempt = convert::attempt(assign.attempt)?;
             match work(assign) {
-                Ok(work) => Event::Assign { attempt, work: Arc::new(work) },
+                Ok(work) => Event::Assign { attempt, work },
                 Err(why) => Event::BadAssign { attempt, reason: why.to_string() },
             }
         }
@@ -46,7 +46,7 @@ pub(crate) fn event(said: Incoming) -> Result<Event, BadMessage> {
 }
 
 fn work(assign: Assign) -> Result<Work, BadMessage> {
-    Ok(Work { spec: convert::task_spec(assign.spec)?, env: convert::env(assign.env)? })
+    Ok(Work { spec: Arc::new(convert::task_spec(assign.spec)?), env: convert::env(assign.env)? })
 }
 
 /// A span that a lease or a heartbeat can have: 10 ms to an hour.
@@ -93,7 +93,7 @@ mod tests {
             event(Incoming::Assign(Assign { attempt: Some(attempt.into()), spec: Some((&spec).into()), env })).unwrap()
         };
         let env = vec![("HIVEMIND_ENTRY".to_owned(), "a b".to_owned())];
-        let work = Arc::new(Work { spec: spec.clone(), env });
+        let work = Work { spec: Arc::new(spec.clone()), env };
         assert_eq!(assign("HIVEMIND_ENTRY", "a b"), Event::Assign { attempt, work });
         for (bad, field) in [
             (assign("PATH", "/x"), "env.name"),

@@ -22,6 +22,8 @@ pub(crate) enum Phase {
         work: Arc<Work>,
         /// Its place in the line; lower ones start first.
         place: u64,
+        /// What it adds to the memory that the backlog takes, about.
+        bytes: usize,
     },
     /// The job fetches its inputs.
     Fetching,

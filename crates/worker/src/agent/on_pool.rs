@@ -6,9 +6,9 @@
 //! fits the machine, and no more is kept than the backlog holds.
 
 use super::attempt::{Output, Phase, no_fault};
-use super::{Agent, Link, MAX_BACKLOG, OWNER_STOPPED};
+use super::{Agent, Link, MAX_BACKLOG, MAX_BACKLOG_BYTES, OWNER_STOPPED};
 use crate::event::{Action, Work};
-use hivemind_model::{AttemptRef, Bytes, Resources};
+use hivemind_model::{AttemptRef, Bytes, Resources, TaskSpec};
 use hivemind_proto::convert::LogPosition;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -92,18 +92,40 @@ impl Agent {
     }
 
     /// The pool may hand out more than fits at once: what was taken starts when its turn comes.
-    pub(super) fn on_assign(&mut self, attempt: AttemptRef, work: Arc<Work>, now: Instant) -> Vec<Action> {
+    pub(super) fn on_assign(&mut self, attempt: AttemptRef, mut work: Work, now: Instant) -> Vec<Action> {
         if self.link != Link::Up || self.attempts.contains_key(&attempt) {
             return Vec::new();
         }
         let need = work.spec.resources;
-        if let Some(reason) = self.refusal(&need, now) {
+        let mut bytes = work.env_bytes();
+        match self.spec_beside(attempt, &work.spec) {
+            Some(same) => work.spec = same,
+            None => bytes += work.spec_bytes(),
+        }
+        if let Some(reason) = self.refusal(&need, bytes, now) {
             return vec![self.give_back(attempt, &reason)];
         }
         let place = self.next_place;
         self.next_place += 1;
-        self.insert(attempt, need, Phase::Waiting { work, place });
+        self.insert(attempt, need, Phase::Waiting { work: Arc::new(work), place, bytes });
         Vec::new()
+    }
+
+    /// The same spec, where the element before or after this one waits with it: an array says it
+    /// with each element, and it is kept once.
+    fn spec_beside(&self, attempt: AttemptRef, spec: &TaskSpec) -> Option<Arc<TaskSpec>> {
+        let beside = [self.attempts.range(..attempt).next_back(), self.attempts.range(attempt..).next()];
+        let same_task = beside.into_iter().flatten().filter(|(known, _)| known.element.task == attempt.element.task);
+        let mut waiting = same_task.filter_map(|(_, entry)| match &entry.phase {
+            Phase::Waiting { work, .. } => Some(&work.spec),
+            Phase::Fetching
+            | Phase::Preparing
+            | Phase::Running
+            | Phase::Stopping(_)
+            | Phase::Spooling { .. }
+            | Phase::Delivering { .. } => None,
+        });
+        waiting.find(|known| ***known == *spec).map(Arc::clone)
     }
 
     pub(super) fn on_bad_assign(&mut self, attempt: AttemptRef, reason: &str) -> Vec<Action> {
@@ -122,7 +144,7 @@ impl Agent {
     }
 
     /// Why an attempt with this need is not taken.
-    fn refusal(&self, need: &Resources, now: Instant) -> Option<String> {
+    fn refusal(&self, need: &Resources, bytes: usize, now: Instant) -> Option<String> {
         if self.stopping {
             return Some(OWNER_STOPPED.to_owned());
         }
@@ -133,8 +155,13 @@ impl Agent {
         if !capacity.covers(need) {
             return Some(format!("the pool asked for {need} where this node has {capacity}"));
         }
-        (self.backlog.len() >= MAX_BACKLOG)
-            .then(|| format!("backlog full: {MAX_BACKLOG} attempts wait on this node already"))
+        let waiting = self.backlog.len();
+        // One alone is taken, whatever its size.
+        let is_full = waiting >= MAX_BACKLOG || (waiting > 0 && self.backlog_bytes + bytes > MAX_BACKLOG_BYTES);
+        is_full.then(|| {
+            let held = Bytes(self.backlog_bytes as u64);
+            format!("backlog full: {waiting} attempts with {held} of texts wait on this node already")
+        })
     }
 
     /// The end of an attempt is sent again after the bytes that were missing.

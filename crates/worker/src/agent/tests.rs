@@ -21,7 +21,7 @@ fn need(cores: u32) -> Resources {
     Resources { cpu: MilliCores::from_cores(cores), memory: Bytes(cores.into()), disk: Bytes(0), gpus: 0 }
 }
 
-fn work(cores: u32) -> Arc<Work> {
+fn work(cores: u32) -> Work {
     let spec = TaskSpec {
         image: "img".into(),
         command: vec!["true".into()],
@@ -31,7 +31,7 @@ fn work(cores: u32) -> Arc<Work> {
         resources: need(cores),
         ..TaskSpec::default()
     };
-    Arc::new(Work { spec, env: Vec::new() })
+    Work { spec: Arc::new(spec), env: Vec::new() }
 }
 
 fn blob() -> BlobRef {
@@ -108,10 +108,11 @@ impl Bench {
         let sum = occupying.fold(Resources::default(), |sum, entry| sum.checked_add(&entry.need).unwrap());
         assert_eq!(self.agent.occupied, sum);
         let waiting = self.agent.attempts.iter().filter_map(|(attempt, entry)| match &entry.phase {
-            Phase::Waiting { place, .. } => Some((*place, *attempt)),
+            Phase::Waiting { place, bytes, .. } => Some(((*place, *attempt), *bytes)),
             _ => None,
         });
-        assert_eq!(self.agent.backlog, waiting.collect());
+        let (line, bytes): (BTreeMap<_, _>, Vec<_>) = waiting.unzip();
+        assert_eq!((&self.agent.backlog, self.agent.backlog_bytes), (&line, bytes.iter().sum()));
         assert!(self.agent.backlog.len() <= MAX_BACKLOG);
         assert!(self.agent.machine.capacity.covers(&self.agent.occupied), "more runs than fits");
     }

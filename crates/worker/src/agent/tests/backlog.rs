@@ -83,6 +83,40 @@ fn it_is_bounded_and_what_never_fits_does_not_enter_it() {
 }
 
 #[test]
+fn elements_of_an_array_share_their_spec_and_great_ones_are_bounded() {
+    let mut bench = Bench::linked();
+    bench.assign(1, 4);
+    let element = |index| ElementRef { task: TaskId(2), index }.attempt(1);
+    let spec_of = |bench: &Bench, index| match &bench.agent.attempts[&element(index)].phase {
+        Phase::Waiting { work, .. } => Arc::clone(&work.spec),
+        other => panic!("{other:?}"),
+    };
+    for index in [5, 6, 4] {
+        bench.on(Event::Assign { attempt: element(index), work: work(1) });
+    }
+    assert!(
+        Arc::ptr_eq(&spec_of(&bench, 5), &spec_of(&bench, 6)) && Arc::ptr_eq(&spec_of(&bench, 5), &spec_of(&bench, 4))
+    );
+    bench.on(Event::Assign { attempt: element(7), work: work(2) });
+    assert_eq!(spec_of(&bench, 7).resources, need(2), "another spec is not taken for the same");
+    let entry = "x".repeat(hivemind_proto::convert::MAX_ENV_BYTES);
+    let great = || Work { env: vec![("HIVEMIND_ENTRY".to_owned(), entry.clone()); 16], ..work(1) };
+    let mut given_back = None;
+    for task in 10..10 + MAX_BACKLOG as u64 {
+        let actions = bench.agent.on(Event::Assign { attempt: att(task), work: great() }, bench.now);
+        if !actions.is_empty() {
+            given_back = Some((task, reason(&actions)));
+            break;
+        }
+    }
+    bench.check();
+    let (task, reason) = given_back.expect("a bound");
+    assert!((10 + 250..10 + 256).contains(&task) && reason.starts_with("backlog full"), "{task}: {reason}");
+    bench.on(Event::Stop { attempt: att(10) });
+    assert!(bench.on(Event::Assign { attempt: att(task + 1), work: great() }).is_empty());
+}
+
+#[test]
 fn the_end_of_the_lease_and_of_the_worker_end_it_too() {
     for (is_linked, word, left) in [(true, "spool", 3), (false, "forget", 1)] {
         let mut bench = Bench::linked();
