@@ -51,9 +51,9 @@ pub fn plan(snapshot: &Snapshot<'_>, bounds: Bounds, seed: u64) -> Plan {
 }
 
 /// One pass of so many looks for an element to reserve a node for, even where nothing can be placed.
-const THOROUGH_PASS: u64 = 64;
+const THOROUGH_PASS: u64 = 256;
 /// Lines without room that every pass looks at for that.
-const LINES_WITHOUT_ROOM: usize = 8;
+const LINES_WITHOUT_ROOM: usize = 4;
 
 /// A line that the pass has opened.
 struct Open<'a> {

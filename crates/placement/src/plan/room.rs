@@ -1,7 +1,8 @@
 //! What room there is in the course of a pass.
 //!
-//! Candidates are searched once for each need and kept until they are full; so the index learns of a node that was filled
-//! with many when the next search begins, and not with each of them. Start at [`Rooms::place`].
+//! Candidates are searched once for each need and kept until they are full. The index learns of changed nodes only when
+//! they are many: until then it has more of them than there is, and a search looks at what they really are. Start at
+//! [`Rooms::place`].
 //!
 //! Invariant: takes nothing that is not free, and nothing of an owner that is excluded.
 
@@ -21,15 +22,31 @@ const CANDIDATES: usize = 16;
 const COMPARED_TO_RESERVE: usize = 64;
 /// How many sets of owners are remembered, for each need, to leave no node.
 const BARREN_SETS: usize = 64;
+/// Changed nodes that the index need not know of.
+const STALE: usize = 16;
 /// Nodes that are turned down for an element's own sake, for each need in a pass, beside as many as there are.
 const LOOKS: usize = 256;
+
+/// Nodes that the pass has changed. A change only takes, so that a search by what they were finds them as well.
+#[derive(Default)]
+struct Changed(BTreeMap<NodeId, Arc<NodeView>>);
+
+impl Changed {
+    /// What a node that a search shows is by now; `None`: as it is shown.
+    fn get(&self, node: &NodeView) -> Option<&NodeView> {
+        self.0.get(&node.id).map(Arc::as_ref)
+    }
+
+    fn now<'n>(&'n self, node: &'n NodeView) -> &'n NodeView {
+        self.get(node).unwrap_or(node)
+    }
+}
 
 /// The nodes as they are after what the pass has placed.
 struct Nodes<'a> {
     fleet: &'a Fleet,
     indexes: Indexes,
-    /// Those that the pass has changed.
-    changed: BTreeMap<NodeId, Arc<NodeView>>,
+    changed: Changed,
     /// What the index still has of some of those.
     stale: BTreeMap<NodeId, Arc<NodeView>>,
     seed: u64,
@@ -37,24 +54,26 @@ struct Nodes<'a> {
 
 impl Nodes<'_> {
     fn get(&self, id: NodeId) -> Option<&Arc<NodeView>> {
-        self.changed.get(&id).or_else(|| self.fleet.shared(id))
+        self.changed.0.get(&id).or_else(|| self.fleet.shared(id))
     }
 
     fn change(&mut self, id: NodeId, free: Resources, waits: u32) {
         let Some(node) = self.get(id).cloned() else { return };
         let changed = Arc::new(NodeView { free, waits, ..NodeView::clone(&node) });
-        self.changed.insert(id, changed);
+        self.changed.0.insert(id, changed);
         self.stale.entry(id).or_insert(node);
     }
 
-    /// The index, up to date.
-    fn indexes(&mut self) -> &Indexes {
-        while let Some((id, old)) = self.stale.pop_first() {
-            if let Some(new) = self.changed.get(&id) {
-                self.indexes.moved(&old, new);
+    /// The index, and what it does not know.
+    fn search(&mut self) -> (&Indexes, &Changed) {
+        if self.stale.len() > STALE {
+            while let Some((id, old)) = self.stale.pop_first() {
+                if let Some(new) = self.changed.0.get(&id) {
+                    self.indexes.moved(&old, new);
+                }
             }
         }
-        &self.indexes
+        (&self.indexes, &self.changed)
     }
 
     /// How a need fits on a node now.
@@ -98,8 +117,9 @@ impl Known {
 
     fn refill(&mut self, nodes: &mut Nodes<'_>) {
         let (seed, candidates) = (nodes.seed, &mut self.candidates);
-        nodes.indexes().with_room(&self.search, mix(seed), &mut |node| {
-            candidates.extend(score(node, &self.search.need, 0, seed).map(Reverse));
+        let (indexes, changed) = nodes.search();
+        indexes.with_room(&self.search, mix(seed), &mut |node| {
+            candidates.extend(score(changed.now(node), &self.search.need, 0, seed).map(Reverse));
             if candidates.len() < CANDIDATES { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         self.full = self.candidates.is_empty();
@@ -172,10 +192,12 @@ impl Known {
         let (looks, mut best, mut compared) = (&mut self.looks, known, 0);
         // Another start for each element, as what stands against them differs.
         let start = mix(seed ^ mix(waiting.rank.element().index.into()));
-        nodes.indexes().with_room(&self.search, start, &mut |node| {
+        let (indexes, changed) = nodes.search();
+        indexes.with_room(&self.search, start, &mut |node| {
+            let Some(score) = score(changed.now(node), need, 0, seed) else { return ControlFlow::Continue(()) };
             let failures = failures(waiting, node.id);
             let excluded = waiting.not_owners.contains(&node.owner);
-            if !excluded && let Some(score) = score(node, need, 0, seed) {
+            if !excluded {
                 let this = (failures, score);
                 best = Some(best.map_or(this, |best| best.min(this)));
             }
@@ -199,29 +221,35 @@ impl Known {
         if self.no_backlog {
             return None;
         }
-        let (looks, mut any, mut best) = (&mut self.looks, false, None::<(usize, NodeId)>);
-        nodes.indexes().with_backlog(&self.search, &mut |node| {
-            any = true;
-            let failures = failures(waiting, node.id);
-            if !waiting.not_owners.contains(&node.owner) && best.is_none_or(|(least, _)| failures < least) {
-                best = Some((failures, node.id));
-            }
-            if best.is_some_and(|(failures, _)| failures == 0) {
-                return ControlFlow::Break(());
+        let (looks, mut any, mut best) = (&mut self.looks, false, None::<(usize, Reverse<u32>, NodeId)>);
+        let (indexes, changed) = nodes.search();
+        indexes.with_backlog(&self.search, &mut |node| {
+            let waits = changed.now(node).waits;
+            any |= waits > 0;
+            if waits > 0 && !waiting.not_owners.contains(&node.owner) {
+                let this = (failures(waiting, node.id), Reverse(waits), node.id);
+                if best.is_none_or(|best| (this.0, this.1) < (best.0, best.1)) {
+                    best = Some(this);
+                }
+                // Those that come after one that is as it is shown take no more than that.
+                if best.is_some_and(|(failures, _, _)| failures == 0) && changed.get(node).is_none() {
+                    return ControlFlow::Break(());
+                }
             }
             *looks = looks.saturating_sub(1);
             if *looks > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        self.no_backlog = !any;
-        best.map(|(_, node)| node)
+        self.no_backlog = !any && *looks > 0;
+        best.map(|(_, _, node)| node)
     }
 
     fn has_backlog(&mut self, nodes: &mut Nodes<'_>) -> bool {
         if !self.no_backlog {
             let mut any = false;
-            nodes.indexes().with_backlog(&self.search, &mut |_| {
-                any = true;
-                ControlFlow::Break(())
+            let (indexes, changed) = nodes.search();
+            indexes.with_backlog(&self.search, &mut |node| {
+                any = changed.now(node).waits > 0;
+                if any { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
             self.no_backlog = !any;
         }
@@ -243,7 +271,7 @@ pub(super) struct Rooms<'a> {
 
 impl<'a> Rooms<'a> {
     pub(super) fn new(fleet: &'a Fleet, seed: u64) -> Self {
-        let (changed, stale) = (BTreeMap::new(), BTreeMap::new());
+        let (changed, stale) = (Changed::default(), BTreeMap::new());
         let nodes = Nodes { fleet, indexes: fleet.indexes(), changed, stale, seed };
         Self { nodes, known: Vec::new(), by_need: BTreeMap::new() }
     }
@@ -284,13 +312,17 @@ impl<'a> Rooms<'a> {
 
     /// True where no node has room for `least`, and none lets it wait.
     pub(super) fn is_spent(&mut self, least: &Search) -> bool {
-        let (indexes, mut any) = (self.nodes.indexes(), false);
-        let mut found = |_: &Arc<NodeView>| {
-            any = true;
-            ControlFlow::Break(())
-        };
-        indexes.with_room(least, 0, &mut found);
-        indexes.with_backlog(least, &mut found);
+        let ((indexes, changed), mut any) = (self.nodes.search(), false);
+        indexes.with_room(least, 0, &mut |node| {
+            any = changed.now(node).has_room(&least.need);
+            if any { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        if !any {
+            indexes.with_backlog(least, &mut |node| {
+                any = changed.now(node).waits > 0;
+                if any { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+        }
         !any
     }
 
@@ -335,12 +367,13 @@ impl<'a> Rooms<'a> {
         }
         let (search, looks) = (&known.search, &mut known.looks);
         let (mut any, mut compared, mut best) = (false, 0, None::<(u128, NodeId)>);
-        self.nodes.indexes().capable(search, &mut |node| {
+        let (indexes, changed) = self.nodes.search();
+        indexes.capable(search, &mut |node| {
             any = true;
             if not_owners.contains(&node.owner) {
                 *looks = looks.saturating_sub(1);
             } else {
-                let this = (lacking(&node.free, &search.need.resources), node.id);
+                let this = (lacking(&changed.now(node).free, &search.need.resources), node.id);
                 best = Some(best.map_or(this, |best| best.min(this)));
                 compared += 1;
             }

@@ -290,7 +290,13 @@ fn reasons_are_sentences() {
         text(&nodes, Need { isolation: Isolation::Rootless, ..all.clone() }),
         text(&nodes, Need { isolation: Isolation::Basic, trust: TrustTier::Known, level: Level::Gold, ..all }),
     ];
-    insta::assert_snapshot!(reasons.join("\n"), @"");
+    insta::assert_snapshot!(reasons.join("\n"), @"
+    it needs a node with the label location=berlin, and none that is big enough has that; drop --label or wait for one
+    it needs a node with the labels arch=arm64 and location=berlin, and none that is big enough has that; drop --label or wait for one
+    it needs a node of isolation sandboxed, the best that would do otherwise is rootless; ask for less or wait for one
+    it needs a node of trust proven, the best that would do otherwise is known; ask for less or wait for one
+    it needs a node of level gold, and none that is big enough has any level; ask for less or wait for one
+    ");
 }
 
 #[test]

@@ -146,7 +146,11 @@ fn a_full_pool_stops_the_pass_but_not_the_search_for_what_has_waited() {
         assert_eq!((plan.placements.len(), plan.resume), (0, None));
         plan.reserved.map(|kept| kept.rank)
     };
-    assert_eq!((reserved(1), reserved(64)), (None, Some(old)), "one pass of {THOROUGH_PASS} looks at all lines");
+    assert_eq!(
+        (reserved(1), reserved(THOROUGH_PASS)),
+        (None, Some(old)),
+        "one pass of {THOROUGH_PASS} looks at all lines"
+    );
 }
 
 fn suits() -> impl Strategy<Value = (Level, TrustTier, Isolation, Labels)> {
