@@ -114,7 +114,7 @@ pub(crate) struct Indexes {
 #[derive(Debug, Clone)]
 pub(crate) struct Search {
     pub(crate) need: Need,
-    labels: u128,
+    labels: u64,
 }
 
 impl Search {

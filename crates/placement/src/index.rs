@@ -43,7 +43,7 @@ pub(crate) struct Most {
     level: Level,
     trust: TrustTier,
     isolation: Isolation,
-    labels: u128,
+    labels: u64,
 }
 
 /// The larger of both in every dimension.
@@ -78,7 +78,7 @@ impl Most {
     }
 
     /// False where none of them can be what `need` asks for. `labels` are its [`label_bits`].
-    pub(crate) fn may_admit(&self, need: &Need, labels: u128) -> bool {
+    pub(crate) fn may_admit(&self, need: &Need, labels: u64) -> bool {
         self.level >= need.level
             && self.trust >= need.trust
             && self.isolation >= need.isolation
@@ -86,13 +86,13 @@ impl Most {
     }
 }
 
-/// One of 128 bits for each label.
-pub(crate) fn label_bits(labels: &Labels) -> u128 {
+/// One of 64 bits for each label.
+pub(crate) fn label_bits(labels: &Labels) -> u64 {
     let fnv = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     labels.as_slice().iter().fold(0, |bits, label| {
         let key = label.key().as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, fnv);
         let whole = label.value().as_bytes().iter().fold(fnv(key, &b'='), fnv);
-        bits | 1 << (mix(whole) % 128)
+        bits | 1 << (mix(whole) % 64)
     })
 }
 
@@ -165,9 +165,9 @@ fn insert(link: &mut Link, mut new: Branch) {
     match link {
         Some(branch) if branch.priority() > new.priority() => {
             let branch = Arc::make_mut(branch);
+            branch.most.join(&new.own);
             let side = if new.key < branch.key { &mut branch.left } else { &mut branch.right };
             insert(side, new);
-            branch.refresh();
         }
         Some(_) | None => {
             (new.left, new.right) = split(link.take(), new.key);
