@@ -36,7 +36,7 @@ impl Key {
 }
 
 /// The most that nodes have of everything; of labels, one bit for each at least.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Most {
     pub(crate) free: Resources,
     pub(crate) capacity: Resources,
@@ -177,16 +177,22 @@ fn insert(link: &mut Link, mut new: Branch) {
     }
 }
 
-fn remove(link: &mut Link, key: Key) {
-    let Some(branch) = link else { return };
-    if branch.key == key {
-        let Branch { left, right, .. } = Arc::make_mut(branch);
-        *link = merge(left.take(), right.take());
-        return;
-    }
+/// Takes out what is under `key`; true where the summary of the part is another one then.
+fn remove(link: &mut Link, key: Key) -> bool {
+    let Some(branch) = link else { return false };
     let branch = Arc::make_mut(branch);
-    remove(if key < branch.key { &mut branch.left } else { &mut branch.right }, key);
+    let before = branch.most;
+    if branch.key == key {
+        let rest = merge(branch.left.take(), branch.right.take());
+        let differs = rest.as_ref().is_none_or(|rest| rest.most != before);
+        *link = rest;
+        return differs;
+    }
+    if !remove(if key < branch.key { &mut branch.left } else { &mut branch.right }, key) {
+        return false;
+    }
     branch.refresh();
+    branch.most != before
 }
 
 /// What comes before `at`, and what does not.

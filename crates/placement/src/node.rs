@@ -120,3 +120,16 @@ impl NodeView {
         self.free.covers(&need.resources) && self.admits(need)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_few_and_those_given_first_are_kept() {
+        assert_eq!(Keys::of([9, 3, 9, 5]).as_slice(), [3, 5, 9]);
+        let many = Keys::of((0..100).rev());
+        assert_eq!(many.as_slice(), (68..100).collect::<Vec<u64>>());
+        assert!(many.has(99) && !many.has(67) && !Keys::default().has(0));
+    }
+}

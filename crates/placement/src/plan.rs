@@ -50,9 +50,10 @@ pub fn plan(snapshot: &Snapshot<'_>, bounds: Bounds, seed: u64) -> Plan {
     Plan { placements: pass.placements, reserved: pass.reserved, resume }
 }
 
-/// One pass of so many looks for an element to reserve a node for, even where nothing can be placed.
+/// A pass that finds no room for anything any more ends early, and so may not come to an element that has waited for long
+/// behind others that have not. One pass of so many goes on to the end for it, with all passes that resume it.
 const THOROUGH_PASS: u64 = 256;
-/// Lines without room that every pass looks at for that.
+/// Lines without room that every pass looks at for such an element.
 const LINES_WITHOUT_ROOM: usize = 4;
 
 /// A line that the pass has opened.

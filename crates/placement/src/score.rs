@@ -3,8 +3,8 @@
 //! Invariant: integers only, so that every machine computes the same order.
 
 use crate::NodeView;
-use hivemind_model::NodeId;
 use hivemind_model::spec::Need;
+use hivemind_model::{NodeId, Resources};
 
 /// The smaller, the better. Field by field: do not waste a machine with GPUs on work without; have the image already;
 /// have most of its inputs already; leave the least of the dominant resource; nodes of a preferred level first; then those
@@ -69,6 +69,21 @@ fn share(part: u64, whole: u64) -> u64 {
             None => u64::try_from(u128::from(part) * WHOLE / u128::from(whole)).unwrap_or(u64::MAX),
         },
     }
+}
+
+/// The largest part of what is needed that is not free, in millionths.
+pub(crate) fn lacking(free: &Resources, need: &Resources) -> u128 {
+    let part = |free: u64, need: u64| match need {
+        0 => 0,
+        _ => u128::from(need.saturating_sub(free)) * 1_000_000 / u128::from(need),
+    };
+    let parts = [
+        part(free.cpu.0.into(), need.cpu.0.into()),
+        part(free.memory.0, need.memory.0),
+        part(free.disk.0, need.disk.0),
+        part(free.gpus.into(), need.gpus.into()),
+    ];
+    parts.into_iter().max().unwrap_or_default()
 }
 
 /// SplitMix64's finaliser: spreads ids and seeds over all 64 bits. No two values give the same.

@@ -7,7 +7,7 @@
 //! Invariant: takes nothing that is not free, and nothing of an owner that is excluded.
 
 use crate::fleet::{Fleet, Indexes, Search};
-use crate::score::{Score, mix, score};
+use crate::score::{Score, lacking, mix, score};
 use crate::{NodeView, Waiting};
 use hivemind_model::spec::Need;
 use hivemind_model::{NodeId, Resources, UserId};
@@ -386,19 +386,4 @@ impl<'a> Rooms<'a> {
         known.no_node = !any;
         best.map(|(_, node)| node)
     }
-}
-
-/// The largest part of what is needed that is not free, in millionths.
-fn lacking(free: &Resources, need: &Resources) -> u128 {
-    let part = |free: u64, need: u64| match need {
-        0 => 0,
-        _ => u128::from(need.saturating_sub(free)) * 1_000_000 / u128::from(need),
-    };
-    let parts = [
-        part(free.cpu.0.into(), need.cpu.0.into()),
-        part(free.memory.0, need.memory.0),
-        part(free.disk.0, need.disk.0),
-        part(free.gpus.into(), need.gpus.into()),
-    ];
-    parts.into_iter().max().unwrap_or_default()
 }

@@ -131,6 +131,19 @@ fn a_node_that_is_kept_free_takes_nothing_into_its_backlog() {
 }
 
 #[test]
+fn no_node_of_an_excluded_owner_is_kept_free() {
+    let busy = |id| node(id, PLENTY, size(3, 900, 0));
+    let fleet = fleet(&[busy(1), node(2, PLENTY, size(2, 900, 0))]);
+    for (not_owners, expected) in [(vec![], Some(1)), (vec![1001], Some(2)), (vec![1001, 1002], None)] {
+        let mut queue = Waits::default();
+        let not_owners = not_owners.into_iter().map(UserId).collect();
+        queue.wish(1, 5, need(8, 10, 0), Wishes { not_owners, ..Wishes::default() });
+        let plan = plan(&Snapshot { reserve_before: NOW, ..snapshot(&fleet, &queue) }, Bounds::default(), 1);
+        assert_eq!((shown(&plan).as_str(), plan.reserved.map(|kept| kept.node.0)), ("", expected));
+    }
+}
+
+#[test]
 fn a_full_pool_stops_the_pass_but_not_the_search_for_what_has_waited() {
     let nodes = [node(1, PLENTY, Resources::default())];
     let mut queue = Waits::default();
@@ -238,11 +251,9 @@ proptest! {
         let fitting: Vec<&NodeView> = nodes.iter().filter(|node| node.has_room(&need)).collect();
         prop_assert_eq!(plan.placements.len(), fitting.len().min(1));
         let Some(line) = plan.placements.first() else { return Ok(()) };
-        // The wasted part: the larger share that is left of either resource.
-        let left = |node: &NodeView| (node.free.cpu.0 / 1000 - cores, node.free.memory.mib() / 1024 - gib);
-        let chosen = left(&nodes[usize::try_from(line.node.0 - 1).expect("an index")]);
-        // No more than the fifteen tightest others have less CPU left than the chosen one.
-        let tighter = fitting.iter().filter(|node| left(node).0 < chosen.0).count();
+        let chosen = nodes[usize::try_from(line.node.0 - 1).expect("an index")].free.cpu;
+        // No more than fifteen others would have less CPU left.
+        let tighter = fitting.iter().filter(|node| node.free.cpu < chosen).count();
         prop_assert!(tighter < 16, "{tighter} are tighter");
         if fitting.len() <= 16 {
             let best = fitting.iter().filter_map(|node| crate::score::score(node, &need, 0, seed)).min();
