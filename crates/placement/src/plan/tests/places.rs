@@ -215,10 +215,17 @@ proptest! {
             let room = |left: &BTreeMap<NodeId, NodeView>| left.values()
                 .filter(|node| node.has_room(&need) && !wishes.not_owners.contains(&node.owner)).count();
             let with_room = room(&left);
+            let key = |node: &NodeView| {
+                (wishes.failed_on.iter().filter(|&&failed| failed == node.id).count(), std::cmp::Reverse(node.waits))
+            };
+            let backlogs = left.values()
+                .filter(|node| node.waits > 0 && node.could_run(&need) && !wishes.not_owners.contains(&node.owner));
+            let best_backlog = backlogs.map(key).min();
             let node = left.get_mut(&line.node).expect("a node");
             prop_assert!(!wishes.not_owners.contains(&node.owner) && node.could_run(&need));
             if line.backlog {
                 prop_assert_eq!(with_room, 0, "a backlog is for what finds no room");
+                prop_assert_eq!(best_backlog, Some(key(node)), "least failures, then who takes most");
                 node.waits = node.waits.checked_sub(1).expect("no more than it takes");
             } else {
                 prop_assert!(node.has_room(&need));
@@ -231,6 +238,32 @@ proptest! {
                 prop_assert!(!(node.could_run(need) && node.waits > 0), "it could have waited on {}", node.id);
             }
         }
+    }
+
+    /// A fleet that has changed is as good as one that is made anew.
+    #[test]
+    fn what_became_of_a_fleet_does_not_depend_on_how(
+        changes in proptest::collection::vec((1u64..40, sizes(), suits(), 0u32..3, 0u8..4), 1..150),
+        tasks in proptest::collection::vec(asked(), 0..40),
+        seed: u64,
+    ) {
+        let mut fleet = Fleet::default();
+        for (id, resources, (level, trust, isolation, labels), waits, change) in changes {
+            match change {
+                0 => fleet.remove(NodeId(id)),
+                1 => fleet.set_free(NodeId(id), resources),
+                2 => fleet.set_waits(NodeId(id), waits),
+                _ => fleet.set(NodeView { level, trust, isolation, labels, waits, ..node(id, resources, resources) }),
+            }
+        }
+        let mut queue = Waits::default();
+        for (id, (resources, (level, trust, isolation, labels), priority, failed_on, _)) in (1..).zip(tasks) {
+            queue.add(id, priority, Need { resources, level, trust, isolation, labels, image: 0 }, &failed_on);
+        }
+        let anew: Fleet = fleet.iter().cloned().collect();
+        prop_assert_eq!(&anew, &fleet);
+        let changed = plan(&snapshot(&fleet, &queue), Bounds::default(), seed);
+        prop_assert_eq!(changed, plan(&snapshot(&anew, &queue), Bounds::default(), seed));
     }
 
     /// Sixteen candidates among many: the one that is taken leaves hardly more than the best of all.
