@@ -110,8 +110,9 @@ pub struct Constraints {
 
 /// Says how `nodes` (every linked node that takes work, full or not) stand to `need`.
 ///
-/// A change is measured by the part of the asked quantity that it gives up (a level or tier by its place among them, a label as a whole);
-/// changing one quantity goes before changing two. `least` is what can be asked for at least.
+/// A change is measured by the part of the asked quantity that it gives up (a level or tier by its place among
+/// them, a label as a whole); changing one quantity goes before changing two. `least` is what can be asked for at
+/// least.
 #[must_use]
 pub fn constraints<N: Borrow<NodeView>>(
     nodes: impl IntoIterator<Item = N>,
