@@ -6,7 +6,8 @@
 //! Invariant: a report of an attempt that is not the current one on that node changes nothing.
 
 use crate::Engine;
-use crate::life::{Event, Standing, Step, step, verdict};
+use crate::copies::Unjudged;
+use crate::life::{Event, Standing, Step, Verdict, step, verdict};
 use crate::standing::Record;
 use crate::state::{Live, Stage};
 use crate::tasks::{Payment, bare_report};
@@ -15,6 +16,7 @@ use hivemind_model::rows::{AttemptPhase, AttemptRow, ElementPhase, Report};
 use hivemind_model::state::Outcome;
 use hivemind_model::{AttemptRef, Code, Cpt, Effect, ElementRef, Millis, NodeId, Policy, Rejection, Reply, Timestamp};
 use hivemind_placement::Turn;
+use hivemind_trust::Finding;
 
 /// Longest text from a node that is kept, in bytes.
 const MAX_TEXT_BYTES: usize = 2048;
@@ -78,9 +80,21 @@ impl Engine {
     ) -> Result<Reply, Rejection> {
         let element = attempt.element;
         let standing = self.standing(node, attempt);
-        match step(standing, Event::Reported(verdict(&report.outcome))) {
+        // That there is no such image is one node's word: of copies it is compared with others'.
+        let verdict = match verdict(&report.outcome) {
+            Verdict::Unpaid if self.is_verified(element.task) => Verdict::Fault,
+            verdict => verdict,
+        };
+        match step(standing, Event::Reported(verdict)) {
             Step::EndPaid => {
                 let report = self.bounded(attempt, report, now);
+                self.note_image(node, element);
+                if self.is_verified(element.task) {
+                    self.vote(attempt, node, report, now);
+                    self.restate(element.task, now);
+                    return Ok(Reply::Done);
+                }
+                self.judge_node(node, Finding::Completed, now);
                 let payment = self.price(attempt, node, report.metering.wall, now);
                 let outcome = report.outcome.clone();
                 self.record_accepted(attempt, node, &report);
@@ -125,7 +139,10 @@ impl Engine {
 
     /// Ends an attempt unpaid and queues its element again, as if it had not been tried.
     fn requeue(&mut self, attempt: AttemptRef, report: Report, now: Timestamp) {
-        let Live { failed_on, .. } = self.end_attempt(attempt, report, Payment::Nothing, now);
+        let Live { failed_on, node, .. } = self.end_attempt(attempt, report, Payment::Nothing, now);
+        if self.is_verified(attempt.element.task) {
+            return self.copy_failed(attempt, node, now);
+        }
         self.queue_again(attempt.element, failed_on);
     }
 
@@ -137,8 +154,10 @@ impl Engine {
         // Who names an image that nobody has must not spoil the record of those who look for it.
         if !matches!(outcome, Outcome::ImageUnavailable { .. }) {
             self.record(live.node, Record::Failed);
+            self.judge_node(live.node, Finding::Error, now);
         }
         let Policy { max_infrastructure_failures, max_image_failures, retry_delay, max_retry_delay, .. } = self.policy;
+        let verified = self.is_verified(at.task);
         let Some(task) = self.tasks.get_mut(&at.task) else { panic!("T2: {at} is retried after its task") };
         let Some(element) = task.element_mut(at.index) else {
             panic!("T2: {at} is retried, but its task has no such element")
@@ -147,8 +166,14 @@ impl Engine {
         element.image_faults += u32::from(matches!(outcome, Outcome::ImageUnavailable { .. }));
         let (faults, image_faults) = (element.faults, element.image_faults);
         if faults >= max_infrastructure_failures || image_faults >= max_image_failures {
-            self.end_element(at, exhausted(outcome, faults), Payment::Nothing, now);
+            match self.panels.contains_key(&at) {
+                true => self.end_copies(at, exhausted(outcome, faults), Unjudged::Unpaid, now),
+                false => self.end_element(at, exhausted(outcome, faults), Payment::Nothing, now),
+            }
             return;
+        }
+        if verified {
+            return self.copy_failed(attempt, live.node, now);
         }
         let mut failed_on = live.failed_on;
         failed_on.push(live.node);
@@ -187,6 +212,21 @@ impl Engine {
         payment: Payment,
         now: Timestamp,
     ) -> Live {
+        let live = self.release(attempt, now);
+        let cost = match payment {
+            Payment::Nothing => {
+                self.ledger.return_accrual(attempt, now);
+                Cpt::ZERO
+            }
+            Payment::Price { amount, .. } => amount,
+        };
+        let phase = AttemptPhase::Ended { ended_at: now, report, cost };
+        self.pending.attempts.push(AttemptRow { attempt, node: live.node, assigned_at: live.assigned_at, phase });
+        live
+    }
+
+    /// Takes an attempt from its node: what was reserved for it is free.
+    pub(crate) fn release(&mut self, attempt: AttemptRef, now: Timestamp) -> Live {
         let element = attempt.element;
         let Some(live) = self.live.remove(&attempt) else { panic!("T3: {attempt} ends, but does not live") };
         if let Some(deadline) = live.deadline {
@@ -210,16 +250,7 @@ impl Engine {
         if let Some(user) = requester {
             self.settle_share(user, &live, now);
         }
-        self.refresh_placeable(live.node);
-        let cost = match payment {
-            Payment::Nothing => {
-                self.ledger.return_accrual(attempt, now);
-                Cpt::ZERO
-            }
-            Payment::Price { amount, .. } => amount,
-        };
-        let phase = AttemptPhase::Ended { ended_at: now, report, cost };
-        self.pending.ended_attempts.push(AttemptRow { attempt, node: live.node, assigned_at: live.assigned_at, phase });
+        self.refresh_room(live.node);
         live
     }
 
@@ -300,7 +331,7 @@ fn stale(attempt: AttemptRef) -> Rejection {
     )
 }
 
-fn cut(text: &mut String) {
+pub(crate) fn cut(text: &mut String) {
     if text.len() > MAX_TEXT_BYTES {
         let end = text.floor_char_boundary(MAX_TEXT_BYTES);
         text.truncate(end);

@@ -40,12 +40,14 @@ pub(crate) struct Pending {
     pub(crate) tasks: Vec<TaskId>,
     pub(crate) ended_tasks: Vec<Task>,
     pub(crate) live: Vec<AttemptRef>,
-    pub(crate) ended_attempts: Vec<AttemptRow>,
+    /// Of attempts that live no longer; the last one of each counts.
+    pub(crate) attempts: Vec<AttemptRow>,
     pub(crate) requests: Vec<RequestRow>,
     pub(crate) used_tokens: Vec<UsedToken>,
     pub(crate) expired_tokens: Vec<String>,
     pub(crate) counters_moved: bool,
     pub(crate) standings: Vec<NodeId>,
+    pub(crate) trusts: Vec<NodeId>,
     pub(crate) rewards: Vec<RewardRow>,
     pub(crate) projects: BTreeSet<ProjectId>,
     pub(crate) tips: Vec<TipRow>,
@@ -64,7 +66,7 @@ impl Engine {
         let pending = std::mem::take(&mut self.pending);
         let mut rows = RowChanges {
             users: pending.users,
-            attempts: pending.ended_attempts,
+            attempts: pending.attempts,
             requests: pending.requests,
             used_tokens: pending.used_tokens,
             expired_tokens: pending.expired_tokens,
@@ -86,6 +88,13 @@ impl Engine {
                 rows.standings.push(node.standing);
             }
         }
+        for id in pending.trusts {
+            if let Some(node) = self.nodes.get_mut(&id).filter(|node| node.trust_dirty) {
+                node.trust_dirty = false;
+                rows.trusts.push(node.trust);
+            }
+        }
+        rows.trusts.sort_unstable_by_key(|row| row.node);
         rows.usages.extend(pending.usages.iter().map(|user| self.shares.row(*user, self.seen_at)));
         rows.projects.extend(pending.projects.iter().filter_map(|id| self.projects.get(id).cloned()));
         for digest in pending.invitations {
@@ -120,7 +129,10 @@ impl Engine {
         }
         rows.nodes.sort_unstable_by_key(|row| row.id);
         rows.standings.sort_unstable_by_key(|row| row.node);
-        rows.attempts.sort_unstable_by_key(|row| row.attempt);
+        // Stable, so that of several rows of one attempt the last is the newest.
+        rows.attempts.reverse();
+        rows.attempts.sort_by_key(|row| row.attempt);
+        rows.attempts.dedup_by_key(|row| row.attempt);
         rows.new_tasks.sort_unstable_by_key(|row| row.progress.id);
         rows.tasks.sort_unstable_by_key(|row| row.id);
         rows.chunks.sort_unstable_by_key(|row| (row.task, row.chunk));

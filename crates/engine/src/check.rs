@@ -5,12 +5,13 @@
 //!
 //! Invariant: nothing here changes anything.
 
+use crate::copies::Copies;
 use crate::state::{Node, Stage, Task};
 use crate::{Engine, Violation};
 use hivemind_ledger::Broken;
-use hivemind_model::rows::{ElementPhase, Ended};
+use hivemind_model::rows::{Element, ElementPhase, Ended};
 use hivemind_model::service::Service;
-use hivemind_model::{AttemptRef, Cpt, NodeId, Outcome, Resources, TaskId, TaskState, Timestamp, UserId};
+use hivemind_model::{AttemptRef, Cpt, ElementRef, NodeId, Outcome, Resources, TaskId, TaskState, Timestamp, UserId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -63,7 +64,8 @@ impl Engine {
         let mut earned: BTreeMap<TaskId, Cpt> = BTreeMap::new();
         for accrual in self.ledger.accruals() {
             let at = accrual.attempt.element;
-            let runs = self.live.contains_key(&accrual.attempt);
+            let here = self.panels.get(&at).is_some_and(|copies| copies.reported.contains_key(&accrual.attempt));
+            let runs = here || self.live.contains_key(&accrual.attempt);
             ensure(runs, "L4", format_args!("{} has earned, but is over", accrual.attempt))?;
             let sum = earned.entry(at.task).or_default();
             *sum = Cpt::from_micro(sum.micro() + accrual.amount.total().micro());
@@ -104,6 +106,10 @@ impl Engine {
         let (mut running, mut waiting, mut ended) = (0, 0, Ended::default());
         for (at, element) in task.elements() {
             let live = self.attempt_of(at).and_then(|attempt| Some((attempt, self.live.get(&attempt)?)));
+            if let (ElementPhase::Live, Some(copies)) = (&element.phase, self.panels.get(&at)) {
+                running += self.check_copies(at, element, copies)?;
+                continue;
+            }
             match (&element.phase, live) {
                 (ElementPhase::Live, Some((attempt, live))) => {
                     ensure(
@@ -143,6 +149,24 @@ impl Engine {
         )
     }
 
+    /// The copies of a live element: what runs, and what is here, sits in its panel. Gives how many run.
+    fn check_copies(&self, at: ElementRef, element: &Element, copies: &Copies) -> Result<u32, Violation> {
+        let mut running = 0;
+        for (attempt, live) in self.live.range(at.attempt(0)..=at.attempt(u32::MAX)) {
+            let seated = copies.panel.seats().iter().any(|seat| seat.attempt == *attempt && seat.node == live.node);
+            ensure(seated, "T3", format_args!("{attempt} runs, but has no place in its panel"))?;
+            ensure(attempt.number <= element.attempts, "T4", format_args!("{attempt} was never counted"))?;
+            running += u32::from(matches!(live.stage, Stage::Running { .. }));
+        }
+        let seats = copies.panel.seats().iter().map(|seat| seat.attempt);
+        let votes = copies.panel.votes().iter().map(|vote| vote.attempt);
+        for attempt in seats.chain(votes) {
+            let known = self.live.contains_key(&attempt) != copies.reported.contains_key(&attempt);
+            ensure(known, "T3", format_args!("{attempt} has a place in its panel, but neither runs nor is here"))?;
+        }
+        Ok(running)
+    }
+
     fn check_node(&self, node: &Node) -> Result<(), Violation> {
         let id = node.row.id;
         let mut reserved = Some(Resources::default());
@@ -162,11 +186,11 @@ impl Engine {
             "T5",
             format_args!("{id} has {} reserved of {}", node.reserved, node.ceiling),
         )?;
-        let placeable = node.has_something_free();
+        let wanted = node.takes_work().then(|| node.view());
         ensure(
-            self.placeable.contains(&id) == placeable,
+            self.fleet.get(id) == wanted.as_ref(),
             "T7",
-            format_args!("{id} takes work: {placeable}, but placement thinks otherwise"),
+            format_args!("{id} is {wanted:?} to placement, which has {:?}", self.fleet.get(id)),
         )
     }
 
@@ -229,11 +253,14 @@ impl Engine {
     /// T7: every waiting element is where it will be found, with the need it has.
     fn check_queue(&self) -> Result<(), Violation> {
         let waiting: usize = self.tasks.values().map(|task| task.waiting as usize).sum();
+        let copies = self.panels.values().filter(|copies| copies.wanted > 0).count();
+        let waiting = waiting + copies;
         for (at, need) in self.queue.elements() {
             let task = self.tasks.get(&at.task).filter(|task| task.need == *need);
             let phase = task.and_then(|task| task.element(at.index)).map(|element| &element.phase);
+            let copy = self.panels.get(&at).is_some_and(|copies| copies.wanted > 0);
             ensure(
-                matches!(phase, Some(ElementPhase::Waiting { .. })),
+                matches!(phase, Some(ElementPhase::Waiting { .. })) || copy,
                 "T3",
                 format_args!("{at} is queued, but does not wait"),
             )?;

@@ -126,7 +126,8 @@ impl Engine {
             return self.place(attempt, class, now);
         }
         let done = copies.comparing.entry(attempt).or_default();
-        let with: Vec<AttemptRef> = firsts.iter().map(|(first, _)| *first).filter(|first| !done.contains(first)).collect();
+        let with: Vec<AttemptRef> =
+            firsts.iter().map(|(first, _)| *first).filter(|first| !done.contains(first)).collect();
         if with.is_empty() {
             return self.place(attempt, class, now);
         }
@@ -185,7 +186,7 @@ impl Engine {
                 Decision::More { copies } => *copies,
                 Decision::Wait => 0,
                 Decision::Accept { .. } => {
-                    self.accept(at, &decision, &rule, &mut open, now);
+                    self.accept_result(at, &decision, &rule, &mut open, now);
                     self.restate(at.task, now);
                     continue;
                 }
@@ -213,14 +214,23 @@ impl Engine {
         let turn = Turn { used: self.shares.used(user), user };
         self.queue.push_copy(turn, rank, &task.need, copies.failed_on.clone(), self.barred(at));
         self.stirred = true;
+        self.more_copies = true;
     }
 
     /// Accepts what a panel agrees on: pays who was right, ends the element.
-    fn accept(&mut self, at: ElementRef, decision: &Decision, rule: &Rule, open: &mut Vec<ElementRef>, now: Timestamp) {
+    fn accept_result(
+        &mut self,
+        at: ElementRef,
+        decision: &Decision,
+        rule: &Rule,
+        open: &mut Vec<ElementRef>,
+        now: Timestamp,
+    ) {
         let Decision::Accept { right, wrong, outvoted, .. } = decision else { return };
         let Some(mut copies) = self.close_panel(at, now) else { return };
         let first = right.first().map(|vote| vote.attempt);
-        let outcome = first.and_then(|first| copies.reported.get(&first)).map(|reported| reported.report.outcome.clone());
+        let outcome =
+            first.and_then(|first| copies.reported.get(&first)).map(|reported| reported.report.outcome.clone());
         let Some((first, outcome)) = first.zip(outcome) else { panic!("T3: {at} is accepted on no result") };
         for vote in right.iter().filter(|vote| vote.say == Say::Counted) {
             if let Some(reported) = copies.reported.remove(&vote.attempt) {
@@ -241,7 +251,7 @@ impl Engine {
         }
         self.end_element(at, outcome, Payment::Nothing, now);
         for (vote, finding) in decision.findings() {
-            self.found(vote.node, finding, now);
+            self.judge_node(vote.node, finding, now);
             if finding == Finding::Wrong {
                 self.caught(vote.owner, vote.node, open, now);
             }
@@ -251,7 +261,8 @@ impl Engine {
     /// What follows when a node of `owner` was found wrong: all their nodes start anew, their votes count no
     /// longer, and what was accepted on their word alone is looked at again.
     fn caught(&mut self, owner: UserId, cheat: NodeId, open: &mut Vec<ElementRef>, now: Timestamp) {
-        let own: Vec<NodeId> = self.nodes.values().filter(|node| node.row.owner == owner).map(|node| node.row.id).collect();
+        let own: Vec<NodeId> =
+            self.nodes.values().filter(|node| node.row.owner == owner).map(|node| node.row.id).collect();
         let mut rows: Vec<_> = own.iter().filter_map(|id| self.nodes.get(id)).map(|node| node.trust).collect();
         hivemind_trust::standing::after_cheat(&mut rows, cheat);
         self.offenders.entry(owner).or_default().insert(cheat);

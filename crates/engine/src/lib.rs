@@ -16,6 +16,7 @@ mod accounts;
 mod attempts;
 mod batch;
 mod check;
+mod copies;
 mod elements;
 mod explain;
 mod guard;
@@ -35,6 +36,7 @@ mod state;
 pub mod tables;
 mod tasks;
 mod tick;
+mod trust;
 mod view;
 
 pub use batch::Batch;
@@ -43,19 +45,21 @@ pub use view::{Counts, LinkState, NodeStatus};
 
 use accounts::{Registration, Transfer};
 use batch::Pending;
+use copies::Copies;
 use guard::{Invitations, SignUps};
 use hivemind_ledger::Ledger;
 use hivemind_model::rows::{ClockRow, Counters, InvitationRow, ProjectRow};
 use hivemind_model::{
-    AttemptRef, Command, ElementRef, NodeId, Policy, ProjectId, Rejection, Reply, TaskId, Timestamp, UserId,
+    AttemptRef, Command, ElementRef, NodeId, Policy, ProjectId, Rejection, Reply, Resources, TaskId, Timestamp, UserId,
 };
-use hivemind_placement::{Cursor, Reservation};
+use hivemind_placement::{Cursor, Fleet, Reservation};
+use hivemind_trust::Secret;
 use once::OnceWindow;
 use projects::Tip;
 use queue::Queue;
 use shares::Shares;
 use standing::first_period;
-use state::{Live, Node, Recent, Task, User};
+use state::{LateTasks, Live, Node, Task, User};
 use std::collections::{BTreeMap, BTreeSet};
 use tasks::{Graph, Offer};
 
@@ -71,16 +75,26 @@ pub struct Engine {
     nodes: BTreeMap<NodeId, Node>,
     /// Folded names.
     node_names: BTreeMap<String, NodeId>,
-    /// Linked nodes with something free.
-    placeable: BTreeSet<NodeId>,
+    /// Nodes that take work, full or not.
+    fleet: Fleet,
+    /// What all linked nodes offer together; `None` where that has to be counted anew.
+    whole: Option<Resources>,
     /// Tasks that have not ended.
     tasks: BTreeMap<TaskId, Task>,
     /// How many of them run.
     running_tasks: usize,
     /// Tasks that ended lately, for those who ask late.
-    recent: Recent,
+    recent: LateTasks,
     /// Every attempt that is handed out or runs.
     live: BTreeMap<AttemptRef, Live>,
+    /// Live elements of which copies are compared.
+    panels: BTreeMap<ElementRef, Copies>,
+    /// Nodes that were found wrong, by owner.
+    offenders: BTreeMap<UserId, BTreeSet<NodeId>>,
+    /// Nodes that have used up what they may take today.
+    spent: BTreeSet<NodeId>,
+    /// What the coin of spot checks hangs on.
+    secret: Secret,
     /// Elements that may be placed now.
     queue: Queue,
     /// Elements that may be placed later, with the nodes where they failed.
@@ -108,6 +122,8 @@ pub struct Engine {
     seen_at: Timestamp,
     /// True where a pass could place something that the one before could not.
     stirred: bool,
+    /// True where a pass asked for further copies of what it placed.
+    more_copies: bool,
     /// Where the pass before stopped looking.
     resume: Option<Cursor>,
     /// The node that is kept free, and for what.
@@ -179,8 +195,23 @@ impl Engine {
             Command::Drain { node, session } => self.drain(node, session, now),
             Command::Started { node, attempt } => self.started(node, attempt, now),
             Command::Finished { node, attempt, report } => self.finished(node, attempt, report, now),
+            Command::Compared { attempt, same_as } => {
+                self.compared(attempt, same_as, now);
+                Ok(Reply::Done)
+            }
+            Command::Incomparable { attempt, reason } => {
+                self.incomparable(attempt, &reason, now);
+                Ok(Reply::Done)
+            }
             Command::Tick => self.tick(now),
         }
+    }
+
+    /// With the secret on which spot checks hang: whoever knows it knows which results are checked.
+    #[must_use]
+    pub fn with_secret(mut self, secret: Secret) -> Self {
+        self.secret = secret;
+        self
     }
 
     /// What the operator decided.
@@ -214,10 +245,15 @@ impl Engine {
             usernames: BTreeMap::new(),
             nodes: BTreeMap::new(),
             node_names: BTreeMap::new(),
-            placeable: BTreeSet::new(),
+            fleet: Fleet::default(),
+            whole: None,
+            panels: BTreeMap::new(),
+            offenders: BTreeMap::new(),
+            spent: BTreeSet::new(),
+            secret: Secret::new([0; 32]),
             tasks: BTreeMap::new(),
             running_tasks: 0,
-            recent: Recent::default(),
+            recent: LateTasks::default(),
             live: BTreeMap::new(),
             queue: Queue::default(),
             delayed: BTreeMap::new(),
@@ -227,6 +263,7 @@ impl Engine {
             token_expiry: BTreeSet::new(),
             once: OnceWindow::default(),
             stirred: false,
+            more_copies: false,
             resume: None,
             reserved: None,
             shares,

@@ -12,7 +12,10 @@ use crate::state::{Link, Live, Node};
 use hivemind_model::command::{JoinUse, NodeOffer};
 use hivemind_model::rows::{NodeRow, UsedToken};
 use hivemind_model::service::Service;
-use hivemind_model::{AttemptRef, Bytes, Code, MilliCores, NodeId, Rejection, Reply, Resources, Timestamp, UserId};
+use hivemind_model::{
+    AttemptRef, Bytes, Code, ElementRef, MilliCores, NodeId, Rejection, Reply, Resources, Timestamp, UserId,
+};
+use hivemind_trust::standing::enrolled;
 use std::collections::BTreeSet;
 
 /// Longest name of a node, in bytes.
@@ -178,12 +181,27 @@ impl Engine {
     /// Brings the set of nodes that can be given work in line with one node.
     pub(crate) fn refresh_placeable(&mut self, id: NodeId) {
         let Some(node) = self.nodes.get(&id) else { return };
-        if node.has_something_free() {
-            self.placeable.insert(id);
+        if node.takes_work() {
+            self.fleet.set(node.view());
             self.stirred = true;
         } else {
-            self.placeable.remove(&id);
+            self.fleet.remove(id);
         }
+    }
+
+    /// Notes that a node has the image of an element, since it ran it.
+    pub(crate) fn note_image(&mut self, id: NodeId, at: ElementRef) {
+        let Some(image) = self.tasks.get(&at.task).map(|task| task.need.image) else { return };
+        if self.nodes.get_mut(&id).is_some_and(|node| node.images.note(image)) {
+            self.refresh_placeable(id);
+        }
+    }
+
+    /// As [`Engine::refresh_placeable`], where only what is free on the node has changed.
+    pub(crate) fn refresh_room(&mut self, id: NodeId) {
+        let Some(node) = self.nodes.get(&id) else { return };
+        self.fleet.set_free(id, node.free());
+        self.stirred = true;
     }
 
     fn new_node(&mut self, owner: UserId, offer: NodeOffer, folded: String, now: Timestamp) -> NodeId {
@@ -202,10 +220,12 @@ impl Engine {
             labels: offer.labels,
             isolation: offer.isolation,
         };
-        self.nodes.insert(id, Node::new(row));
+        let trust = enrolled(id, row.capacity.cpu, now, &self.policy.trust);
+        self.nodes.insert(id, Node::new(row, trust));
         self.node_names.insert(folded, id);
         self.touch_node(id);
         self.touch_standing(id);
+        self.touch_trust(id, now);
         if let Some(user) = self.users.get_mut(&owner) {
             user.nodes += 1;
         }
@@ -223,6 +243,7 @@ impl Engine {
             node.refresh_ceiling();
         }
         self.touch_node(id);
+        self.whole = None;
         self.refresh_placeable(id);
     }
 
@@ -231,6 +252,7 @@ impl Engine {
             node.link = node.link.after(event);
         }
         self.node_alive(id, at);
+        self.whole = None;
         self.refresh_placeable(id);
     }
 

@@ -6,7 +6,7 @@
 //! Invariant: no empty line and no requester without one; an element stands in one line at most.
 
 use hivemind_model::spec::Need;
-use hivemind_model::{ElementRef, NodeId, UserId};
+use hivemind_model::{ElementRef, NodeId, Resources, UserId};
 use hivemind_placement::{Line, Queue as View, Rank, Turn, Waiting};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct Queue {
     requesters: BTreeMap<UserId, Requester>,
     turns: BTreeSet<Turn>,
+    /// How many lines ask for each need.
+    needs: BTreeMap<Need, usize>,
     len: usize,
 }
 
@@ -33,6 +35,8 @@ struct Run {
     /// The index of the last of them.
     last: u32,
     failed_on: Vec<NodeId>,
+    /// Copies of it are on nodes of these.
+    not_owners: Vec<UserId>,
 }
 
 impl Run {
@@ -44,12 +48,24 @@ impl Run {
 impl Queue {
     /// Adds an element of a requester who has used so much, with the nodes where it failed.
     pub(crate) fn push(&mut self, turn: Turn, rank: Rank, need: &Need, failed_on: Vec<NodeId>) {
-        self.add(turn, rank, need, Run { last: rank.element().index, failed_on });
+        self.add(turn, rank, need, Run { last: rank.element().index, failed_on, not_owners: Vec::new() });
     }
 
     /// Adds elements that were never tried, from that of `first` to that of the index `last`.
     pub(crate) fn push_run(&mut self, turn: Turn, first: Rank, last: u32, need: &Need) {
-        self.add(turn, first, need, Run { last, failed_on: Vec::new() });
+        self.add(turn, first, need, Run { last, failed_on: Vec::new(), not_owners: Vec::new() });
+    }
+
+    /// Adds a further copy of an element, that is not to run on nodes of these owners.
+    pub(crate) fn push_copy(
+        &mut self,
+        turn: Turn,
+        rank: Rank,
+        need: &Need,
+        failed_on: Vec<NodeId>,
+        not_owners: Vec<UserId>,
+    ) {
+        self.add(turn, rank, need, Run { last: rank.element().index, failed_on, not_owners });
     }
 
     fn add(&mut self, turn: Turn, rank: Rank, need: &Need, run: Run) {
@@ -61,6 +77,7 @@ impl Queue {
         }
         if !requester.lines.contains_key(need) {
             requester.lines.insert(need.clone(), BTreeMap::new());
+            *self.needs.entry(need.clone()).or_default() += 1;
         }
         let Some(line) = requester.lines.get_mut(need) else { unreachable!("T7: a line that was opened is gone") };
         let head = line.keys().next().copied();
@@ -84,10 +101,10 @@ impl Queue {
         let run = line.remove(&first)?;
         let index = rank.element().index;
         if first < rank {
-            line.insert(first, Run { last: index - 1, failed_on: Vec::new() });
+            line.insert(first, Run { last: index - 1, failed_on: Vec::new(), not_owners: Vec::new() });
         }
         if index < run.last {
-            line.insert(rank.of(index + 1), Run { last: run.last, failed_on: Vec::new() });
+            line.insert(rank.of(index + 1), Run { last: run.last, failed_on: Vec::new(), not_owners: Vec::new() });
         }
         self.len -= 1;
         self.tidy(user, head, need);
@@ -117,7 +134,15 @@ impl Queue {
             }
             match now {
                 Some(now) => drop(requester.heads.insert((now, need.clone()))),
-                None => drop(requester.lines.remove(need)),
+                None => {
+                    requester.lines.remove(need);
+                    if let Some(lines) = self.needs.get_mut(need) {
+                        *lines -= 1;
+                    }
+                    if self.needs.get(need) == Some(&0) {
+                        self.needs.remove(need);
+                    }
+                }
             }
         }
         if requester.lines.is_empty() {
@@ -198,6 +223,17 @@ impl View for Queue {
         }
     }
 
+    fn least(&self) -> Resources {
+        let all = self.needs.keys().map(|need| need.resources);
+        let smaller = |a: Resources, b: Resources| Resources {
+            cpu: a.cpu.min(b.cpu),
+            memory: a.memory.min(b.memory),
+            disk: a.disk.min(b.disk),
+            gpus: a.gpus.min(b.gpus),
+        };
+        all.reduce(smaller).unwrap_or_default()
+    }
+
     fn lines(&self, user: UserId, from: Option<Rank>) -> Box<dyn Iterator<Item = Line<'_>> + '_> {
         let Some(requester) = self.requesters.get(&user) else { return Box::new(std::iter::empty()) };
         let heads: Box<dyn Iterator<Item = &(Rank, Need)>> = match from {
@@ -208,7 +244,12 @@ impl View for Queue {
             let line = requester.lines.get(need)?;
             let waiting = line.iter().flat_map(|(first, run)| {
                 let indices = first.element().index..=run.last;
-                indices.map(|index| Waiting { rank: first.of(index), failed_on: &run.failed_on })
+                indices.map(|index| Waiting {
+                    rank: first.of(index),
+                    failed_on: &run.failed_on,
+                    not_owners: &run.not_owners,
+                    inputs: &[],
+                })
             });
             Some(Line { need: need.clone(), head: *head, waiting: Box::new(waiting) })
         }))
@@ -218,7 +259,7 @@ impl View for Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hivemind_model::{Bytes, MilliCores, Resources, TaskId, Timestamp};
+    use hivemind_model::{Bytes, MilliCores, TaskId, Timestamp};
 
     fn need(cores: u32) -> Need {
         let cpu = MilliCores::from_cores(cores);

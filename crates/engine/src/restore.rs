@@ -12,11 +12,13 @@ use crate::{Engine, Violation};
 use hivemind_ledger::{Ledger, LedgerImage};
 use hivemind_model::rows::{
     AttemptPhase, AttemptRow, ChunkRow, ElementPhase, InvitationRow, NodeRow, ProjectRow, Recovered, StandingRow,
-    TaskRow, UserRow,
+    TaskRow, TrustRow, UserRow,
 };
 use hivemind_model::service::Service;
-use hivemind_model::{ElementRef, Level, Policy, TaskState, Timestamp};
+use hivemind_model::{ElementRef, Level, NodeId, Policy, TaskState, Timestamp};
 use hivemind_placement::Turn;
+use hivemind_trust::standing::enrolled;
+use std::collections::BTreeMap;
 
 impl Engine {
     /// Goes on from what was stored. Every node is offline until it connects; live attempts stay
@@ -30,16 +32,22 @@ impl Engine {
         for user in rows.users {
             engine.restore_user(user)?;
         }
+        let mut trusts: BTreeMap<NodeId, TrustRow> = rows.trusts.into_iter().map(|row| (row.node, row)).collect();
         for node in rows.nodes {
-            engine.restore_node(node)?;
+            let trust = trusts.remove(&node.id);
+            engine.restore_node(node, trust)?;
         }
         for task in rows.tasks {
             engine.restore_task(task)?;
         }
         engine.restore_chunks(rows.chunks)?;
         engine.queue_restored();
+        let mut votes = Vec::new();
         for attempt in rows.attempts {
-            engine.restore_attempt(attempt)?;
+            match attempt.phase {
+                AttemptPhase::Reported { .. } => votes.push(attempt),
+                _ => engine.restore_attempt(attempt)?,
+            }
         }
         for token in rows.used_tokens {
             engine.token_expiry.insert((token.expires_at, token.id.clone()));
@@ -51,6 +59,8 @@ impl Engine {
         }
         engine.running_tasks =
             engine.tasks.values().filter(|task| task.row.progress.state == TaskState::Running).count();
+        engine.restore_panels(votes);
+        engine.renew_tiers();
         engine.stirred = engine.queue.len() > 0;
         engine.check()?;
         Ok(engine)
@@ -67,7 +77,7 @@ impl Engine {
         ensure(!twice, "T2", format_args!("{} is stored twice", row.id))
     }
 
-    fn restore_node(&mut self, row: NodeRow) -> Result<(), Violation> {
+    fn restore_node(&mut self, row: NodeRow, trust: Option<TrustRow>) -> Result<(), Violation> {
         let id = row.id;
         let twice = self.node_names.insert(row.name.to_ascii_lowercase(), id).is_some();
         ensure(!twice, "T2", format_args!("two nodes are called `{}`", row.name))?;
@@ -78,7 +88,12 @@ impl Engine {
         if let Service::Draining { until } = row.service {
             self.drains.insert((until, id));
         }
-        let twice = self.nodes.insert(id, Node::new(row)).is_some();
+        let fresh = || enrolled(id, row.capacity.cpu, row.enrolled_at, &self.policy.trust);
+        let trust = trust.unwrap_or_else(fresh);
+        if trust.wrong > 0 {
+            self.offenders.entry(row.owner).or_default().insert(id);
+        }
+        let twice = self.nodes.insert(id, Node::new(row, trust)).is_some();
         ensure(!twice, "T2", format_args!("{id} is stored twice"))
     }
 
@@ -147,7 +162,7 @@ impl Engine {
         let stage = match row.phase {
             AttemptPhase::Assigned => Stage::Assigned,
             AttemptPhase::Running { started_at } => Stage::Running { started_at },
-            AttemptPhase::Ended { .. } => {
+            AttemptPhase::Reported { .. } | AttemptPhase::Ended { .. } => {
                 return ensure(false, "T3", format_args!("{attempt} has ended, but is to be live"));
             }
         };

@@ -11,8 +11,9 @@ use crate::shares::dominant_share;
 use crate::state::{Live, Stage};
 use hivemind_model::rows::ElementPhase;
 use hivemind_model::spec::Need;
+use hivemind_model::verify::Rule;
 use hivemind_model::{Effect, Resources, Timestamp, UserId};
-use hivemind_placement::{Bounds, Placement, Snapshot, Turn, plan};
+use hivemind_placement::{Bounds, Placement, Reservation, Snapshot, Turn, plan};
 
 impl Engine {
     /// Places what waits, once per batch, after its commands. Costs nothing where nothing that
@@ -22,12 +23,11 @@ impl Engine {
         if !self.stirred {
             return;
         }
-        if self.placeable.is_empty() || self.queue.len() == 0 {
+        if self.fleet.is_empty() || self.queue.len() == 0 {
             self.stirred = false;
             self.resume = None;
             return;
         }
-        let nodes = self.placeable.iter().filter_map(|id| self.nodes.get(id)).map(|node| node.view()).collect();
         if self.shares.rebase(now) {
             for user in self.queue.users() {
                 self.queue.move_turn(self.turn(user));
@@ -36,22 +36,23 @@ impl Engine {
         let whole = self.capacity();
         let cost = |need: &Need| self.shares.advance(dominant_share(&need.resources, &whole), now);
         let snapshot = Snapshot {
-            nodes,
+            fleet: &self.fleet,
             queue: &self.queue,
             cost: &cost,
             reserve_before: now.before(self.policy.scheduling.reserve_after),
-            reserved: self.reserved.clone().filter(|kept| self.queue.has(kept.user, kept.rank, &kept.need)),
+            reserved: self.reserved.clone().filter(|kept| self.is_kept(kept)),
             resume: self.resume,
         };
         let plan = plan(&snapshot, Bounds::default(), self.passes);
         self.passes += 1;
         self.resume = plan.resume;
         self.reserved = plan.reserved;
+        self.more_copies = false;
         for placement in plan.placements {
             self.assign(placement, &whole, now);
         }
-        // Freed room stirs; room that was taken does not.
-        self.stirred = plan.resume.is_some();
+        // Freed room stirs, and a further copy; room that was taken does not.
+        self.stirred = plan.resume.is_some() || self.more_copies;
     }
 
     /// The place of a requester among those that have something waiting.
@@ -66,10 +67,20 @@ impl Engine {
         self.queue.move_turn(self.turn(user));
     }
 
+    /// True where what a node is kept free for still waits, and may run there.
+    fn is_kept(&self, kept: &Reservation) -> bool {
+        let owner = self.nodes.get(&kept.node).map(|node| node.row.owner);
+        let barred = self.barred(kept.rank.element());
+        self.queue.has(kept.user, kept.rank, &kept.need) && owner.is_some_and(|owner| !barred.contains(&owner))
+    }
+
     /// What all linked nodes offer together.
-    fn capacity(&self) -> Resources {
-        let linked = self.nodes.values().filter(|node| node.linked_session().is_some());
-        linked.fold(Resources::default(), |sum, node| sum.checked_add(&node.row.capacity).unwrap_or(sum))
+    fn capacity(&mut self) -> Resources {
+        let nodes = &self.nodes;
+        *self.whole.get_or_insert_with(|| {
+            let linked = nodes.values().filter(|node| node.linked_session().is_some());
+            linked.fold(Resources::default(), |sum, node| sum.checked_add(&node.row.capacity).unwrap_or(sum))
+        })
     }
 
     /// Makes the next attempt of a waiting element on a node, unless its room has gone.
@@ -78,7 +89,7 @@ impl Engine {
         let (Some(task), Some(node)) = (self.tasks.get_mut(&at.task), self.nodes.get_mut(&id)) else { return };
         let need = &task.need;
         let Some(session) = node.working_session() else { return };
-        if !node.view().has_room(need) {
+        if node.spent || !node.free().covers(&need.resources) {
             return;
         }
         let rank = task.rank(at);
@@ -93,11 +104,13 @@ impl Engine {
         let Some(element) = task.element_mut(at.index) else {
             panic!("T3: {at} is placed, but its task has no such element")
         };
-        assert!(matches!(element.phase, ElementPhase::Waiting { .. }), "T3: {at} is placed while it does not wait");
+        let (waits, verified) =
+            (matches!(element.phase, ElementPhase::Waiting { .. }), spec.verify.rule != Rule::First);
+        assert!(waits || verified, "T3: {at} is placed while it does not wait");
         let Some(number) = element.attempts.checked_add(1) else { panic!("T4: {at} has used up its attempt numbers") };
         element.attempts = number;
         element.phase = ElementPhase::Live;
-        task.waiting -= 1;
+        task.waiting -= u32::from(waits);
         let attempt = at.attempt(number);
         let reserved = node.reserved.checked_add(&resources);
         // The ceiling, not the capacity: a node may offer less of something than it has reserved, and
@@ -121,7 +134,11 @@ impl Engine {
         assert!(self.live.insert(attempt, live).is_none(), "T3: {attempt} lives twice");
         self.touch_live(attempt);
         self.list_task(at.task);
-        self.refresh_placeable(id);
+        self.refresh_room(id);
+        self.take_quota(id, now);
         self.pending.effects.push(Effect::Assign { node: id, session, attempt, spec });
+        if verified {
+            self.seat(attempt, id, now);
+        }
     }
 }

@@ -4,13 +4,16 @@
 
 use crate::elements::Elements;
 use crate::shares::Charge;
-use hivemind_model::rows::{AttemptPhase, AttemptRow, Element, Ended, NodeRow, Role, StandingRow, Tally, TaskRow};
+use hivemind_model::rows::{
+    AttemptPhase, AttemptRow, Element, Ended, NodeRow, Role, StandingRow, Tally, TaskRow, TrustRow,
+};
 use hivemind_model::service::Service;
 use hivemind_model::spec::Need;
 use hivemind_model::{
-    AttemptRef, Cpt, ElementRef, Level, Millis, NodeId, Resources, TaskId, TaskState, Timestamp, UserId,
+    AttemptRef, Cpt, ElementRef, Level, Millis, NodeId, Resources, TaskId, TaskState, Timestamp, TrustTier, UserId,
 };
-use hivemind_placement::{NodeView, Rank};
+use hivemind_placement::{Keys, MAX_KEYS, NodeView, Rank};
+use hivemind_trust::Recent;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A user, as far as bounds and names need it.
@@ -44,6 +47,8 @@ pub(crate) struct Task {
     pub(crate) waiting: u32,
     /// What every element of it asks of a node.
     pub(crate) need: Need,
+    /// Attempts that were paid.
+    pub(crate) paid: u64,
     /// True once its row left in a batch.
     pub(crate) stored: bool,
     /// True where its row, but for its elements, changed in this batch.
@@ -63,6 +68,7 @@ impl Task {
             running: 0,
             waiting: count,
             need,
+            paid: 0,
             stored: false,
             dirty: false,
             listed: false,
@@ -199,10 +205,46 @@ pub(crate) struct Node {
     pub(crate) standing_dirty: bool,
     /// What it had reached when the last period ended.
     pub(crate) level: Level,
+    /// What its verified work has shown.
+    pub(crate) trust: TrustRow,
+    /// True where that changed in this batch.
+    pub(crate) trust_dirty: bool,
+    /// What its trust, and that of its owner's nodes, amounts to.
+    pub(crate) tier: TrustTier,
+    /// True where it has used up what it may take today.
+    pub(crate) spent: bool,
+    /// What was accepted with a vote of it lately.
+    pub(crate) recent: Recent,
+    /// The images that it ran last, newest first.
+    pub(crate) images: Images,
+}
+
+/// The images that a node ran last.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Images {
+    newest_first: VecDeque<u64>,
+    keys: Keys,
+}
+
+impl Images {
+    /// Notes that an image ran; true where it was not among them.
+    pub(crate) fn note(&mut self, image: u64) -> bool {
+        if self.newest_first.front() == Some(&image) {
+            return false;
+        }
+        let new = !self.keys.has(image);
+        self.newest_first.retain(|other| *other != image);
+        self.newest_first.push_front(image);
+        self.newest_first.truncate(MAX_KEYS);
+        if new {
+            self.keys = Keys::of(self.newest_first.iter().copied());
+        }
+        new
+    }
 }
 
 impl Node {
-    pub(crate) fn new(row: NodeRow) -> Self {
+    pub(crate) fn new(row: NodeRow, trust: TrustRow) -> Self {
         let ceiling = row.capacity;
         let standing = StandingRow { node: row.id, runtime: Millis(0), alive_since: None, period: Tally::default() };
         Self {
@@ -216,6 +258,12 @@ impl Node {
             standing,
             standing_dirty: false,
             level: Level::None,
+            trust,
+            trust_dirty: false,
+            tier: TrustTier::New,
+            spent: false,
+            recent: Recent::default(),
+            images: Images::default(),
         }
     }
 
@@ -236,10 +284,9 @@ impl Node {
         }
     }
 
-    /// True where it is given work and has room for any.
-    pub(crate) fn has_something_free(&self) -> bool {
-        let free = self.free();
-        self.working_session().is_some() && free.cpu.0 > 0 && free.memory.0 > 0
+    /// True where it is given work, full or not.
+    pub(crate) fn takes_work(&self) -> bool {
+        self.working_session().is_some() && !self.spent
     }
 
     /// What nobody has reserved; zero in a dimension where more is reserved than there is now.
@@ -254,7 +301,15 @@ impl Node {
     }
 
     pub(crate) fn view(&self) -> NodeView {
-        NodeView { id: self.row.id, capacity: self.row.capacity, free: self.free(), level: self.level }
+        NodeView {
+            free: self.free(),
+            level: self.level,
+            trust: self.tier,
+            isolation: self.row.isolation,
+            labels: self.row.labels.clone(),
+            images: self.images.keys.clone(),
+            ..NodeView::plain(self.row.id, self.row.owner, self.row.capacity)
+        }
     }
 
     /// The ceiling follows the capacity, but never below what is reserved already.
@@ -279,12 +334,12 @@ const RECENT: usize = 65_536;
 
 /// The owners of tasks that ended lately.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Recent {
+pub(crate) struct LateTasks {
     users: BTreeMap<TaskId, UserId>,
     order: VecDeque<TaskId>,
 }
 
-impl Recent {
+impl LateTasks {
     pub(crate) fn push(&mut self, task: TaskId, user: UserId) {
         self.users.insert(task, user);
         self.order.push_back(task);

@@ -11,7 +11,7 @@ use crate::{Batch, Violation};
 use hivemind_ledger::{Account, Accrual, Entry, Hold, LedgerChanges, LedgerImage, Vest, VestKey};
 use hivemind_model::rows::{
     AttemptPhase, AttemptRow, ChunkRow, ClockRow, Counters, InvitationRow, NodeRow, ProjectRow, Recovered, RequestKey,
-    RequestRow, RewardRow, RowChanges, StandingRow, TaskRow, TipRow, UsageRow, UserRow,
+    RequestRow, RewardRow, RowChanges, StandingRow, TaskRow, TipRow, TrustRow, UsageRow, UserRow,
 };
 use hivemind_model::{AttemptRef, Cpt, NodeId, ProjectId, TaskId, Timestamp, UserId};
 use std::collections::BTreeMap;
@@ -55,6 +55,8 @@ pub struct Tables {
     pub tips: BTreeMap<(ProjectId, u64), TipRow>,
     /// Invitations that can be used.
     pub invitations: BTreeMap<[u8; 32], InvitationRow>,
+    /// What the verified work of nodes has shown.
+    pub trusts: BTreeMap<NodeId, TrustRow>,
     /// What requesters have used.
     pub usages: BTreeMap<UserId, UsageRow>,
     /// Where the pool stands in time; `None` before the first batch.
@@ -97,6 +99,7 @@ impl Tables {
             invitations: self.invitations.values().copied().collect(),
             clock: self.clock?,
             usages: self.usages.values().copied().collect(),
+            trusts: self.trusts.values().copied().collect(),
         };
         let books = LedgerImage {
             balances: self.balances.iter().map(|(account, balance)| (*account, *balance)).collect(),
@@ -176,6 +179,7 @@ impl Tables {
             let twice = self.tips.insert((row.project, row.number), row.clone()).is_some();
             ensure(!twice, "L6", format_args!("tip {} of {} is stored twice", row.number, row.project))?;
         }
+        self.trusts.extend(rows.trusts.iter().map(|row| (row.node, *row)));
         self.usages.extend(rows.usages.iter().map(|row| (row.user, *row)));
         self.clock = rows.clock.or(self.clock);
         Ok(())

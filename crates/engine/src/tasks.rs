@@ -6,6 +6,7 @@
 //! Invariant: a task whose elements have all ended is not in memory after the command that ended it.
 
 use crate::Engine;
+use crate::copies::Unjudged;
 use crate::life::{Event, Standing, Step, step};
 use crate::state::{Stage, Task};
 use hivemind_ledger::Paid;
@@ -16,6 +17,7 @@ use hivemind_model::{
     AttemptRef, Code, Cpt, Effect, ElementRef, Indices, Millis, NodeId, Rejection, Reply, TaskId, TaskSpec, TaskState,
     Timestamp, UserId,
 };
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What an ended element costs.
@@ -214,18 +216,18 @@ impl Engine {
 
     /// Ends every element of a task that has not ended, in the same way.
     pub(crate) fn stop_task(&mut self, id: TaskId, outcome: &Outcome, now: Timestamp) {
-        for attempt in self.attempts_of(id) {
-            self.stop_element(attempt.element, outcome, now);
+        for element in self.live_elements(id) {
+            self.stop_element(element, outcome, now);
         }
         self.end_waiting(id, outcome, now);
         self.restate(id, now);
     }
 
-    /// Every live attempt of a task.
-    fn attempts_of(&self, task: TaskId) -> Vec<AttemptRef> {
-        let first = ElementRef { task, index: 0 }.attempt(0);
-        let last = ElementRef { task, index: u32::MAX }.attempt(u32::MAX);
-        self.live.range(first..=last).map(|(attempt, _)| *attempt).collect()
+    /// Every live element of a task.
+    fn live_elements(&self, task: TaskId) -> BTreeSet<ElementRef> {
+        let (first, last) = (ElementRef { task, index: 0 }, ElementRef { task, index: u32::MAX });
+        let running = self.live.range(first.attempt(0)..=last.attempt(u32::MAX)).map(|(attempt, _)| attempt.element);
+        running.chain(self.panels.range(first..=last).map(|(at, _)| *at)).collect()
     }
 
     /// Ends every element of a task that waits. The caller calls [`Engine::restate`] afterwards.
@@ -251,6 +253,9 @@ impl Engine {
 
     /// Ends one element that has not ended; a command that ran is paid up to now.
     fn stop_element(&mut self, at: ElementRef, outcome: &Outcome, now: Timestamp) {
+        if self.panels.contains_key(&at) {
+            return self.end_copies(at, outcome.clone(), Unjudged::Paid, now);
+        }
         let found = self.attempt_of(at).and_then(|attempt| Some((attempt, self.live.get(&attempt)?)));
         let Some((attempt, live)) = found else {
             assert!(
@@ -326,7 +331,7 @@ impl Engine {
     }
 
     /// Settles for an accepted attempt; where `last` says how the last element ended, the hold ends.
-    fn settle(&mut self, id: TaskId, payment: Payment, last: Option<&Outcome>, now: Timestamp) {
+    pub(crate) fn settle(&mut self, id: TaskId, payment: Payment, last: Option<&Outcome>, now: Timestamp) {
         let Some(task) = self.tasks.get_mut(&id) else { panic!("T2: {id} is paid for after it ended") };
         let done = match (payment, last) {
             (Payment::Nothing, None) => Ok(()),
@@ -336,6 +341,7 @@ impl Engine {
                 let cost = task.row.progress.cost.checked_add(amount);
                 task.row.progress.cost = cost.unwrap_or_else(|| panic!("L4: the cost of {id} overflows"));
                 assert!(task.row.progress.cost <= task.row.cap, "L4: {id} costs more than its hold");
+                task.paid += 1;
                 match last {
                     Some(_) => self.ledger.settle_and_close(paid, amount, now).map(drop),
                     None => self.ledger.settle(paid, amount, now),

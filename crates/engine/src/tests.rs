@@ -13,3 +13,4 @@ mod random;
 mod service;
 mod sharing;
 mod standing;
+mod verify;

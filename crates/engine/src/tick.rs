@@ -24,7 +24,8 @@ impl Engine {
         let token = self.token_expiry.first().map(|(at, _)| *at);
         let meter = self.meters.first().map(|(at, _)| *at);
         let expiry = self.expiries.first().map(|(at, _)| *at);
-        let money = [meter, expiry, self.ledger.next_vest(), self.invitations.next_expiry()];
+        let quota = self.next_quota();
+        let money = [quota, meter, expiry, self.ledger.next_vest(), self.invitations.next_expiry()];
         let standing = Some(self.next_standing_due());
         [cut_short, retry, overdue, drain, token, standing].into_iter().chain(money).flatten().min()
     }
@@ -58,6 +59,7 @@ impl Engine {
             self.used_tokens.remove(&id);
             self.pending.expired_tokens.push(id);
         }
+        self.renew_quotas(now);
         self.expire_invitations(now);
         self.meter_due(now);
         self.expire_due(now);

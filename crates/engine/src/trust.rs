@@ -1,6 +1,6 @@
 //! What the findings about results do to nodes: trust, tiers, and the daily quota of new nodes.
 //!
-//! The rules are in the crate `trust`; start at [`Engine::found`].
+//! The rules are in the crate `trust`; start at [`Engine::judge_node`].
 //!
 //! Invariant: a node whose quota is spent gets no work before the next day.
 
@@ -14,7 +14,7 @@ const DAY: i64 = 24 * 60 * 60 * 1000;
 
 impl Engine {
     /// Notes what was found of one attempt on a node.
-    pub(crate) fn found(&mut self, id: NodeId, finding: Finding, now: Timestamp) {
+    pub(crate) fn judge_node(&mut self, id: NodeId, finding: Finding, now: Timestamp) {
         let policy = self.policy.trust;
         let Some(node) = self.nodes.get_mut(&id) else { return };
         let row = after(node.trust, finding, node.row.capacity.cpu, now, &policy);
@@ -65,6 +65,16 @@ impl Engine {
         }
         if before != (tier, spent) {
             self.refresh_placeable(id);
+        }
+    }
+
+    /// Works out the tier of every node, after a restart.
+    pub(crate) fn renew_tiers(&mut self) {
+        let now = self.seen_at;
+        let all: Vec<NodeId> = self.nodes.keys().copied().collect();
+        for id in all {
+            let tier = self.basis(id, now).tier();
+            self.set_tier(id, tier, now);
         }
     }
 

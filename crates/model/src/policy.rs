@@ -133,6 +133,27 @@ impl Default for Scheduling {
     }
 }
 
+/// What an operator decides about trust. The weights of votes are not here: the bound on wrong results
+/// rests on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrustPolicy {
+    /// Attempts a day that a fresh node may take, for each of its cores.
+    pub first_quota: u32,
+    /// Most that the quota grows to, for each core.
+    pub most_quota: u32,
+    /// How long a wrong result of one node weighs on all nodes of its owner.
+    pub memory: Millis,
+    /// Least chance of a spot check, in millionths.
+    pub spot_floor: u32,
+}
+
+impl Default for TrustPolicy {
+    fn default() -> Self {
+        Self { first_quota: 100, most_quota: 102_400, memory: Millis::from_secs(30 * 24 * 3600), spot_floor: 50_000 }
+    }
+}
+
 /// Everything the engine lets itself be told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -145,6 +166,8 @@ pub struct Policy {
     pub signup_grant: Cpt,
     /// How requesters share the pool.
     pub scheduling: Scheduling,
+    /// Trust in nodes, and how results are checked.
+    pub trust: TrustPolicy,
     /// Metering, holds, rewards and what free credit is good for.
     pub economy: Economy,
     /// Silence after which a node is lost and its attempts go elsewhere.
@@ -170,6 +193,7 @@ impl Default for Policy {
             limits: Limits::default(),
             signup_grant: Cpt::from_micro(150_000_000),
             scheduling: Scheduling::default(),
+            trust: TrustPolicy::default(),
             economy: Economy::default(),
             lost_after: Millis::from_secs(10),
             heartbeat_every: Millis::from_secs(1),
@@ -235,6 +259,9 @@ impl Policy {
             ("limits.max_runtime", 1000, limits.max_runtime.0, 12 * MAX_POLICY_MILLIS),
             ("scheduling.half_life", 60_000, self.scheduling.half_life.0, 12 * MAX_POLICY_MILLIS),
             ("scheduling.reserve_after", 0, self.scheduling.reserve_after.0, MAX_POLICY_MILLIS),
+            ("trust.first_quota", 1, self.trust.first_quota.into(), self.trust.most_quota.into()),
+            ("trust.memory", 0, self.trust.memory.0, 12 * MAX_POLICY_MILLIS),
+            ("trust.spot_floor", 0, self.trust.spot_floor.into(), 1_000_000),
             ("overdue_after", 0, self.overdue_after.0, 12 * MAX_POLICY_MILLIS),
             ("max_infrastructure_failures", 1, self.max_infrastructure_failures.into(), u32::MAX.into()),
             ("max_image_failures", 1, self.max_image_failures.into(), u32::MAX.into()),

@@ -3,13 +3,14 @@
 //! Invariant: names no node and no other user's work.
 
 use crate::NodeView;
-use crate::plan::largest;
+use crate::index::largest;
 use hivemind_model::spec::Need;
-use hivemind_model::{Level, Resources};
+use hivemind_model::{Isolation, Label, Labels, Level, Resources, TrustTier};
+use std::borrow::Borrow;
 use std::fmt;
 
 /// Why an element has no node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WhyWaiting {
     /// No node is linked and takes work.
     NoNode,
@@ -20,11 +21,30 @@ pub enum WhyWaiting {
         /// The most of each quantity that some node offers; not all of it need be on one node.
         most: Resources,
     },
-    /// No node that is big enough has reached the level.
+    /// No node that is big enough has all the labels.
+    NoLabels {
+        /// What is needed.
+        need: Labels,
+    },
+    /// No node that is big enough and has the labels isolates as well.
+    IsolationTooLow {
+        /// What is needed.
+        need: Isolation,
+        /// The highest of those nodes.
+        highest: Isolation,
+    },
+    /// No node that would do otherwise has earned as much trust.
+    TrustTooLow {
+        /// What is needed.
+        need: TrustTier,
+        /// The highest of those nodes.
+        highest: TrustTier,
+    },
+    /// No node that would do otherwise has reached the level.
     LevelTooLow {
         /// What is needed.
         need: Level,
-        /// The highest of the nodes that are big enough.
+        /// The highest of those nodes.
         highest: Level,
     },
     /// All nodes that are big enough are busy.
@@ -37,7 +57,7 @@ pub enum WhyWaiting {
 }
 
 /// What the linked nodes could do for an element.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prospects {
     /// How many could run it if they were idle.
     pub capable: usize,
@@ -47,34 +67,69 @@ pub struct Prospects {
     pub why: WhyWaiting,
 }
 
+/// The highest of what is told of nodes, if any is.
+struct Highest<T>(Option<T>);
+
+impl<T: Ord> Highest<T> {
+    /// True where it is what is needed.
+    fn see(&mut self, value: T, need: &T) -> bool {
+        let enough = value >= *need;
+        self.0 = self.0.take().max(Some(value));
+        enough
+    }
+
+    /// The highest, where all are too low.
+    fn too_low(self, need: &T) -> Option<T> {
+        self.0.filter(|highest| highest < need)
+    }
+}
+
 /// Says what an element with this need can hope for, given every linked node that takes work, full or not.
 #[must_use]
-pub fn prospects(nodes: impl IntoIterator<Item = NodeView>, need: &Need) -> Prospects {
-    let (mut linked, mut capable, mut free, mut big_enough) = (false, 0, 0, false);
-    let (mut most, mut highest) = (Resources::default(), Level::None);
+pub fn prospects<N: Borrow<NodeView>>(nodes: impl IntoIterator<Item = N>, need: &Need) -> Prospects {
+    let (mut linked, mut capable, mut free) = (false, 0, 0);
+    let mut most = Resources::default();
+    let (mut big_enough, mut labelled) = (false, false);
+    // Each of those that have come through what stands before it.
+    let (mut isolation, mut trust, mut level) = (Highest(None), Highest(None), Highest(None));
     for node in nodes {
+        let node = node.borrow();
         linked = true;
         most = largest(&most, &node.capacity);
-        if node.capacity.covers(&need.resources) {
-            big_enough = true;
-            highest = highest.max(node.level);
-        }
-        capable += usize::from(node.could_run(need));
+        let big = node.capacity.covers(&need.resources);
+        let has_labels = big && node.labels.covers(&need.labels);
+        big_enough |= big;
+        labelled |= has_labels;
+        let suits = has_labels
+            && isolation.see(node.isolation, &need.isolation)
+            && trust.see(node.trust, &need.trust)
+            && level.see(node.level, &need.level);
+        capable += usize::from(suits);
         free += usize::from(node.has_room(need));
     }
-    let why = match (linked, big_enough, capable, free) {
-        (false, _, _, _) => WhyWaiting::NoNode,
-        (true, _, _, 1..) => WhyWaiting::Next,
-        (true, false, _, 0) => WhyWaiting::TooBig { need: need.resources, most },
-        (true, true, 0, 0) => WhyWaiting::LevelTooLow { need: need.level, highest },
-        (true, true, capable @ 1.., 0) => WhyWaiting::AllBusy { big_enough: capable },
+    let why = if !linked {
+        WhyWaiting::NoNode
+    } else if free > 0 {
+        WhyWaiting::Next
+    } else if !big_enough {
+        WhyWaiting::TooBig { need: need.resources, most }
+    } else if !labelled {
+        WhyWaiting::NoLabels { need: need.labels.clone() }
+    } else if let Some(highest) = isolation.too_low(&need.isolation) {
+        WhyWaiting::IsolationTooLow { need: need.isolation, highest }
+    } else if let Some(highest) = trust.too_low(&need.trust) {
+        WhyWaiting::TrustTooLow { need: need.trust, highest }
+    } else if let Some(highest) = level.too_low(&need.level) {
+        WhyWaiting::LevelTooLow { need: need.level, highest }
+    } else {
+        WhyWaiting::AllBusy { big_enough: capable }
     };
     Prospects { capable, free, why }
 }
 
 /// Says why an element with this need waits, given every linked node that takes work, full or not.
 #[must_use]
-pub fn explain(nodes: impl IntoIterator<Item = NodeView>, need: &Need) -> WhyWaiting {
+pub fn explain<N: Borrow<NodeView>>(nodes: impl IntoIterator<Item = N>, need: &Need) -> WhyWaiting {
     prospects(nodes, need).why
 }
 
@@ -82,30 +137,24 @@ impl fmt::Display for WhyWaiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoNode => f.write_str("no node is linked and takes work; the task starts when one does"),
-            Self::TooBig { need, most } => {
-                let quantities = [
-                    (need.cpu > most.cpu, need.cpu.to_string(), most.cpu.to_string()),
-                    (need.memory > most.memory, format!("{} memory", need.memory), most.memory.to_string()),
-                    (need.disk > most.disk, format!("{} disk", need.disk), most.disk.to_string()),
-                    (
-                        need.gpus > most.gpus,
-                        format!("{} GPU{}", need.gpus, if need.gpus == 1 { "" } else { "s" }),
-                        most.gpus.to_string(),
-                    ),
-                ];
-                let missing = quantities.into_iter().filter(|(missing, _, _)| *missing);
-                let parts: Vec<String> =
-                    missing.map(|(_, need, most)| format!("it needs {need}, the largest has {most}")).collect();
-                match parts.is_empty() {
-                    true => write!(
-                        f,
-                        "no node is big enough: it needs {need} on one node; ask for less or wait for a larger node"
-                    ),
-                    false => {
-                        write!(f, "no node is big enough: {}; ask for less or wait for a larger node", parts.join(", "))
-                    }
-                }
+            Self::TooBig { need, most } => too_big(f, need, most),
+            Self::NoLabels { need } => {
+                let labels: Vec<String> = need.as_slice().iter().map(Label::to_string).collect();
+                let word = if labels.len() == 1 { "label" } else { "labels" };
+                write!(
+                    f,
+                    "it needs a node with the {word} {}, and none that is big enough has that; drop --label or wait for one",
+                    labels.join(" and ")
+                )
             }
+            Self::IsolationTooLow { need, highest } => write!(
+                f,
+                "it needs a node of isolation {need}, the best that would do otherwise is {highest}; ask for less or wait for one"
+            ),
+            Self::TrustTooLow { need, highest } => write!(
+                f,
+                "it needs a node of trust {need}, the best that would do otherwise is {highest}; ask for less or wait for one"
+            ),
             Self::LevelTooLow { need, highest: Level::None } => write!(
                 f,
                 "it needs a node of level {need}, and none that is big enough has any level; ask for less or wait for one"
@@ -117,6 +166,28 @@ impl fmt::Display for WhyWaiting {
             Self::AllBusy { big_enough: 1 } => f.write_str("the only node that is big enough is busy"),
             Self::AllBusy { big_enough } => write!(f, "all {big_enough} nodes that are big enough are busy"),
             Self::Next => f.write_str("it is next to be placed"),
+        }
+    }
+}
+
+fn too_big(f: &mut fmt::Formatter<'_>, need: &Resources, most: &Resources) -> fmt::Result {
+    let quantities = [
+        (need.cpu > most.cpu, need.cpu.to_string(), most.cpu.to_string()),
+        (need.memory > most.memory, format!("{} memory", need.memory), most.memory.to_string()),
+        (need.disk > most.disk, format!("{} disk", need.disk), most.disk.to_string()),
+        (
+            need.gpus > most.gpus,
+            format!("{} GPU{}", need.gpus, if need.gpus == 1 { "" } else { "s" }),
+            most.gpus.to_string(),
+        ),
+    ];
+    let missing = quantities.into_iter().filter(|(missing, _, _)| *missing);
+    let parts: Vec<String> =
+        missing.map(|(_, need, most)| format!("it needs {need}, the largest has {most}")).collect();
+    match parts.is_empty() {
+        true => write!(f, "no node is big enough: it needs {need} on one node; ask for less or wait for a larger node"),
+        false => {
+            write!(f, "no node is big enough: {}; ask for less or wait for a larger node", parts.join(", "))
         }
     }
 }

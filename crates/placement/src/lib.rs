@@ -1,48 +1,27 @@
 //! Chooses nodes for waiting work, with reasons.
 //!
-//! Start at [`plan()`]: whose turn, filter, score, take. [`explain`] says why something still waits,
-//! [`constraints()`] what each node lacks and what would have to be asked for instead.
+//! Start at [`plan()`]: whose turn, filter, score, take. Its nodes are a [`Fleet`], which their keeper holds between passes.
+//! [`explain`] says why something still waits, [`constraints()`] what each node lacks and what would have to be asked for
+//! instead.
 //!
 //! Invariant: pure; equal inputs give equal plans. A plan is a proposal: nothing is reserved here.
 
 mod constraints;
 mod explain;
+mod fleet;
+mod index;
+mod node;
 mod plan;
 mod score;
 
 pub use constraints::{Ask, Change, Constraint, Constraints, Remedy, Standing, constraints};
 pub use explain::{Prospects, WhyWaiting, explain, prospects};
+pub use fleet::Fleet;
+pub use node::{Keys, MAX_KEYS, NodeView, PER_MILLE};
 pub use plan::plan;
 
 use hivemind_model::spec::Need;
-use hivemind_model::{ElementRef, Level, Millis, NodeId, Resources, Timestamp, UserId};
-
-/// A node that takes work.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeView {
-    /// Which.
-    pub id: NodeId,
-    /// What it offers altogether.
-    pub capacity: Resources,
-    /// What nobody has reserved.
-    pub free: Resources,
-    /// What it has reached by being there.
-    pub level: Level,
-}
-
-impl NodeView {
-    /// True where an idle node of this kind could run it.
-    #[must_use]
-    pub fn could_run(&self, need: &Need) -> bool {
-        self.level >= need.level && self.capacity.covers(&need.resources)
-    }
-
-    /// True where it has room for it now.
-    #[must_use]
-    pub fn has_room(&self, need: &Need) -> bool {
-        self.level >= need.level && self.free.covers(&need.resources)
-    }
-}
+use hivemind_model::{ElementRef, MilliCores, Millis, NodeId, Resources, Timestamp, UserId};
 
 /// Head start of each level of priority over the level below: a task of priority 10 that was handed
 /// in nine hours ago and one of priority 1 of now come at the same time.
@@ -103,7 +82,8 @@ pub struct Cursor {
     pub rank: Rank,
 }
 
-/// A node that is kept free for an element that has waited for long and needs much of it.
+/// A node that is kept free for an element that has waited for long and needs much of it. Its keeper hands it to the next
+/// pass as long as the element waits and the node's owner is not one that the element must not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reservation {
     /// Whose element.
@@ -116,6 +96,15 @@ pub struct Reservation {
     pub node: NodeId,
 }
 
+/// Something that an element reads, which some nodes may have already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Input {
+    /// The same for the same content.
+    pub key: u64,
+    /// How much it is.
+    pub bytes: u64,
+}
+
 /// An element that waits.
 #[derive(Debug, Clone, Copy)]
 pub struct Waiting<'a> {
@@ -123,6 +112,18 @@ pub struct Waiting<'a> {
     pub rank: Rank,
     /// The nodes where it failed through no fault of its own, one entry per failure; others are preferred.
     pub failed_on: &'a [NodeId],
+    /// Whose nodes it is never placed on: those who have a copy of it already.
+    pub not_owners: &'a [UserId],
+    /// What it reads, where a node that has it is worth looking for.
+    pub inputs: &'a [Input],
+}
+
+impl Waiting<'_> {
+    /// One that may run everywhere.
+    #[must_use]
+    pub const fn anywhere(rank: Rank) -> Self {
+        Self { rank, failed_on: &[], not_owners: &[], inputs: &[] }
+    }
 }
 
 /// Elements that need the same, in order of rank.
@@ -145,12 +146,17 @@ pub trait Queue {
     /// Every line of a user with at least one element, in order of head, from the first whose head is
     /// not before `from` (`None`: from the very first).
     fn lines(&self, user: UserId, from: Option<Rank>) -> Box<dyn Iterator<Item = Line<'_>> + '_>;
+
+    /// No element needs less than this of anything. The closer, the sooner a pass sees that a full pool has room for none.
+    fn least(&self) -> Resources {
+        Resources { cpu: MilliCores(1), ..Resources::default() }
+    }
 }
 
 /// What a plan is made from.
 pub struct Snapshot<'a> {
-    /// Nodes with something free, by id.
-    pub nodes: Vec<NodeView>,
+    /// Every node that takes work, full or not.
+    pub fleet: &'a Fleet,
     /// What waits.
     pub queue: &'a dyn Queue,
     /// What a placement adds to what its requester has used.
@@ -170,6 +176,8 @@ pub struct Placement {
     pub element: ElementRef,
     /// Where.
     pub node: NodeId,
+    /// True where the node has no room for it yet: it goes to those that wait there.
+    pub backlog: bool,
 }
 
 /// A proposal.
@@ -189,7 +197,8 @@ pub struct Plan {
 pub struct Bounds {
     /// Most placements.
     pub placements: usize,
-    /// Most lines looked at from the front, and as many again from where the pass before stopped.
+    /// Most lines looked at from the front, and as many again from where the pass before stopped. An element that is
+    /// passed over, as all that have room are of owners that it must not have, counts as a line.
     pub lines: usize,
 }
 

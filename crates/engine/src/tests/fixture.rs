@@ -1,7 +1,7 @@
 //! A pool over tables in memory that is restored and compared after every command.
 
 use crate::tables::Tables;
-use crate::{Engine, Node, Task};
+use crate::{Copies, Engine, Node, Task};
 use hivemind_ledger::Account;
 use hivemind_model::command::{NodeOffer, Once};
 use hivemind_model::rows::{AttemptPhase, CHUNK, Element, Report, RequestKey, Role, TaskProgress};
@@ -163,12 +163,18 @@ impl Pool {
         }
     }
 
+    /// An element of a verified task as it stands.
+    pub(super) fn panel(&self, at: ElementRef) -> Option<&Copies> {
+        self.engine.panels.get(&at)
+    }
+
     /// Everything that was sent since the last call, one line each.
     pub(super) fn sent(&mut self) -> String {
         let lines = std::mem::take(&mut self.effects).into_iter().map(|effect| match effect {
             Effect::Assign { node, session, attempt, .. } => format!("{node}/{session}: run {attempt}"),
             Effect::Stop { node, session, attempt } => format!("{node}/{session}: stop {attempt}"),
             Effect::Unlink { node, session } => format!("{node}/{session}: unlink"),
+            Effect::Compare { attempt, with, .. } => format!("compare {attempt} with {with:?}"),
             Effect::TaskMoved { task, state, .. } => format!("{task} {state}"),
         });
         lines.collect::<Vec<_>>().join("\n")
@@ -258,10 +264,16 @@ fn durable(engine: &Engine) -> BTreeMap<String, String> {
     }
     for (id, node) in &engine.nodes {
         let Node { row, reserved, live, .. } = node;
-        state.insert(id.to_string(), format!("{row:?} {reserved:?} {live:?}"));
+        state.insert(id.to_string(), format!("{row:?} {reserved:?} {live:?} {:?} {:?}", node.trust, node.tier));
     }
     for (id, user) in &engine.users {
         state.insert(id.to_string(), format!("{user:?}"));
+    }
+    for (at, copies) in &engine.panels {
+        let mut seats: Vec<_> = copies.panel.seats().iter().map(|seat| seat.attempt).collect();
+        seats.sort_unstable();
+        let (votes, reported) = (copies.panel.votes(), &copies.reported);
+        state.insert(format!("panel {at}"), format!("{seats:?} {votes:?} {reported:?} {}", copies.wanted));
     }
     // Whether a due retry has been seen by a tick yet is forgotten.
     let mut waiting: Vec<ElementRef> =

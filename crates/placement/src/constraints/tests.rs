@@ -1,7 +1,7 @@
 //! Tables: nodes, an ask, and what is said of it.
 
 use super::*;
-use hivemind_model::NodeId;
+use hivemind_model::{Bytes, Isolation, Label, Labels, Level, MilliCores, NodeId, TrustTier, UserId};
 use proptest::prelude::*;
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ fn size(milli: u32, memory_mib: u64, disk_mib: u64, gpus: u32) -> Resources {
 }
 
 fn node(id: u64, capacity: Resources, level: Level) -> NodeView {
-    NodeView { id: NodeId(id), capacity, free: capacity, level }
+    NodeView { level, ..NodeView::plain(NodeId(id), UserId(1), capacity) }
 }
 
 /// Three machines: a small one, a large one without GPU, one with.
@@ -26,10 +26,14 @@ fn lab() -> Vec<NodeView> {
 }
 
 fn told(nodes: &[NodeView], resources: Resources, level: Level) -> String {
-    let told = constraints(nodes.iter().cloned(), &Need { resources, level }, &LEAST);
+    told_of(nodes, &Need { resources, level, ..Need::default() })
+}
+
+fn told_of(nodes: &[NodeView], need: &Need) -> String {
+    let told = constraints(nodes, need, &LEAST);
     let mut text = format!("{} linked, {} capable, {} with room\n", told.linked, told.capable, told.room);
     for Standing { constraint, asked, too_small, busy, largest } in &told.standings {
-        let shown = |ask: &Option<Ask>| ask.map_or("-".into(), |ask| ask.to_string());
+        let shown = |ask: &Option<Ask>| ask.as_ref().map_or("-".into(), ToString::to_string);
         let (name, asked, largest) = (constraint.as_str(), shown(asked), shown(largest));
         let _ = writeln!(text, "{name}: {asked}; {too_small} too small, {busy} busy; largest {largest}");
     }
@@ -91,9 +95,10 @@ fn two_quantities_change_where_one_does_not_do() {
 fn the_smaller_reduction_wins() {
     // 4 of 5 cores on the node with a GPU, or no GPU at all elsewhere: a fifth is less than all.
     let nodes = [lab()[1].clone(), lab()[2].clone()];
-    let told = constraints(nodes, &Need { resources: size(5000, 512, 64, 1), level: Level::None }, &LEAST);
+    let need = |resources| Need { resources, ..Need::default() };
+    let told = constraints(nodes, &need(size(5000, 512, 64, 1)), &LEAST);
     assert_eq!(told.remedy.to_string(), "ask for 4 cores instead of 5 cores");
-    let told = constraints(lab(), &Need { resources: size(9000, 512, 64, 2), level: Level::None }, &LEAST);
+    let told = constraints(lab(), &need(size(9000, 512, 64, 2)), &LEAST);
     assert_eq!(told.remedy.to_string(), "ask for 4 cores instead of 9 cores, and for 1 GPU instead of 2 GPUs");
 }
 
@@ -125,6 +130,46 @@ fn without_nodes_and_with_tiny_ones_no_change_helps() {
     assert!(told.ends_with("wait for a larger node: those there are cannot run the smallest task"), "{told}");
 }
 
+#[test]
+fn labels_and_tiers_are_named_as_asked_with_who_fails_each() {
+    let labels = |texts: &[&str]| Labels::parse(texts).expect("labels");
+    let mut nodes = lab();
+    nodes[0].labels = labels(&["location=berlin", "arch=arm64"]);
+    nodes[1] = NodeView { trust: TrustTier::Known, labels: labels(&["arch=x86"]), ..nodes[1].clone() };
+    nodes[2].isolation = Isolation::Rootless;
+    let resources = size(1000, 512, 1024, 0);
+    let asks = Need {
+        resources,
+        trust: TrustTier::Proven,
+        isolation: Isolation::Sandboxed,
+        labels: labels(&["location=berlin", "arch=x86"]),
+        ..Need::default()
+    };
+    insta::assert_snapshot!(told_of(&nodes, &asks), @"
+    3 linked, 0 capable, 0 with room
+    cores: 1 core; 0 too small, 0 busy; largest -
+    memory: 512 MiB memory; 0 too small, 0 busy; largest -
+    disk: 1 GiB disk; 0 too small, 0 busy; largest -
+    trust: trust proven; 3 too small, 0 busy; largest -
+    isolation: isolation sandboxed; 3 too small, 0 busy; largest -
+    labels: arch=x86; 2 too small, 0 busy; largest -
+    labels: location=berlin; 2 too small, 0 busy; largest -
+    together: -; 3 too small, 0 busy; largest -
+    ask for trust known instead of trust proven, and for any isolation instead of isolation sandboxed, and drop --label location=berlin
+    ");
+    let berlin = Need { resources, labels: labels(&["location=berlin"]), ..Need::default() };
+    assert!(told_of(&nodes, &berlin).ends_with("wait: a node has room for it"));
+    assert!(told_of(&nodes[1..], &berlin).ends_with("\ndrop --label location=berlin"));
+    let trusted = Need { resources, trust: TrustTier::Trusted, ..Need::default() };
+    assert!(told_of(&nodes, &trusted).ends_with("\nask for trust known instead of trust trusted"));
+    assert!(told_of(&nodes[..1], &trusted).ends_with("\nask for any trust instead of trust trusted"));
+    let apart = Need { isolation: Isolation::Sandboxed, ..berlin };
+    assert!(
+        told_of(&nodes[1..], &apart)
+            .ends_with("\nask for isolation rootless instead of isolation sandboxed, and drop --label location=berlin")
+    );
+}
+
 fn level() -> impl Strategy<Value = Level> {
     (0..Level::ALL.len()).prop_map(|index| Level::ALL[index])
 }
@@ -138,39 +183,61 @@ fn resources() -> impl Strategy<Value = Resources> {
     })
 }
 
-fn apply(need: &Need, to: Ask) -> Need {
-    let mut need = *need;
-    match to {
-        Ask::Cores(cores) => need.resources.cpu = cores,
-        Ask::Memory(bytes) => need.resources.memory = bytes,
-        Ask::Disk(bytes) => need.resources.disk = bytes,
-        Ask::Gpus(count) => need.resources.gpus = count,
-        Ask::Level(level) => need.level = level,
+fn apply(need: &Need, to: &Change) -> Need {
+    let mut need = need.clone();
+    match &to.to {
+        Ask::Cores(cores) => need.resources.cpu = *cores,
+        Ask::Memory(bytes) => need.resources.memory = *bytes,
+        Ask::Disk(bytes) => need.resources.disk = *bytes,
+        Ask::Gpus(count) => need.resources.gpus = *count,
+        Ask::Level(level) => need.level = *level,
+        Ask::Trust(tier) => need.trust = *tier,
+        Ask::Isolation(tier) => need.isolation = *tier,
+        Ask::Label(label) => {
+            let dropped = |other: &Label| label.is_none() && to.from == Ask::Label(Some(other.clone()));
+            let kept: Vec<Label> = need.labels.as_slice().iter().filter(|other| !dropped(other)).cloned().collect();
+            need.labels = Labels::try_from(kept).expect("fewer");
+        }
     }
     need
+}
+
+/// Level, trust, isolation, and some of three labels.
+fn suits() -> impl Strategy<Value = (Level, TrustTier, Isolation, Labels)> {
+    let labels = proptest::collection::btree_map("[a-c]", "[xy]", 0..3).prop_map(|labels| {
+        let texts: Vec<String> = labels.into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+        Labels::parse(&texts).expect("labels")
+    });
+    let trust = (0..TrustTier::ALL.len()).prop_map(|index| TrustTier::ALL[index]);
+    let isolation = (0..Isolation::ALL.len()).prop_map(|index| Isolation::ALL[index]);
+    (level(), trust, isolation, labels)
 }
 
 proptest! {
     /// Whatever is told would really run, and the counts are those of the nodes.
     #[test]
     fn what_is_promised_runs(
-        nodes in proptest::collection::vec((resources(), level()), 0..8),
-        wanted in resources(),
-        level in level(),
+        nodes in proptest::collection::vec((resources(), suits()), 0..8),
+        resources in resources(),
+        (level, trust, isolation, labels) in suits(),
     ) {
-        let nodes: Vec<NodeView> = (1..).zip(nodes).map(|(id, (capacity, level))| node(id, capacity, level)).collect();
-        let need = Need { resources: wanted, level };
-        let told = constraints(nodes.iter().cloned(), &need, &LEAST);
+        let view = |(id, (capacity, (level, trust, isolation, labels)))| {
+            NodeView { trust, isolation, labels, ..node(id, capacity, level) }
+        };
+        let nodes: Vec<NodeView> = (1..).zip(nodes).map(view).collect();
+        let need = Need { resources, level, trust, isolation, labels, image: 0 };
+        let told = constraints(&nodes, &need, &LEAST);
         let runs = |need: &Need| nodes.iter().any(|node| node.could_run(need));
-        for standing in &told.standings {
-            if let Some(largest) = standing.largest {
-                prop_assert!(runs(&apply(&need, largest)), "{largest} would not run");
+        for Standing { asked, too_small, busy, largest, .. } in &told.standings {
+            if let (Some(from), Some(to)) = (asked, largest) {
+                let change = Change { from: from.clone(), to: to.clone() };
+                prop_assert!(runs(&apply(&need, &change)), "{to} would not run");
             }
-            prop_assert!(standing.too_small + standing.busy <= told.linked);
+            prop_assert!(too_small + busy <= told.linked);
         }
         match &told.remedy {
             Remedy::Change(changes) => {
-                let changed = changes.iter().fold(need, |need, change| apply(&need, change.to));
+                let changed = changes.iter().fold(need.clone(), |need, change| apply(&need, change));
                 prop_assert!(!runs(&need) && runs(&changed));
                 for change in changes {
                     prop_assert!(change.to < change.from);

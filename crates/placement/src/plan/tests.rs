@@ -1,32 +1,40 @@
 use super::*;
-use crate::{Queue, WhyWaiting, explain};
-use hivemind_model::{Bytes, ElementRef, Level, MilliCores, Millis, TaskId};
+use crate::{Fleet, Input, Keys, NodeView, Queue, WhyWaiting, explain};
+use hivemind_model::{
+    Bytes, ElementRef, Isolation, Labels, Level, MilliCores, Millis, NodeId, Resources, TaskId, TrustTier,
+};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+
+mod places;
 
 fn size(cores: u32, mib: u64, gpus: u32) -> Resources {
     Resources { cpu: MilliCores::from_cores(cores), memory: Bytes::from_mib(mib), disk: Bytes::from_mib(1), gpus }
 }
 
 fn need(cores: u32, mib: u64, gpus: u32) -> Need {
-    Need { resources: size(cores, mib, gpus), level: Level::None }
+    Need { resources: size(cores, mib, gpus), ..Need::default() }
 }
 
 fn node(id: u64, capacity: Resources, free: Resources) -> NodeView {
     let disk = Bytes::from_gib(100);
-    NodeView {
-        id: NodeId(id),
-        capacity: Resources { disk, ..capacity },
-        free: Resources { disk, ..free },
-        level: Level::None,
-    }
+    let free = Resources { disk, ..free };
+    NodeView { free, ..NodeView::plain(NodeId(id), UserId(1000 + id), Resources { disk, ..capacity }) }
+}
+
+/// What keeps an element from nodes, and draws it to them.
+#[derive(Debug, Clone, Default)]
+struct Wishes {
+    failed_on: Vec<NodeId>,
+    not_owners: Vec<UserId>,
+    inputs: Vec<Input>,
 }
 
 /// What waits, by user and need, and what each user has used.
 #[derive(Default)]
 struct Waits {
-    lines: BTreeMap<(UserId, Need), BTreeMap<Rank, Vec<NodeId>>>,
+    lines: BTreeMap<(UserId, Need), BTreeMap<Rank, Wishes>>,
     used: BTreeMap<UserId, u128>,
 }
 
@@ -35,12 +43,17 @@ const NOW: Timestamp = Timestamp(1_000_000_000);
 impl Waits {
     /// An element of user 1 that was handed in now.
     fn add(&mut self, task: u64, priority: u8, need: Need, failed_on: &[u64]) {
-        self.push(1, task, Rank::new(priority, NOW, ElementRef::only(TaskId(task))), need, failed_on);
+        let failed_on = failed_on.iter().copied().map(NodeId).collect();
+        self.wish(task, priority, need, Wishes { failed_on, ..Wishes::default() });
     }
 
-    fn push(&mut self, user: u64, _task: u64, rank: Rank, need: Need, failed_on: &[u64]) {
-        let failed_on = failed_on.iter().copied().map(NodeId).collect();
-        self.lines.entry((UserId(user), need)).or_default().insert(rank, failed_on);
+    fn wish(&mut self, task: u64, priority: u8, need: Need, wishes: Wishes) {
+        let rank = Rank::new(priority, NOW, ElementRef::only(TaskId(task)));
+        self.lines.entry((UserId(1), need)).or_default().insert(rank, wishes);
+    }
+
+    fn push(&mut self, user: u64, rank: Rank, need: Need) {
+        self.lines.entry((UserId(user), need)).or_default().insert(rank, Wishes::default());
     }
 }
 
@@ -53,15 +66,18 @@ impl Queue for Waits {
     }
 
     fn lines(&self, user: UserId, from: Option<Rank>) -> Box<dyn Iterator<Item = Line<'_>> + '_> {
-        let head = |line: &BTreeMap<Rank, Vec<NodeId>>| *line.keys().next().expect("no empty lines");
+        let head = |line: &BTreeMap<Rank, Wishes>| *line.keys().next().expect("no empty lines");
         let own = self.lines.iter().filter(|((whose, _), _)| *whose == user);
-        let mut lines: Vec<_> = own.map(|((_, need), line)| (head(line), *need, line)).collect();
-        lines.sort_by_key(|(head, need, _)| (*head, *need));
+        let mut lines: Vec<_> = own.map(|((_, need), line)| (head(line), need.clone(), line)).collect();
+        lines.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
         Box::new(lines.into_iter().filter(move |(head, _, _)| from.is_none_or(|from| *head >= from)).map(
             |(head, need, line)| Line {
                 need,
                 head,
-                waiting: Box::new(line.iter().map(|(rank, failed_on)| Waiting { rank: *rank, failed_on })),
+                waiting: Box::new(line.iter().map(|(rank, wishes)| {
+                    let Wishes { failed_on, not_owners, inputs } = wishes;
+                    Waiting { rank: *rank, failed_on, not_owners, inputs }
+                })),
             },
         ))
     }
@@ -72,17 +88,22 @@ fn cost(need: &Need) -> u128 {
     u128::from(need.resources.cpu.0 / 1000)
 }
 
-fn snapshot<'a>(nodes: &[NodeView], queue: &'a Waits) -> Snapshot<'a> {
-    Snapshot { nodes: nodes.to_vec(), queue, cost: &cost, reserve_before: Timestamp(0), reserved: None, resume: None }
+fn fleet(nodes: &[NodeView]) -> Fleet {
+    nodes.iter().cloned().collect()
+}
+
+fn snapshot<'a>(fleet: &'a Fleet, queue: &'a Waits) -> Snapshot<'a> {
+    Snapshot { fleet, queue, cost: &cost, reserve_before: Timestamp(0), reserved: None, resume: None }
 }
 
 fn run(nodes: &[NodeView], queue: &Waits, bounds: Bounds, seed: u64) -> Plan {
-    plan(&snapshot(nodes, queue), bounds, seed)
+    plan(&snapshot(&fleet(nodes), queue), bounds, seed)
 }
 
 fn shown(plan: &Plan) -> String {
     plan.placements.iter().fold(String::new(), |mut text, line| {
-        let _ = write!(text, "{}>{} ", line.element.task.0, line.node.0);
+        let arrow = if line.backlog { ">>" } else { ">" };
+        let _ = write!(text, "{}{arrow}{} ", line.element.task.0, line.node.0);
         text
     })
 }
@@ -147,11 +168,11 @@ fn lines_that_never_fit_do_not_hide_those_behind_them() {
         queue.add(task, 5, need(10 + u32::try_from(task).expect("small"), 10, 0), &[]);
     }
     queue.add(11, 5, need(1, 10, 0), &[]);
-    let bounds = Bounds { lines: 2, ..Bounds::default() };
+    let (bounds, fleet) = (Bounds { lines: 2, ..Bounds::default() }, fleet(&nodes));
     let mut resume = None;
     for pass in 1.. {
         assert!(pass < 20, "task 11 starves");
-        let plan = plan(&Snapshot { resume, ..snapshot(&nodes, &queue) }, bounds, 0);
+        let plan = plan(&Snapshot { resume, ..snapshot(&fleet, &queue) }, bounds, 0);
         if shown(&plan) == "11>1 " {
             break;
         }
@@ -174,10 +195,10 @@ fn who_has_used_less_comes_first_and_shares_even_out_within_a_pass() {
     let size = size(6, 1000, 0);
     let mut queue = Waits::default();
     for task in 1..=100 {
-        queue.push(1, task, Rank::new(10, NOW, ElementRef::only(TaskId(task))), need(1, 10, 0), &[]);
+        queue.push(1, Rank::new(10, NOW, ElementRef::only(TaskId(task))), need(1, 10, 0));
     }
     for task in 201..=203 {
-        queue.push(2, task, Rank::new(1, NOW, ElementRef::only(TaskId(task))), need(1, 10, 0), &[]);
+        queue.push(2, Rank::new(1, NOW, ElementRef::only(TaskId(task))), need(1, 10, 0));
     }
     let mut order = |used: u128| {
         queue.used.insert(UserId(1), used);
@@ -193,8 +214,8 @@ fn what_is_old_enough_goes_before_what_is_urgent() {
     for (hours, expected) in [(3, "2>1 "), (5, "1>1 ")] {
         let mut queue = Waits::default();
         let since = NOW.before(Millis::from_secs(hours * 3600));
-        queue.push(1, 1, Rank::new(1, since, ElementRef::only(TaskId(1))), need(1, 10, 0), &[]);
-        queue.push(1, 2, Rank::new(5, NOW, ElementRef::only(TaskId(2))), need(1, 10, 0), &[]);
+        queue.push(1, Rank::new(1, since, ElementRef::only(TaskId(1))), need(1, 10, 0));
+        queue.push(1, Rank::new(5, NOW, ElementRef::only(TaskId(2))), need(1, 10, 0));
         assert_eq!(shown(&run(&[node(1, size, size)], &queue, Bounds::default(), 0)), expected, "{hours} h");
     }
 }
@@ -206,18 +227,26 @@ fn what_is_large_gets_a_node_kept_free() {
     let mut queue = Waits::default();
     queue.add(1, 5, need(4, 10, 0), &[]);
     (2..=9).for_each(|task| queue.add(task, 1, need(1, 10, 0), &[]));
-    let young = plan(&snapshot(&[busy.clone(), idle.clone()], &queue), Bounds::default(), 0);
+    let both = fleet(&[busy, idle.clone()]);
+    let young = plan(&snapshot(&both, &queue), Bounds::default(), 0);
     assert_eq!((young.placements.len(), young.reserved), (4, None));
-    let wait = Snapshot { reserve_before: NOW, ..snapshot(&[busy.clone(), idle.clone()], &queue) };
+    let wait = Snapshot { reserve_before: NOW, ..snapshot(&both, &queue) };
     let old = plan(&wait, Bounds::default(), 0);
-    let reserved = old.reserved.expect("it has waited for long");
+    let reserved = old.reserved.clone().expect("it has waited for long");
     assert_eq!((shown(&old).as_str(), reserved.node), ("2>1 ", NodeId(2)));
     // Nothing else goes there until there is room; then it is the first.
-    let kept = plan(&Snapshot { reserved: old.reserved, ..snapshot(&[idle], &queue) }, Bounds::default(), 0);
-    assert_eq!((shown(&kept).as_str(), kept.reserved), ("", old.reserved));
-    let free = node(2, whole, whole);
-    let served = plan(&Snapshot { reserved: old.reserved, ..snapshot(&[free], &queue) }, Bounds::default(), 0);
+    let next = |nodes: &[NodeView]| {
+        let fleet = fleet(nodes);
+        plan(&Snapshot { reserved: old.reserved.clone(), ..snapshot(&fleet, &queue) }, Bounds::default(), 0)
+    };
+    let kept = next(&[idle]);
+    assert_eq!((shown(&kept).as_str(), &kept.reserved), ("", &old.reserved));
+    let served = next(&[node(2, whole, whole)]);
     assert_eq!((shown(&served).as_str(), served.reserved), ("1>2 ", None));
+    // It has gone, or is too small by now: the others are not kept waiting for it.
+    for nodes in [vec![], vec![node(2, size(3, 1000, 0), size(3, 1000, 0))]] {
+        assert_eq!(next(&nodes).reserved, None, "{nodes:?}");
+    }
 }
 
 #[test]
@@ -240,6 +269,34 @@ fn reasons_are_sentences() {
     all 2 nodes that are big enough are busy
     ");
     assert_eq!(explain([node(1, large, large)], &need(2, 1024, 0)), WhyWaiting::Next);
+    let labels = |texts: &[&str]| Labels::parse(texts).expect("labels");
+    let suits = NodeView {
+        labels: labels(&["arch=x86", "location=berlin"]),
+        trust: TrustTier::Known,
+        isolation: Isolation::Rootless,
+        ..node(1, large, large)
+    };
+    let all = Need {
+        labels: labels(&["location=berlin"]),
+        trust: TrustTier::Proven,
+        isolation: Isolation::Sandboxed,
+        ..need(4, 1024, 0)
+    };
+    let nodes = [busy(large), suits];
+    let reasons = [
+        text(&nodes[..1], all.clone()),
+        text(&nodes, Need { labels: labels(&["arch=arm64", "location=berlin"]), ..all.clone() }),
+        text(&nodes, all.clone()),
+        text(&nodes, Need { isolation: Isolation::Rootless, ..all.clone() }),
+        text(&nodes, Need { isolation: Isolation::Basic, trust: TrustTier::Known, level: Level::Gold, ..all }),
+    ];
+    insta::assert_snapshot!(reasons.join("\n"), @"
+    it needs a node with the label location=berlin, and none that is big enough has that; drop --label or wait for one
+    it needs a node with the labels arch=arm64 and location=berlin, and none that is big enough has that; drop --label or wait for one
+    it needs a node of isolation sandboxed, the best that would do otherwise is rootless; ask for less or wait for one
+    it needs a node of trust proven, the best that would do otherwise is known; ask for less or wait for one
+    it needs a node of level gold, and none that is big enough has any level; ask for less or wait for one
+    ");
 }
 
 #[test]
@@ -250,8 +307,8 @@ fn a_level_that_is_asked_for_is_a_bound_and_a_preferred_one_breaks_ties_only() {
     for (nodes, need, expected) in [
         (vec![at(1, Level::Bronze, idle), at(2, Level::Silver, idle)], need(1, 10, 0), "1>2 "),
         (vec![at(1, Level::Bronze, half), at(2, Level::Diamond, idle)], need(1, 10, 0), "1>1 "),
-        (vec![at(1, Level::Silver, half), at(2, Level::Gold, idle)], gold, "1>2 "),
-        (vec![at(1, Level::Silver, idle)], gold, ""),
+        (vec![at(1, Level::Silver, half), at(2, Level::Gold, idle)], gold.clone(), "1>2 "),
+        (vec![at(1, Level::Silver, idle)], gold.clone(), ""),
     ] {
         let mut queue = Waits::default();
         queue.add(1, 5, need, &[]);
@@ -284,7 +341,7 @@ proptest! {
         let mut queue = Waits::default();
         let mut needs = BTreeMap::new();
         for (id, (need, priority, failed_on)) in (1..).zip(tasks) {
-            queue.add(id, priority, Need { resources: need, level: Level::None }, &failed_on);
+            queue.add(id, priority, Need { resources: need, ..Need::default() }, &failed_on);
             needs.insert(TaskId(id), need);
         }
         let plan = run(&nodes, &queue, Bounds::default(), seed);

@@ -1,0 +1,228 @@
+//! Copies of one element: agreed on, contradicted, lost, and looked at again.
+
+use super::fixture::*;
+use hivemind_model::rows::{AttemptPhase, ElementPhase, Report};
+use hivemind_model::service::NodeChange;
+use hivemind_model::spec::Digest;
+use hivemind_model::verify::{Compare, Doubt, Rule, Verification};
+use hivemind_model::*;
+
+/// A pool where `owners` people have a node of four cores each, and anna wants work done.
+fn town(owners: usize) -> Pool {
+    let mut pool = Pool::new(Policy::default());
+    pool.register("anna");
+    for owner in 0..owners {
+        pool.register(&format!("owner{owner}"));
+        pool.enroll(&format!("owner{owner}"), &format!("node{owner}"), 4);
+        pool.connect(&format!("node{owner}"), &[]).expect("it is enrolled");
+    }
+    pool
+}
+
+fn verified(rule: Rule) -> TaskSpec {
+    let verify = Verification { rule, compare: Compare::Exact };
+    TaskSpec { verify, max_runtime: Millis::from_secs(60), ..(*spec(1)).clone() }
+}
+
+fn quorum(replicas: u8, quorum: u8) -> TaskSpec {
+    verified(Rule::Quorum { replicas, quorum })
+}
+
+impl Pool {
+    /// The live attempts of an element with their nodes' names.
+    fn copies(&self, task: TaskId) -> Vec<(AttemptRef, String)> {
+        let live = self.tables.attempts.values().filter(|row| {
+            row.attempt.element.task == task
+                && matches!(row.phase, AttemptPhase::Assigned | AttemptPhase::Running { .. })
+        });
+        live.map(|row| (row.attempt, self.tables.nodes[&row.node].name.clone())).collect()
+    }
+
+    fn say(&mut self, (attempt, node): &(AttemptRef, String), content: u8) {
+        let report = Report { digest: Some(Digest([content; 32])), ..report(Outcome::Exited { code: 0 }, 500) };
+        self.run(Command::Finished { node: self.node(node), attempt: *attempt, report }).expect("it is current");
+    }
+
+    fn cost(&self, attempt: AttemptRef) -> Option<Cpt> {
+        match &self.tables.attempts[&attempt].phase {
+            AttemptPhase::Ended { cost, .. } => Some(*cost),
+            AttemptPhase::Assigned | AttemptPhase::Running { .. } | AttemptPhase::Reported { .. } => None,
+        }
+    }
+}
+
+#[test]
+fn copies_go_to_different_owners_and_both_are_paid_when_they_agree() {
+    let mut pool = town(4);
+    let task = pool.submit_spec("anna", quorum(2, 2)).expect("accepted");
+    let copies = pool.copies(task);
+    assert_eq!(copies.len(), 2);
+    assert_ne!(copies[0].1, copies[1].1);
+    pool.pass(1000);
+    pool.say(&copies[0], 7);
+    assert_eq!((pool.cost(copies[0].0), pool.progress(task).state), (None, TaskState::Pending));
+    pool.say(&copies[1], 7);
+    assert_eq!(pool.progress(task).state, TaskState::Completed);
+    let paid: Vec<bool> = copies.iter().map(|(attempt, _)| pool.cost(*attempt).is_some_and(Cpt::is_positive)).collect();
+    assert_eq!(paid, [true, true]);
+    assert_eq!(pool.element(ElementRef::only(task)).accepted, 1);
+    let trust = |pool: &Pool, name: &str| pool.tables.trusts[&pool.node(name)].valid;
+    assert_eq!((trust(&pool, &copies[0].1), trust(&pool, &copies[1].1)), (1, 1));
+}
+
+#[test]
+fn who_is_contradicted_is_not_paid() {
+    let mut pool = town(5);
+    let task = pool.submit_spec("anna", quorum(3, 2)).expect("accepted");
+    let copies = pool.copies(task);
+    assert_eq!(copies.len(), 3);
+    pool.pass(1000);
+    pool.say(&copies[0], 1);
+    pool.say(&copies[1], 2);
+    assert_eq!(pool.progress(task).state, TaskState::Pending);
+    pool.say(&copies[2], 2);
+    assert_eq!(pool.progress(task).state, TaskState::Completed);
+    assert_eq!(pool.cost(copies[0].0), Some(Cpt::ZERO));
+    assert!(pool.cost(copies[1].0).is_some_and(Cpt::is_positive));
+    assert_eq!(pool.element(ElementRef::only(task)).accepted, copies[1].0.number);
+    assert!(pool.tables.holds.is_empty() && pool.tables.accruals.is_empty());
+}
+
+#[test]
+fn further_copies_are_made_until_a_quorum_is_there() {
+    let mut pool = town(6);
+    let task = pool.submit_spec("anna", quorum(2, 2)).expect("accepted");
+    pool.pass(1000);
+    let first = pool.copies(task);
+    pool.say(&first[0], 1);
+    pool.say(&first[1], 2);
+    let second = pool.copies(task);
+    assert_eq!(second.len(), 1);
+    assert!(first.iter().all(|(_, node)| *node != second[0].1));
+    pool.say(&second[0], 2);
+    assert_eq!(pool.progress(task).state, TaskState::Completed);
+}
+
+#[test]
+fn confidence_asks_new_nodes_for_five_equal_results() {
+    let mut pool = town(8);
+    let task = pool.submit_spec("anna", verified(Rule::Confidence { doubt: Doubt(1000) })).expect("accepted");
+    let mut said = 0;
+    while pool.progress(task).state != TaskState::Completed {
+        let copies = pool.copies(task);
+        assert!(!copies.is_empty(), "nobody is asked after {said} results");
+        pool.pass(100);
+        pool.say(&copies[0], 9);
+        said += 1;
+    }
+    assert_eq!(said, 5);
+}
+
+#[test]
+fn a_lost_copy_is_replaced_and_a_cancelled_task_pays_what_is_here() {
+    let mut pool = town(4);
+    let task = pool.submit_spec("anna", quorum(2, 2)).expect("accepted");
+    let copies = pool.copies(task);
+    pool.pass(1000);
+    pool.say(&copies[0], 1);
+    pool.run(Command::Lost { node: pool.node(&copies[1].1) }).expect("known");
+    let after = pool.copies(task);
+    assert_eq!(after.len(), 1);
+    assert!(after[0].1 != copies[0].1 && after[0].1 != copies[1].1);
+    pool.run(Command::Cancel { user: pool.user("anna"), task, elements: None }).expect("open");
+    assert_eq!(pool.progress(task).state, TaskState::Cancelled);
+    assert!(pool.cost(copies[0].0).is_some_and(Cpt::is_positive));
+    assert_eq!(pool.cost(after[0].0), Some(Cpt::ZERO));
+    assert!(pool.tables.holds.is_empty());
+}
+
+#[test]
+fn a_known_answer_finds_who_is_wrong_once_another_is_right() {
+    let mut pool = town(3);
+    let task = pool.submit_spec("anna", verified(Rule::Known { digest: Digest([5; 32]) })).expect("accepted");
+    pool.pass(1000);
+    let wrong = pool.copies(task)[0].clone();
+    pool.say(&wrong, 4);
+    let right = pool.copies(task)[0].clone();
+    assert_ne!(wrong.1, right.1);
+    pool.say(&right, 5);
+    assert_eq!(pool.progress(task).state, TaskState::Completed);
+    assert_eq!(pool.tables.trusts[&pool.node(&wrong.1)].wrong, 1);
+    assert_eq!(pool.tables.trusts[&pool.node(&right.1)].valid, 1);
+    assert_eq!(pool.cost(wrong.0), Some(Cpt::ZERO));
+}
+
+#[test]
+fn copies_that_differ_for_ever_are_disputed_and_unpaid() {
+    let mut pool = town(20);
+    let task = pool.submit_spec("anna", quorum(2, 2)).expect("accepted");
+    pool.pass(1000);
+    let mut content = 0;
+    while let Some(copy) = pool.copies(task).first().cloned() {
+        content += 1;
+        pool.say(&copy, content);
+    }
+    assert_eq!((pool.progress(task).state, content), (TaskState::Failed, 16));
+    assert_eq!(pool.progress(task).cost, Cpt::ZERO);
+    assert!(matches!(
+        pool.element(ElementRef::only(task)).phase,
+        ElementPhase::Ended { outcome: Outcome::Disputed { .. } }
+    ));
+}
+
+#[test]
+fn results_that_are_compared_elsewhere_wait_for_the_answer() {
+    let mut pool = town(4);
+    let mut spec = quorum(2, 2);
+    spec.verify.compare = Compare::Numeric { tolerance: 1000 };
+    let task = pool.submit_spec("anna", spec).expect("accepted");
+    pool.pass(1000);
+    let copies = pool.copies(task);
+    pool.sent();
+    pool.say(&copies[0], 1);
+    pool.say(&copies[1], 2);
+    assert!(pool.sent().contains("compare"), "a comparison is asked for");
+    assert_eq!(pool.progress(task).state, TaskState::Pending);
+    pool.run(Command::Compared { attempt: copies[1].0, same_as: Some(copies[0].0) }).expect("asked for");
+    assert_eq!(pool.progress(task).state, TaskState::Completed);
+}
+
+#[test]
+fn who_is_caught_loses_all_trust_and_what_rested_on_them_is_done_again() {
+    let mut pool = town(12);
+    // An array, so that its task is open while its first element is decided.
+    let array = array::Array { indices: "0-1".parse().expect("indices"), entries: None, max_fails: None };
+    let spec = TaskSpec { array: Some(array), ..quorum(2, 2) };
+    let task = pool.submit_spec("anna", spec).expect("accepted");
+    pool.pass(1000);
+    let of = |pool: &Pool, index: u32| -> Vec<(AttemptRef, String)> {
+        pool.copies(task).into_iter().filter(|(attempt, _)| attempt.element.index == index).collect()
+    };
+    let both = of(&pool, 0);
+    both.iter().for_each(|copy| pool.say(copy, 1));
+    let cheat = both[0].1.clone();
+    // The cheat alone is asked for a known answer, and does not know it; then the others are.
+    let others: Vec<String> = (0..12).map(|n| format!("node{n}")).filter(|name| *name != cheat).collect();
+    let set = |pool: &mut Pool, change: NodeChange| {
+        for name in &others {
+            let by = pool.user(&name.replace("node", "owner"));
+            pool.run(Command::SetNode { by, node: name.clone(), change: change.clone() }).expect("it is their own");
+        }
+    };
+    set(&mut pool, NodeChange::Cordon);
+    let known = pool.submit_spec("anna", verified(Rule::Known { digest: Digest([5; 32]) })).expect("accepted");
+    let asked = pool.copies(known);
+    assert_eq!(asked.iter().map(|(_, node)| node).collect::<Vec<_>>(), [&cheat]);
+    pool.say(&asked[0], 6);
+    set(&mut pool, NodeChange::Uncordon);
+    let right = pool.copies(known)[0].clone();
+    pool.say(&right, 5);
+    let row = pool.tables.trusts[&pool.node(&cheat)];
+    assert_eq!((row.valid, row.wrong), (0, 1));
+    let again = of(&pool, 0);
+    assert!(!again.is_empty() && again.iter().all(|(_, node)| *node != cheat), "{again:?}");
+    again.iter().for_each(|copy| pool.say(copy, 2));
+    assert_eq!(pool.element(ElementRef { task, index: 0 }).accepted, again[0].0.number);
+    of(&pool, 1).iter().for_each(|copy| pool.say(copy, 1));
+    assert_eq!(pool.progress(task).state, TaskState::Completed);
+}
