@@ -1,8 +1,8 @@
 //! What cheats get past the rules: a seeded run of the pure rules, printed as a table.
 //!
-//! `cargo run --release -p hivemind-trust --example credibility -- [SEED]`. Start at [`World::run`].
-//! A node is drawn at random among those that have quota left and whose owner has no copy yet. So many
-//! elements as there are nodes are open at the same time, and their copies come back in random order.
+//! `cargo run --release -p hivemind-trust --example credibility -- [SEED [OPEN]]`. Start at [`World::run`].
+//! A node is drawn at random among those that have quota left and whose owner has no copy yet. OPEN
+//! elements, by default as many as there are nodes, are open at the same time; copies come back in random order.
 //!
 //! Invariant: nothing but the seed decides what is printed; no rule is written here a second time.
 #![allow(clippy::disallowed_macros, clippy::disallowed_methods, reason = "a program, not a part of floor 0")]
@@ -17,8 +17,6 @@ use hivemind_trust::{Accepted, Basis, Class, Decision, Finding, Panel, Recent, S
 const NODES: u64 = 2000;
 const NODES_OF_OWNER: u64 = 2;
 const ELEMENTS: u32 = 200_000;
-/// Elements that are open at the same time.
-const OPEN: u32 = 2000;
 const ELEMENTS_A_DAY: i64 = 20_000;
 const DAY: i64 = 24 * 60 * 60 * 1000;
 const CORES: MilliCores = MilliCores::from_cores(1);
@@ -84,6 +82,8 @@ struct Element {
     believed: Option<Class>,
     /// Decided for the first time.
     closed: bool,
+    /// Nodes whose trust is at stake in it while it is open.
+    stakes: Vec<u64>,
 }
 
 #[derive(Default)]
@@ -107,6 +107,9 @@ struct World {
     flight: Vec<(u32, AttemptRef, u64)>,
     attempts: u32,
     closed: u32,
+    most_open: u32,
+    /// Of each node: in how many open elements it has a copy.
+    stakes: Vec<u32>,
     tally: Tally,
     policy: TrustPolicy,
     secret: Secret,
@@ -127,7 +130,7 @@ fn owner(node: u64) -> u64 {
 }
 
 impl World {
-    fn new(seed: u64, cheats: Cheats, percent: u64, rule: Rule) -> Self {
+    fn new(seed: u64, most_open: u32, cheats: Cheats, percent: u64, rule: Rule) -> Self {
         let policy = TrustPolicy::default();
         let mut rng = Rng(seed);
         let owners = NODES / NODES_OF_OWNER;
@@ -151,6 +154,8 @@ impl World {
             flight: Vec::new(),
             attempts: 0,
             closed: 0,
+            most_open,
+            stakes: vec![0; place(NODES)],
             tally: Tally::default(),
             policy,
             secret: Secret::new(bytes),
@@ -160,7 +165,7 @@ impl World {
     fn run(mut self) -> Self {
         loop {
             let begun = self.begun();
-            if begun < ELEMENTS && begun - self.closed < OPEN {
+            if begun < ELEMENTS && begun - self.closed < self.most_open {
                 self.elements.push(Element::default());
                 self.advance(begun);
             } else if self.flight.is_empty() {
@@ -168,7 +173,8 @@ impl World {
             } else {
                 let drawn = self.rng.below(self.flight.len().try_into().unwrap_or(u64::MAX));
                 let (element, attempt, node) = self.flight.swap_remove(place(drawn));
-                let (says, basis) = (class(self.answer(node, element)), self.basis(node));
+                let says = class(self.answer(node, element));
+                let basis = standing::staked(self.basis(node), self.stakes[place(node)]);
                 // Refused where it was given up in the meantime.
                 if self.elements[place(element.into())].panel.vote(attempt, says, basis).is_ok() {
                     self.advance(element);
@@ -212,6 +218,7 @@ impl World {
         let element = &mut self.elements[index];
         let out: Vec<AttemptRef> = element.panel.seats().iter().map(|seat| seat.attempt).collect();
         out.into_iter().for_each(|attempt| element.panel.leave(attempt));
+        element.stakes.drain(..).for_each(|node| self.stakes[place(node)] -= 1);
         let first = !std::mem::replace(&mut element.closed, true);
         self.closed += u32::from(first);
         first
@@ -237,7 +244,10 @@ impl World {
         self.tally.copies += 1;
         let attempt: AttemptRef = ElementRef { task: TaskId(1), index: element }.attempt(self.attempts);
         let seat = Seat { attempt, node: NodeId(node), owner: UserId(owner(node)) };
-        self.elements[place(element.into())].panel.seat(seat).expect("room, and an owner without a copy");
+        self.stakes[place(node)] += 1;
+        let one = &mut self.elements[place(element.into())];
+        one.stakes.push(node);
+        one.panel.seat(seat).expect("room, and an owner without a copy");
         self.flight.push((element, attempt, node));
     }
 
@@ -321,14 +331,19 @@ fn percent(part: u64, whole: u64) -> f64 {
 }
 
 fn main() {
-    let seed = std::env::args().nth(1).map_or(7, |text| text.parse().expect("the seed, a number"));
+    let given = |place| std::env::args().nth(place);
+    let seed = given(1).map_or(7, |text| text.parse().expect("the seed, a number"));
+    let most_open = given(2).map_or(2000, |text| text.parse().expect("how many elements are open, a number"));
     let rules = [
         ("0.999", Rule::Confidence { doubt: Doubt(1000) }),
         ("0.99", Rule::Confidence { doubt: Doubt(10_000) }),
         ("0.95", Rule::Confidence { doubt: Doubt(50_000) }),
         ("2 of 3", Rule::Quorum { replicas: 3, quorum: 2 }),
     ];
-    println!("seed {seed}: {ELEMENTS} elements, {NODES} nodes of {} owners\n", NODES / NODES_OF_OWNER);
+    println!(
+        "seed {seed}: {ELEMENTS} elements, {NODES} nodes of {} owners, {most_open} open at once\n",
+        NODES / NODES_OF_OWNER
+    );
     println!(
         "| Rule | Cheats | | Wrong accepted | Wrong in the end | Copies | Disputed | Checked again | Owners caught | Honest owners blamed |"
     );
@@ -336,7 +351,7 @@ fn main() {
     for (name, rule) in rules {
         for cheats in Cheats::ALL {
             for share in [10, 20, 30] {
-                let world = World::new(seed, cheats, share, rule).run();
+                let world = World::new(seed, most_open, cheats, share, rule).run();
                 let (Tally { copies, accepted, wrong, disputed, rechecked }, (left, caught, blamed)) =
                     (&world.tally, world.end());
                 println!(
