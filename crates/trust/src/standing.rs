@@ -26,7 +26,7 @@ pub const STEPS: [(u16, TrustTier); 3] =
 pub const MOST_DOUBLINGS: u16 = 6;
 
 /// Elements that a node may have open at the same time before its trust is divided among them.
-pub const AT_ONCE: u32 = 4;
+pub const AT_ONCE: u16 = 2;
 
 const MOST_VALID: u16 = MOST_TRUST << MOST_DOUBLINGS;
 const DAY: i64 = 24 * 60 * 60 * 1000;
@@ -142,7 +142,7 @@ pub fn basis(row: &TrustRow, rows_of_owner: &[TrustRow], now: Timestamp, policy:
 /// that it loses by that has to weigh against all of them, not against each.
 #[must_use]
 pub fn staked(basis: Basis, at_once: u32) -> Basis {
-    let shared = u32::from(basis.trust) * AT_ONCE / at_once.max(AT_ONCE);
+    let shared = u32::from(basis.trust) * u32::from(AT_ONCE) / at_once.max(AT_ONCE.into());
     Basis { trust: u16::try_from(shared).unwrap_or(basis.trust), ..basis }
 }
 
