@@ -126,6 +126,30 @@ mod tests {
         }
     }
 
+    /// What `docs/VERIFICATION.md` derives: wrong results of nodes that behave well until an attack, for
+    /// each right one, are at most half of what the requester accepts.
+    #[test]
+    fn an_attack_costs_more_trust_than_it_gains() {
+        let (cheats, floor, at_once) = (0.2, 0.05, f64::from(crate::standing::AT_ONCE));
+        for text in ["0.8", "0.9", "0.95", "0.98", "0.99", "0.999", "0.9999", "0.99999", "0.999999"] {
+            let doubt = doubt(text);
+            for trust in 1..=crate::standing::MOST_TRUST {
+                let needed = copies(doubt, |count| if count == 1 { bonus(&[trust]) } else { bonus(&[trust, trust]) });
+                if needed == prior_copies(doubt) {
+                    continue;
+                }
+                let (attacks, members): (f64, f64) = if needed == 1 {
+                    (1.0 / (floor * (1.0 - cheats)) + at_once, 1.0)
+                } else {
+                    let success = cheats.powi(i32::from(needed) - 1);
+                    ((success / (1.0 - success)).max(at_once * success), 2.0)
+                };
+                let wrong = cheats * f64::from(needed) * attacks / (members * f64::from(trust));
+                assert!(wrong <= f64::from(doubt.0) / 1e6, "{text}: trust {trust}, {needed} copies, {wrong}");
+            }
+        }
+    }
+
     #[test]
     fn the_bar_is_exact() {
         assert!(passes(999, 1000, Doubt(1000)) && !passes(998, 1000, Doubt(1000)));

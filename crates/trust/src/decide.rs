@@ -193,6 +193,13 @@ impl Short<'_> {
     }
 }
 
+/// The trust that a group rests on: that of the second most trusted, of a lone vote its own.
+fn second_best(trusts: &[u16]) -> u16 {
+    let mut trusts = trusts.to_vec();
+    trusts.sort_unstable_by(|a, b| b.cmp(a));
+    trusts.get(1).or(trusts.first()).copied().unwrap_or(0)
+}
+
 /// Where all counted votes agree: the first of them that pass `doubt` by their trust.
 fn trusted(panel: &Panel, doubt: Doubt) -> Option<Short<'_>> {
     let (mut product, mut trusts) = (1, Vec::new());
@@ -201,11 +208,8 @@ fn trusted(panel: &Panel, doubt: Doubt) -> Option<Short<'_>> {
         trusts.push(vote.basis.trust);
         let weight = product * bonus(&trusts);
         if passes(weight, weight + UNIT, doubt) {
-            // The trust that it rests on: of a lone vote its own, else that of the second most trusted.
             let votes = trusts.len();
-            trusts.sort_unstable();
-            let trust = trusts.iter().rev().take(2).last().copied().unwrap_or(0);
-            return Some(Short { votes, last: vote, trust });
+            return Some(Short { votes, last: vote, trust: second_best(&trusts) });
         }
     }
     None
@@ -213,9 +217,8 @@ fn trusted(panel: &Panel, doubt: Doubt) -> Option<Short<'_>> {
 
 /// Further votes that are wanted where all agree, should they be as trusted as the second best so far.
 fn wanted_agreed(panel: &Panel, product: u128, doubt: Doubt) -> u8 {
-    let mut trusts: Vec<u16> = panel.counted().map(|vote| vote.basis.trust).collect();
-    trusts.sort_unstable();
-    let likely = trusts.iter().rev().take(2).last().copied().unwrap_or(0);
+    let trusts: Vec<u16> = panel.counted().map(|vote| vote.basis.trust).collect();
+    let likely = second_best(&trusts);
     let enough = |more: &u8| {
         let all: Vec<u16> = trusts.iter().copied().chain((0..*more).map(|_| likely)).collect();
         let weight = product * PRIOR.pow((*more).into()) * bonus(&all);

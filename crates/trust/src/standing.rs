@@ -25,6 +25,9 @@ pub const STEPS: [(u16, TrustTier); 3] =
 /// Each wrong result in a node's life doubles what it needs to come back; up to so many times.
 pub const MOST_DOUBLINGS: u16 = 6;
 
+/// Elements that a node may have open at the same time before its trust is divided among them.
+pub const AT_ONCE: u16 = 2;
+
 const MOST_VALID: u16 = MOST_TRUST << MOST_DOUBLINGS;
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
@@ -130,6 +133,17 @@ pub fn basis(row: &TrustRow, rows_of_owner: &[TrustRow], now: Timestamp, policy:
     let worst = rows_of_owner.iter().filter(|other| other.wrong_at.is_some_and(recent)).map(own_trust).min();
     let trust = own_trust(row).min(worst.unwrap_or(MOST_TRUST));
     Basis { trust, suspect: (worst.is_some() || row.wrong > 0) && tier(trust) == TrustTier::New }
+}
+
+/// What a vote is worth of a node that has `at_once` elements open, this one included, on which it voted or
+/// has a copy out: its trust, divided among those beyond [`AT_ONCE`].
+///
+/// A node that turns to lying lies on all of them before the first lie can be found out; so the trust
+/// that it loses by that has to weigh against all of them, not against each.
+#[must_use]
+pub fn staked(basis: Basis, at_once: u32) -> Basis {
+    let shared = u32::from(basis.trust) * u32::from(AT_ONCE) / at_once.max(AT_ONCE.into());
+    Basis { trust: u16::try_from(shared).unwrap_or(basis.trust), ..basis }
 }
 
 /// Attempts that the node may still take today; `None` where it is known and may take any number.

@@ -189,6 +189,41 @@ fn a_struck_vote_opens_what_needed_it_and_keeps_its_owner_out() {
     assert_eq!(panel.seat(Seat { owner: UserId(99), ..again }), Err(Refused::Full));
 }
 
+/// Chances that one element ends with a right, and with a wrong result believed, from `right` and `wrong` votes
+/// on, where each further copy is made by a stranger and lies, as all liars do, with a chance of 1/5.
+fn chances(
+    rule: &Rule,
+    right: u8,
+    wrong: u8,
+    known: &mut std::collections::BTreeMap<(u8, u8), (f64, f64)>,
+) -> (f64, f64) {
+    if let Some(chances) = known.get(&(right, wrong)) {
+        return *chances;
+    }
+    let votes: Vec<_> = (0..right).map(|_| (1, NEW)).chain((0..wrong).map(|_| (2, NEW))).collect();
+    let result = match decide(&panel_of(1, &votes), rule, &secret(), &NEVER) {
+        Decision::Accept { class: believed, .. } if believed == class(1) => (1.0, 0.0),
+        Decision::Accept { .. } => (0.0, 1.0),
+        Decision::Disputed => (0.0, 0.0),
+        Decision::More { .. } | Decision::Wait => {
+            let honest = chances(rule, right + 1, wrong, known);
+            let liar = chances(rule, right, wrong + 1, known);
+            (0.8 * honest.0 + 0.2 * liar.0, 0.8 * honest.1 + 0.2 * liar.1)
+        }
+    };
+    known.insert((right, wrong), result);
+    result
+}
+
+#[test]
+fn a_fifth_of_colluding_strangers_stays_below_the_doubt_exactly() {
+    for doubt in [200_000, 100_000, 50_000, 20_000, 10_000, 1000, 100, 10, 1] {
+        let rule = Rule::Confidence { doubt: Doubt(doubt) };
+        let (right, wrong) = chances(&rule, 0, 0, &mut std::collections::BTreeMap::new());
+        assert!(wrong <= f64::from(doubt) / 1e6 * (right + wrong) + 1e-12, "{doubt}: {right} right, {wrong} wrong");
+    }
+}
+
 fn any_rule() -> impl Strategy<Value = Rule> {
     prop_oneof![
         (1u8..=MAX_REPLICAS)

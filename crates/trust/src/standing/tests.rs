@@ -113,6 +113,14 @@ fn a_new_node_of_a_trusted_owner_inherits_nothing_and_takes_nothing_away() {
     assert_eq!(basis(&rows[0], &rows, NOW, &policy).tier(), TrustTier::Proven);
 }
 
+#[test]
+fn trust_is_divided_among_what_is_at_stake_at_once() {
+    let basis = Basis { trust: 1000, suspect: false };
+    for (at_once, trust) in [(0, 1000), (1, 1000), (2, 1000), (3, 666), (4, 500), (64, 31), (u32::MAX, 0)] {
+        assert_eq!(staked(basis, at_once), Basis { trust, ..basis }, "{at_once} at once");
+    }
+}
+
 fn any_finding() -> impl Strategy<Value = Finding> {
     prop_oneof![
         5 => Just(Finding::Valid),
