@@ -18,6 +18,7 @@ use hivemind_model::verify::{Compare, Rule};
 use hivemind_model::{AttemptRef, Cpt, Effect, ElementRef, Metering, NodeId, Outcome, TaskId, Timestamp, UserId};
 use hivemind_placement::Turn;
 use hivemind_trust::panel::{Say, Seat};
+use hivemind_trust::standing::staked;
 use hivemind_trust::{Accepted, Basis, Class, Decision, Finding, Panel, decide};
 use std::collections::BTreeMap;
 
@@ -82,6 +83,9 @@ impl Engine {
         let Some(owner) = self.nodes.get(&node).map(|node| node.row.owner) else { return };
         let copies = self.panels.entry(attempt.element).or_default();
         copies.wanted = copies.wanted.saturating_sub(1);
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.at_stake += 1;
+        }
         copies
             .panel
             .seat(Seat { attempt, node, owner })
@@ -102,7 +106,8 @@ impl Engine {
     pub(crate) fn vote(&mut self, attempt: AttemptRef, node: NodeId, report: Report, now: Timestamp) {
         let at = attempt.element;
         let (_, due) = self.price_of(at.task, node, report.metering.wall);
-        let basis = self.basis(node, now);
+        let at_once = self.nodes.get(&node).map_or(0, |node| node.at_stake);
+        let basis = staked(self.basis(node, now), at_once);
         let live = self.release(attempt, now);
         let Some(copies) = self.panels.get_mut(&at) else { panic!("T3: {attempt} votes, but {at} has no panel") };
         let place = u32::try_from(copies.reported.len()).unwrap_or(u32::MAX);
@@ -249,13 +254,18 @@ impl Engine {
         if let Some(element) = self.tasks.get_mut(&at.task).and_then(|task| task.element_mut(at.index)) {
             element.accepted = first.number;
         }
-        self.end_element(at, outcome, Payment::Nothing, now);
+        let requester = self.tasks.get(&at.task).map(|task| task.row.user);
         for (vote, finding) in decision.findings() {
+            // Who judges their own work would make up their own trust.
+            if requester.is_none_or(|requester| self.is_same_person(requester, vote.owner)) {
+                continue;
+            }
             self.judge_node(vote.node, finding, now);
             if finding == Finding::Wrong {
                 self.caught(vote.owner, vote.node, open, now);
             }
         }
+        self.end_element(at, outcome, Payment::Nothing, now);
     }
 
     /// What follows when a node of `owner` was found wrong: all their nodes start anew, their votes count no
@@ -300,10 +310,11 @@ impl Engine {
     /// where its task has ended, or its hold has not enough for further copies.
     fn reopen(&mut self, at: ElementRef, barred: UserId) -> bool {
         let Some(task) = self.tasks.get_mut(&at.task) else { return false };
-        let paid_at_most = task.row.spec.paid_attempts();
+        // What every open element, this one included, may still cost.
         let open = u64::from(task.elements.len() - task.row.progress.ended.total()) + 1;
-        let most = u64::from(task.elements.len()).saturating_mul(paid_at_most);
-        if task.paid.saturating_add(open.saturating_mul(paid_at_most)) > most {
+        let attempts = i128::from(open) * i128::from(task.row.spec.paid_attempts());
+        let left = self.ledger.hold(at.task).map_or(Cpt::ZERO, |hold| hold.left.total());
+        if attempts * i128::from(task.attempt_cap().micro()) > i128::from(left.micro()) {
             return false;
         }
         let Some(element) = task.element_mut(at.index) else { return false };
@@ -329,6 +340,9 @@ impl Engine {
         if let Some(copies) = self.panels.get_mut(&attempt.element) {
             copies.panel.leave(attempt);
             copies.failed_on.push(node);
+            if let Some(node) = self.nodes.get_mut(&node) {
+                node.at_stake -= 1;
+            }
             self.judge(vec![attempt.element], now);
         }
     }
@@ -348,6 +362,12 @@ impl Engine {
     /// Takes a panel out: what is in the queue leaves it, what runs is stopped and paid up to now.
     fn close_panel(&mut self, at: ElementRef, now: Timestamp) -> Option<Copies> {
         let copies = self.panels.remove(&at)?;
+        let votes = copies.panel.votes().iter().map(|vote| vote.node);
+        for id in copies.panel.seats().iter().map(|seat| seat.node).chain(votes) {
+            if let Some(node) = self.nodes.get_mut(&id) {
+                node.at_stake -= 1;
+            }
+        }
         if let Some(task) = self.tasks.get(&at.task).filter(|_| copies.wanted > 0) {
             let (user, rank) = (task.row.user, task.rank(at));
             self.queue.remove(user, rank, &task.need);
@@ -427,6 +447,9 @@ impl Engine {
         for (attempt, node) in seats {
             let owner = self.nodes.get(&node).map(|node| node.row.owner);
             if let (Some(copies), Some(owner)) = (self.panels.get_mut(&attempt.element), owner) {
+                if let Some(node) = self.nodes.get_mut(&node) {
+                    node.at_stake += 1;
+                }
                 copies
                     .panel
                     .seat(Seat { attempt, node, owner })

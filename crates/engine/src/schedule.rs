@@ -11,7 +11,7 @@ use crate::shares::dominant_share;
 use crate::state::{Live, Stage};
 use hivemind_model::rows::ElementPhase;
 use hivemind_model::spec::Need;
-use hivemind_model::verify::Rule;
+use hivemind_model::verify::{MAX_REPLICAS, Rule};
 use hivemind_model::{Effect, Resources, Timestamp, UserId};
 use hivemind_placement::{Bounds, Placement, Reservation, Snapshot, Turn, plan};
 
@@ -20,11 +20,23 @@ impl Engine {
     /// bears on placement has changed.
     pub fn schedule(&mut self, now: Timestamp) {
         let now = now.max(self.seen_at);
+        self.pass(now);
+        // The copies of one element are placed one after the other.
+        for _ in 1..MAX_REPLICAS {
+            if !self.more_copies {
+                break;
+            }
+            self.pass(now);
+        }
+    }
+
+    fn pass(&mut self, now: Timestamp) {
         if !self.stirred {
             return;
         }
         if self.fleet.is_empty() || self.queue.len() == 0 {
             self.stirred = false;
+            self.more_copies = false;
             self.resume = None;
             return;
         }

@@ -47,8 +47,6 @@ pub(crate) struct Task {
     pub(crate) waiting: u32,
     /// What every element of it asks of a node.
     pub(crate) need: Need,
-    /// Attempts that were paid.
-    pub(crate) paid: u64,
     /// True once its row left in a batch.
     pub(crate) stored: bool,
     /// True where its row, but for its elements, changed in this batch.
@@ -68,7 +66,6 @@ impl Task {
             running: 0,
             waiting: count,
             need,
-            paid: 0,
             stored: false,
             dirty: false,
             listed: false,
@@ -213,6 +210,8 @@ pub(crate) struct Node {
     pub(crate) tier: TrustTier,
     /// True where it has used up what it may take today.
     pub(crate) spent: bool,
+    /// Elements that are not decided and of which it has a copy.
+    pub(crate) at_stake: u32,
     /// What was accepted with a vote of it lately.
     pub(crate) recent: Recent,
     /// The images that it ran last, newest first.
@@ -262,6 +261,7 @@ impl Node {
             trust_dirty: false,
             tier: TrustTier::New,
             spent: false,
+            at_stake: 0,
             recent: Recent::default(),
             images: Images::default(),
         }

@@ -341,7 +341,7 @@ impl Engine {
                 let cost = task.row.progress.cost.checked_add(amount);
                 task.row.progress.cost = cost.unwrap_or_else(|| panic!("L4: the cost of {id} overflows"));
                 assert!(task.row.progress.cost <= task.row.cap, "L4: {id} costs more than its hold");
-                task.paid += 1;
+
                 match last {
                     Some(_) => self.ledger.settle_and_close(paid, amount, now).map(drop),
                     None => self.ledger.settle(paid, amount, now),

@@ -142,6 +142,8 @@ pub struct TrustPolicy {
     pub first_quota: u32,
     /// Most that the quota grows to, for each core.
     pub most_quota: u32,
+    /// Least that errors make of it, for each core.
+    pub least_quota: u32,
     /// How long a wrong result of one node weighs on all nodes of its owner.
     pub memory: Millis,
     /// Least chance of a spot check, in millionths.
@@ -150,7 +152,13 @@ pub struct TrustPolicy {
 
 impl Default for TrustPolicy {
     fn default() -> Self {
-        Self { first_quota: 100, most_quota: 102_400, memory: Millis::from_secs(30 * 24 * 3600), spot_floor: 50_000 }
+        Self {
+            first_quota: 100,
+            most_quota: 102_400,
+            least_quota: 10,
+            memory: Millis::from_secs(30 * 24 * 3600),
+            spot_floor: 50_000,
+        }
     }
 }
 

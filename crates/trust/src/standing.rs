@@ -85,10 +85,11 @@ pub fn enrolled(node: NodeId, cores: MilliCores, now: Timestamp, policy: &TrustP
 pub fn after(row: TrustRow, finding: Finding, cores: MilliCores, now: Timestamp, policy: &TrustPolicy) -> TrustRow {
     let doubled = row.quota.saturating_mul(2).clamp(1, per_core(policy.most_quota, cores));
     let halved = (row.quota / 2).max(1);
+    let lowered = halved.max(per_core(policy.least_quota, cores).min(row.quota));
     match finding {
         Finding::Valid => TrustRow { valid: row.valid.saturating_add(1).min(MOST_VALID), quota: doubled, ..row },
         Finding::Completed => TrustRow { quota: doubled, ..row },
-        Finding::Error | Finding::Outvoted => TrustRow { valid: row.valid / 2, quota: halved, ..row },
+        Finding::Error | Finding::Outvoted => TrustRow { valid: row.valid / 2, quota: lowered, ..row },
         Finding::Wrong => TrustRow {
             valid: 0,
             wrong: row.wrong.saturating_add(1),

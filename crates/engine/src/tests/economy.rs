@@ -183,7 +183,7 @@ fn time_never_goes_back() {
     assert!(pool.tables.journal.windows(2).all(|pair| pair[0].at <= pair[1].at));
     let ended = pool.tables.attempts.values().find_map(|row| match &row.phase {
         AttemptPhase::Ended { ended_at, .. } => Some(*ended_at),
-        AttemptPhase::Assigned | AttemptPhase::Running { .. } => None,
+        AttemptPhase::Assigned | AttemptPhase::Running { .. } | AttemptPhase::Reported { .. } => None,
     });
     assert_eq!(ended, Some(real));
 }

@@ -20,7 +20,7 @@ fn sixty_four_cores_are_named_with_the_largest_ask_that_would_run() {
     pool.enroll("bert", "away", 64);
     let task = pool.submit("anna", 64);
     let told = waits(&pool, task);
-    let cores = told.constraints.standings[0];
+    let cores = &told.constraints.standings[0];
     assert_eq!((cores.constraint, cores.too_small, told.constraints.linked), (Constraint::Cores, 2, 2));
     assert_eq!(cores.largest, Some(Ask::Cores(MilliCores::from_cores(8))));
     assert_eq!(told.constraints.remedy.to_string(), "ask for 8 cores instead of 64 cores");

@@ -1,7 +1,7 @@
 //! A pool over tables in memory that is restored and compared after every command.
 
 use crate::tables::Tables;
-use crate::{Copies, Engine, Node, Task};
+use crate::{Engine, Node, Task};
 use hivemind_ledger::Account;
 use hivemind_model::command::{NodeOffer, Once};
 use hivemind_model::rows::{AttemptPhase, CHUNK, Element, Report, RequestKey, Role, TaskProgress};
@@ -161,11 +161,6 @@ impl Pool {
             Reply::Submitted { task, .. } => Ok(task),
             other => panic!("to a submission: {other:?}"),
         }
-    }
-
-    /// An element of a verified task as it stands.
-    pub(super) fn panel(&self, at: ElementRef) -> Option<&Copies> {
-        self.engine.panels.get(&at)
     }
 
     /// Everything that was sent since the last call, one line each.

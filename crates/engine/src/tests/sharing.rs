@@ -12,7 +12,7 @@ impl Pool {
         let sent = std::mem::take(&mut self.effects);
         let assigned = sent.into_iter().filter_map(|effect| match effect {
             Effect::Assign { attempt, .. } => Some(attempt),
-            Effect::Stop { .. } | Effect::Unlink { .. } | Effect::TaskMoved { .. } => None,
+            Effect::Stop { .. } | Effect::Compare { .. } | Effect::Unlink { .. } | Effect::TaskMoved { .. } => None,
         });
         let assigned: Vec<AttemptRef> = assigned.collect();
         self.pass(millis);

@@ -191,7 +191,7 @@ fn results_that_are_compared_elsewhere_wait_for_the_answer() {
 fn who_is_caught_loses_all_trust_and_what_rested_on_them_is_done_again() {
     let mut pool = town(12);
     // An array, so that its task is open while its first element is decided.
-    let array = array::Array { indices: "0-1".parse().expect("indices"), entries: None, max_fails: None };
+    let array = array::Array { indices: "0-3".parse().expect("indices"), entries: None, max_fails: None };
     let spec = TaskSpec { array: Some(array), ..quorum(2, 2) };
     let task = pool.submit_spec("anna", spec).expect("accepted");
     pool.pass(1000);
@@ -200,6 +200,9 @@ fn who_is_caught_loses_all_trust_and_what_rested_on_them_is_done_again() {
     };
     let both = of(&pool, 0);
     both.iter().for_each(|copy| pool.say(copy, 1));
+    for index in [1, 2] {
+        of(&pool, index).iter().for_each(|copy| pool.say(copy, 1));
+    }
     let cheat = both[0].1.clone();
     // The cheat alone is asked for a known answer, and does not know it; then the others are.
     let others: Vec<String> = (0..12).map(|n| format!("node{n}")).filter(|name| *name != cheat).collect();
@@ -223,6 +226,8 @@ fn who_is_caught_loses_all_trust_and_what_rested_on_them_is_done_again() {
     assert!(!again.is_empty() && again.iter().all(|(_, node)| *node != cheat), "{again:?}");
     again.iter().for_each(|copy| pool.say(copy, 2));
     assert_eq!(pool.element(ElementRef { task, index: 0 }).accepted, again[0].0.number);
-    of(&pool, 1).iter().for_each(|copy| pool.say(copy, 1));
+    while let Some(copy) = pool.copies(task).first().cloned() {
+        pool.say(&copy, 2);
+    }
     assert_eq!(pool.progress(task).state, TaskState::Completed);
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 const NEW: Basis = Basis { trust: 0, suspect: false };
 const CAUGHT: Basis = Basis { trust: 0, suspect: true };
 const NEVER: TrustPolicy =
-    TrustPolicy { first_quota: 1, most_quota: 1, memory: hivemind_model::Millis(0), spot_floor: 0 };
+    TrustPolicy { first_quota: 1, most_quota: 1, least_quota: 1, memory: hivemind_model::Millis(0), spot_floor: 0 };
 
 fn trust(trust: u16) -> Basis {
     Basis { trust, suspect: false }

@@ -54,7 +54,8 @@ fn a_quota_doubles_halves_and_comes_back() {
         row = found(row, &[finding]);
         quotas.push(row.quota);
     }
-    let expected = [100, 50, 25, 12, 6, 3, 1, 1, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
+    let expected =
+        [100, 50, 25, 12, 10, 10, 10, 10, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10_240, 20_480, 40_960];
     assert_eq!(quotas, expected);
     assert_eq!(found(fresh(), &[Finding::Completed; 40]).quota, 102_400);
     assert_eq!(enrolled(NodeId(1), MilliCores(2500), NOW, &TrustPolicy::default()).quota, 300);
