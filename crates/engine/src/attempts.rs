@@ -1,7 +1,8 @@
 //! Attempts: handed out, running, over.
 //!
 //! Start at [`Engine::finished`]. [`Engine::end_attempt`] is the only place where an attempt ends and its
-//! reservation is given back; [`Engine::retry`] the only one where an element gets another try.
+//! reservation is given back; [`Engine::retry`] and [`Engine::fail_paid`] are the only ones where an element gets
+//! another try.
 //!
 //! Invariant: a report of an attempt that is not the current one on that node changes nothing.
 
@@ -86,6 +87,10 @@ impl Engine {
                 self.record_accepted(attempt, node, &report);
                 self.end_attempt(attempt, report, payment, now);
                 self.end_element(element, outcome, payment, now);
+            }
+            Step::RetryPaid => {
+                let report = self.bounded(attempt, report, now);
+                self.fail_paid(attempt, node, report, now);
             }
             Step::EndUnpaid => {
                 let report = self.bounded(attempt, report, now);
@@ -308,7 +313,7 @@ fn cut(text: &mut String) {
 }
 
 /// `delay` after the first failure, doubled with each further one, at most `max_delay`.
-fn back_off(delay: Millis, max_delay: Millis, faults: u32) -> Millis {
+pub(crate) fn back_off(delay: Millis, max_delay: Millis, faults: u32) -> Millis {
     let factor = 1u64.checked_shl(faults.saturating_sub(1)).unwrap_or(u64::MAX);
     Millis(delay.0.saturating_mul(factor)).min(max_delay)
 }

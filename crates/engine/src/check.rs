@@ -5,12 +5,13 @@
 //!
 //! Invariant: nothing here changes anything.
 
-use crate::state::{Node, Stage, Task};
+use crate::spans;
+use crate::state::{Blockers, Node, Stage, Task};
 use crate::{Engine, Violation};
 use hivemind_ledger::Broken;
-use hivemind_model::rows::{ElementPhase, Ended};
+use hivemind_model::rows::{Element, ElementPhase, Ended};
 use hivemind_model::service::Service;
-use hivemind_model::{AttemptRef, Cpt, NodeId, Outcome, Resources, TaskId, TaskState, Timestamp, UserId};
+use hivemind_model::{AttemptRef, Cpt, ElementRef, NodeId, Outcome, Resources, TaskId, TaskState, Timestamp, UserId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -48,6 +49,7 @@ impl Engine {
             self.check_node(node)?;
         }
         self.check_indexes()?;
+        self.check_waits()?;
         self.check_queue()
     }
 
@@ -126,7 +128,14 @@ impl Engine {
                 },
                 (ElementPhase::Waiting { .. }, None) => waiting += 1,
             }
-            ensure(element.faults <= element.attempts, "T4", format_args!("{at} failed more often than it was tried"))?;
+            let failed = element.faults.saturating_add(element.failures);
+            ensure(failed <= element.attempts, "T4", format_args!("{at} failed more often than it was tried"))?;
+            let retries = task.row.spec.retries;
+            ensure(
+                element.failures <= retries,
+                "L4",
+                format_args!("{at} was tried again more often than {retries} times"),
+            )?;
         }
         ensure(
             (running, waiting, ended) == (task.running, task.waiting, progress.ended),
@@ -247,6 +256,60 @@ impl Engine {
             )?;
         }
         let queued = self.queue.len() + self.delayed.len();
-        ensure(queued == waiting, "T7", format_args!("{waiting} elements wait, {queued} are queued"))
+        let mut blocked = 0;
+        for task in self.tasks.values().filter(|task| !task.is_free()) {
+            let waiting =
+                task.spans_where(task.ranges(), |element| matches!(element.phase, ElementPhase::Waiting { .. }));
+            let held = spans::subtract(&waiting, &self.unblocked(task, waiting.clone()));
+            for (first, last, element) in task.runs(&held) {
+                let id = task.row.progress.id;
+                ensure(*element == Element::FRESH, "T7", format_args!("{first} of {id} is blocked, but was tried"))?;
+                for index in first..=last {
+                    let queued = self.queue.has(task.row.user, task.rank(ElementRef { task: id, index }), &task.need);
+                    ensure(!queued, "T7", format_args!("{index} of {id} is blocked, but queued"))?;
+                }
+            }
+            blocked += usize::try_from(spans::count(&held)).unwrap_or(usize::MAX);
+        }
+        ensure(
+            queued + blocked == waiting,
+            "T7",
+            format_args!("{waiting} elements wait, {queued} are queued and {blocked} blocked"),
+        )
+    }
+
+    /// T7: what blocks a task is open and finds it again, and what is to be given up is given up in time.
+    fn check_waits(&self) -> Result<(), Violation> {
+        ensure(self.fallout.is_empty(), "T7", "what follows from a command was not done with it")?;
+        let (mut dependants, mut patience) = (BTreeSet::new(), BTreeSet::new());
+        for (id, task) in &self.tasks {
+            let open = task.row.spec.after.tasks.iter().filter(|after| self.tasks.contains_key(&after.task));
+            let mut blockers = Blockers::default();
+            for after in open {
+                dependants.insert((after.task, *id));
+                blockers.each += u32::from(after.each);
+                blockers.whole += u32::from(!after.each);
+            }
+            ensure(
+                blockers == task.blockers,
+                "T7",
+                format_args!("{id} waits for {blockers:?}, but counts {:?}", task.blockers),
+            )?;
+            patience.extend(task.bounds());
+            let untried = task.is_free() && task.runs(task.ranges()).any(|(_, _, element)| *element == Element::FRESH);
+            ensure(
+                !untried || task.row.spec.patience.queue.is_some() == task.queue_until.is_some(),
+                "T7",
+                format_args!("{id} is in the queue, but nobody counts for how long"),
+            )?;
+            let most = task.max_fails().unwrap_or(u32::MAX);
+            ensure(
+                task.row.progress.ended.failed <= most,
+                "T7",
+                format_args!("more than {most} elements of {id} failed, but it is open"),
+            )?;
+        }
+        ensure(dependants == self.dependants, "T7", "what waits for a task is not what its end is told to")?;
+        ensure(patience == self.patience, "T7", "the ends of patience are not those of the open tasks")
     }
 }

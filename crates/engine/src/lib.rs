@@ -13,6 +13,7 @@
 //! anything of it can be stored.
 
 mod accounts;
+mod after;
 mod attempts;
 mod batch;
 mod check;
@@ -23,15 +24,20 @@ mod life;
 mod meter;
 mod nodes;
 mod once;
+mod patience;
 mod projects;
 mod queue;
+mod recent;
 mod restore;
+mod retries;
 mod rewards;
 mod schedule;
 mod service;
 mod shares;
+mod spans;
 mod standing;
 mod state;
+mod submit;
 pub mod tables;
 mod tasks;
 mod tick;
@@ -42,6 +48,7 @@ pub use explain::{Explanation, Faults, MOST_BEFORE, Place, WhereItRuns, WhyItWai
 pub use view::{Counts, LinkState, NodeStatus};
 
 use accounts::{Registration, Transfer};
+use after::Fallout;
 use batch::Pending;
 use guard::{Invitations, SignUps};
 use hivemind_ledger::Ledger;
@@ -51,13 +58,15 @@ use hivemind_model::{
 };
 use hivemind_placement::{Cursor, Reservation};
 use once::OnceWindow;
+use patience::Bound;
 use projects::Tip;
 use queue::Queue;
+use recent::Recent;
 use shares::Shares;
 use standing::first_period;
-use state::{Live, Node, Recent, Task, User};
-use std::collections::{BTreeMap, BTreeSet};
-use tasks::{Graph, Offer};
+use state::{Live, Node, Task, User};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use submit::{Graph, Offer};
 
 /// The state of a pool.
 #[derive(Debug)]
@@ -79,6 +88,12 @@ pub struct Engine {
     running_tasks: usize,
     /// Tasks that ended lately, for those who ask late.
     recent: Recent,
+    /// Open tasks that are waited for, each with an open task that waits for it.
+    dependants: BTreeSet<(TaskId, TaskId)>,
+    /// What still follows from what ended in this command; empty between commands.
+    fallout: VecDeque<Fallout>,
+    /// When tasks, or those of their elements that were never tried, are given up.
+    patience: BTreeSet<(Timestamp, TaskId, Bound)>,
     /// Every attempt that is handed out or runs.
     live: BTreeMap<AttemptRef, Live>,
     /// Elements that may be placed now.
@@ -148,6 +163,12 @@ impl Engine {
     /// The refusal; nothing has changed (but a remembered client-made id).
     pub fn apply(&mut self, command: Command, now: Timestamp) -> Result<Reply, Rejection> {
         let now = self.enter(now);
+        let reply = self.decide(command, now);
+        self.follow(now);
+        reply
+    }
+
+    fn decide(&mut self, command: Command, now: Timestamp) -> Result<Reply, Rejection> {
         match command {
             Command::Register { username, email, password_hash, role, from, invitation } => {
                 self.register(Registration { username, email, password_hash, role, from, invitation }, now)
@@ -218,6 +239,9 @@ impl Engine {
             tasks: BTreeMap::new(),
             running_tasks: 0,
             recent: Recent::default(),
+            dependants: BTreeSet::new(),
+            fallout: VecDeque::new(),
+            patience: BTreeSet::new(),
             live: BTreeMap::new(),
             queue: Queue::default(),
             delayed: BTreeMap::new(),

@@ -39,6 +39,8 @@ pub(crate) enum Event {
 pub(crate) enum Verdict {
     /// The task's own doing: final and paid.
     Paid,
+    /// The task's own failure: paid, and final unless its requester asked for more tries.
+    Failed,
     /// Final, and nobody is paid.
     Unpaid,
     /// No fault of the task: unpaid, tried again.
@@ -54,6 +56,8 @@ pub(crate) enum Step {
     Run,
     /// End the element: pay for metered time.
     EndPaid,
+    /// Pay for metered time; try again after a pause, or end the element where it has no try left.
+    RetryPaid,
     /// End the element without payment.
     EndUnpaid,
     /// End the attempt without payment and try again after a pause.
@@ -84,11 +88,13 @@ pub(crate) const fn step(standing: Standing, event: Event) -> Step {
 
         // A command may be over before the word that it runs has come.
         (Standing::Assigned | Standing::Running, Event::Reported(Verdict::Paid)) => Step::EndPaid,
+        (Standing::Assigned | Standing::Running, Event::Reported(Verdict::Failed)) => Step::RetryPaid,
         (Standing::Assigned | Standing::Running, Event::Reported(Verdict::Unpaid)) => Step::EndUnpaid,
         (Standing::Assigned | Standing::Running, Event::Reported(Verdict::Fault)) => Step::RetryLater,
-        (Standing::Waiting | Standing::Past, Event::Reported(Verdict::Paid | Verdict::Unpaid | Verdict::Fault)) => {
-            Step::Stale
-        }
+        (
+            Standing::Waiting | Standing::Past,
+            Event::Reported(Verdict::Paid | Verdict::Failed | Verdict::Unpaid | Verdict::Fault),
+        ) => Step::Stale,
 
         (Standing::Assigned | Standing::Running, Event::GivenUp) => Step::RetryNow,
         (Standing::Waiting | Standing::Past, Event::GivenUp) => Step::Impossible,
@@ -105,9 +111,8 @@ pub(crate) const fn step(standing: Standing, event: Event) -> Step {
 /// its owner stopping the work, a fault of the infrastructure.
 pub(crate) const fn verdict(outcome: &Outcome) -> Verdict {
     match outcome {
-        Outcome::Exited { .. } | Outcome::OutOfMemory | Outcome::TimedOut | Outcome::CannotStart { .. } => {
-            Verdict::Paid
-        }
+        Outcome::Exited { code: 0 } | Outcome::CannotStart { .. } => Verdict::Paid,
+        Outcome::Exited { .. } | Outcome::OutOfMemory | Outcome::TimedOut => Verdict::Failed,
         Outcome::BadImage { .. } => Verdict::Unpaid,
         Outcome::ImageUnavailable { .. }
         | Outcome::Cancelled
@@ -132,6 +137,7 @@ mod tests {
             Event::Placed,
             Event::Started,
             Event::Reported(Verdict::Paid),
+            Event::Reported(Verdict::Failed),
             Event::Reported(Verdict::Unpaid),
             Event::Reported(Verdict::Fault),
             Event::GivenUp,
@@ -147,6 +153,7 @@ mod tests {
         Placed: Waiting Assign, Assigned Impossible, Running Impossible, Past Impossible
         Started: Waiting Stale, Assigned Run, Running Nothing, Past Stale
         Reported(Paid): Waiting Stale, Assigned EndPaid, Running EndPaid, Past Stale
+        Reported(Failed): Waiting Stale, Assigned RetryPaid, Running RetryPaid, Past Stale
         Reported(Unpaid): Waiting Stale, Assigned EndUnpaid, Running EndUnpaid, Past Stale
         Reported(Fault): Waiting Stale, Assigned RetryLater, Running RetryLater, Past Stale
         GivenUp: Waiting Impossible, Assigned RetryNow, Running RetryNow, Past Impossible

@@ -7,6 +7,7 @@
 
 use crate::check::ensure;
 use crate::shares::Charge;
+use crate::spans::{self, Spans};
 use crate::state::{Live, Node, Stage, Task, User};
 use crate::{Engine, Violation};
 use hivemind_ledger::{Ledger, LedgerImage};
@@ -15,8 +16,7 @@ use hivemind_model::rows::{
     TaskRow, UserRow,
 };
 use hivemind_model::service::Service;
-use hivemind_model::{ElementRef, Level, Policy, TaskState, Timestamp};
-use hivemind_placement::Turn;
+use hivemind_model::{ElementRef, Level, Policy, TaskId, TaskState, Timestamp};
 
 impl Engine {
     /// Goes on from what was stored. Every node is offline until it connects; live attempts stay
@@ -37,7 +37,7 @@ impl Engine {
             engine.restore_task(task)?;
         }
         engine.restore_chunks(rows.chunks)?;
-        engine.queue_restored();
+        engine.restore_waits()?;
         for attempt in rows.attempts {
             engine.restore_attempt(attempt)?;
         }
@@ -108,36 +108,53 @@ impl Engine {
         Ok(())
     }
 
-    /// Queues what waits, neighbours that never failed together.
-    fn queue_restored(&mut self) {
-        for task in self.tasks.values_mut() {
-            let turn = Turn { used: self.shares.used(task.row.user), user: task.row.user };
-            let mut run: Option<(ElementRef, u32)> = None;
-            let mut waiting = 0;
-            for (at, element) in task.elements() {
-                let fresh = match element.phase {
-                    ElementPhase::Waiting { not_before: Timestamp(0) } => true,
-                    ElementPhase::Waiting { not_before } => {
-                        self.delayed.insert((not_before, at), Vec::new());
-                        waiting += 1;
-                        false
-                    }
-                    ElementPhase::Live | ElementPhase::Ended { .. } => false,
-                };
-                waiting += u32::from(fresh);
-                run = match run {
-                    Some((first, last)) if fresh && last + 1 == at.index => Some((first, at.index)),
-                    ended => {
-                        if let Some((first, last)) = ended {
-                            self.queue.push_run(turn, task.rank(first), last, &task.need);
-                        }
-                        fresh.then_some((at, at.index))
-                    }
-                };
+    /// Finds what blocks what, and queues the rest of what waits. What a task waits for and is not open any more became
+    /// what it had to: otherwise the task, or the elements that waited for it, had ended in the same batch.
+    fn restore_waits(&mut self) -> Result<(), Violation> {
+        let ids: Vec<TaskId> = self.tasks.keys().copied().collect();
+        for id in &ids {
+            self.check_order(*id)?;
+            self.link_dependencies(*id);
+        }
+        for id in ids {
+            self.queue_restored(id);
+            self.watch_restored(id);
+        }
+        Ok(())
+    }
+
+    /// T2: a task waits for older ones of the same user only, so that there is no cycle.
+    fn check_order(&self, id: TaskId) -> Result<(), Violation> {
+        let Some(task) = self.tasks.get(&id) else { return Ok(()) };
+        for dependency in &task.row.spec.after.tasks {
+            let older = dependency.task < id;
+            let other = self.tasks.get(&dependency.task);
+            let own = other.is_none_or(|other| other.row.user == task.row.user);
+            ensure(older && own, "T2", format_args!("{id} waits for {}, which it cannot", dependency.task))?;
+        }
+        Ok(())
+    }
+
+    /// Queues what waits and is not blocked, neighbours together.
+    fn queue_restored(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get(&id) else { return };
+        let (mut ready, mut waiting) = (Spans::new(), 0);
+        for (first, last, element) in task.runs(task.ranges()) {
+            let ElementPhase::Waiting { not_before } = element.phase else { continue };
+            waiting += last - first + 1;
+            if not_before == Timestamp(0) {
+                spans::push(&mut ready, first, last);
+                continue;
             }
-            if let Some((first, last)) = run {
-                self.queue.push_run(turn, task.rank(first), last, &task.need);
-            }
+            let later = (first..=last).map(|index| ((not_before, ElementRef { task: id, index }), Vec::new()));
+            self.delayed.extend(later);
+        }
+        let turn = self.turn(task.row.user);
+        for (first, last) in self.unblocked(task, ready) {
+            let first = task.rank(ElementRef { task: id, index: first });
+            self.queue.push_run(turn, first, last, &task.need);
+        }
+        if let Some(task) = self.tasks.get_mut(&id) {
             task.waiting = waiting;
         }
     }

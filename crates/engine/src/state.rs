@@ -4,14 +4,16 @@
 
 use crate::elements::Elements;
 use crate::shares::Charge;
+use crate::spans::{self, Spans};
 use hivemind_model::rows::{AttemptPhase, AttemptRow, Element, Ended, NodeRow, Role, StandingRow, Tally, TaskRow};
 use hivemind_model::service::Service;
 use hivemind_model::spec::Need;
+use hivemind_model::state::Outcome;
 use hivemind_model::{
     AttemptRef, Cpt, ElementRef, Level, Millis, NodeId, Resources, TaskId, TaskState, Timestamp, UserId,
 };
 use hivemind_placement::{NodeView, Rank};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A user, as far as bounds and names need it.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +35,15 @@ impl User {
     }
 }
 
+/// How many open tasks another one waits for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Blockers {
+    /// All its elements.
+    pub(crate) whole: u32,
+    /// Each element for that of the same index only.
+    pub(crate) each: u32,
+}
+
 /// A task that has not ended, or ended within this batch.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Task {
@@ -44,6 +55,10 @@ pub(crate) struct Task {
     pub(crate) waiting: u32,
     /// What every element of it asks of a node.
     pub(crate) need: Need,
+    /// Open tasks that it waits for.
+    pub(crate) blockers: Blockers,
+    /// When those of its elements that were never tried are given up.
+    pub(crate) queue_until: Option<Timestamp>,
     /// True once its row left in a batch.
     pub(crate) stored: bool,
     /// True where its row, but for its elements, changed in this batch.
@@ -63,6 +78,8 @@ impl Task {
             running: 0,
             waiting: count,
             need,
+            blockers: Blockers::default(),
+            queue_until: None,
             stored: false,
             dirty: false,
             listed: false,
@@ -101,6 +118,35 @@ impl Task {
         self.row.spec.array.as_ref().map_or(&[(0, 0)], |array| array.indices.ranges())
     }
 
+    /// The elements with the indices in `spans`, equal ones of an untouched chunk together, each run with its first and
+    /// last index.
+    pub(crate) fn runs(&self, spans: &[(u32, u32)]) -> impl Iterator<Item = (u32, u32, &Element)> {
+        // Neighbouring indices of one range have neighbouring positions.
+        spans::intersect(spans, self.ranges()).into_iter().flat_map(|(first, last)| {
+            let from = self.position(first).unwrap_or(0);
+            let runs = self.elements.runs_in(from, from.saturating_add(last - first));
+            runs.map(move |(begin, end, element)| (first + (begin - from), first + (end - from), element))
+        })
+    }
+
+    /// Those of `spans` whose element is as `is` says.
+    pub(crate) fn spans_where(&self, spans: &[(u32, u32)], is: impl Fn(&Element) -> bool) -> Spans {
+        let mut found = Spans::new();
+        for (first, last, _) in self.runs(spans).filter(|(_, _, element)| is(element)) {
+            spans::push(&mut found, first, last);
+        }
+        found
+    }
+
+    /// Ends the elements of `spans`, all of which are its own, in the same way.
+    pub(crate) fn end_spans(&mut self, spans: &[(u32, u32)], outcome: &Outcome) {
+        for (first, last) in spans::intersect(spans, self.ranges()) {
+            if let Some(from) = self.position(first) {
+                self.elements.end(from, from.saturating_add(last - first), outcome);
+            }
+        }
+    }
+
     /// What one paid attempt can cost at most.
     pub(crate) fn attempt_cap(&self) -> Cpt {
         let attempts = u64::from(self.elements.len()).saturating_mul(self.row.spec.paid_attempts());
@@ -109,6 +155,11 @@ impl Task {
 
     pub(crate) fn rank(&self, element: ElementRef) -> Rank {
         Rank::new(self.row.spec.priority, self.row.submitted_at, element)
+    }
+
+    /// How many of its elements may fail; `None`: all of them.
+    pub(crate) fn max_fails(&self) -> Option<u32> {
+        self.row.spec.array.as_ref().and_then(|array| array.max_fails)
     }
 
     /// Ended elements, in hundredths of all.
@@ -271,31 +322,5 @@ impl Node {
     /// True where `attempt` is one of its own, given the attempt that is current.
     pub(crate) fn has(&self, live: &BTreeMap<AttemptRef, Live>, attempt: AttemptRef) -> bool {
         live.get(&attempt).is_some_and(|live| live.node == self.row.id)
-    }
-}
-
-/// How many ended tasks are kept for late questions.
-const RECENT: usize = 65_536;
-
-/// The owners of tasks that ended lately.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Recent {
-    users: BTreeMap<TaskId, UserId>,
-    order: VecDeque<TaskId>,
-}
-
-impl Recent {
-    pub(crate) fn push(&mut self, task: TaskId, user: UserId) {
-        self.users.insert(task, user);
-        self.order.push_back(task);
-        if self.order.len() > RECENT
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.users.remove(&oldest);
-        }
-    }
-
-    pub(crate) fn user(&self, task: TaskId) -> Option<UserId> {
-        self.users.get(&task).copied()
     }
 }

@@ -24,9 +24,10 @@ impl Engine {
         let token = self.token_expiry.first().map(|(at, _)| *at);
         let meter = self.meters.first().map(|(at, _)| *at);
         let expiry = self.expiries.first().map(|(at, _)| *at);
+        let patience = self.patience.first().map(|(at, _, _)| *at);
         let money = [meter, expiry, self.ledger.next_vest(), self.invitations.next_expiry()];
         let standing = Some(self.next_standing_due());
-        [cut_short, retry, overdue, drain, token, standing].into_iter().chain(money).flatten().min()
+        [cut_short, retry, overdue, drain, token, patience, standing].into_iter().chain(money).flatten().min()
     }
 
     /// Does what is due by `now`, a bounded part of each kind of thing that changes rows; the next tick follows at once
@@ -61,6 +62,7 @@ impl Engine {
         self.expire_invitations(now);
         self.meter_due(now);
         self.expire_due(now);
+        self.lose_patience(now);
         self.vest_due(now);
         self.note_awake(now);
         Ok(Reply::Done)
