@@ -63,10 +63,19 @@ pub(crate) fn lacks_indices(dependency: fmt::Arguments<'_>) -> String {
     )
 }
 
-fn is_open(element: &Element) -> bool {
+/// True where it has not ended.
+pub(crate) fn is_open(element: &Element) -> bool {
     match element.phase {
         ElementPhase::Waiting { .. } | ElementPhase::Live => true,
         ElementPhase::Ended { .. } => false,
+    }
+}
+
+/// True where it ended, but did not complete.
+pub(crate) fn has_failed(element: &Element) -> bool {
+    match &element.phase {
+        ElementPhase::Waiting { .. } | ElementPhase::Live => false,
+        ElementPhase::Ended { outcome } => !outcome.is_success(),
     }
 }
 
@@ -124,13 +133,19 @@ impl Engine {
         Err(Rejection::invalid("after", lacks_indices(format_args!("{id}"))))
     }
 
-    /// Notes what a new task waits for. What of it has ended is dealt with when the command is done.
+    /// Notes what a new task, which was checked, waits for. What of it has ended is dealt with when the command is done.
     pub(crate) fn wait_for(&mut self, id: TaskId, ended: &Ended<'_>) {
         let Some(task) = self.tasks.get(&id) else { return };
         let spec = task.row.spec.clone();
         let mut unmet = Vec::new();
         for dependency in &spec.after.tasks {
-            let Some(Known::Ended { failed, .. }) = self.known(task.row.user, dependency.task, ended) else { continue };
+            let failed = match self.known(task.row.user, dependency.task, ended) {
+                // That it is open says enough of all of it; of its elements some may have failed.
+                Some(Known::Open(_)) if !dependency.each => continue,
+                Some(Known::Open(other)) => Some(Cow::Owned(other.spans_where(task.ranges(), has_failed))),
+                Some(Known::Ended { failed, .. }) => failed,
+                None => panic!("T7: {id} waits for {}, of which nothing is known", dependency.task),
+            };
             let spans = match (dependency.when, dependency.each, failed) {
                 (When::End, _, _) => Spans::new(),
                 (When::Success, true, Some(failed)) => spans::intersect(task.ranges(), &failed),
@@ -288,12 +303,6 @@ impl Engine {
             }
         }
         spans
-    }
-
-    /// True where an open task blocks the element.
-    pub(crate) fn is_blocked(&self, at: ElementRef) -> bool {
-        let task = self.tasks.get(&at.task);
-        task.is_some_and(|task| self.unblocked(task, vec![(at.index, at.index)]).is_empty())
     }
 
     /// Notes that elements of a task ended, for those that wait for them.

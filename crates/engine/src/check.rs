@@ -5,10 +5,12 @@
 //!
 //! Invariant: nothing here changes anything.
 
+use crate::after::{has_failed, is_open};
 use crate::spans;
 use crate::state::{Blockers, Node, Stage, Task};
 use crate::{Engine, Violation};
 use hivemind_ledger::Broken;
+use hivemind_model::after::When;
 use hivemind_model::rows::{Element, ElementPhase, Ended};
 use hivemind_model::service::Service;
 use hivemind_model::{AttemptRef, Cpt, ElementRef, NodeId, Outcome, Resources, TaskId, TaskState, Timestamp, UserId};
@@ -289,6 +291,12 @@ impl Engine {
                 dependants.insert((after.task, *id));
                 blockers.each += u32::from(after.each);
                 blockers.whole += u32::from(!after.each);
+                let Some(other) = self.tasks.get(&after.task).filter(|_| after.each && after.when == When::Success)
+                else {
+                    continue;
+                };
+                let unmet = task.spans_where(&other.spans_where(task.ranges(), has_failed), is_open);
+                ensure(unmet.is_empty(), "T7", format_args!("{id} waits for failed elements of {}", after.task))?;
             }
             ensure(
                 blockers == task.blockers,

@@ -42,10 +42,12 @@ pub mod tables;
 mod tasks;
 mod tick;
 mod view;
+mod waits;
 
 pub use batch::Batch;
 pub use explain::{Explanation, Faults, MOST_BEFORE, Place, WhereItRuns, WhyItWaits};
 pub use view::{Counts, LinkState, NodeStatus};
+pub use waits::{BlockedBy, MOST_BLOCKERS};
 
 use accounts::{Registration, Transfer};
 use after::Fallout;

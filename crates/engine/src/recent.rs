@@ -5,10 +5,10 @@
 //!
 //! Invariant: bounded by the number of tasks and by the number of ranges that they take together.
 
+use crate::after::has_failed;
 use crate::spans::Spans;
 use crate::state::Task;
 use hivemind_model::array::MAX_RANGES;
-use hivemind_model::rows::ElementPhase;
 use hivemind_model::{TaskId, TaskState, UserId};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -39,12 +39,10 @@ pub(crate) struct Past {
 impl Past {
     /// What is to be remembered of a task all of whose elements have ended.
     pub(crate) fn of(task: &Task) -> Self {
-        let completed =
-            |outcome: &ElementPhase| matches!(outcome, ElementPhase::Ended { outcome } if outcome.is_success());
         let failed = match task.row.progress.state {
             TaskState::Completed => Failed::None,
             TaskState::Pending | TaskState::Running | TaskState::Failed | TaskState::Cancelled => {
-                let failed: Spans = task.spans_where(task.ranges(), |element| !completed(&element.phase));
+                let failed: Spans = task.spans_where(task.ranges(), has_failed);
                 match failed.len() {
                     _ if failed == task.ranges() => Failed::All,
                     0..=MAX_RANGES => Failed::Some(failed.into()),

@@ -9,9 +9,7 @@ use hivemind_model::rows::{AttemptPhase, AttemptRow, Element, Ended, NodeRow, Ro
 use hivemind_model::service::Service;
 use hivemind_model::spec::Need;
 use hivemind_model::state::Outcome;
-use hivemind_model::{
-    AttemptRef, Cpt, ElementRef, Level, Millis, NodeId, Resources, TaskId, TaskState, Timestamp, UserId,
-};
+use hivemind_model::{AttemptRef, Cpt, ElementRef, Level, Millis, NodeId, Resources, TaskState, Timestamp, UserId};
 use hivemind_placement::{NodeView, Rank};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -98,12 +98,13 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Vec<(TaskId, Cpt)>, Rejection> {
         let ended = Ended::new(&graph.ended);
-        self.check_room(user, &graph)?;
+        self.check_room_for_tasks(user, &graph)?;
         let mut caps = Vec::with_capacity(graph.tasks.len());
         for (place, task) in graph.tasks.iter().enumerate() {
             let cap = self.check_one(user, task, &graph.tasks[..place], &ended, now);
             caps.push(cap.map_err(|refused| form.at(place, refused))?);
         }
+        self.check_room_for_elements(user, &graph)?;
         self.check_price(user, &caps, graph.max_price)?;
         let mut accepted: Vec<(TaskId, Cpt)> = Vec::with_capacity(caps.len());
         for (task, cap) in graph.tasks.iter().zip(caps) {
@@ -113,10 +114,9 @@ impl Engine {
         Ok(accepted)
     }
 
-    /// Refuses more open tasks and elements than a user may have.
-    fn check_room(&self, user: UserId, graph: &Graph) -> Result<(), Rejection> {
-        let limits = &self.policy.limits;
-        let (most, most_elements) = (limits.max_open_tasks_per_user, limits.max_open_elements_per_user);
+    /// Refuses more open tasks than a user may have.
+    fn check_room_for_tasks(&self, user: UserId, graph: &Graph) -> Result<(), Rejection> {
+        let most = self.policy.limits.max_open_tasks_per_user;
         let known = self.user(user)?;
         let new = u32::try_from(graph.tasks.len()).unwrap_or(u32::MAX);
         if known.open_tasks.saturating_add(new) > most {
@@ -127,6 +127,13 @@ impl Engine {
                 ),
             ));
         }
+        Ok(())
+    }
+
+    /// Refuses more elements than the open tasks of a user may have.
+    fn check_room_for_elements(&self, user: UserId, graph: &Graph) -> Result<(), Rejection> {
+        let most_elements = self.policy.limits.max_open_elements_per_user;
+        let known = self.user(user)?;
         let new = graph.tasks.iter().map(|task| u64::from(task.spec.elements()));
         if new.fold(known.open_elements, u64::saturating_add) > most_elements {
             return Err(Rejection::new(

@@ -1,5 +1,6 @@
 //! Tests of the engine as its caller sees it: commands in, batches out, and a restart after each.
 
+mod after;
 mod economy;
 mod explain;
 mod fixture;
@@ -7,6 +8,7 @@ mod guarded;
 mod life;
 mod money;
 mod nodes;
+mod patience;
 mod policies;
 mod projects;
 mod random;

@@ -4,7 +4,6 @@
 
 use crate::Engine;
 use crate::state::Link;
-use hivemind_model::rows::ElementPhase;
 use hivemind_model::service::Service;
 use hivemind_model::spec::Need;
 use hivemind_model::{AttemptRef, NodeId, Resources, TaskId, TaskSpec, UserId};
@@ -18,7 +17,7 @@ pub struct Counts {
     pub pending: usize,
     /// Tasks of which something runs.
     pub running: usize,
-    /// Elements that wait for a node.
+    /// Elements that wait for a node; not those that wait for another task.
     pub waiting: usize,
     /// Attempts that are handed out or run.
     pub live: usize,
@@ -133,21 +132,15 @@ impl Engine {
     #[must_use]
     pub fn waiting_reason(&self, task: TaskId) -> Option<String> {
         let open = self.tasks.get(&task)?;
-        if open.waiting == 0 {
-            return None;
-        }
-        let mut waiting = open.elements().filter_map(|(at, element)| match element.phase {
-            ElementPhase::Waiting { not_before } => Some((at, not_before, element.faults)),
-            ElementPhase::Live | ElementPhase::Ended { .. } => None,
-        });
-        let (at, not_before, faults) = waiting.next()?;
-        if self.delayed.contains_key(&(not_before, at)) {
-            let most = self.policy.max_infrastructure_failures;
-            return Some(format!(
-                "it failed {faults} of {most} times through no fault of its own, and is tried again shortly"
-            ));
-        }
-        Some(explain(self.working(), &open.need).to_string())
+        let first = self.first_waiting(open)?;
+        let why = if first.is_blocked {
+            self.blocked_reason(open)
+        } else if self.delayed.contains_key(&(first.not_before, first.at)) {
+            self.pause_reason(open, first.element)
+        } else {
+            explain(self.working(), &open.need).to_string()
+        };
+        Some(why + &self.until_when(open))
     }
 
     /// What the linked nodes could do for an element with this need. Looks at every node.
