@@ -12,7 +12,7 @@
 use crate::Engine;
 use crate::recent::{Failed, Past};
 use crate::spans::{self, Spans};
-use crate::state::Task;
+use crate::state::{Blockers, Task};
 use hivemind_model::after::{Dependency, Unmet, When};
 use hivemind_model::command::EndedTask;
 use hivemind_model::rows::{Element, ElementPhase};
@@ -21,6 +21,27 @@ use hivemind_model::{Code, ElementRef, Rejection, TaskId, TaskSpec, TaskState, T
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+
+/// Most tasks that wait for one task element by element: each of its elements that ends looks at all of them.
+pub(crate) const MAX_EACH: usize = 1000;
+
+/// What of a task another one waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Way {
+    /// Each element for that of the same index.
+    Each,
+    /// All elements for all of it.
+    Whole,
+}
+
+impl Way {
+    pub(crate) fn of(dependency: &Dependency) -> Self {
+        if dependency.each { Self::Each } else { Self::Whole }
+    }
+}
+
+/// Open tasks that are waited for, each with an open task that waits for it and for what.
+pub(crate) type Dependants = BTreeMap<(TaskId, Way, TaskId), When>;
 
 /// Something ended, or was over before; what follows from that is still to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +81,13 @@ enum Known<'a> {
 pub(crate) fn lacks_indices(dependency: fmt::Arguments<'_>) -> String {
     format!(
         "{dependency} has not every index of the task that waits for it element by element; give both the same array"
+    )
+}
+
+/// Why no further task can wait for one element by element.
+pub(crate) fn too_many_each(dependency: fmt::Arguments<'_>) -> String {
+    format!(
+        "more than {MAX_EACH} tasks would wait for {dependency} element by element; let one array do so, or wait for all of it"
     )
 }
 
@@ -164,11 +192,12 @@ impl Engine {
     /// Counts the open tasks that a task waits for, and lets them find it.
     pub(crate) fn link_dependencies(&mut self, id: TaskId) {
         let Some(task) = self.tasks.get(&id) else { return };
-        let mut blockers = crate::state::Blockers::default();
+        let mut blockers = Blockers::default();
         for dependency in &task.row.spec.after.tasks {
             if self.tasks.contains_key(&dependency.task) {
-                self.dependants.insert((dependency.task, id));
-                *(if dependency.each { &mut blockers.each } else { &mut blockers.whole }) += 1;
+                let way = Way::of(dependency);
+                self.dependants.insert((dependency.task, way, id), dependency.when);
+                *blockers.of(way) += 1;
             }
         }
         if let Some(task) = self.tasks.get_mut(&id) {
@@ -179,23 +208,23 @@ impl Engine {
     /// Forgets that a task waited for others.
     pub(crate) fn unlink_dependencies(&mut self, task: &Task) {
         for dependency in &task.row.spec.after.tasks {
-            self.dependants.remove(&(dependency.task, task.row.progress.id));
+            self.dependants.remove(&(dependency.task, Way::of(dependency), task.row.progress.id));
         }
     }
 
-    /// True where something waits for the task.
-    pub(crate) fn is_waited_for(&self, id: TaskId) -> bool {
-        self.dependants.range((id, TaskId(0))..=(id, TaskId(u64::MAX))).next().is_some()
+    /// The tasks that wait for one in this way.
+    fn dependants_of(&self, id: TaskId, way: Way) -> impl Iterator<Item = (TaskId, When)> {
+        let range = self.dependants.range((id, way, TaskId(0))..=(id, way, TaskId(u64::MAX)));
+        range.map(|((_, _, dependant), when)| (*dependant, *when))
     }
 
-    fn dependants_of(&self, id: TaskId) -> Vec<TaskId> {
-        self.dependants.range((id, TaskId(0))..=(id, TaskId(u64::MAX))).map(|(_, dependant)| *dependant).collect()
-    }
-
-    /// What `task` demands of `other`, where it waits for it.
-    fn demand(&self, task: TaskId, other: TaskId) -> Option<Dependency> {
-        let after = &self.tasks.get(&task)?.row.spec.after;
-        after.tasks.iter().find(|dependency| dependency.task == other).copied()
+    /// Refuses to let more tasks wait for one element by element than its elements can look at, where `more` are to
+    /// do so at once.
+    pub(crate) fn check_fan_out(&self, id: TaskId, more: usize) -> Result<(), Rejection> {
+        if self.dependants_of(id, Way::Each).count().saturating_add(more) <= MAX_EACH {
+            return Ok(());
+        }
+        Err(Rejection::field(Code::TooLarge, "after", too_many_each(format_args!("{id}"))))
     }
 
     /// Does all that follows from what ended in this command.
@@ -212,9 +241,9 @@ impl Engine {
     }
 
     fn elements_ended(&mut self, of: TaskId, spans: &[(u32, u32)], success: bool, now: Timestamp) {
-        for id in self.dependants_of(of) {
-            let Some(demand) = self.demand(id, of).filter(|demand| demand.each) else { continue };
-            match (demand.when, success) {
+        let dependants: Vec<_> = self.dependants_of(of, Way::Each).collect();
+        for (id, when) in dependants {
+            match (when, success) {
                 (When::Success, false) => self.unmet(id, of, spans, now),
                 (When::Success, true) | (When::End, _) => self.release(id, spans),
             }
@@ -222,22 +251,32 @@ impl Engine {
     }
 
     fn task_ended(&mut self, of: TaskId, completed: bool, now: Timestamp) {
-        for id in self.dependants_of(of) {
-            self.dependants.remove(&(of, id));
-            let Some(demand) = self.demand(id, of) else { continue };
-            let Some(task) = self.tasks.get_mut(&id) else { continue };
-            let blockers = &mut task.blockers;
-            *(if demand.each { &mut blockers.each } else { &mut blockers.whole }) -= 1;
-            match (demand.each, demand.when, completed) {
-                (false, When::Success, false) => {
-                    let all = task.ranges().to_vec();
+        let each: Vec<_> = self.dependants_of(of, Way::Each).collect();
+        for (id, _) in each {
+            // Its elements were told one by one.
+            self.unblock(id, of, Way::Each);
+            self.begin_to_queue(id, now);
+        }
+        let whole: Vec<_> = self.dependants_of(of, Way::Whole).collect();
+        for (id, when) in whole {
+            self.unblock(id, of, Way::Whole);
+            match (when, completed) {
+                (When::Success, false) => {
+                    let all = self.tasks.get(&id).map(|task| task.ranges().to_vec()).unwrap_or_default();
                     self.unmet(id, of, &all, now);
                 }
-                (false, When::Success, true) | (false, When::End, _) => self.release_all(id),
-                // Its elements were told one by one.
-                (true, _, _) => {}
+                (When::Success, true) | (When::End, _) => self.release_all(id),
             }
             self.begin_to_queue(id, now);
+        }
+    }
+
+    /// A task waits for one less.
+    fn unblock(&mut self, id: TaskId, of: TaskId, way: Way) {
+        if self.dependants.remove(&(of, way, id)).is_some()
+            && let Some(task) = self.tasks.get_mut(&id)
+        {
+            *task.blockers.of(way) -= 1;
         }
     }
 
@@ -307,14 +346,14 @@ impl Engine {
 
     /// Notes that elements of a task ended, for those that wait for them.
     pub(crate) fn note_elements(&mut self, of: TaskId, spans: &[(u32, u32)], success: bool) {
-        if self.is_waited_for(of) {
+        if self.dependants_of(of, Way::Each).next().is_some() {
             self.fallout.push_back(Fallout::Elements { of, spans: spans.to_vec(), success });
         }
     }
 
     /// Notes that a task ended, for those that wait for it.
     pub(crate) fn note_task(&mut self, of: TaskId, state: TaskState) {
-        if self.is_waited_for(of) {
+        if [Way::Each, Way::Whole].iter().any(|way| self.dependants_of(of, *way).next().is_some()) {
             self.fallout.push_back(Fallout::Task { of, completed: state == TaskState::Completed });
         }
     }

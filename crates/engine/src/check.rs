@@ -5,7 +5,7 @@
 //!
 //! Invariant: nothing here changes anything.
 
-use crate::after::{has_failed, is_open};
+use crate::after::{Way, has_failed, is_open};
 use crate::spans;
 use crate::state::{Blockers, Node, Stage, Task};
 use crate::{Engine, Violation};
@@ -283,14 +283,13 @@ impl Engine {
     /// T7: what blocks a task is open and finds it again, and what is to be given up is given up in time.
     fn check_waits(&self) -> Result<(), Violation> {
         ensure(self.fallout.is_empty(), "T7", "what follows from a command was not done with it")?;
-        let (mut dependants, mut patience) = (BTreeSet::new(), BTreeSet::new());
+        let (mut dependants, mut patience) = (BTreeMap::new(), BTreeSet::new());
         for (id, task) in &self.tasks {
             let open = task.row.spec.after.tasks.iter().filter(|after| self.tasks.contains_key(&after.task));
             let mut blockers = Blockers::default();
             for after in open {
-                dependants.insert((after.task, *id));
-                blockers.each += u32::from(after.each);
-                blockers.whole += u32::from(!after.each);
+                dependants.insert((after.task, Way::of(after), *id), after.when);
+                *blockers.of(Way::of(after)) += 1;
                 let Some(other) = self.tasks.get(&after.task).filter(|_| after.each && after.when == When::Success)
                 else {
                     continue;

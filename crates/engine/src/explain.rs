@@ -2,7 +2,8 @@
 //!
 //! Start at [`Engine::explain`].
 //!
-//! Invariant: nothing here changes anything; the work is bounded by the nodes and by [`MOST_BEFORE`].
+//! Invariant: nothing here changes anything; the work is bounded by the nodes, by [`MOST_BEFORE`], and by the elements of
+//! the task and of those that it waits for.
 
 use crate::Engine;
 use crate::state::{Stage, Task};

@@ -50,7 +50,7 @@ pub use view::{Counts, LinkState, NodeStatus};
 pub use waits::{BlockedBy, MOST_BLOCKERS};
 
 use accounts::{Registration, Transfer};
-use after::Fallout;
+use after::{Dependants, Fallout};
 use batch::Pending;
 use guard::{Invitations, SignUps};
 use hivemind_ledger::Ledger;
@@ -90,8 +90,8 @@ pub struct Engine {
     running_tasks: usize,
     /// Tasks that ended lately, for those who ask late.
     recent: Recent,
-    /// Open tasks that are waited for, each with an open task that waits for it.
-    dependants: BTreeSet<(TaskId, TaskId)>,
+    /// Which open tasks wait for which.
+    dependants: Dependants,
     /// What still follows from what ended in this command; empty between commands.
     fallout: VecDeque<Fallout>,
     /// When tasks, or those of their elements that were never tried, are given up.
@@ -241,7 +241,7 @@ impl Engine {
             tasks: BTreeMap::new(),
             running_tasks: 0,
             recent: Recent::default(),
-            dependants: BTreeSet::new(),
+            dependants: BTreeMap::new(),
             fallout: VecDeque::new(),
             patience: BTreeSet::new(),
             live: BTreeMap::new(),

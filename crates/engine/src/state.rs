@@ -2,6 +2,7 @@
 //!
 //! Invariant: every field here can be derived from rows, or may be forgotten at a restart.
 
+use crate::after::Way;
 use crate::elements::Elements;
 use crate::shares::Charge;
 use crate::spans::{self, Spans};
@@ -40,6 +41,16 @@ pub(crate) struct Blockers {
     pub(crate) whole: u32,
     /// Each element for that of the same index only.
     pub(crate) each: u32,
+}
+
+impl Blockers {
+    /// Those of one kind.
+    pub(crate) fn of(&mut self, way: Way) -> &mut u32 {
+        match way {
+            Way::Each => &mut self.each,
+            Way::Whole => &mut self.whole,
+        }
+    }
 }
 
 /// A task that has not ended, or ended within this batch.

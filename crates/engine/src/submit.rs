@@ -5,12 +5,13 @@
 //! Invariant: everything for which a submission can be refused is looked at before anything changes.
 
 use crate::Engine;
-use crate::after::Ended;
+use crate::after::{Ended, MAX_EACH, lacks_indices, too_many_each};
 use crate::state::Task;
 use hivemind_model::after::{Dependency, MAX_DEPENDENCIES};
 use hivemind_model::command::{EndedTask, GraphDependency, GraphTask, Once};
 use hivemind_model::rows::{self, Answer, TaskProgress, TaskRow};
 use hivemind_model::{Code, Cpt, ElementRef, Rejection, Reply, TaskId, TaskSpec, TaskState, Timestamp, UserId};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a requester hands in, and the most they would pay.
@@ -104,6 +105,7 @@ impl Engine {
             let cap = self.check_one(user, task, &graph.tasks[..place], &ended, now);
             caps.push(cap.map_err(|refused| form.at(place, refused))?);
         }
+        self.check_fan_outs(&graph.tasks, form)?;
         self.check_room_for_elements(user, &graph)?;
         self.check_price(user, &caps, graph.max_price)?;
         let mut accepted: Vec<(TaskId, Cpt)> = Vec::with_capacity(caps.len());
@@ -169,6 +171,27 @@ impl Engine {
             self.check_dependency(user, spec, dependency, ended)?;
         }
         Ok(cap)
+    }
+
+    /// Refuses more tasks that wait for one element by element than that can have.
+    fn check_fan_outs(&self, tasks: &[GraphTask], form: Form) -> Result<(), Rejection> {
+        let (mut of_tasks, mut of_places) = (BTreeMap::new(), BTreeMap::new());
+        for (at, task) in tasks.iter().enumerate() {
+            for other in task.spec.after.tasks.iter().filter(|dependency| dependency.each) {
+                let more = of_tasks.entry(other.task).or_insert(0);
+                *more += 1;
+                self.check_fan_out(other.task, *more).map_err(|refused| form.at(at, refused))?;
+            }
+            for GraphDependency { place, .. } in task.after.iter().filter(|dependency| dependency.each) {
+                let more = of_places.entry(*place).or_insert(0);
+                *more += 1;
+                if *more > MAX_EACH {
+                    let why = too_many_each(format_args!("tasks[{place}]"));
+                    return Err(form.at(at, Rejection::field(Code::TooLarge, "after", why)));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn check_price(&self, user: UserId, caps: &[Cpt], bound: Option<Cpt>) -> Result<(), Rejection> {
@@ -278,7 +301,7 @@ fn check_places(spec: &TaskSpec, after: &[GraphDependency], before: &[GraphTask]
             ));
         };
         if *each && !other.spec.indices().contains_all(&spec.indices()) {
-            return Err(Rejection::invalid("after", crate::after::lacks_indices(format_args!("tasks[{place}]"))));
+            return Err(Rejection::invalid("after", lacks_indices(format_args!("tasks[{place}]"))));
         }
     }
     Ok(())

@@ -6,6 +6,7 @@ mod explain;
 mod fixture;
 mod guarded;
 mod life;
+mod million;
 mod money;
 mod nodes;
 mod patience;

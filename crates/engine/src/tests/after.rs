@@ -2,6 +2,7 @@
 
 use super::fixture::*;
 use crate::BlockedBy;
+use crate::recent::{Failed, Past};
 use hivemind_model::after::{After, Dependency, Unmet, When};
 use hivemind_model::command::{EndedTask, GraphDependency, GraphTask};
 use hivemind_model::spec::Patience;
@@ -175,6 +176,17 @@ fn what_cannot_be_waited_for_is_refused_and_nothing_is_queued() {
         let refused = pool.submit_graph("anna", graph).expect_err("refused");
         table += &format!("graph: {} [{}] {}\n", refused.code, refused.field, refused.text);
     }
+    let wide = (0..=1001).map(|at| {
+        let after: &[GraphDependency] = if at > 0 { &[place(0, true)] } else { &[] };
+        task(array("1", None), after)
+    });
+    let refused = pool.submit_graph("anna", wide.collect()).expect_err("too many wait for one");
+    table += &format!("graph: {} [{}] {}\n", refused.code, refused.field, refused.text);
+    let (user, ranges) = (pool.user("anna"), vec![(1, 3)].into());
+    pool.engine.recent.push(TaskId(90), Past { user, ranges, failed: Failed::TooMany });
+    let refused = pool.submit_spec("anna", TaskSpec { after: each(TaskId(90), When::Success), ..array("1", None) });
+    let refused = refused.expect_err("not known");
+    table += &format!("{} [{}] {}\n", refused.code, refused.field, refused.text);
     assert_eq!(pool.tables, before, "all or nothing");
     insta::assert_snapshot!(table, @r"
     E_NOT_FOUND [after] after: task_99 does not exist, or is not yours
@@ -191,6 +203,8 @@ fn what_cannot_be_waited_for_is_refused_and_nothing_is_queued() {
     graph: E_NOT_FOUND [tasks[1].after] tasks[1].after: task_2 does not exist, or is not yours
     graph: E_INVALID [tasks[1].priority] tasks[1].priority: 0 is outside 1 to 10 (10 is the most urgent)
     graph: E_INSUFFICIENT_CPT [] needs 1562.500625 CPT (the price cap), 149.998125 CPT is available; lower max_runtime or the resources, or wait for open tasks to end
+    graph: E_TOO_LARGE [tasks[1001].after] tasks[1001].after: more than 1000 tasks would wait for tasks[0] element by element; let one array do so, or wait for all of it
+    E_TOO_LARGE [after] after: the elements of task_90 that failed lie in too many ranges to wait for the others one by one; wait for its end instead, or submit only the elements that can run
     ");
 }
 
