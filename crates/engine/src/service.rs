@@ -65,7 +65,7 @@ impl Engine {
         check_change(operator, &change)?;
         let (id, service) = (node.row.id, after(&node.row.service, change, now)?);
         let banned = matches!(service, Service::Banned { .. });
-        self.set_service(id, service);
+        self.set_service(id, service, now);
         if banned {
             self.put_out(id, now);
         }
@@ -89,12 +89,12 @@ impl Engine {
     /// Gives up what still runs on the nodes whose drain is at its deadline; they are cordoned from then on.
     pub(crate) fn end_drains(&mut self, now: Timestamp) {
         while let Some(&(_, id)) = self.drains.first().filter(|(until, _)| *until <= now) {
-            self.set_service(id, Service::Cordoned);
+            self.set_service(id, Service::Cordoned, now);
             self.take_back(id, "its node was drained", now);
         }
     }
 
-    fn set_service(&mut self, id: NodeId, service: Service) {
+    fn set_service(&mut self, id: NodeId, service: Service, now: Timestamp) {
         let Some(node) = self.nodes.get_mut(&id) else { return };
         if node.row.service == service {
             return;
@@ -105,14 +105,19 @@ impl Engine {
         if let Service::Draining { until } = service {
             self.drains.insert((until, id));
         }
+        let works = matches!(service, Service::InService);
         node.row.service = service;
         self.touch_node(id);
         self.refresh_placeable(id);
+        if !works {
+            self.return_backlog(id, "its node was taken out of service", now);
+        }
     }
 
     /// Ends the link of a banned node, and gives up what it has.
     fn put_out(&mut self, id: NodeId, now: Timestamp) {
         self.take_back(id, "its node was banned", now);
+        self.losses.forget(id);
         if let Some(session) = self.nodes.get(&id).and_then(Node::linked_session) {
             self.pending.effects.push(Effect::Unlink { node: id, session });
             self.move_link(id, LinkEvent::Lost, now);
@@ -127,6 +132,7 @@ impl Engine {
             self.tell_stop(id, attempt);
             self.give_up(attempt, reason, Blame::Nobody, now);
         }
+        self.forget_ghosts_on(id, now);
     }
 }
 

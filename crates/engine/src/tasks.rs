@@ -246,6 +246,7 @@ impl Engine {
         let ended = task.elements.end_waiting(outcome);
         assert!(ended == task.waiting, "T2: {ended} elements of {id} waited, {} are counted", task.waiting);
         task.waiting = 0;
+        self.forget_ended(id, now);
         self.note_ended(id, outcome, ended, Payment::Nothing, now);
     }
 
@@ -269,7 +270,7 @@ impl Engine {
                 metering.wall = now.since(started_at).min(self.max_runtime(at.task));
                 payment = self.price(attempt, node, metering.wall, now);
             }
-            (Step::StopUnpaid, Stage::Assigned) => {}
+            (Step::StopUnpaid, Stage::Queued | Stage::Assigned) => {}
             (other, stage) => unreachable!("T2: stopping {attempt} at {stage:?} gives {other:?}"),
         }
         self.tell_stop(node, attempt);
@@ -297,6 +298,7 @@ impl Engine {
         assert!(!matches!(element.phase, ElementPhase::Ended { .. }), "T2: {at} ends twice");
         element.phase = ElementPhase::Ended { outcome: outcome.clone() };
         task.waiting -= u32::from(waited);
+        self.forget_element(at, now);
         self.note_ended(at.task, &outcome, 1, payment, now);
     }
 

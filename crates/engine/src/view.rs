@@ -3,12 +3,13 @@
 //! Invariant: nothing here changes anything.
 
 use crate::Engine;
+use crate::explain::Resting;
 use crate::state::Link;
 use hivemind_model::rows::ElementPhase;
 use hivemind_model::service::Service;
 use hivemind_model::spec::Need;
-use hivemind_model::{AttemptRef, NodeId, Resources, TaskId, TaskSpec, UserId};
-use hivemind_placement::{NodeView, Prospects, explain, prospects};
+use hivemind_model::{AttemptRef, NodeId, Resources, TaskId, TaskSpec, Timestamp, UserId};
+use hivemind_placement::{NodeView, Prospects, prospects};
 use std::sync::Arc;
 
 /// Sizes, for people and for metrics.
@@ -62,6 +63,10 @@ pub struct NodeStatus {
     pub free: Resources,
     /// Attempts that are handed out to it or run there.
     pub attempts: usize,
+    /// Those of them that wait there for room.
+    pub queued: usize,
+    /// Where it failed everything: until when it gets no work.
+    pub resting_until: Option<Timestamp>,
 }
 
 /// A link as the shell sees it.
@@ -111,6 +116,8 @@ impl Engine {
             reserved: node.reserved,
             free: node.free(),
             attempts: node.live.len(),
+            queued: node.backlog.len(),
+            resting_until: node.strain.resting_until,
         })
     }
 
@@ -147,7 +154,21 @@ impl Engine {
                 "it failed {faults} of {most} times through no fault of its own, and is tried again shortly"
             ));
         }
-        Some(explain(self.working(), &open.need).to_string())
+        let told = prospects(self.working(), &open.need);
+        match self.resting(&open.need).filter(|_| told.capable == 0) {
+            Some(Resting { nodes, until }) => {
+                let (seconds, nodes) = (
+                    until.since(self.seen_at).0.div_ceil(1000),
+                    if nodes == 1 {
+                        "the only node that could run it rests".into()
+                    } else {
+                        format!("all {nodes} nodes that could run it rest")
+                    },
+                );
+                Some(format!("{nodes}, because of failures in a row; the next try is in {seconds} s"))
+            }
+            None => Some(told.why.to_string()),
+        }
     }
 
     /// What the linked nodes could do for an element with this need. Looks at every node.

@@ -258,8 +258,13 @@ fn durable(engine: &Engine) -> BTreeMap<String, String> {
     }
     for (id, node) in &engine.nodes {
         let Node { row, reserved, live, .. } = node;
+        // Who has room where it is too little for all is decided anew.
+        let needs = live.iter().map(|attempt| engine.tasks[&attempt.element.task].row.spec.resources);
+        let all = needs.fold(Resources::default(), |sum, need| sum.checked_add(&need).expect("small"));
+        let reserved = row.capacity.covers(&all).then_some(reserved);
         state.insert(id.to_string(), format!("{row:?} {reserved:?} {live:?}"));
     }
+    state.insert("ghosts".into(), format!("{:?}", engine.ghosts.iter().collect::<Vec<_>>()));
     for (id, user) in &engine.users {
         state.insert(id.to_string(), format!("{user:?}"));
     }
