@@ -254,6 +254,11 @@ impl Engine {
         }
     }
 
+    /// Sorts what is to be given up: what is queued goes before the room of the rest is free, so that it is not promoted.
+    pub(crate) fn queued_first(&self, attempts: &mut [AttemptRef]) {
+        attempts.sort_by_key(|attempt| self.live.get(attempt).is_none_or(|live| live.stage != Stage::Queued));
+    }
+
     /// Takes everything back that is queued on a node.
     pub(crate) fn return_backlog(&mut self, id: NodeId, reason: &str, now: Timestamp) {
         let queued: Vec<AttemptRef> =

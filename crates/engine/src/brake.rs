@@ -151,7 +151,9 @@ impl Engine {
         let Some(node) = self.nodes.get(&id) else { return 0 };
         let heard = node.row.seen_at.before(self.policy.lost_after);
         let known = |attempt: &&AttemptRef| self.live.get(attempt).is_some_and(|live| live.unknown.is_none());
-        let live: Vec<AttemptRef> = node.live.iter().filter(known).take(most).copied().collect();
+        let mut live: Vec<AttemptRef> = node.live.iter().filter(known).copied().collect();
+        self.queued_first(&mut live);
+        live.truncate(most);
         let count = live.len();
         for attempt in live {
             let Some(stage) = self.live.get(&attempt).map(|live| live.stage) else { continue };

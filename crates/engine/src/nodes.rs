@@ -130,7 +130,8 @@ impl Engine {
         let (kept, stale): (Vec<AttemptRef>, Vec<AttemptRef>) =
             holds.iter().partition(|attempt| node.has(&self.live, **attempt));
         let kept: BTreeSet<AttemptRef> = kept.into_iter().collect();
-        let missing: Vec<AttemptRef> = node.live.difference(&kept).copied().collect();
+        let mut missing: Vec<AttemptRef> = node.live.difference(&kept).copied().collect();
+        self.queued_first(&mut missing);
         self.move_link(id, LinkEvent::Connected { session }, now);
         if let Some(node) = self.nodes.get_mut(&id) {
             node.session = session;

@@ -34,6 +34,16 @@ impl Suspects {
         nodes.len()
     }
 
+    /// It was not this node's end after all.
+    pub(crate) fn clear(&mut self, at: ElementRef, node: NodeId) {
+        if let Some(nodes) = self.of.get_mut(&at) {
+            nodes.remove(&node);
+            if nodes.is_empty() {
+                self.of.remove(&at);
+            }
+        }
+    }
+
     pub(crate) fn forget(&mut self, at: ElementRef) {
         self.of.remove(&at);
     }

@@ -13,7 +13,7 @@
 use crate::Engine;
 use crate::attempts::Blame;
 use crate::nodes::LinkEvent;
-use crate::state::Node;
+use crate::state::{Link, Node};
 use hivemind_model::rows::Role;
 use hivemind_model::service::{MAX_BAN_REASON_BYTES, MAX_DRAIN, NodeChange, Service};
 use hivemind_model::{AttemptRef, Code, Effect, NodeId, Rejection, Reply, Timestamp, UserId};
@@ -117,17 +117,20 @@ impl Engine {
     /// Ends the link of a banned node, and gives up what it has.
     fn put_out(&mut self, id: NodeId, now: Timestamp) {
         self.take_back(id, "its node was banned", now);
-        self.losses.forget(id);
         if let Some(session) = self.nodes.get(&id).and_then(Node::linked_session) {
             self.pending.effects.push(Effect::Unlink { node: id, session });
             self.move_link(id, LinkEvent::Lost, now);
+        }
+        if self.nodes.get(&id).is_some_and(|node| node.link == Link::Offline) {
+            self.losses.forget(id);
         }
     }
 
     /// Stops everything on a node; all of it is tried elsewhere at once.
     fn take_back(&mut self, id: NodeId, reason: &str, now: Timestamp) {
-        let live: Vec<AttemptRef> =
+        let mut live: Vec<AttemptRef> =
             self.nodes.get(&id).into_iter().flat_map(|node| node.live.iter().copied()).collect();
+        self.queued_first(&mut live);
         for attempt in live {
             self.tell_stop(id, attempt);
             self.give_up(attempt, reason, Blame::Nobody, now);

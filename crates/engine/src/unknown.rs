@@ -211,7 +211,10 @@ impl Engine {
         let (user, need) = (task.row.user, task.row.spec.resources);
         if let Some(element) = task.element_mut(at.index) {
             element.phase = ElementPhase::Live;
+            // That it was given up was no failure after all.
+            element.faults = element.faults.saturating_sub(1);
         }
+        self.suspects.clear(at, live.node);
         if let Some(node) = self.nodes.get_mut(&live.node) {
             node.live.insert(attempt);
             let reserved = node.reserved.checked_add(&need);
