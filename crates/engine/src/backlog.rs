@@ -240,7 +240,8 @@ impl Engine {
         self.give_up(attempt, reason, Blame::Nobody, now);
     }
 
-    /// A queued attempt was not begun for long. While the brake holds its node's work it stays.
+    /// A queued attempt was not begun for long: what runs on its node is not short any more. It is given room only from now
+    /// on. While the brake holds its node's work it stays.
     pub(crate) fn queued_too_long(&mut self, attempt: AttemptRef, now: Timestamp) {
         let Some(live) = self.live.get_mut(&attempt) else { return };
         match self.losses.held_until(live.node).filter(|until| *until > now) {
@@ -250,7 +251,15 @@ impl Engine {
                 }
                 self.deadlines.insert((until, attempt));
             }
-            None => self.put_back(attempt, "it waited too long in the backlog of its node", now),
+            None => {
+                let id = live.node;
+                live.failed_on.push(id);
+                if let Some(node) = self.nodes.get_mut(&id) {
+                    node.pace = Pace::default();
+                }
+                self.put_back(attempt, "it waited too long in the backlog of its node", now);
+                self.refresh_placeable(id);
+            }
         }
     }
 
@@ -310,10 +319,14 @@ impl Engine {
                 if hopeless.contains(&line.need) {
                     continue;
                 }
-                let Some(first) = line.waiting.next() else { continue };
+                // What failed somewhere, or waited too long in a backlog, is given room only.
+                let Some(first) = line.waiting.by_ref().take(MOST_NODES).find(|it| it.failed_on.is_empty()) else {
+                    hopeless.insert(line.need.clone());
+                    continue;
+                };
                 let takes = |id: &NodeId| {
                     let could = self.nodes.get(id).is_some_and(|node| node.view().could_run(&line.need));
-                    could && !first.failed_on.contains(id) && !self.is_kept_free(*id)
+                    could && !self.is_kept_free(*id)
                 };
                 let mut nodes = self.backlogs.hungry.iter().take(MOST_NODES).map(|(_, id)| *id);
                 match nodes.find(takes) {

@@ -21,6 +21,7 @@ mod check;
 mod elements;
 mod explain;
 mod guard;
+mod large;
 mod life;
 mod meter;
 mod nodes;

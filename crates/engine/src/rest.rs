@@ -72,9 +72,12 @@ impl Engine {
         let Some((node, assigned_at)) = self.live.get(&attempt).map(|live| (live.node, live.assigned_at)) else {
             return;
         };
+        let linked = self.is_linked(node);
         self.tell_stop(node, attempt);
         self.give_up(attempt, "the node did not end it long after max_runtime", Blame::Node, now);
-        self.note_fault(node, assigned_at, now);
+        if linked {
+            self.note_fault(node, assigned_at, now);
+        }
     }
 
     /// When something is next due for nodes that are lost or fail.

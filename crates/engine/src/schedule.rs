@@ -31,7 +31,8 @@ impl Engine {
         if !self.stirred {
             return;
         }
-        if self.queue.len() == 0 && self.backlogs.is_empty() {
+        let nothing_waits = self.queue.len() == 0 && self.backlogs.is_empty();
+        if nothing_waits || (self.placeable.is_empty() && !self.backlogs.has_room()) {
             (self.stirred, self.resume) = (false, None);
             return;
         }
@@ -46,6 +47,7 @@ impl Engine {
         if !more && !self.placeable.is_empty() && !self.backlogs.is_empty() && self.level_backlogs(now) {
             more = self.place(&whole, now);
         }
+        self.keep_room_for_large(now);
         if !more && self.backlogs.has_room() {
             more = self.fill_backlogs(&whole, now);
         }

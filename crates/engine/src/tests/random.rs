@@ -170,7 +170,7 @@ fn unsteady() -> impl Strategy<Value = Act> {
         1 => (1u64..5).prop_map(|node| Act::Drain { node }),
         1 => (1u64..4, 0u8..3, 0u8..8).prop_map(|(by, name, change)| Act::Set { by, name, change }),
         8 => (0usize..40, 0u8..20).prop_map(|(pick, wrong)| Act::Start { pick, wrong }),
-        10 => (0usize..40, 0u8..20, 5u8..12, 0u64..3_000).prop_map(|(pick, wrong, outcome, wall)| Act::Finish { pick, wrong, outcome, wall }),
+        10 => (0usize..40, 0u8..20, 5u8..9, 0u64..3_000).prop_map(|(pick, wrong, outcome, wall)| Act::Finish { pick, wrong, outcome, wall }),
         4 => prop_oneof![3 => 0u64..2_000, 1 => 2_000u64..20_000].prop_map(|millis| Act::Pass { millis }),
         1 => Just(Act::Restart),
     ]
@@ -199,10 +199,11 @@ fn accepted_once(tables: &crate::tables::Tables) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 160, ..ProptestConfig::default() })]
     #[test]
     fn nodes_that_come_and_go_break_nothing(acts in proptest::collection::vec(unsteady(), 1..160), brake in proptest::bool::ANY) {
-        let mut policy = Policy { remember_lost: Millis(15_000), ..Policy::default() };
+        let mut policy = Policy { remember_lost: Millis(15_000), poison_nodes: 2, ..Policy::default() };
+        (policy.rest.after, policy.brake.least) = (2, 2);
         (policy.rest.first, policy.brake.hold) = (Millis(2_000), Millis(if brake { 5_000 } else { 0 }));
         let mut pool = prepared(policy, 2);
         for act in acts {
