@@ -7,7 +7,7 @@
 
 use crate::after::{Way, has_failed, is_open};
 use crate::spans;
-use crate::state::{Blockers, Node, Stage, Task};
+use crate::state::{Blockers, Link, Node, Stage, Task};
 use crate::{Engine, Violation};
 use hivemind_ledger::Broken;
 use hivemind_model::after::When;
@@ -25,7 +25,11 @@ impl From<Broken> for Violation {
 
 /// Refuses unless `holds`.
 pub(crate) fn ensure(holds: bool, invariant: &'static str, detail: impl fmt::Display) -> Result<(), Violation> {
-    if holds { Ok(()) } else { Err(Violation { invariant, detail: detail.to_string() }) }
+    if holds { Ok(()) } else { Err(violation(invariant, detail)) }
+}
+
+pub(crate) fn violation(invariant: &'static str, detail: impl fmt::Display) -> Violation {
+    Violation { invariant, detail: detail.to_string() }
 }
 
 /// When the node's drain is at its deadline.
@@ -52,7 +56,68 @@ impl Engine {
         }
         self.check_indexes()?;
         self.check_waits()?;
+        self.check_backlogs()?;
+        self.check_losses()?;
         self.check_queue()
+    }
+
+    /// T5, T7: what is queued on nodes is there, waits for room only, and is counted for its requester.
+    fn check_backlogs(&self) -> Result<(), Violation> {
+        let mut holding: BTreeMap<UserId, u32> = BTreeMap::new();
+        let mut queued: BTreeSet<(NodeId, u64, AttemptRef)> = BTreeSet::new();
+        for (attempt, live) in &self.live {
+            let user = self.tasks.get(&attempt.element.task).map(|task| task.row.user);
+            user.into_iter().for_each(|user| *holding.entry(user).or_default() += 1);
+            queued.extend((live.stage == Stage::Queued).then_some((live.node, live.order, *attempt)));
+        }
+        ensure(holding == *self.backlogs.holding(), "T8", "what requesters hold is not what is live")?;
+        let (hungry, filled) = self.backlogs.indexes();
+        let (mut counted, mut with_room, mut with_some) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for (id, node) in &self.nodes {
+            counted.extend(node.backlog.iter().map(|(order, attempt)| (*id, *order, *attempt)));
+            let room = node.waits(&self.policy.backlog) > 0;
+            with_room.extend(room.then_some((node.backlog.len(), *id)));
+            with_some.extend((!node.backlog.is_empty()).then_some(*id));
+            let idle = self.first_that_fits(*id);
+            ensure(idle.is_none(), "T7", format_args!("{idle:?} is queued on {id}, but would fit"))?;
+        }
+        ensure(counted == queued, "T3", "what is queued on nodes is not what is live and queued")?;
+        ensure(
+            (hungry, filled) == (&with_room, &with_some),
+            "T7",
+            "the nodes with room in their backlog, or with something in it, are not those that are listed",
+        )
+    }
+
+    /// T3, T7: what is unknown, held back, remembered or resting ends some day and belongs to something.
+    fn check_losses(&self) -> Result<(), Violation> {
+        let unknown: BTreeSet<(Timestamp, AttemptRef)> =
+            self.live.iter().filter_map(|(at, live)| Some((live.unknown?.until, *at))).collect();
+        ensure(unknown == self.unknown, "T7", "the times of unknown attempts are not those of the live ones")?;
+        let rests: BTreeSet<(Timestamp, NodeId)> =
+            self.nodes.iter().filter_map(|(id, node)| Some((node.strain.resting_until?, *id))).collect();
+        ensure(rests == self.rests, "T7", "the ends of rests are not those of the nodes")?;
+        for (id, node) in &self.nodes {
+            let offline = node.link == Link::Offline;
+            ensure(offline || self.losses.is_expected(*id), "T7", format_args!("{id} is there, but not expected"))?;
+            let held = self.losses.held_until(*id).is_some();
+            ensure(offline || !held, "T7", format_args!("{id} is linked, but its loss is held back"))?;
+        }
+        ensure(self.ghosts.agree(), "T3", "the indexes of ghosts do not agree")?;
+        for (attempt, node) in self.ghosts.iter() {
+            let element = self.tasks.get(&attempt.element.task).and_then(|task| task.element(attempt.element.index));
+            let open = element.is_some_and(|element| {
+                attempt.number <= element.attempts && !matches!(element.phase, ElementPhase::Ended { .. })
+            });
+            let known = self.nodes.contains_key(&node) && !self.live.contains_key(&attempt);
+            ensure(open && known, "T3", format_args!("{attempt} is the ghost of nothing"))?;
+        }
+        for at in self.suspects.elements() {
+            let phase = self.tasks.get(&at.task).and_then(|task| task.element(at.index)).map(|element| &element.phase);
+            let open = matches!(phase, Some(ElementPhase::Waiting { .. } | ElementPhase::Live));
+            ensure(open, "T2", format_args!("{at} has ended, but is still watched"))?;
+        }
+        Ok(())
     }
 
     /// L3: every open task has one hold, and every hold an open task. L4: paid and held are within the cap.
@@ -111,7 +176,7 @@ impl Engine {
             match (&element.phase, live) {
                 (ElementPhase::Live, Some((attempt, live))) => {
                     ensure(
-                        attempt.number == element.attempts,
+                        attempt.number <= element.attempts,
                         "T4",
                         format_args!("{at} made {} attempts, but {attempt} is live", element.attempts),
                     )?;
@@ -160,6 +225,9 @@ impl Engine {
         for at in &node.live {
             let on_it = self.live.get(at).is_some_and(|live| live.node == id);
             ensure(on_it, "T3", format_args!("{id} counts {at} as its own, which is not live there"))?;
+            if self.live.get(at).is_some_and(|live| live.stage == Stage::Queued) {
+                continue;
+            }
             let need = self.tasks.get(&at.element.task).map(|task| task.row.spec.resources).unwrap_or_default();
             reserved = reserved.and_then(|sum| sum.checked_add(&need));
         }

@@ -9,6 +9,7 @@ use crate::Engine;
 use crate::state::{Stage, Task};
 use crate::view::{LinkState, link_state};
 use crate::waits::{BlockedBy, FirstWaiting};
+use hivemind_model::spec::Need;
 use hivemind_model::{AttemptRef, ElementRef, MilliCores, NodeId, Resources, TaskId, Timestamp};
 use hivemind_placement::{Constraints, WhyWaiting, constraints, explain};
 
@@ -55,6 +56,26 @@ pub struct WhyItWaits {
     pub failures: Option<Faults>,
     /// True where a node is kept free for it.
     pub node_reserved: bool,
+    /// The nodes that could run it and rest; `None` where there are none.
+    pub resting: Option<Resting>,
+}
+
+/// Nodes that get no work for a while because they failed everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resting {
+    /// So many.
+    pub nodes: usize,
+    /// When the first of them works again.
+    pub until: Timestamp,
+}
+
+/// Why an attempt of a lost node is not tried elsewhere yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeptWhy {
+    /// Most nodes vanished at once: the pool suspects itself and holds back.
+    Brake,
+    /// Its task waits for lost nodes.
+    Patience,
 }
 
 /// What is served before an element; both counts end at [`MOST_BEFORE`].
@@ -90,6 +111,10 @@ pub struct WhereItRuns {
     pub assigned_at: Timestamp,
     /// When its command started; `None` while it is being prepared.
     pub started_at: Option<Timestamp>,
+    /// True where it waits on the node, in its backlog, until there is room.
+    pub queued: bool,
+    /// Where the node is lost: why the attempt stays there, and until when.
+    pub kept: Option<(KeptWhy, Timestamp)>,
 }
 
 impl Engine {
@@ -138,22 +163,37 @@ impl Engine {
             faults: failed(element.faults, self.policy.max_infrastructure_failures),
             failures: failed(element.failures, task.row.spec.retries),
             node_reserved: self.reserved.as_ref().is_some_and(|kept| kept.rank == rank),
+            resting: self.resting(need),
         }
+    }
+
+    /// The nodes that could run something with this need if they did not rest.
+    pub(crate) fn resting(&self, need: &Need) -> Option<Resting> {
+        let rests = self.rests.iter().filter(|(_, id)| {
+            let node = self.nodes.get(id).filter(|node| node.willing_session().is_some());
+            node.is_some_and(|node| node.view().could_run(need))
+        });
+        let until = rests.clone().map(|(until, _)| *until).next()?;
+        Some(Resting { nodes: rests.count(), until })
     }
 
     fn run_of(&self, attempt: AttemptRef) -> Option<WhereItRuns> {
         let live = self.live.get(&attempt)?;
         let node = self.nodes.get(&live.node)?;
         let started_at = match live.stage {
-            Stage::Assigned => None,
+            Stage::Queued | Stage::Assigned => None,
             Stage::Running { started_at } => Some(started_at),
         };
+        let held = self.losses.held_until(live.node).map(|until| (KeptWhy::Brake, until));
+        let unknown = live.unknown.map(|unknown| (KeptWhy::Patience, unknown.until));
         Some(WhereItRuns {
             attempt,
             node: live.node,
             link: link_state(node.link),
             assigned_at: live.assigned_at,
             started_at,
+            queued: live.stage == Stage::Queued,
+            kept: held.or(unknown),
         })
     }
 }

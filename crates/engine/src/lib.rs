@@ -15,19 +15,24 @@
 mod accounts;
 mod after;
 mod attempts;
+mod backlog;
 mod batch;
+mod brake;
 mod check;
 mod elements;
 mod explain;
 mod guard;
+mod large;
 mod life;
 mod meter;
 mod nodes;
 mod once;
 mod patience;
+mod poison;
 mod projects;
 mod queue;
 mod recent;
+mod rest;
 mod restore;
 mod retries;
 mod rewards;
@@ -41,17 +46,21 @@ mod submit;
 pub mod tables;
 mod tasks;
 mod tick;
+mod unknown;
 mod view;
 mod waits;
 
 pub use batch::Batch;
-pub use explain::{Explanation, Faults, MOST_BEFORE, Place, WhereItRuns, WhyItWaits};
+pub use brake::BrakeView;
+pub use explain::{Explanation, Faults, KeptWhy, MOST_BEFORE, Place, Resting, WhereItRuns, WhyItWaits};
 pub use view::{Counts, LinkState, NodeStatus};
 pub use waits::{BlockedBy, MOST_BLOCKERS};
 
 use accounts::{Registration, Transfer};
 use after::{Dependants, Fallout};
+use backlog::Backlogs;
 use batch::Pending;
+use brake::MassLoss;
 use guard::{Invitations, SignUps};
 use hivemind_ledger::Ledger;
 use hivemind_model::rows::{ClockRow, Counters, InvitationRow, ProjectRow};
@@ -61,6 +70,7 @@ use hivemind_model::{
 use hivemind_placement::{Cursor, Reservation};
 use once::OnceWindow;
 use patience::Bound;
+use poison::Suspects;
 use projects::Tip;
 use queue::Queue;
 use recent::Recent;
@@ -69,6 +79,7 @@ use standing::first_period;
 use state::{Live, Node, Task, User};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use submit::{Graph, Offer};
+use unknown::Ghosts;
 
 /// The state of a pool.
 #[derive(Debug)]
@@ -106,6 +117,18 @@ pub struct Engine {
     deadlines: BTreeSet<(Timestamp, AttemptRef)>,
     /// When drains are at their deadline.
     drains: BTreeSet<(Timestamp, NodeId)>,
+    /// Nodes that are lost, and what is thought of that.
+    losses: MassLoss,
+    /// When unknown attempts are tried elsewhere.
+    unknown: BTreeSet<(Timestamp, AttemptRef)>,
+    /// Attempts that were given up with their node, and may come back with it.
+    ghosts: Ghosts,
+    /// Where elements failed that may be poison.
+    suspects: Suspects,
+    /// When nodes have rested.
+    rests: BTreeSet<(Timestamp, NodeId)>,
+    /// What nodes are handed in advance.
+    backlogs: Backlogs,
     used_tokens: BTreeMap<String, Timestamp>,
     token_expiry: BTreeSet<(Timestamp, String)>,
     once: OnceWindow,
@@ -162,7 +185,8 @@ impl Engine {
     /// counts as that. Beside what the command does, reward periods that have ended are closed.
     ///
     /// # Errors
-    /// The refusal; nothing has changed (but a remembered client-made id).
+    /// The refusal; nothing has changed but a remembered client-made id, and but that an attempt which its node began
+    /// without room waits again.
     pub fn apply(&mut self, command: Command, now: Timestamp) -> Result<Reply, Rejection> {
         let now = self.enter(now);
         let reply = self.decide(command, now);
@@ -249,6 +273,12 @@ impl Engine {
             delayed: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             drains: BTreeSet::new(),
+            losses: MassLoss::default(),
+            unknown: BTreeSet::new(),
+            ghosts: Ghosts::default(),
+            suspects: Suspects::default(),
+            rests: BTreeSet::new(),
+            backlogs: Backlogs::default(),
             used_tokens: BTreeMap::new(),
             token_expiry: BTreeSet::new(),
             once: OnceWindow::default(),

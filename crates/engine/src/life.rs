@@ -11,6 +11,8 @@ use hivemind_model::state::Outcome;
 pub(crate) enum Standing {
     /// It waits for a node, or for its next try to be due.
     Waiting,
+    /// The attempt in question is the current one and was handed out, but has no room on its node yet.
+    Queued,
     /// The attempt in question is the current one and was handed out.
     Assigned,
     /// The attempt in question is the current one and its command runs.
@@ -64,6 +66,10 @@ pub(crate) enum Step {
     RetryLater,
     /// End the attempt without payment and try again at once.
     RetryNow,
+    /// Reserve its node first; then the same event again.
+    TakeRoom,
+    /// End the attempt and let the element wait as if it had not been tried.
+    PutBack,
     /// End the element: pay for the time since the command ran, by the pool's clock.
     StopPaid,
     /// End the element: nothing ran.
@@ -80,7 +86,12 @@ pub(crate) enum Step {
 pub(crate) const fn step(standing: Standing, event: Event) -> Step {
     match (standing, event) {
         (Standing::Waiting, Event::Placed) => Step::Assign,
-        (Standing::Assigned | Standing::Running | Standing::Past, Event::Placed) => Step::Impossible,
+        (Standing::Queued | Standing::Assigned | Standing::Running | Standing::Past, Event::Placed) => Step::Impossible,
+
+        (
+            Standing::Queued,
+            Event::Started | Event::Reported(Verdict::Paid | Verdict::Failed | Verdict::Unpaid | Verdict::Fault),
+        ) => Step::TakeRoom,
 
         (Standing::Assigned, Event::Started) => Step::Run,
         (Standing::Running, Event::Started) => Step::Nothing,
@@ -96,10 +107,11 @@ pub(crate) const fn step(standing: Standing, event: Event) -> Step {
             Event::Reported(Verdict::Paid | Verdict::Failed | Verdict::Unpaid | Verdict::Fault),
         ) => Step::Stale,
 
+        (Standing::Queued, Event::GivenUp) => Step::PutBack,
         (Standing::Assigned | Standing::Running, Event::GivenUp) => Step::RetryNow,
         (Standing::Waiting | Standing::Past, Event::GivenUp) => Step::Impossible,
 
-        (Standing::Waiting | Standing::Assigned, Event::Stopped) => Step::StopUnpaid,
+        (Standing::Waiting | Standing::Queued | Standing::Assigned, Event::Stopped) => Step::StopUnpaid,
         (Standing::Running, Event::Stopped) => Step::StopPaid,
         (Standing::Past, Event::Stopped) => Step::Nothing,
     }
@@ -132,7 +144,7 @@ mod tests {
 
     #[test]
     fn every_pair() {
-        let standings = [Standing::Waiting, Standing::Assigned, Standing::Running, Standing::Past];
+        let standings = [Standing::Waiting, Standing::Queued, Standing::Assigned, Standing::Running, Standing::Past];
         let events = [
             Event::Placed,
             Event::Started,
@@ -150,14 +162,14 @@ mod tests {
             let _ = writeln!(table, "{event:?}: {}", steps.join(", "));
         }
         insta::assert_snapshot!(table, @r"
-        Placed: Waiting Assign, Assigned Impossible, Running Impossible, Past Impossible
-        Started: Waiting Stale, Assigned Run, Running Nothing, Past Stale
-        Reported(Paid): Waiting Stale, Assigned EndPaid, Running EndPaid, Past Stale
-        Reported(Failed): Waiting Stale, Assigned RetryPaid, Running RetryPaid, Past Stale
-        Reported(Unpaid): Waiting Stale, Assigned EndUnpaid, Running EndUnpaid, Past Stale
-        Reported(Fault): Waiting Stale, Assigned RetryLater, Running RetryLater, Past Stale
-        GivenUp: Waiting Impossible, Assigned RetryNow, Running RetryNow, Past Impossible
-        Stopped: Waiting StopUnpaid, Assigned StopUnpaid, Running StopPaid, Past Nothing
+        Placed: Waiting Assign, Queued Impossible, Assigned Impossible, Running Impossible, Past Impossible
+        Started: Waiting Stale, Queued TakeRoom, Assigned Run, Running Nothing, Past Stale
+        Reported(Paid): Waiting Stale, Queued TakeRoom, Assigned EndPaid, Running EndPaid, Past Stale
+        Reported(Failed): Waiting Stale, Queued TakeRoom, Assigned RetryPaid, Running RetryPaid, Past Stale
+        Reported(Unpaid): Waiting Stale, Queued TakeRoom, Assigned EndUnpaid, Running EndUnpaid, Past Stale
+        Reported(Fault): Waiting Stale, Queued TakeRoom, Assigned RetryLater, Running RetryLater, Past Stale
+        GivenUp: Waiting Impossible, Queued PutBack, Assigned RetryNow, Running RetryNow, Past Impossible
+        Stopped: Waiting StopUnpaid, Queued StopUnpaid, Assigned StopUnpaid, Running StopPaid, Past Nothing
         ");
     }
 }

@@ -18,6 +18,7 @@ impl Engine {
         let payment = self.price(attempt, node, report.metering.wall, now);
         let outcome = report.outcome.clone();
         self.record_accepted(attempt, node, &report);
+        self.note_accepted(node, report.metering.wall);
         let live = self.end_attempt(attempt, report, payment, now);
         let Some(failures) = self.next_failure(at) else {
             self.end_element(at, outcome, payment, now);

@@ -3,7 +3,10 @@
 //! Invariant: every field here can be derived from rows, or may be forgotten at a restart.
 
 use crate::after::Way;
+use crate::attempts::Blame;
+use crate::backlog::Pace;
 use crate::elements::Elements;
+use crate::rest::Strain;
 use crate::shares::Charge;
 use crate::spans::{self, Spans};
 use hivemind_model::rows::{AttemptPhase, AttemptRow, Element, Ended, NodeRow, Role, StandingRow, Tally, TaskRow};
@@ -194,8 +197,21 @@ impl Task {
 /// How far a live attempt is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
+    /// In the backlog of its node: it has no room yet. Stored as [`Stage::Assigned`].
+    Queued,
     Assigned,
-    Running { started_at: Timestamp },
+    Running {
+        started_at: Timestamp,
+    },
+}
+
+/// An attempt of which nothing is known: its node is lost, and its task waits for that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unknown {
+    /// Then it is tried elsewhere.
+    pub(crate) until: Timestamp,
+    /// Whose failure that will be.
+    pub(crate) blame: Blame,
 }
 
 /// A current attempt of an element.
@@ -204,7 +220,12 @@ pub(crate) struct Live {
     pub(crate) node: NodeId,
     pub(crate) assigned_at: Timestamp,
     pub(crate) stage: Stage,
-    /// When it is overdue. After a restart there is none until its node is back: the node may
+    /// Its place among all that was handed out since the start.
+    pub(crate) order: u64,
+    /// Since when it has room on its node; means nothing while it has none.
+    pub(crate) reserved_at: Timestamp,
+    pub(crate) unknown: Option<Unknown>,
+    /// When it is overdue, or, where it is queued, goes back to the queue. After a restart there is none until its node is back: the node may
     /// have had the result all the while that the pool was away.
     pub(crate) deadline: Option<Timestamp>,
     /// When what it earned is metered next; `None` while its command does not run, and once all of it is.
@@ -220,7 +241,7 @@ pub(crate) struct Live {
 impl Live {
     pub(crate) fn row(&self, attempt: AttemptRef) -> AttemptRow {
         let phase = match self.stage {
-            Stage::Assigned => AttemptPhase::Assigned,
+            Stage::Queued | Stage::Assigned => AttemptPhase::Assigned,
             Stage::Running { started_at } => AttemptPhase::Running { started_at },
         };
         AttemptRow { attempt, node: self.node, assigned_at: self.assigned_at, phase }
@@ -251,6 +272,14 @@ pub(crate) struct Node {
     /// What may be reserved at most: the capacity, or what was reserved when it shrank below that.
     pub(crate) ceiling: Resources,
     pub(crate) live: BTreeSet<AttemptRef>,
+    /// Those of them that have no room yet, in the order in which they were handed out.
+    pub(crate) backlog: BTreeSet<(u64, AttemptRef)>,
+    /// As how long its backlog stands among those that have room in it.
+    pub(crate) hungry: Option<usize>,
+    /// How short its latest attempts were.
+    pub(crate) pace: Pace,
+    /// How it fails.
+    pub(crate) strain: Strain,
     /// True where its row changed in this batch.
     pub(crate) dirty: bool,
     /// What it has done.
@@ -272,6 +301,10 @@ impl Node {
             reserved: Resources::default(),
             ceiling,
             live: BTreeSet::new(),
+            backlog: BTreeSet::new(),
+            hungry: None,
+            pace: Pace::default(),
+            strain: Strain::default(),
             dirty: false,
             standing,
             standing_dirty: false,
@@ -287,13 +320,35 @@ impl Node {
         }
     }
 
-    /// The session over which it is given work: its link is up, its worker wants work, and people let it have some.
+    /// The session over which it is given work: it is willing, and does not rest.
     pub(crate) fn working_session(&self) -> Option<u64> {
+        self.willing_session().filter(|_| self.strain.resting_until.is_none())
+    }
+
+    /// The session of a node whose link is up, whose worker wants work, and which people let have some.
+    pub(crate) fn willing_session(&self) -> Option<u64> {
         match (self.link, &self.row.service) {
             (Link::Up { session }, Service::InService) => Some(session),
             (Link::Up { .. }, Service::Cordoned | Service::Draining { .. } | Service::Banned { .. })
             | (Link::Offline | Link::Away | Link::Draining { .. }, _) => None,
         }
+    }
+
+    /// Promises `need` to an attempt.
+    ///
+    /// Against the ceiling, not the capacity: a node may offer less of something than it has reserved, and the attempt
+    /// need none of it.
+    pub(crate) fn reserve(&mut self, attempt: AttemptRef, need: &Resources) {
+        let reserved = self.reserved.checked_add(need).filter(|reserved| self.ceiling.covers(reserved));
+        self.reserved = reserved.unwrap_or_else(|| panic!("T5: {attempt} does not fit on {}", self.row.id));
+    }
+
+    /// Takes back what an attempt was promised.
+    pub(crate) fn release(&mut self, attempt: AttemptRef, need: &Resources) {
+        let reserved = self.reserved.checked_sub(need);
+        self.reserved =
+            reserved.unwrap_or_else(|| panic!("T5: {} has less reserved than {attempt} took", self.row.name));
+        self.refresh_ceiling();
     }
 
     /// True where it is given work and has room for any.

@@ -113,6 +113,7 @@ impl Engine {
         task.end_spans(&ended, outcome);
         let count = u32::try_from(spans::count(&ended)).unwrap_or(u32::MAX);
         task.waiting -= count;
+        self.forget_ended(id, now);
         self.note_ended(id, outcome, count, Payment::Nothing, now);
         self.note_elements(id, &ended, false);
     }
@@ -129,7 +130,7 @@ impl Engine {
                 metering.wall = now.since(started_at).min(self.max_runtime(at.task));
                 payment = self.price(attempt, node, metering.wall, now);
             }
-            (Step::StopUnpaid, Stage::Assigned) => {}
+            (Step::StopUnpaid, Stage::Queued | Stage::Assigned) => {}
             (other, stage) => unreachable!("T2: stopping {attempt} at {stage:?} gives {other:?}"),
         }
         self.tell_stop(node, attempt);
@@ -157,6 +158,7 @@ impl Engine {
         assert!(!matches!(element.phase, ElementPhase::Ended { .. }), "T2: {at} ends twice");
         element.phase = ElementPhase::Ended { outcome: outcome.clone() };
         task.waiting -= u32::from(waited);
+        self.forget_element(at, now);
         self.note_ended(at.task, &outcome, 1, payment, now);
         self.note_elements(at.task, &[(at.index, at.index)], outcome.is_success());
     }
@@ -242,6 +244,18 @@ impl Engine {
             user.open_tasks -= 1;
             user.open_elements -= elements;
         }
+    }
+
+    /// Takes a waiting element that was tried before out of the queue, or out of those that wait for their next try.
+    pub(crate) fn unqueue(&mut self, at: ElementRef) {
+        let Some(task) = self.tasks.get(&at.task) else { return };
+        let Some(ElementPhase::Waiting { not_before }) = task.element(at.index).map(|element| element.phase.clone())
+        else {
+            return;
+        };
+        let (user, rank) = (task.row.user, task.rank(at));
+        let found = self.delayed.remove(&(not_before, at)).or_else(|| self.queue.remove(user, rank, &task.need));
+        assert!(found.is_some(), "T7: {at} waits, but is in no queue");
     }
 
     /// The payment for `wall` of an attempt on `node`, within the element's part of the hold.

@@ -35,9 +35,16 @@ impl Pool {
         pool
     }
 
-    /// A pool with the users `anna` and `bert`, and a node `box` of bert's with two cores.
+    /// A pool with the users `anna` and `bert`, and a node `box` of bert's with two cores. Nothing is handed out in
+    /// advance, and no node rests.
     pub(super) fn ready() -> Self {
-        let mut pool = Self::new(Policy::default());
+        let mut policy = Policy::default();
+        (policy.backlog.depth_per_core, policy.rest.after) = (0, 0);
+        Self::ready_with(policy)
+    }
+
+    pub(super) fn ready_with(policy: Policy) -> Self {
+        let mut pool = Self::new(policy);
         pool.register("anna");
         pool.register("bert");
         pool.enroll("bert", "box", 2);
@@ -106,6 +113,30 @@ impl Pool {
             Ok(Reply::Enrolled { node }) => node,
             other => panic!("{name} is not enrolled: {other:?}"),
         }
+    }
+
+    /// Enrols and links nodes of bert's, with so many cores each.
+    pub(super) fn join(&mut self, names: &[&str], cores: u32) {
+        for name in names {
+            self.enroll("bert", name, cores);
+            self.connect(name, &[]).expect("it is enrolled");
+        }
+    }
+
+    pub(super) fn lose(&mut self, name: &str) {
+        self.run(Command::Lost { node: self.node(name) }).expect("it is enrolled");
+    }
+
+    /// Where an attempt is, as long as it is current.
+    pub(super) fn whereabouts(&self, attempt: AttemptRef) -> Option<String> {
+        let row = self.tables.attempts.get(&attempt)?;
+        self.engine.current(row.node, attempt)?;
+        Some(self.tables.nodes[&row.node].name.clone())
+    }
+
+    /// The current attempt of an element that is handed out.
+    pub(super) fn current(&self, at: ElementRef) -> AttemptRef {
+        self.engine.attempt_of(at).expect("it is handed out")
     }
 
     pub(super) fn connect(&mut self, name: &str, holds: &[AttemptRef]) -> Result<Reply, Rejection> {
@@ -315,8 +346,13 @@ fn durable(engine: &Engine) -> BTreeMap<String, String> {
     }
     for (id, node) in &engine.nodes {
         let Node { row, reserved, live, .. } = node;
+        // Who has room where it is too little for all is decided anew.
+        let needs = live.iter().map(|attempt| engine.tasks[&attempt.element.task].row.spec.resources);
+        let all = needs.fold(Resources::default(), |sum, need| sum.checked_add(&need).expect("small"));
+        let reserved = row.capacity.covers(&all).then_some(reserved);
         state.insert(id.to_string(), format!("{row:?} {reserved:?} {live:?}"));
     }
+    state.insert("ghosts".into(), format!("{:?}", engine.ghosts.iter().collect::<Vec<_>>()));
     for (id, user) in &engine.users {
         state.insert(id.to_string(), format!("{user:?}"));
     }

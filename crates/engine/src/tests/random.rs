@@ -168,6 +168,8 @@ fn command(pool: &mut Pool, act: Act) -> Option<Command> {
             spec.resources.gpus = gpus;
             shape(&mut spec, array);
             patient(pool, &mut spec, &waits);
+            // Some tasks wait for lost nodes; some for less than the pool does.
+            spec.patience.lost_after = [None, None, Some(12_000), Some(1_000)][usize::from(id) % 4].map(Millis);
             Command::Submit {
                 user: UserId(user),
                 max_price: None,
@@ -251,6 +253,88 @@ fn command(pool: &mut Pool, act: Act) -> Option<Command> {
             return None;
         }
     })
+}
+
+/// Nodes that come and go, with work that is short: everything about backlogs, losses, poison and rests.
+fn unsteady() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        4 => (1u64..4, 1u32..3, 0u8..20, 0u8..5, waits()).prop_map(|(user, cores, id, array, waits)| Act::Submit { user, cores, gpus: 0, id, array, waits }),
+        1 => (1u64..4, 1u64..20, 0u8..3).prop_map(|(user, task, some)| Act::Cancel { user, task, some }),
+        4 => (1u64..5, 1u32..4, 0u8..4).prop_map(|(node, cores, drop)| Act::Connect { node, cores, gpus: 0, drop }),
+        1 => (1u64..5).prop_map(|node| Act::Disconnect { node }),
+        2 => (1u64..5).prop_map(|node| Act::Lose { node }),
+        1 => (1u64..5).prop_map(|node| Act::Drain { node }),
+        1 => (1u64..4, 0u8..3, 0u8..8).prop_map(|(by, name, change)| Act::Set { by, name, change }),
+        8 => (0usize..40, 0u8..20).prop_map(|(pick, wrong)| Act::Start { pick, wrong }),
+        10 => (0usize..40, 0u8..20, 5u8..9, 0u64..3_000).prop_map(|(pick, wrong, outcome, wall)| Act::Finish { pick, wrong, outcome, wall }),
+        4 => prop_oneof![3 => 0u64..2_000, 1 => 2_000u64..20_000].prop_map(|millis| Act::Pass { millis }),
+        1 => Just(Act::Restart),
+    ]
+}
+
+fn prepared(policy: Policy, cores: u32) -> Pool {
+    let mut pool = Pool::new(policy);
+    for (name, role) in [("anna", Role::Operator), ("bert", Role::Member), ("carl", Role::Member)] {
+        pool.register_as(name, role);
+    }
+    for (owner, node) in [("anna", "one"), ("bert", "two"), ("carl", "three"), ("carl", "four")] {
+        pool.enroll(owner, node, cores);
+        pool.connect(node, &[]).expect("enrolled");
+    }
+    pool
+}
+
+/// Every element that was accepted was so once, whatever became of its attempts.
+fn accepted_once(tables: &crate::tables::Tables) {
+    let mut accepted = std::collections::BTreeSet::new();
+    for row in tables.attempts.values() {
+        if matches!(&row.phase, AttemptPhase::Ended { report, .. } if report.outcome.is_success()) {
+            assert!(accepted.insert(row.attempt.element), "T3: {} is accepted twice", row.attempt.element);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 160, ..ProptestConfig::default() })]
+    #[test]
+    fn nodes_that_come_and_go_break_nothing(acts in proptest::collection::vec(unsteady(), 1..160), brake in proptest::bool::ANY) {
+        let mut policy = Policy { remember_lost: Millis(15_000), poison_nodes: 2, ..Policy::default() };
+        (policy.rest.after, policy.brake.least) = (2, 2);
+        (policy.rest.first, policy.brake.hold) = (Millis(2_000), Millis(if brake { 5_000 } else { 0 }));
+        let mut pool = prepared(policy, 2);
+        for act in acts {
+            if let Some(command) = command(&mut pool, act) {
+                drop(pool.run(command));
+            }
+        }
+        accepted_once(&pool.tables);
+        paid_once(&pool.tables);
+        // T7: once nothing fails any more, everything ends.
+        for node in ["one", "two", "three", "four"] {
+            for change in [NodeChange::Unban, NodeChange::Uncordon] {
+                pool.run(Command::SetNode { by: UserId(1), node: node.into(), change }).expect("an operator may");
+            }
+            pool.sessions += 1;
+            let id = pool.node(node);
+            let holds: Vec<AttemptRef> = pool.engine.live.iter().filter(|(_, live)| live.node == id).map(|(at, _)| *at).collect();
+            let command = Command::Connected { node: id, session: pool.sessions, offer: offer(node, 3), holds };
+            pool.run(command).expect("it is enrolled");
+        }
+        let mut rounds = 0;
+        while pool.engine.counts().pending + pool.engine.counts().running > 0 {
+            pool.pass(1_000);
+            let live: Vec<AttemptRef> = pool.engine.live.iter().filter(|(_, live)| live.stage != crate::state::Stage::Queued).map(|(at, _)| *at).collect();
+            for attempt in live {
+                if let Some(node) = pool.whereabouts(attempt) {
+                    drop(pool.finish(&node, attempt, Outcome::Exited { code: 0 }, 10));
+                }
+            }
+            rounds += 1;
+            prop_assert!(rounds < 4_000, "T7: {:?}", pool.engine.counts());
+        }
+        accepted_once(&pool.tables);
+        paid_once(&pool.tables);
+    }
 }
 
 proptest! {
