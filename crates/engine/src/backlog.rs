@@ -240,8 +240,8 @@ impl Engine {
         self.give_up(attempt, reason, Blame::Nobody, now);
     }
 
-    /// A queued attempt was not begun for long: what runs on its node is not short any more. It is given room only from now
-    /// on. While the brake holds its node's work it stays.
+    /// A queued attempt was not begun for long: what runs on its node is not short any more. While the brake holds
+    /// its node's work it stays.
     pub(crate) fn queued_too_long(&mut self, attempt: AttemptRef, now: Timestamp) {
         let Some(live) = self.live.get_mut(&attempt) else { return };
         match self.losses.held_until(live.node).filter(|until| *until > now) {
@@ -253,7 +253,6 @@ impl Engine {
             }
             None => {
                 let id = live.node;
-                live.failed_on.push(id);
                 if let Some(node) = self.nodes.get_mut(&id) {
                     node.pace = Pace::default();
                 }
@@ -319,17 +318,14 @@ impl Engine {
                 if hopeless.contains(&line.need) {
                     continue;
                 }
-                // What failed somewhere, or waited too long in a backlog, is given room only.
-                let Some(first) = line.waiting.by_ref().take(MOST_NODES).find(|it| it.failed_on.is_empty()) else {
-                    hopeless.insert(line.need.clone());
-                    continue;
-                };
+                let Some(first) = line.waiting.next() else { continue };
                 let takes = |id: &NodeId| {
                     let could = self.nodes.get(id).is_some_and(|node| node.view().could_run(&line.need));
                     could && !self.is_kept_free(*id)
                 };
-                let mut nodes = self.backlogs.hungry.iter().take(MOST_NODES).map(|(_, id)| *id);
-                match nodes.find(takes) {
+                let mut nodes = self.backlogs.hungry.iter().take(MOST_NODES).map(|(_, id)| *id).filter(takes);
+                let any = nodes.clone().next();
+                match nodes.find(|id| !first.failed_on.contains(id)).or(any) {
                     Some(node) => return Some(Placement { element: first.rank.element(), node }),
                     None => drop(hopeless.insert(line.need.clone())),
                 }

@@ -237,15 +237,15 @@ fn what_is_large_is_not_kept_out_by_what_is_queued() {
 
 /// What ran there was short, what runs there now is not.
 #[test]
-fn what_waited_too_long_in_a_backlog_is_given_room_only() {
+fn a_node_on_which_things_wait_for_long_has_no_backlog() {
     let mut pool = ready();
     let tasks = many(&mut pool, "anna", 6);
     pool.pass(16_000);
     assert_eq!((seats(&pool), pool.engine.counts().waiting), ("box: 2 + 0".into(), 4));
     pool.finish("box", first(tasks[0], 1), OK, 1).expect("it is current");
     many(&mut pool, "anna", 2);
-    assert_eq!((seats(&pool), pool.engine.counts().waiting), ("box: 2 + 2".into(), 3));
-    assert_eq!(pool.element(ElementRef::only(tasks[3])).attempts, 1);
+    assert_eq!((seats(&pool), pool.engine.counts().waiting), ("box: 2 + 4".into(), 1));
+    assert_eq!(pool.element(ElementRef::only(tasks[3])).attempts, 2);
 }
 
 #[test]
