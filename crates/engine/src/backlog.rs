@@ -21,7 +21,7 @@ use crate::state::{Live, Node, Stage};
 use hivemind_model::churn::Backlog;
 use hivemind_model::spec::Need;
 use hivemind_model::{AttemptRef, ElementRef, Millis, NodeId, Rejection, Resources, Timestamp, UserId};
-use hivemind_placement::{NodeView, Placement, Queue as _};
+use hivemind_placement::{NodeView, Placement, Queue as _, Rank};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
@@ -168,6 +168,11 @@ impl Engine {
         self.reserved.as_ref().is_some_and(|kept| kept.node == id)
     }
 
+    /// True where a node is kept free for the element: it gets room there and no place in a backlog.
+    fn has_kept_node(&self, rank: Rank) -> bool {
+        self.reserved.as_ref().is_some_and(|kept| kept.rank == rank)
+    }
+
     fn need_of(&self, attempt: AttemptRef) -> Resources {
         self.tasks.get(&attempt.element.task).map(|task| task.row.spec.resources).unwrap_or_default()
     }
@@ -307,8 +312,8 @@ impl Engine {
 
     fn head_of(&self, user: UserId) -> Option<(ElementRef, Need)> {
         let mut line = self.queue.lines(user, None).next()?;
-        let element = line.waiting.next()?.rank.element();
-        Some((element, line.need))
+        let first = line.waiting.next().filter(|first| !self.has_kept_node(first.rank))?;
+        Some((first.rank.element(), line.need))
     }
 
     fn next_for_backlog(&self, hopeless: &mut BTreeSet<Need>, lines: &mut usize) -> Option<Placement> {
@@ -318,7 +323,7 @@ impl Engine {
                 if hopeless.contains(&line.need) {
                     continue;
                 }
-                let Some(first) = line.waiting.next() else { continue };
+                let Some(first) = line.waiting.find(|first| !self.has_kept_node(first.rank)) else { continue };
                 let takes = |id: &NodeId| {
                     let could = self.nodes.get(id).is_some_and(|node| node.view().could_run(&line.need));
                     could && !self.is_kept_free(*id)
