@@ -21,7 +21,7 @@ use crate::state::{Live, Node, Stage};
 use hivemind_model::churn::Backlog;
 use hivemind_model::spec::Need;
 use hivemind_model::{AttemptRef, ElementRef, Millis, NodeId, Rejection, Resources, Timestamp, UserId};
-use hivemind_placement::{NodeView, Placement, Queue as _};
+use hivemind_placement::{NodeView, Placement, Queue as _, Rank};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
@@ -168,6 +168,11 @@ impl Engine {
         self.reserved.as_ref().is_some_and(|kept| kept.node == id)
     }
 
+    /// True where a node is kept free for the element: it gets room there and no place in a backlog.
+    fn has_kept_node(&self, rank: Rank) -> bool {
+        self.reserved.as_ref().is_some_and(|kept| kept.rank == rank)
+    }
+
     fn need_of(&self, attempt: AttemptRef) -> Resources {
         self.tasks.get(&attempt.element.task).map(|task| task.row.spec.resources).unwrap_or_default()
     }
@@ -240,8 +245,8 @@ impl Engine {
         self.give_up(attempt, reason, Blame::Nobody, now);
     }
 
-    /// A queued attempt was not begun for long: what runs on its node is not short any more. It is given room only from now
-    /// on. While the brake holds its node's work it stays.
+    /// A queued attempt was not begun for long: what runs on its node is not short any more. While the brake holds
+    /// its node's work it stays.
     pub(crate) fn queued_too_long(&mut self, attempt: AttemptRef, now: Timestamp) {
         let Some(live) = self.live.get_mut(&attempt) else { return };
         match self.losses.held_until(live.node).filter(|until| *until > now) {
@@ -253,7 +258,6 @@ impl Engine {
             }
             None => {
                 let id = live.node;
-                live.failed_on.push(id);
                 if let Some(node) = self.nodes.get_mut(&id) {
                     node.pace = Pace::default();
                 }
@@ -308,8 +312,8 @@ impl Engine {
 
     fn head_of(&self, user: UserId) -> Option<(ElementRef, Need)> {
         let mut line = self.queue.lines(user, None).next()?;
-        let element = line.waiting.next()?.rank.element();
-        Some((element, line.need))
+        let first = line.waiting.next().filter(|first| !self.has_kept_node(first.rank))?;
+        Some((first.rank.element(), line.need))
     }
 
     fn next_for_backlog(&self, hopeless: &mut BTreeSet<Need>, lines: &mut usize) -> Option<Placement> {
@@ -319,17 +323,14 @@ impl Engine {
                 if hopeless.contains(&line.need) {
                     continue;
                 }
-                // What failed somewhere, or waited too long in a backlog, is given room only.
-                let Some(first) = line.waiting.by_ref().take(MOST_NODES).find(|it| it.failed_on.is_empty()) else {
-                    hopeless.insert(line.need.clone());
-                    continue;
-                };
+                let Some(first) = line.waiting.find(|first| !self.has_kept_node(first.rank)) else { continue };
                 let takes = |id: &NodeId| {
                     let could = self.nodes.get(id).is_some_and(|node| node.view().could_run(&line.need));
                     could && !self.is_kept_free(*id)
                 };
-                let mut nodes = self.backlogs.hungry.iter().take(MOST_NODES).map(|(_, id)| *id);
-                match nodes.find(takes) {
+                let mut nodes = self.backlogs.hungry.iter().take(MOST_NODES).map(|(_, id)| *id).filter(takes);
+                let any = nodes.clone().next();
+                match nodes.find(|id| !first.failed_on.contains(id)).or(any) {
                     Some(node) => return Some(Placement { element: first.rank.element(), node }),
                     None => drop(hopeless.insert(line.need.clone())),
                 }

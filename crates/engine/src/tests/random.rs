@@ -295,7 +295,7 @@ fn accepted_once(tables: &crate::tables::Tables) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 160, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
     #[test]
     fn nodes_that_come_and_go_break_nothing(acts in proptest::collection::vec(unsteady(), 1..160), brake in proptest::bool::ANY) {
         let mut policy = Policy { remember_lost: Millis(15_000), poison_nodes: 2, ..Policy::default() };
