@@ -11,6 +11,7 @@ mod blobs;
 mod board;
 mod clock;
 mod disk;
+mod entries;
 mod finish;
 mod founding;
 mod hub;
