@@ -7,11 +7,7 @@
 //! Invariant: no text is in memory whole, and nothing is read on a thread that serves calls.
 
 use crate::blobs::{Blobs, blocking};
-use hivemind_model::rows::{LogLengths, Report};
 use hivemind_model::spec::{BlobRef, Digest};
-use hivemind_model::{AttemptRef, Metering, Outcome, TaskSpec};
-use hivemind_proto::convert::wire_env;
-use hivemind_proto::worker::Assign;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fs::File;
@@ -135,32 +131,6 @@ fn read(file: &File, place: Place) -> io::Result<Block> {
     let mut bytes = vec![0; usize::try_from(place.len).map_err(io::Error::other)?];
     file.read_exact_at(&mut bytes, place.offset)?;
     Ok(Block::new(place, bytes))
-}
-
-/// The message that hands an attempt out. An element of an array finds its index in its environment, and its entry
-/// where it has one.
-pub(crate) async fn assign(entries: &Entries, attempt: AttemptRef, spec: &TaskSpec) -> Result<Assign, LineError> {
-    let mut env = Vec::new();
-    if let Some(array) = &spec.array {
-        let index = attempt.element.index;
-        env.push(("HIVEMIND_INDEX".to_owned(), index.to_string()));
-        if let Some(text) = &array.entries {
-            env.push(("HIVEMIND_ENTRY".to_owned(), entries.line(text, index).await?));
-        }
-    }
-    Ok(Assign { attempt: Some(attempt.into()), spec: Some(spec.into()), env: wire_env(&env) })
-}
-
-/// What the pool concludes of an attempt that it could not hand out.
-pub(crate) fn not_handed_out(why: &LineError) -> Report {
-    Report {
-        outcome: Outcome::Infrastructure { reason: format!("it was not handed out: {why}") },
-        metering: Metering::default(),
-        logs: LogLengths::default(),
-        image_id: String::new(),
-        output: None,
-        digest: None,
-    }
 }
 
 #[cfg(test)]

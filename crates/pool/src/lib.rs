@@ -14,6 +14,7 @@ mod disk;
 mod entries;
 mod finish;
 mod founding;
+mod handout;
 mod hub;
 mod invitation;
 mod link;

@@ -8,8 +8,8 @@
 //!
 //! Invariant: nothing about an attempt is believed that is not live on this very node.
 
-use crate::entries;
 use crate::finish;
+use crate::handout::message;
 use crate::links::Outgoing;
 use crate::liveness::Usage;
 use crate::logs::{Appended, Lengths, Stream as LogStream};
@@ -162,31 +162,6 @@ async fn send(shared: Arc<Shared>, node: NodeId, mut queue: mpsc::Receiver<Outgo
         if !events.is_empty() && out.send(Ok(PoolMessage { events })).await.is_err() {
             return;
         }
-    }
-}
-
-/// What is sent; nothing for an attempt whose entry the pool has lost, which ends here.
-async fn message(shared: &Shared, node: NodeId, outgoing: Outgoing) -> Option<hivemind_proto::worker::PoolEvent> {
-    let event = match outgoing {
-        Outgoing::Assign(attempt, spec) => match entries::assign(&shared.entries, attempt, &spec).await {
-            Ok(assign) => PoolEventKind::Assign(assign),
-            Err(why) => {
-                give_up(shared, node, attempt, &why).await;
-                return None;
-            }
-        },
-        Outgoing::Event(event) => event,
-    };
-    Some(hivemind_proto::worker::PoolEvent { event: Some(event) })
-}
-
-/// Ends an attempt that cannot be handed out, so that its element is tried again.
-async fn give_up(shared: &Shared, node: NodeId, attempt: AttemptRef, why: &entries::LineError) {
-    tracing::error!(%attempt, error = %why, "an attempt could not be handed out");
-    let command = Command::Finished { node, attempt, report: entries::not_handed_out(why) };
-    match shared.writer.apply(command).await {
-        Ok(_) => {}
-        Err(refused) => tracing::debug!(%attempt, error = %refused, "it was over already"),
     }
 }
 

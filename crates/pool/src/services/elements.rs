@@ -26,7 +26,7 @@ const PAGE_BYTES: usize = 2 << 20;
 /// A page ends early after so many elements, whether they are wanted or not.
 const MOST_LOOKED_AT: usize = 64 * CHUNK as usize;
 /// Chunks read at once.
-const READ_AHEAD: u32 = 16;
+const READ_AHEAD: u32 = 4;
 /// Longest list of indices that is shown in a sentence, in bytes.
 const SHOWN_BYTES: usize = 100;
 

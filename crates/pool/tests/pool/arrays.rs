@@ -322,9 +322,11 @@ async fn what_was_wished_is_told_again() {
     let ada = pool.user("ada").await;
     let (open, ended) = (ada.submit("open").await, ada.submit("ended").await);
     cancel(&ada, &ended, "").await.unwrap();
+    let each = submit(&ada, array(&ada, "1-5000")).await.unwrap();
+    cancel(&ada, &each, "").await.unwrap();
     let on = |task_id: &str, when: &str| Dependency { task_id: task_id.into(), when: when.into(), each: false };
     let request = SubmitTaskRequest {
-        after: vec![on(&open, ""), on(&ended, "end")],
+        after: vec![on(&open, ""), on(&ended, "end"), Dependency { each: true, ..on(&each, "") }],
         labels: vec!["b=2".into(), "a=1".into()],
         replicas: 3,
         quorum: 2,
@@ -336,6 +338,7 @@ async fn what_was_wished_is_told_again() {
         (told.array.as_str(), told.labels, told.elements.unwrap().total),
         ("2-4,9", vec!["a=1".to_owned(), "b=2".into()], 4)
     );
-    assert_eq!(told.after, [on(&open, "success"), on(&ended, "end")]);
+    let told_each = Dependency { each: true, ..on(&each, "success") };
+    assert_eq!(told.after, [on(&open, "success"), on(&ended, "end"), told_each]);
     assert_eq!(told.verification, "2 of 3 copies must agree");
 }

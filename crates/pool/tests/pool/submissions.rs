@@ -179,6 +179,13 @@ async fn another_users_task_does_not_exist() {
             .await
             .err(),
             within(stranger.tasks().explain(ExplainRequest { token: token.clone(), task_id: id.clone() })).await.err(),
+            within(stranger.tasks().list_elements(ListElementsRequest {
+                token: token.clone(),
+                task_id: id.clone(),
+                ..Default::default()
+            }))
+            .await
+            .err(),
             within(stranger.tasks().follow_logs(FollowLogsRequest {
                 token: token.clone(),
                 task_id: id.clone(),
