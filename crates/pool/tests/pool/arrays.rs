@@ -342,3 +342,29 @@ async fn what_was_wished_is_told_again() {
     assert_eq!(told.after, [on(&open, "success"), on(&ended, "end"), told_each]);
     assert_eq!(told.verification, "2 of 3 copies must agree");
 }
+
+#[tokio::test]
+async fn a_plain_task_is_retried_as_it_was() {
+    let pool = TestPool::start().await;
+    let (ada, eve) = (pool.user("ada").await, pool.user("eve").await);
+    let identity = pool.join(&ada, "one").await;
+    let (mut link, _) = pool.link(&identity, hello("one")).await;
+    let task = ada.submit("plain").await;
+    let assign = assigned(&mut link).await;
+    assert_eq!(env(&assign), []);
+    link.started(assign.attempt.unwrap()).await;
+    link.send(exited(assign.attempt.unwrap(), 1)).await;
+    assert_eq!(link.acknowledged().await, "");
+    assert!(retry(&eve, &task, "", "").await.message.starts_with("E_NOT_FOUND: "));
+    assert!(retry(&ada, &task, "1", "").await.message.starts_with("E_INVALID: elements: "));
+    let again = retry(&ada, &task, "", "").await;
+    assert!(again.success, "{}", again.message);
+    let told = ada.status(&again.task_id).await.task.unwrap();
+    assert_eq!((told.task_name.as_str(), told.array.as_str(), told.elements.unwrap().total), ("plain", "", 1));
+    let attempt = link.assigned().await;
+    link.started(attempt).await;
+    link.finished(attempt, 0).await;
+    assert_eq!(link.acknowledged().await, "");
+    assert!(retry(&ada, &again.task_id, "", "").await.message.starts_with("E_CONFLICT: "));
+    assert!(retry(&ada, &again.task_id, "0", "").await.success, "named elements are run again, whatever came of them");
+}
