@@ -9,6 +9,7 @@ use crate::blobs::Blobs;
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::disk::Disk;
+use crate::entries::Entries;
 use crate::hub::Hub;
 use crate::links::Links;
 use crate::liveness::Liveness;
@@ -102,6 +103,7 @@ pub(crate) async fn found(
     if !has_operator {
         make_operator(data, &auth, &writer).await?;
     }
+    let blobs = Blobs::open(data.join("blobs"), disk).context("cannot open the blob store")?;
     let shared = Shared {
         policy: config.policy.clone(),
         tokens: Tokens::open(&data.join("keys/jwt.pem"), clock.clone())?,
@@ -111,7 +113,8 @@ pub(crate) async fn found(
         writer,
         live,
         liveness,
-        blobs: Blobs::open(data.join("blobs"), disk).context("cannot open the blob store")?,
+        entries: Entries::new(blobs.clone()),
+        blobs,
         auth,
         authority,
         server_url: server_url(config, address),

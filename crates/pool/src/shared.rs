@@ -9,6 +9,7 @@ use crate::auth::Auth;
 use crate::blobs::Blobs;
 use crate::board::Board;
 use crate::clock::Clock;
+use crate::entries::Entries;
 use crate::hub::{Event, Hub};
 use crate::links::{Links, Outgoing};
 use crate::liveness::Liveness;
@@ -52,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) live: Arc<Followers>,
     pub(crate) liveness: Liveness,
     pub(crate) blobs: Blobs,
+    /// Of arrays.
+    pub(crate) entries: Entries,
     pub(crate) auth: Auth,
     pub(crate) tokens: Tokens,
     /// At reads that can take long.
@@ -86,9 +89,9 @@ impl Outlet for Followers {
         }
         ended.into_iter().for_each(|attempt| self.logs.end(attempt));
         for row in &rows.attempts {
-            let task = row.attempt.element.task;
-            if let Some(user) = self.board.user_of(task) {
-                self.hub.publish(user, Event::Attempt(task));
+            let element = row.attempt.element;
+            if let Some(user) = self.board.user_of(element.task) {
+                self.hub.publish(user, Event::Attempt(element));
             }
         }
     }
