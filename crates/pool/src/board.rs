@@ -265,11 +265,11 @@ impl Inner {
         }
     }
 
-    /// Takes in one attempt; gives it back where it has ended.
+    /// Takes in one attempt; gives it back where it is over on its node.
     fn put_attempt(&mut self, row: &AttemptRow) -> Option<AttemptRef> {
         let (attempt, task) = (row.attempt, row.attempt.element.task);
         let running = match &row.phase {
-            AttemptPhase::Ended { .. } => {
+            AttemptPhase::Reported { .. } | AttemptPhase::Ended { .. } => {
                 if let Some(live) = self.live.remove(&attempt) {
                     self.reserve(live.node, task, -1);
                     self.count_running(task, live.running, false);

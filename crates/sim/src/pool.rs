@@ -184,7 +184,8 @@ impl World {
                 }
                 Effect::Assign { node, session, attempt, spec } => (node, session, Down::Assign { attempt, spec }),
                 Effect::Stop { node, session, attempt } => (node, session, Down::Stop(attempt)),
-                Effect::TaskMoved { .. } => continue,
+                // Nobody asks for verification in this world.
+                Effect::Compare { .. } | Effect::TaskMoved { .. } => continue,
             };
             let sessions = self.pool.process.as_ref().map(|process| &process.sessions);
             if let Some((current, link)) = sessions.and_then(|sessions| sessions.get(&node)).copied()

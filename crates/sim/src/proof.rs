@@ -90,7 +90,7 @@ impl World {
                 let taken = ["its node was drained", "its node was banned"];
                 taken.iter().any(|reason| report.outcome == Outcome::Infrastructure { reason: (*reason).into() })
             }
-            AttemptPhase::Assigned | AttemptPhase::Running { .. } => false,
+            AttemptPhase::Assigned | AttemptPhase::Running { .. } | AttemptPhase::Reported { .. } => false,
         })
     }
 

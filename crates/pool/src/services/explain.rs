@@ -142,16 +142,16 @@ fn link_word(link: LinkState) -> &'static str {
 }
 
 fn constraint(standing: &Standing) -> v1::Constraint {
-    let text = |ask: Option<Ask>| ask.map(|ask| ask.to_string()).unwrap_or_default();
-    let amount = |ask: Option<Ask>| ask.map_or(0, |ask| wire(ask.amount()));
+    let text = |ask: &Option<Ask>| ask.as_ref().map(|ask| ask.to_string()).unwrap_or_default();
+    let amount = |ask: &Option<Ask>| ask.as_ref().map_or(0, |ask| wire(ask.amount()));
     v1::Constraint {
         name: standing.constraint.as_str().into(),
-        asked: text(standing.asked),
-        asked_amount: amount(standing.asked),
+        asked: text(&standing.asked),
+        asked_amount: amount(&standing.asked),
         nodes_too_small: count(standing.too_small),
         nodes_busy: count(standing.busy),
-        largest: text(standing.largest),
-        largest_amount: amount(standing.largest),
+        largest: text(&standing.largest),
+        largest_amount: amount(&standing.largest),
     }
 }
 

@@ -42,6 +42,9 @@ pub(super) async fn quote(shared: &Shared, user: UserId, request: SubmitTaskRequ
         why @ (WhyWaiting::NoNode
         | WhyWaiting::TooBig { .. }
         | WhyWaiting::LevelTooLow { .. }
+        | WhyWaiting::TrustTooLow { .. }
+        | WhyWaiting::IsolationTooLow { .. }
+        | WhyWaiting::NoLabels { .. }
         | WhyWaiting::AllBusy { .. }) => why.to_string(),
     };
     Ok(QuoteResponse {

@@ -366,8 +366,8 @@ impl Town {
         match effect {
             Effect::Assign { node, session, attempt, spec } => self.machine_is_given(node, session, attempt, &spec),
             Effect::Stop { node, attempt, .. } => self.machine_stops(node, attempt),
-            // Nobody bans in this town.
-            Effect::Unlink { .. } | Effect::TaskMoved { .. } => {}
+            // Nobody bans in this town, and nobody asks for verification.
+            Effect::Compare { .. } | Effect::Unlink { .. } | Effect::TaskMoved { .. } => {}
         }
     }
 }
