@@ -53,6 +53,7 @@ mod view;
 mod waits;
 
 pub use batch::Batch;
+pub use hivemind_trust::Secret;
 pub use brake::BrakeView;
 pub use explain::{Explanation, Faults, KeptWhy, MOST_BEFORE, Place, Resting, WhereItRuns, WhyItWaits};
 pub use view::{Counts, LinkState, NodeStatus};
@@ -71,7 +72,6 @@ use hivemind_model::{
     AttemptRef, Command, ElementRef, NodeId, Policy, ProjectId, Rejection, Reply, Resources, TaskId, Timestamp, UserId,
 };
 use hivemind_placement::{Cursor, Fleet, Reservation};
-use hivemind_trust::Secret;
 use once::OnceWindow;
 use patience::Bound;
 use poison::Suspects;

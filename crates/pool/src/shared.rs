@@ -9,6 +9,7 @@ use crate::auth::Auth;
 use crate::blobs::Blobs;
 use crate::board::Board;
 use crate::clock::Clock;
+use crate::compare::Question;
 use crate::entries::Entries;
 use crate::hub::{Event, Hub};
 use crate::links::{Links, Outgoing};
@@ -42,6 +43,8 @@ pub(crate) struct Followers {
     pub(crate) links: Links,
     /// Output of attempts.
     pub(crate) logs: Logs,
+    /// Results that are to be compared; never more than there are live copies.
+    pub(crate) questions: mpsc::UnboundedSender<Question>,
 }
 
 /// See the module.
@@ -80,6 +83,10 @@ impl Outlet for Followers {
                 Effect::Stop { node, session, attempt } => {
                     let stop = pool_event::Event::Stop(Stop { attempt: Some(attempt.into()) });
                     self.links.send(node, session, Outgoing::Event(stop));
+                }
+                Effect::Compare { attempt, with, spec } => {
+                    // The comparer ends with the pool; after a restart it is asked again.
+                    let _gone = self.questions.send(Question { attempt, with, spec });
                 }
                 Effect::Unlink { node, session } => self.links.unlink(node, session),
                 Effect::TaskMoved { user, task, state, percent: _ } => {

@@ -81,6 +81,7 @@ pub(super) fn attempt(shared: &Shared, row: &AttemptRow) -> AttemptSummary {
     let (state, started_at, ended_at, cost) = match &row.phase {
         AttemptPhase::Assigned => ("assigned", 0, 0, 0),
         AttemptPhase::Running { started_at } => ("running", started_at.0, 0, 0),
+        AttemptPhase::Reported { ballot, .. } => ("compared", 0, ballot.at.0, 0),
         AttemptPhase::Ended { ended_at, cost, report } => {
             let began = if report.metering.wall.0 == 0 {
                 0
@@ -130,7 +131,8 @@ pub(super) fn accepted(attempts: &[AttemptRow]) -> Option<&AttemptRow> {
 pub(super) fn report(row: &AttemptRow) -> Option<&Report> {
     match &row.phase {
         AttemptPhase::Ended { report, .. } => Some(report),
-        AttemptPhase::Assigned | AttemptPhase::Running { .. } => None,
+        // What is being compared is nobody's result yet.
+        AttemptPhase::Assigned | AttemptPhase::Running { .. } | AttemptPhase::Reported { .. } => None,
     }
 }
 
