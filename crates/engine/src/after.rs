@@ -218,6 +218,11 @@ impl Engine {
         range.map(|((_, _, dependant), when)| (*dependant, *when))
     }
 
+    /// True where tasks wait for this one element by element.
+    pub(crate) fn is_waited_for_by_element(&self, id: TaskId) -> bool {
+        self.dependants_of(id, Way::Each).next().is_some()
+    }
+
     /// Refuses to let more tasks wait for one element by element than its elements can look at, where `more` are to
     /// do so at once.
     pub(crate) fn check_fan_out(&self, id: TaskId, more: usize) -> Result<(), Rejection> {
@@ -346,7 +351,7 @@ impl Engine {
 
     /// Notes that elements of a task ended, for those that wait for them.
     pub(crate) fn note_elements(&mut self, of: TaskId, spans: &[(u32, u32)], success: bool) {
-        if self.dependants_of(of, Way::Each).next().is_some() {
+        if self.is_waited_for_by_element(of) {
             self.fallout.push_back(Fallout::Elements { of, spans: spans.to_vec(), success });
         }
     }

@@ -219,6 +219,7 @@ impl Engine {
         }
         failed_on.push(node);
         if verified {
+            self.list_task(at.task);
             return self.judge(vec![at], now);
         }
         match pause {

@@ -310,6 +310,10 @@ impl Engine {
     /// Makes an element whose result was accepted live again, to be decided anew without `barred`. False
     /// where its task has ended, or its hold has not enough for further copies.
     fn reopen(&mut self, at: ElementRef, barred: UserId) -> bool {
+        // What waited for it alone may run by now.
+        if self.is_waited_for_by_element(at.task) {
+            return false;
+        }
         let Some(task) = self.tasks.get_mut(&at.task) else { return false };
         // What every open element, this one included, may still cost.
         let open = u64::from(task.elements.len() - task.row.progress.ended.total()) + 1;

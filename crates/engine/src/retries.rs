@@ -9,12 +9,19 @@ use crate::Engine;
 use crate::attempts::back_off;
 use hivemind_model::rows::{ElementPhase, Report};
 use hivemind_model::{AttemptRef, ElementRef, NodeId, Timestamp};
+use hivemind_trust::Finding;
 
 impl Engine {
     /// Ends and pays an attempt that failed by the task's own doing. Its element is tried again after a pause that grows
     /// from failure to failure; where no try is left, this was its outcome.
     pub(crate) fn fail_paid(&mut self, attempt: AttemptRef, node: NodeId, report: Report, now: Timestamp) {
         let at = attempt.element;
+        self.note_image(node, at);
+        // One node's word; whether it is true is decided as that of a success is.
+        if self.is_verified(at.task) {
+            return self.vote(attempt, node, report, now);
+        }
+        self.judge_node(node, Finding::Completed, now);
         let payment = self.price(attempt, node, report.metering.wall, now);
         let outcome = report.outcome.clone();
         self.record_accepted(attempt, node, &report);
