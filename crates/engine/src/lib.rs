@@ -53,9 +53,9 @@ mod view;
 mod waits;
 
 pub use batch::Batch;
-pub use hivemind_trust::Secret;
 pub use brake::BrakeView;
 pub use explain::{Explanation, Faults, KeptWhy, MOST_BEFORE, Place, Resting, WhereItRuns, WhyItWaits};
+pub use hivemind_trust::Secret;
 pub use view::{Counts, LinkState, NodeStatus};
 pub use waits::{BlockedBy, MOST_BLOCKERS};
 

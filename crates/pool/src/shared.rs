@@ -29,6 +29,7 @@ use hivemind_proto::worker::{Stop, pool_event};
 use hivemind_store::Store;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Status};
