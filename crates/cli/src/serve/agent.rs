@@ -11,6 +11,7 @@ use crate::args::server::{OfferArgs, RuntimeKind};
 use crate::exit::Exit;
 use crate::failure::{Done, Failure};
 use crate::machine;
+use hivemind_model::node::Labels;
 use hivemind_runtime::Runtime;
 use hivemind_runtime::docker::{LeasePen, Reaped, Reaper, spawn_reaper};
 use hivemind_worker::{Status, WorkerConfig, WorkerHandle};
@@ -47,6 +48,11 @@ impl Agent {
             RuntimeKind::Fake => None,
             RuntimeKind::Docker => Some(helper(data)?),
         };
+        let labels = Labels::try_from(args.label.clone()).map_err(|bad| Failure::usage(format!("--label: {bad}")))?;
+        // CONNECT: hand `labels` to WorkerConfig once it has the field; until then they are checked and told.
+        if !labels.is_empty() {
+            tracing::warn!("this worker does not tell its labels to the pool yet");
+        }
         let config = WorkerConfig {
             data: data.to_owned(),
             join,

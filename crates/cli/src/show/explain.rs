@@ -5,6 +5,7 @@
 use super::{Amount, moment};
 use crate::face::table::{Align, Rows, pairs};
 use crate::face::{Document, Look, harmless};
+use hivemind_model::node::{Isolation, TrustTier};
 use hivemind_model::{Bytes, Level};
 use hivemind_proto::v1;
 use serde::Serialize;
@@ -224,7 +225,18 @@ fn option(constraint: &str, amount: u64) -> String {
         ("gpus", _) => format!("--gpus {amount}"),
         ("level", Some(Level::None)) => "no --min-level".into(),
         ("level", Some(level)) => format!("--min-level {level}"),
+        ("trust", _) => tier("--min-trust", TrustTier::ALL.iter().map(|tier| tier.as_str()), amount),
+        ("isolation", _) => tier("--min-isolation", Isolation::ALL.iter().map(|tier| tier.as_str()), amount),
+        ("labels", _) => "no --label".into(),
         _ => String::new(),
+    }
+}
+
+/// The option that asks for a tier by its place; the lowest is asked for by not asking.
+fn tier(option: &str, mut tiers: impl Iterator<Item = &'static str>, amount: u64) -> String {
+    match usize::try_from(amount).ok().and_then(|place| tiers.nth(place).filter(|_| place > 0)) {
+        Some(tier) => format!("{option} {tier}"),
+        None => format!("no {option}"),
     }
 }
 
