@@ -176,6 +176,7 @@ pub(crate) async fn run_workers(data: PathBuf, cores: u32, tokens: Vec<String>) 
             join: Some(token),
             server: None,
             name: Some(name),
+            labels: hivemind_model::Labels::default(),
             offer: Offer { capacity, gpu_info: String::new() },
             runtime: Arc::new(FakeRuntime::new(FakeConfig::default())),
         };

@@ -104,6 +104,7 @@ impl Rig<'_> {
             image: image::BUSYBOX.into(),
             command: vec!["true".into()],
             files: Vec::new(),
+            env: Vec::new(),
             max_runtime: Millis::from_secs(60),
             resources: Resources {
                 cpu: MilliCores::from_cores(1),

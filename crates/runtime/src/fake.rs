@@ -6,8 +6,10 @@
 //! Invariant: no process, no container, no network; the only files are the inputs that a command
 //! reads and the archive that one makes.
 
+use crate::archive::{Kind, Packer};
 use crate::{Check, Finished, Job, Runtime, Sink, Stop, Stream, Verdict};
 use async_trait::async_trait;
+use hivemind_model::Isolation;
 use hivemind_model::spec::check_path;
 use hivemind_model::state::{Metering, Outcome};
 use hivemind_model::units::{Bytes, Millis};
@@ -28,6 +30,8 @@ const ABSENT_IMAGE: &str = "no-such-image";
 pub struct FakeConfig {
     /// What a container would take to start; zero by default.
     pub start_delay: Duration,
+    /// How well it says that it isolates.
+    pub isolation: Isolation,
 }
 
 /// Pretends to run jobs.
@@ -41,6 +45,7 @@ pub struct FakeConfig {
 /// | `warn WORDS..` | the words and a newline on standard error |
 /// | `sleep MILLIS` | runs so long, unless stopped or out of time before |
 /// | `cat PATH` | the input file with that path under /task |
+/// | `env NAME` | the value of a `HIVEMIND_` variable and a newline on standard output; exit code 1 where there is none |
 /// | `spew BYTES` | so many bytes on standard output |
 /// | `produce PATH TEXT` | leaves a file under /task/output |
 /// | `oom` | killed for its memory |
@@ -88,6 +93,10 @@ impl Drop for Live<'_> {
 impl Runtime for FakeRuntime {
     fn name(&self) -> &'static str {
         "fake"
+    }
+
+    fn isolation(&self) -> Isolation {
+        self.config.isolation
     }
 
     async fn run(&self, job: Job, sink: Arc<dyn Sink>, stop: Stop, scratch: &Path) -> Finished {
@@ -160,7 +169,7 @@ impl Act<'_> {
             "fail-node" => {
                 return (Outcome::Infrastructure { reason: "the machine failed, as it was told to".into() }, None);
             }
-            "true" | "false" | "exit" | "echo" | "warn" | "sleep" | "cat" | "spew" | "produce" | "oom" => {}
+            "true" | "false" | "exit" | "echo" | "warn" | "sleep" | "cat" | "env" | "spew" | "produce" | "oom" => {}
             unknown => return cannot_start(unknown),
         }
         self.sink.started();
@@ -179,6 +188,7 @@ impl Act<'_> {
                 Err(_) => self.usage("sleep MILLIS"),
             },
             ("cat", [path]) => self.cat(path).await,
+            ("env", [name]) => self.env(name),
             ("spew", [bytes]) => match bytes.parse() {
                 Ok(bytes) => self.spew(bytes).await,
                 Err(_) => self.usage("spew BYTES"),
@@ -208,6 +218,13 @@ impl Act<'_> {
             () = tokio::time::sleep(wanted.min(self.limit)) => {
                 if wanted > self.limit { (Outcome::TimedOut, None) } else { exit(0) }
             }
+        }
+    }
+
+    fn env(&self, name: &str) -> Ended {
+        match self.job.environment().into_iter().find(|(known, _)| *known == name) {
+            Some((_, value)) => self.say(Stream::Stdout, &[value]),
+            None => exit(1),
         }
     }
 
@@ -261,7 +278,7 @@ impl Act<'_> {
             return exit(1);
         }
         match archive_of(self.scratch, path, text) {
-            Ok(file) => (Outcome::Exited { code: 0 }, Some(file)),
+            Ok(archive) => (Outcome::Exited { code: 0 }, archive),
             Err(error) => {
                 let reason = format!("the output archive cannot be written into {}: {error}", self.scratch.display());
                 (Outcome::Infrastructure { reason }, None)
@@ -275,14 +292,10 @@ fn cannot_start(program: &str) -> Ended {
     (Outcome::CannotStart { reason }, None)
 }
 
-fn archive_of(scratch: &Path, path: &str, text: &str) -> std::io::Result<NamedTempFile> {
-    let mut builder = tar::Builder::new(NamedTempFile::new_in(scratch)?);
-    let mut header = tar::Header::new_gnu();
-    header.set_size(text.len() as u64);
-    header.set_mode(0o644);
-    header.set_mtime(0);
-    builder.append_data(&mut header, path, text.as_bytes())?;
-    builder.into_inner()
+fn archive_of(scratch: &Path, path: &str, text: &str) -> std::io::Result<Option<NamedTempFile>> {
+    let mut packer = Packer::new(scratch)?;
+    packer.add(Path::new(path), Kind::File, text.len() as u64, text.as_bytes())?;
+    packer.finish()
 }
 
 #[cfg(test)]

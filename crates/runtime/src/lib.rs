@@ -7,10 +7,11 @@
 
 use async_trait::async_trait;
 use hivemind_model::state::{Metering, Outcome};
-use hivemind_model::{AttemptRef, Resources, units::Millis};
+use hivemind_model::{AttemptRef, Isolation, Resources, units::Millis};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+mod archive;
 pub mod docker;
 pub mod fake;
 pub mod offer;
@@ -24,12 +25,38 @@ pub struct Job {
     pub image: String,
     /// Program and arguments; empty: the image's own command.
     pub command: Vec<String>,
+    /// What the command finds in its environment beside what the image and the runtime set there;
+    /// only names that begin with `HIVEMIND_` are taken.
+    pub env: Vec<(String, String)>,
     /// Input files that lie on this machine, each with its path under `/task`.
     pub files: Vec<(String, PathBuf)>,
     /// The command is killed after this long.
     pub max_runtime: Millis,
     /// Hard limits.
     pub resources: Resources,
+}
+
+/// How the names begin that a job may add to its environment.
+const OWN_NAMES: &str = "HIVEMIND_";
+
+impl Job {
+    /// The variables that tell a command which attempt it is, each name once. Where the job itself
+    /// gives one of them, its value counts; a name that is not ours to set is left out.
+    pub(crate) fn environment(&self) -> Vec<(&str, String)> {
+        let element = self.attempt.element;
+        let mut environment = vec![
+            ("HIVEMIND_TASK", element.task.to_string()),
+            ("HIVEMIND_INDEX", element.index.to_string()),
+            ("HIVEMIND_ATTEMPT", self.attempt.to_string()),
+        ];
+        for (name, value) in self.env.iter().filter(|(name, _)| name.starts_with(OWN_NAMES) && !name.contains('=')) {
+            match environment.iter_mut().find(|(known, _)| known == name) {
+                Some((_, known)) => known.clone_from(value),
+                None => environment.push((name, value.clone())),
+            }
+        }
+        environment
+    }
 }
 
 /// Which stream of a command wrote something.
@@ -82,6 +109,9 @@ pub struct Offer {
 pub trait Runtime: Send + Sync + 'static {
     /// One word: `docker`, `fake`.
     fn name(&self) -> &'static str;
+
+    /// How well it keeps what it runs from this machine.
+    fn isolation(&self) -> Isolation;
 
     /// Runs `job` to its end. Whatever happens to the command, the runtime or this machine is in
     /// the outcome; when this returns, nothing of the job runs any more and its resources are

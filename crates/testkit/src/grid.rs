@@ -82,6 +82,7 @@ impl Grid {
             join: Some(token.token),
             server: None,
             name: Some(name.to_owned()),
+            labels: hivemind_model::Labels::default(),
             offer: Offer { capacity, gpu_info: String::new() },
             runtime: Arc::clone(&runtime) as Arc<dyn Runtime>,
         })

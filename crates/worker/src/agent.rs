@@ -16,7 +16,7 @@ use attempt::{Afterwards, Attempt, Output, Phase, no_fault};
 use hivemind_model::rows::{LogLengths, Report};
 use hivemind_model::{AttemptRef, Resources};
 use lease::Lease;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -29,6 +29,12 @@ const UPLOAD_RETRY: Duration = Duration::from_millis(200);
 
 /// Longest such wait.
 const MAX_UPLOAD_RETRY: Duration = Duration::from_secs(10);
+
+/// Most attempts that wait for their turn; more are given back.
+const MAX_BACKLOG: usize = 4096;
+
+/// Most bytes that they may hold in memory, about: the longest entry for each of them.
+const MAX_BACKLOG_BYTES: usize = MAX_BACKLOG * hivemind_proto::convert::MAX_ENV_BYTES;
 
 /// What is said of attempts that the owner's stop ends.
 pub(crate) const OWNER_STOPPED: &str = "the owner stopped the worker";
@@ -55,10 +61,10 @@ pub(crate) enum Link {
 pub(crate) struct Agent {
     machine: Machine,
     attempts: BTreeMap<AttemptRef, Attempt>,
-    /// Those in [`Phase::Waiting`], oldest first; may name some that have gone.
-    waiting: VecDeque<AttemptRef>,
-    /// What the pool counts as taken.
-    promised: Resources,
+    /// Those in [`Phase::Waiting`], by their place in the line.
+    backlog: BTreeMap<u64, AttemptRef>,
+    backlog_bytes: usize,
+    next_place: u64,
     /// What jobs occupy.
     occupied: Resources,
     jobs: u32,
@@ -83,8 +89,9 @@ impl Agent {
         Self {
             machine,
             attempts: attempts.collect(),
-            waiting: VecDeque::new(),
-            promised: Resources::default(),
+            backlog: BTreeMap::new(),
+            backlog_bytes: 0,
+            next_place: 0,
             occupied: Resources::default(),
             jobs: 0,
             lease: Lease::new(),
@@ -100,6 +107,12 @@ impl Agent {
 
     /// Takes in what happened and answers what is to be done, in this order.
     pub(crate) fn on(&mut self, event: Event, now: Instant) -> Vec<Action> {
+        let mut actions = self.react(event, now);
+        self.start_waiting(now, &mut actions);
+        actions
+    }
+
+    fn react(&mut self, event: Event, now: Instant) -> Vec<Action> {
         match event {
             Event::LinkOpened => self.on_link_opened(now),
             Event::LinkLost => self.on_link_lost(),
@@ -110,7 +123,8 @@ impl Agent {
                 self.lease.answered(sequence);
                 Vec::new()
             }
-            Event::Assign { attempt, spec } => self.on_assign(attempt, spec, now),
+            Event::Assign { attempt, work } => self.on_assign(attempt, work, now),
+            Event::BadAssign { attempt, reason } => self.on_bad_assign(attempt, &reason),
             Event::Stop { attempt } => self.discard(attempt),
             Event::LogResend { position } => self.on_log_resend(position),
             Event::FinishedAck { attempt, refusal } => self.on_finished_ack(attempt, &refusal),
@@ -122,7 +136,7 @@ impl Agent {
             Event::Prepared { attempt } => self.on_prepared(attempt),
             Event::Started { attempt } => self.on_started(attempt),
             Event::Note { attempt, text } => self.on_note(attempt, text),
-            Event::Ended { attempt, report } => self.on_ended(attempt, report),
+            Event::Ended { attempt, report } => self.on_ended(attempt, *report),
             Event::Spooled { attempt } => self.on_spooled(attempt),
             Event::SpoolFailed { attempt } => self.on_spool_failed(attempt),
             Event::Uploaded { attempt, result } => self.on_uploaded(attempt, result, now),
@@ -162,6 +176,11 @@ impl Agent {
     /// Jobs that occupy the machine.
     pub(crate) fn jobs(&self) -> u32 {
         self.jobs
+    }
+
+    /// Attempts that wait for their turn.
+    pub(crate) fn backlog(&self) -> usize {
+        self.backlog.len()
     }
 
     /// All attempts here, with those that wait to be acknowledged.
@@ -280,27 +299,18 @@ impl Agent {
         Action::Spool { attempt, report }
     }
 
-    /// Starts those that wait for a place, oldest first, as far as there is room.
-    fn start_waiting(&mut self, actions: &mut Vec<Action>) {
-        while let Some(attempt) = self.waiting.front().copied() {
-            // One that was stopped meanwhile has only its place in the line to give up.
-            if let Some((Phase::Waiting { spec }, need)) =
-                self.attempts.get(&attempt).map(|entry| (&entry.phase, entry.need))
-            {
-                if !self.has_room(&need) {
-                    return;
-                }
-                let spec = Arc::clone(spec);
-                actions.push(self.start(attempt, spec));
-            }
-            self.waiting.pop_front();
+    /// Starts those that wait, oldest first, as far as there is room. One that does not fit holds
+    /// up those behind it, so that the order is the one in which the pool handed them out.
+    fn start_waiting(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        while self.lease.is_live(now)
+            && let Some(attempt) = self.backlog.values().next().copied()
+            && let Some(Attempt { phase: Phase::Waiting { work, .. }, need, .. }) = self.attempts.get(&attempt)
+            && self.has_room(need)
+        {
+            let work = Arc::clone(work);
+            self.set_phase(attempt, if work.spec.files.is_empty() { Phase::Preparing } else { Phase::Fetching });
+            actions.push(Action::StartJob { attempt, work });
         }
-    }
-
-    fn start(&mut self, attempt: AttemptRef, spec: Arc<hivemind_model::TaskSpec>) -> Action {
-        let phase = if spec.files.is_empty() { Phase::Preparing } else { Phase::Fetching };
-        self.set_phase(attempt, phase);
-        Action::StartJob { attempt, spec }
     }
 
     fn has_room(&self, need: &Resources) -> bool {
@@ -317,46 +327,52 @@ impl Agent {
         since.map(|at| at + self.lease.patience())
     }
 
-    /// Jobs and waiting attempts are the only ones with something promised.
+    /// Only what occupies the machine and what waits for it can need a lease.
     fn attempts_need_lease(&self) -> bool {
-        (self.jobs > 0 || !self.waiting.is_empty()) && self.attempts.values().any(|attempt| attempt.phase.needs_lease())
+        !self.backlog.is_empty() || (self.jobs > 0 && self.attempts.values().any(|attempt| attempt.phase.needs_lease()))
     }
 
     fn insert(&mut self, attempt: AttemptRef, need: Resources, phase: Phase) {
         self.remove(attempt);
-        self.count(&phase, &need, Resources::checked_add, u32::saturating_add);
+        self.enter(attempt, &phase, &need);
         self.attempts.insert(attempt, Attempt { need, phase, logs_lost: false, failed_uploads: 0 });
     }
 
-    /// Every change of a phase goes through here, so that the sums stay right.
+    /// Every change of a phase goes through here, so that the line and the sums stay right.
     fn set_phase(&mut self, attempt: AttemptRef, phase: Phase) {
         let Some(mut entry) = self.remove(attempt) else { return };
-        self.count(&phase, &entry.need, Resources::checked_add, u32::saturating_add);
+        self.enter(attempt, &phase, &entry.need);
         entry.phase = phase;
         self.attempts.insert(attempt, entry);
     }
 
     fn remove(&mut self, attempt: AttemptRef) -> Option<Attempt> {
         let entry = self.attempts.remove(&attempt)?;
-        self.count(&entry.phase, &entry.need, Resources::checked_sub, u32::saturating_sub);
+        self.leave(&entry);
         Some(entry)
     }
 
-    /// Adds to or takes from the sums. What is added was found to fit before, what is taken was
-    /// added before; so the arithmetic has a result.
-    fn count(
-        &mut self,
-        phase: &Phase,
-        need: &Resources,
-        sum: fn(&Resources, &Resources) -> Option<Resources>,
-        one: fn(u32, u32) -> u32,
-    ) {
-        if phase.is_promised() {
-            self.promised = sum(&self.promised, need).unwrap_or(self.promised);
+    /// What occupies the machine was found to fit before, so the sum has a result.
+    fn enter(&mut self, attempt: AttemptRef, phase: &Phase, need: &Resources) {
+        if let Phase::Waiting { place, bytes, .. } = phase {
+            self.backlog.insert(*place, attempt);
+            self.backlog_bytes += bytes;
         }
         if phase.is_occupying() {
-            self.occupied = sum(&self.occupied, need).unwrap_or(self.occupied);
-            self.jobs = one(self.jobs, 1);
+            self.occupied = self.occupied.checked_add(need).unwrap_or(self.occupied);
+            self.jobs = self.jobs.saturating_add(1);
+        }
+    }
+
+    /// What is taken was added before, so the difference has a result.
+    fn leave(&mut self, entry: &Attempt) {
+        if let Phase::Waiting { place, bytes, .. } = entry.phase {
+            self.backlog.remove(&place);
+            self.backlog_bytes -= bytes;
+        }
+        if entry.phase.is_occupying() {
+            self.occupied = self.occupied.checked_sub(&entry.need).unwrap_or(self.occupied);
+            self.jobs = self.jobs.saturating_sub(1);
         }
     }
 }

@@ -10,7 +10,6 @@ use crate::folders::Folders;
 use crate::membership::{Membership, PoolFile, read_if_there};
 use anyhow::{Context, anyhow, bail};
 use hivemind_client::{JoinClaims, Target, join_token_peek};
-use hivemind_model::command::NodeOffer;
 use hivemind_model::{NodeId, Timestamp};
 use hivemind_pki::{NodeIdentity, NodeKey, Trust, write_private};
 use hivemind_proto::convert::{bounded, wire_offer};
@@ -73,13 +72,7 @@ async fn join(config: &WorkerConfig, folders: &Folders, claims: &JoinClaims) -> 
     let server = config.server.clone().unwrap_or_else(|| claims.server.clone());
     let target = Target { server: server.clone(), trust: Trust::CaHash(claims.ca_hash), identity: None };
     let channel = hivemind_client::connect(&target).await?;
-    let offer = NodeOffer {
-        name: name.clone(),
-        capacity: config.offer.capacity,
-        gpu_info: config.offer.gpu_info.clone(),
-        labels: hivemind_model::Labels::default(),
-        isolation: hivemind_model::Isolation::Basic,
-    };
+    let offer = config.node_offer(&name);
     let request = EnrollRequest {
         join_token: token,
         csr_pem: key.csr_pem()?,

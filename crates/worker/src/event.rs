@@ -5,7 +5,7 @@
 //! Invariant: plain data; no channel, no file, no clock is in here.
 
 use hivemind_model::rows::Report;
-use hivemind_model::spec::{BlobRef, TaskSpec};
+use hivemind_model::spec::{BlobRef, InputFile, TaskSpec};
 use hivemind_model::{AttemptRef, Resources};
 use hivemind_proto::convert::LogPosition;
 use std::sync::Arc;
@@ -28,6 +28,30 @@ pub(crate) enum Upload {
         /// Why.
         reason: String,
     },
+}
+
+/// What the pool wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Work {
+    /// The task; elements of one array that wait together share it.
+    pub spec: Arc<TaskSpec>,
+    /// What this element of it finds in its environment.
+    pub env: Vec<(String, String)>,
+}
+
+impl Work {
+    /// Bytes of the task's texts.
+    pub(crate) fn spec_bytes(&self) -> usize {
+        let TaskSpec { name, image, command, files, .. } = &*self.spec;
+        let command: usize = command.iter().map(|word| size_of::<String>() + word.len()).sum();
+        let files: usize = files.iter().map(|file| size_of::<InputFile>() + file.path.len()).sum();
+        size_of::<TaskSpec>() + name.len() + image.len() + command + files
+    }
+
+    /// Bytes of the environment.
+    pub(crate) fn env_bytes(&self) -> usize {
+        self.env.iter().map(|(name, value)| size_of::<(String, String)>() + name.len() + value.len()).sum()
+    }
 }
 
 /// Something that happened.
@@ -58,7 +82,14 @@ pub(crate) enum Event {
         /// Which.
         attempt: AttemptRef,
         /// What to do.
-        spec: Arc<TaskSpec>,
+        work: Work,
+    },
+    /// The pool hands out an attempt in a form that no pool of this release uses.
+    BadAssign {
+        /// Which.
+        attempt: AttemptRef,
+        /// What is wrong with it.
+        reason: String,
     },
     /// The pool wants nothing more of an attempt.
     Stop {
@@ -106,7 +137,7 @@ pub(crate) enum Event {
         /// Which.
         attempt: AttemptRef,
         /// How.
-        report: Report,
+        report: Box<Report>,
     },
     /// A report is durable.
     Spooled {
@@ -184,7 +215,7 @@ pub(crate) enum Action {
         /// Which.
         attempt: AttemptRef,
         /// What.
-        spec: Arc<TaskSpec>,
+        work: Arc<Work>,
     },
     /// Kill.
     StopJob {

@@ -4,10 +4,10 @@
 //!
 //! Invariant: form is checked here, and nothing else.
 
-use crate::event::Event;
+use crate::event::{Event, Work};
 use hivemind_proto::convert::{self, BadMessage};
-use hivemind_proto::worker::Drain;
 use hivemind_proto::worker::pool_event::Event as Incoming;
+use hivemind_proto::worker::{Assign, Drain};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,10 +28,13 @@ pub(crate) fn event(said: Incoming) -> Result<Event, BadMessage> {
                 .collect::<Result<_, _>>()?,
         },
         Incoming::Beat(beat) => Event::HeartbeatAck { sequence: beat.sequence },
-        Incoming::Assign(assign) => Event::Assign {
-            attempt: convert::attempt(assign.attempt)?,
-            spec: Arc::new(convert::task_spec(assign.spec)?),
-        },
+        Incoming::Assign(assign) => {
+            let attempt = convert::attempt(assign.attempt)?;
+            match work(assign) {
+                Ok(work) => Event::Assign { attempt, work },
+                Err(why) => Event::BadAssign { attempt, reason: why.to_string() },
+            }
+        }
         Incoming::Stop(stop) => Event::Stop { attempt: convert::attempt(stop.attempt)? },
         Incoming::LogResend(resend) => Event::LogResend { position: convert::log_position(resend.position)? },
         Incoming::FinishedAck(ack) => {
@@ -40,6 +43,10 @@ pub(crate) fn event(said: Incoming) -> Result<Event, BadMessage> {
         Incoming::Certificate(certificate) => Event::Certificate { pem: certificate.certificate_pem },
         Incoming::Drain(Drain {}) => Event::Drain,
     })
+}
+
+fn work(assign: Assign) -> Result<Work, BadMessage> {
+    Ok(Work { spec: Arc::new(convert::task_spec(assign.spec)?), env: convert::env(assign.env)? })
 }
 
 /// A span that a lease or a heartbeat can have: 10 ms to an hour.
@@ -54,7 +61,8 @@ fn span(field: &'static str, millis: u64) -> Result<Duration, BadMessage> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hivemind_proto::worker::{Assign, FinishedAck, LogPosition, LogResend, Stop, Welcome};
+    use hivemind_model::{ElementRef, TaskId, TaskSpec};
+    use hivemind_proto::worker::{EnvVar, FinishedAck, LogPosition, LogResend, Stop, Welcome};
 
     #[test]
     fn what_no_pool_says_is_refused_by_the_name_of_the_field() {
@@ -72,5 +80,29 @@ mod tests {
             assert_eq!(event(said.clone()).unwrap_err().field, field, "{said:?}");
         }
         assert!(event(welcome(10_000, 1000)).is_ok());
+    }
+
+    /// An attempt that cannot be understood still has a name, so its end can be told.
+    #[test]
+    fn an_attempt_that_cannot_be_understood_is_told_by_the_name_of_the_field() {
+        let attempt = ElementRef::only(TaskId(1)).attempt(1);
+        let spec =
+            TaskSpec { image: "i".into(), priority: 5, max_runtime: hivemind_model::Millis(1), ..TaskSpec::default() };
+        let assign = |name: &str, value: &str| {
+            let env = vec![EnvVar { name: name.into(), value: value.into() }];
+            event(Incoming::Assign(Assign { attempt: Some(attempt.into()), spec: Some((&spec).into()), env })).unwrap()
+        };
+        let env = vec![("HIVEMIND_ENTRY".to_owned(), "a b".to_owned())];
+        let work = Work { spec: Arc::new(spec.clone()), env };
+        assert_eq!(assign("HIVEMIND_ENTRY", "a b"), Event::Assign { attempt, work });
+        for (bad, field) in [
+            (assign("PATH", "/x"), "env.name"),
+            (assign("HIVEMIND_ENTRY", "a\0b"), "env.value"),
+            (assign("HIVEMIND_ENTRY", &"x".repeat((32 << 10) + 1)), "env.value"),
+            (event(Incoming::Assign(Assign { attempt: Some(attempt.into()), ..Assign::default() })).unwrap(), "spec"),
+        ] {
+            let Event::BadAssign { attempt: named, reason } = bad else { panic!("{bad:?}") };
+            assert!(named == attempt && reason.starts_with(field), "{reason}");
+        }
     }
 }

@@ -8,12 +8,12 @@
 use crate::agent::attempt::no_fault;
 use crate::cache::InputCache;
 use crate::capture::Capture;
-use crate::event::Event;
+use crate::event::{Event, Work};
 use crate::folders::Folders;
 use crate::transfer::Transfer;
 use futures::FutureExt;
 use hivemind_model::rows::{LogLengths, Report};
-use hivemind_model::spec::{BlobRef, Digest, TaskSpec};
+use hivemind_model::spec::{BlobRef, Digest};
 use hivemind_model::{AttemptRef, Bytes, Outcome};
 use hivemind_runtime::{Finished, Job as RuntimeJob, Runtime, Sink, Stop, Stream};
 use parking_lot::Mutex;
@@ -124,7 +124,7 @@ pub(crate) struct Job {
     /// See there.
     pub tools: Tools,
     /// What to do.
-    pub spec: Arc<TaskSpec>,
+    pub work: Arc<Work>,
     /// Kills it.
     pub stop: Stop,
     /// Tells what happens.
@@ -138,13 +138,14 @@ impl Job {
             Ok(report) => report,
             Err(panic) => no_fault(&format!("the worker failed while it ran the attempt: {}", panic_text(&*panic))),
         };
-        self.voice.say(Event::Ended { attempt: self.voice.attempt, report });
+        self.voice.say(Event::Ended { attempt: self.voice.attempt, report: Box::new(report) });
     }
 
     async fn perform(&self) -> Report {
         let attempt = self.voice.attempt;
-        let mut held = Vec::with_capacity(self.spec.files.len());
-        for file in &self.spec.files {
+        let Work { spec, env } = &*self.work;
+        let mut held = Vec::with_capacity(spec.files.len());
+        for file in &spec.files {
             let fetched = tokio::select! {
                 () = self.stop.cancelled() => return Report { outcome: Outcome::Cancelled, ..no_fault("") },
                 fetched = self.tools.cache.hold(attempt, file.blob, &*self.tools.transfer) => fetched,
@@ -159,11 +160,12 @@ impl Job {
         }
         let job = RuntimeJob {
             attempt,
-            image: self.spec.image.clone(),
-            command: self.spec.command.clone(),
+            image: spec.image.clone(),
+            command: spec.command.clone(),
+            env: env.clone(),
             files: held.iter().map(|(path, input)| (path.clone(), input.path().to_owned())).collect(),
-            max_runtime: self.spec.max_runtime,
-            resources: self.spec.resources,
+            max_runtime: spec.max_runtime,
+            resources: spec.resources,
         };
         let sink = Arc::new(Mouth(Arc::clone(&self.voice)));
         let finished = self.tools.runtime.run(job, sink, self.stop.clone(), &self.tools.folders.scratch).await;

@@ -59,6 +59,7 @@ mod tests {
             logs,
             image_id: String::new(),
             output,
+            digest: None,
         };
         let report = Arc::new(report);
         let kept = || recheck(&folders, attempt, Arc::clone(&report)).unwrap().2.outcome.is_success();

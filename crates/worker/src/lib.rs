@@ -15,8 +15,8 @@
 //! before the pool has acknowledged or refused it.
 
 use anyhow::{Context, anyhow};
-use hivemind_model::NodeId;
 use hivemind_model::command::NodeOffer;
+use hivemind_model::{Labels, NodeId};
 use hivemind_runtime::{Offer, Runtime};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -59,8 +59,23 @@ pub struct WorkerConfig {
     pub name: Option<String>,
     /// What attempts may use together.
     pub offer: Offer,
+    /// What the owner says of this machine; tasks can ask for it.
+    pub labels: Labels,
     /// Runs them.
     pub runtime: Arc<dyn Runtime>,
+}
+
+impl WorkerConfig {
+    /// What the pool is told of this machine, by the `name` that it has there.
+    fn node_offer(&self, name: &str) -> NodeOffer {
+        NodeOffer {
+            name: name.to_owned(),
+            capacity: self.offer.capacity,
+            gpu_info: self.offer.gpu_info.clone(),
+            labels: self.labels.clone(),
+            isolation: self.runtime.isolation(),
+        }
+    }
 }
 
 /// A running worker. Dropping it is like killing its process: jobs are cut off, nothing is
@@ -114,13 +129,7 @@ pub async fn start(config: WorkerConfig) -> anyhow::Result<WorkerHandle> {
         transfer: Arc::new(transfer::Transfer::new(Arc::clone(&membership))),
         folders: Arc::clone(&folders),
     };
-    let offer = NodeOffer {
-        name: membership.pool.name.clone(),
-        capacity: config.offer.capacity,
-        gpu_info: config.offer.gpu_info.clone(),
-        labels: hivemind_model::Labels::default(),
-        isolation: hivemind_model::Isolation::Basic,
-    };
+    let offer = config.node_offer(&membership.pool.name);
     let machine = event::Machine { capacity: config.offer.capacity };
     let monitor = usage::Monitor::default();
     let (status, status_out) = watch::channel(Status::default());

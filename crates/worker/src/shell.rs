@@ -6,7 +6,7 @@
 
 use crate::agent::{Agent, Link};
 use crate::capture::{Capture, MAX_STREAM_BYTES, remove_if_there};
-use crate::event::{Action, Event};
+use crate::event::{Action, Event, Work};
 use crate::folders::Lock;
 use crate::incoming;
 use crate::job::{Job, Signal, Tools, Voice};
@@ -18,7 +18,7 @@ use crate::status::Status;
 use crate::usage::{Monitor, SleepWatch};
 use hivemind_model::AttemptRef;
 use hivemind_model::rows::Report;
-use hivemind_model::spec::{BlobRef, TaskSpec};
+use hivemind_model::spec::BlobRef;
 use hivemind_proto::convert::{self, LogPosition};
 use hivemind_proto::worker::{self as wire, worker_event::Event as Outgoing};
 use hivemind_runtime::Stop;
@@ -171,7 +171,7 @@ impl Shell {
                 self.outbox.push_finished(attempt, convert::attempt_finished(attempt, &report))
             }
             Action::SendDrain => self.outbox.push(Outgoing::Drain(wire::DrainRequest {})),
-            Action::StartJob { attempt, spec } => self.start_job(attempt, spec),
+            Action::StartJob { attempt, work } => self.start_job(attempt, work),
             Action::StopJob { attempt } => {
                 if let Some(Kept { stop: Some(stop), .. }) = self.kept.get(&attempt) {
                     stop.cancel();
@@ -209,13 +209,13 @@ impl Shell {
         }
     }
 
-    fn start_job(&mut self, attempt: AttemptRef, spec: Arc<TaskSpec>) {
+    fn start_job(&mut self, attempt: AttemptRef, work: Arc<Work>) {
         let stop = Stop::new();
         let kept = self.keep(attempt);
         kept.stop = Some(stop.clone());
         let capture = Arc::clone(&kept.capture);
         let voice = Arc::new(Voice::new(attempt, capture, self.signals.clone(), stop.clone()));
-        let job = Job { tools: self.tools.clone(), spec, stop, voice };
+        let job = Job { tools: self.tools.clone(), work, stop, voice };
         self.spawn(job.run());
     }
 
@@ -431,6 +431,7 @@ impl Shell {
             welcomes: self.welcomes,
             draining: self.agent.is_draining(),
             jobs: self.agent.jobs(),
+            backlog: self.agent.backlog(),
             attempts: self.agent.len(),
             last_error: self.last_error.clone(),
             lease_until: self.agent.lease_until(),

@@ -18,6 +18,8 @@ pub struct Status {
     pub draining: bool,
     /// Attempts that occupy the machine.
     pub jobs: u32,
+    /// Attempts that were handed out and wait for their turn.
+    pub backlog: usize,
     /// Everything here, with the results that wait for the pool's acknowledgement.
     pub attempts: usize,
     /// Why the last link was lost, or what else went wrong last; `None` where nothing did.

@@ -40,6 +40,10 @@ async fn a_worker_joins_runs_reports_and_forgets() {
     assert_eq!((link.node, link.holds(), worker.node()), (Some(NODE), vec![], NODE));
     let offer = link.hello.offer.clone().unwrap();
     assert_eq!((offer.name.as_str(), offer.cpu_millicores, offer.runtime.as_str()), ("tester", 4000, "fake"));
+    assert_eq!(
+        (offer.labels, offer.isolation.as_str()),
+        (vec!["arch=arm64".into(), "location=berlin".into()], "rootless")
+    );
     worker.linked().await;
     link.say(assign(1, "echo hello world", &[])).await;
     assert_eq!(link.started().await, 1);
@@ -198,16 +202,59 @@ async fn an_output_is_in_the_pool_before_the_end_is_told() {
 }
 
 #[tokio::test]
-async fn more_than_fits_is_given_back() {
+async fn more_than_fits_waits_for_its_turn_and_can_be_taken_back() {
     let (data, mut pool) = (data(), ScriptedPool::start().await);
-    let (_worker, fake) = pool.worker(data.path()).await;
+    let (worker, fake) = pool.worker(data.path()).await;
     let mut link = pool.welcomed().await;
-    for task in 1..=5 {
+    for task in 1..=7 {
         link.say(assign(task, "sleep 3000000", &[])).await;
     }
-    let (finished, _) = link.finished().await;
-    assert_eq!((finished.attempt.unwrap().task, kind(&finished).0), (5, Kind::Infrastructure));
-    until("the others run", || fake.running() == 4).await;
+    for _ in 1..=4 {
+        assert!((1..=4).contains(&link.started().await));
+    }
+    until("the rest waits", || worker.status().backlog == 3).await;
+    // What waits is held like what runs.
+    drop(link);
+    let mut link = pool.link().await;
+    assert_eq!(link.holds(), [1, 2, 3, 4, 5, 6, 7]);
+    link.welcome(3_000_000, &[6], &[]).await;
+    for _ in 1..=4 {
+        assert!((1..=4).contains(&link.started().await));
+    }
+    link.say(Say::Stop(wire::Stop { attempt: Some(att(5).into()) })).await;
+    until("two were dropped without a start", || worker.status().attempts == 5 && fake.running() == 4).await;
+    link.say(Say::Stop(wire::Stop { attempt: Some(att(2).into()) })).await;
+    assert_eq!(link.started().await, 7);
+    let leaving = tokio::spawn(worker.stop());
+    let mut ended = Vec::new();
+    for _ in 0..4 {
+        let task = link.finished().await.0.attempt.unwrap().task;
+        ended.push(task);
+        link.say(ack(task)).await;
+    }
+    ended.sort_unstable();
+    assert_eq!(ended, [1, 3, 4, 7]);
+    leaving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_the_pool_sets_is_in_the_environment_and_what_it_may_not_set_ends_the_attempt() {
+    let (data, mut pool) = (data(), ScriptedPool::start().await);
+    let (_worker, _) = pool.worker(data.path()).await;
+    let mut link = pool.welcomed().await;
+    let entry = "two  spaces, 'quotes\" and \u{1f41d}";
+    let env = [("HIVEMIND_INDEX", "7"), ("HIVEMIND_ENTRY", entry)];
+    for (task, name, value) in [(1, "INDEX", "7"), (2, "ENTRY", entry)] {
+        link.say(assign_with(task, &format!("env HIVEMIND_{name}"), &[], &env)).await;
+        let (_, logs) = link.finished().await;
+        assert_eq!(String::from_utf8(bytes(&logs, false)).unwrap(), format!("{value}\n"));
+    }
+    for (task, env) in [(3, ("LD_PRELOAD", "/x")), (4, ("HIVEMIND_ENTRY", "a\0b"))] {
+        link.say(assign_with(task, "true", &[], &[env])).await;
+        let (finished, _) = link.finished().await;
+        let (kind, reason) = kind(&finished);
+        assert!(kind == Kind::Infrastructure && reason.contains("env."), "{kind:?} {reason}");
+    }
 }
 
 #[tokio::test]

@@ -41,6 +41,7 @@ async fn worker(data: &Path, join: Option<String>) -> WorkerHandle {
         server: None,
         name: Some("machine".into()),
         offer: Offer { capacity, gpu_info: String::new() },
+        labels: hivemind_model::Labels::default(),
         runtime: Arc::new(FakeRuntime::new(FakeConfig::default())),
     };
     let worker = within(hivemind_worker::start(config)).await.unwrap();

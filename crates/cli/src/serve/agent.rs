@@ -59,6 +59,7 @@ impl Agent {
             server,
             name: args.name.clone(),
             offer,
+            labels: hivemind_model::Labels::default(),
             runtime: runtime.clone(),
         };
         match hivemind_worker::start(config).await {

@@ -86,14 +86,8 @@ pub(super) fn request(job: &Job, image: &Image, volume: &TaskVolume, instance: &
 }
 
 fn environment(job: &Job) -> Vec<String> {
-    let element = job.attempt.element;
-    vec![
-        format!("HIVEMIND_TASK={}", element.task),
-        format!("HIVEMIND_INDEX={}", element.index),
-        format!("HIVEMIND_ATTEMPT={}", job.attempt),
-        "HOME=/task".into(),
-        "TMPDIR=/tmp".into(),
-    ]
+    let ours = job.environment().into_iter().map(|(name, value)| format!("{name}={value}"));
+    ours.chain(["HOME=/task".into(), "TMPDIR=/tmp".into()]).collect()
 }
 
 fn host_config(job: &Job, image: &Image, volume: &TaskVolume, labels: HashMap<String, String>) -> HostConfig {

@@ -4,8 +4,8 @@
 //!
 //! Invariant: looking changes nothing.
 
-use super::daemon;
 use super::volume::Volumes;
+use super::{daemon, isolation};
 use crate::offer::free_disk;
 use crate::{Check, Verdict};
 use bollard::Docker;
@@ -122,6 +122,7 @@ fn of_daemon(info: &SystemInfo, swaps: &Path) -> Vec<Check> {
             "use a kernel and daemon with seccomp",
         ),
     });
+    checks.push(check("isolation", Verdict::Good, isolation::of(info).as_str(), ""));
     checks.push(match driver {
         "vfs" => {
             check("storage driver", Verdict::Weak, "vfs copies the whole image for each container", "use overlay2")

@@ -12,6 +12,7 @@
 use crate::{Check, Finished, Job, Runtime, Sink, Stop};
 use async_trait::async_trait;
 use bollard::Docker;
+use hivemind_model::Isolation;
 use hivemind_model::state::{Metering, Outcome};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +24,7 @@ mod daemon;
 mod health;
 mod image;
 mod inputs;
+mod isolation;
 mod kernel_log;
 mod meter;
 mod outputs;
@@ -88,6 +90,7 @@ pub struct DockerRuntime {
 struct Inner {
     docker: Docker,
     instance: String,
+    isolation: Isolation,
     images: image::Images,
     volumes: volume::Volumes,
     cleaner: cleaner::Cleaner,
@@ -101,10 +104,11 @@ impl DockerRuntime {
     pub async fn connect(config: DockerConfig) -> Result<Self, String> {
         check_instance(&config.instance)?;
         let docker = daemon::connect(config.socket.as_deref()).await?;
+        let isolation = isolation::ask(&docker).await?;
         let volumes = volume::Volumes::open(&config.state, config.disk_limit).await?;
         let images = image::Images::new(docker.clone(), config.pull_stall);
         let cleaner = cleaner::Cleaner::new(docker.clone());
-        Ok(Self { inner: Arc::new(Inner { docker, instance: config.instance, images, volumes, cleaner }) })
+        Ok(Self { inner: Arc::new(Inner { docker, instance: config.instance, isolation, images, volumes, cleaner }) })
     }
 
     /// Waits until everything that ended so far has been removed.
@@ -117,6 +121,10 @@ impl DockerRuntime {
 impl Runtime for DockerRuntime {
     fn name(&self) -> &'static str {
         "docker"
+    }
+
+    fn isolation(&self) -> Isolation {
+        self.inner.isolation
     }
 
     async fn run(&self, job: Job, sink: Arc<dyn Sink>, stop: Stop, scratch: &Path) -> Finished {

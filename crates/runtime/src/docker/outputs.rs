@@ -1,11 +1,12 @@
 //! What a task left under /task/output, on its way out.
 //!
 //! Start at [`collect`]. What the daemon gives is not passed on: it is packed again, with only
-//! regular files and folders, relative paths, and nothing that tells of this machine.
+//! regular files and folders with relative paths, in the normal form of [`crate::archive`].
 //!
 //! Invariant: nothing is unpacked on this machine, and no link is followed.
 
 use super::daemon;
+use crate::archive::{Kind, Packer};
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::query_parameters::DownloadFromContainerOptionsBuilder;
@@ -13,7 +14,7 @@ use bytes::{Buf, Bytes};
 use futures::{Stream, StreamExt};
 use hivemind_model::state::Outcome;
 use std::ffi::OsStr;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
@@ -23,6 +24,8 @@ use tokio::sync::mpsc;
 const FOLDER: &str = "/task/output";
 /// Most entries of an archive.
 const MOST_ENTRIES: usize = 100_000;
+/// Most bytes of all paths together; they are held in memory while they are sorted.
+const MOST_NAME_BYTES: usize = 64 << 20;
 /// Longest path, and most folders of one, that clients unpack.
 const MOST_PATH_BYTES: usize = 4096;
 const MOST_DEPTH: usize = 64;
@@ -122,8 +125,8 @@ impl Skipped {
 /// Reads the daemon's archive and writes the one that is kept.
 fn repack(from: impl Read, limit: u64, scratch: &Path) -> io::Result<Collected> {
     let mut archive = tar::Archive::new(from);
-    let mut builder = tar::Builder::new(io::BufWriter::new(NamedTempFile::new_in(scratch)?));
-    let (mut skipped, mut entries, mut bytes) = (Skipped::default(), 0usize, 0u64);
+    let mut packer = Packer::new(scratch)?;
+    let (mut skipped, mut entries, mut names, mut bytes) = (Skipped::default(), 0usize, 0usize, 0u64);
     for entry in archive.entries()? {
         let mut entry = entry?;
         let kind = entry.header().entry_type();
@@ -141,28 +144,19 @@ fn repack(from: impl Read, limit: u64, scratch: &Path) -> io::Result<Collected> 
             continue;
         }
         entries += 1;
+        names += raw.len();
         bytes = bytes.saturating_add(entry.size());
-        if entries > MOST_ENTRIES || bytes > limit {
+        if entries > MOST_ENTRIES || names > MOST_NAME_BYTES || bytes > limit {
             let remark = format!(
-                "{FOLDER} was not kept: it has more than {MOST_ENTRIES} entries or {limit} bytes (holes count), which is the task's disk"
+                "{FOLDER} was not kept: it has more than {MOST_ENTRIES} entries, {MOST_NAME_BYTES} bytes of names, or {limit} bytes (holes count), which is the task's disk"
             );
             return Ok(Collected { archive: None, remark: Some(remark) });
         }
-        let mut header = plain_header(kind, entry.size(), entry.header().mode()?);
-        if kind.is_dir() {
-            builder.append_data(&mut header, &path, io::empty())?;
-        } else {
-            builder.append_data(&mut header, &path, &mut entry)?;
-        }
+        let kind = if kind.is_dir() { Kind::Folder } else { Kind::of_file(entry.header().mode()?) };
+        let size = entry.size();
+        packer.add(&path, kind, size, &mut entry)?;
     }
-    let archive = if entries == 0 {
-        None
-    } else {
-        let mut file = builder.into_inner()?;
-        file.flush()?;
-        Some(file.into_inner().map_err(io::IntoInnerError::into_error)?)
-    };
-    Ok(Collected { archive, remark: skipped.remark() })
+    Ok(Collected { archive: packer.finish()?, remark: skipped.remark() })
 }
 
 /// The path below /task/output, empty for the folder itself; `None` where it leads elsewhere, or
@@ -183,18 +177,6 @@ fn inner_path(raw: &[u8]) -> Option<PathBuf> {
         path.push(OsStr::from_bytes(part));
     }
     Some(path)
-}
-
-fn plain_header(kind: tar::EntryType, size: u64, mode: u32) -> tar::Header {
-    let mut header = tar::Header::new_gnu();
-    let executable = kind.is_dir() || mode & 0o111 != 0;
-    header.set_entry_type(if kind.is_dir() { tar::EntryType::Directory } else { tar::EntryType::Regular });
-    header.set_size(if kind.is_dir() { 0 } else { size });
-    header.set_mode(if executable { 0o755 } else { 0o644 });
-    header.set_mtime(0);
-    header.set_uid(0);
-    header.set_gid(0);
-    header
 }
 
 #[cfg(test)]

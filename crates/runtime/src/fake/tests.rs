@@ -25,6 +25,7 @@ fn job(words: &[&str]) -> Job {
         attempt: ElementRef::only(TaskId(1)).attempt(1),
         image: "any:1".into(),
         command: words.iter().map(|word| (*word).to_owned()).collect(),
+        env: vec![("HIVEMIND_ENTRY".into(), "a  'b'".into())],
         files: Vec::new(),
         max_runtime: Millis(60_000),
         resources: Resources::default(),
@@ -52,6 +53,9 @@ async fn words_do_what_the_table_says() {
         (&["echo", "a", "b"], exited(0), "a b\n", "", 1),
         (&["warn", "a"], exited(0), "", "a\n", 1),
         (&["cat", "none"], exited(1), "", "cat: none: No such file or directory\n", 1),
+        (&["env", "HIVEMIND_ENTRY"], exited(0), "a  'b'\n", "", 1),
+        (&["env", "HIVEMIND_INDEX"], exited(0), "0\n", "", 1),
+        (&["env", "HOME"], exited(1), "", "", 1),
         (&["oom"], Outcome::OutOfMemory, "", "", 1),
     ] {
         let (finished, stdout, stderr, starts) = run(job(words)).await;
@@ -67,6 +71,13 @@ async fn words_do_what_the_table_says() {
     let (finished, ..) = run(Job { image: "no-such-image:1".into(), ..job(&[]) }).await;
     assert!(matches!(finished.outcome, Outcome::BadImage { .. }));
     assert_eq!(finished.image_id, "");
+}
+
+#[test]
+fn isolation_is_what_the_config_says() {
+    assert_eq!(FakeRuntime::default().isolation(), Isolation::Basic);
+    let config = FakeConfig { isolation: Isolation::Sandboxed, ..FakeConfig::default() };
+    assert_eq!(FakeRuntime::new(config).isolation(), Isolation::Sandboxed);
 }
 
 #[tokio::test]

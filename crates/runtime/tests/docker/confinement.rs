@@ -38,6 +38,31 @@ async fn the_user_is_nobody_and_can_become_nobody_else() {
     rig.down().await;
 }
 
+/// Index and entry arrive as they are, whatever is in them, beside what the image sets.
+#[tokio::test]
+async fn the_environment_is_the_image_s_and_the_job_s() {
+    let Some(rig) = Rig::up("element").await else { return };
+    let image = "hivemind-runtime-test:env";
+    make_image(&rig.docker, image, &["ENV OF_THE_IMAGE=kept", "ENV HIVEMIND_ENTRY=of-the-image"]).await;
+    let short = " two  spaces, 'single' and \"double\" quotes, $HOME `id` \\n %s = é \u{1f41d} ".to_owned();
+    let long = short.chars().cycle().scan(0, |size, c| {
+        *size += c.len_utf8();
+        (*size <= 32 << 10).then_some(c)
+    });
+    for entry in [short.clone(), long.collect(), String::new()] {
+        let env = vec![
+            ("HIVEMIND_INDEX".to_owned(), "4294967294".to_owned()),
+            ("HIVEMIND_ENTRY".to_owned(), entry.clone()),
+            ("OF_THE_IMAGE".to_owned(), "not ours to set".to_owned()),
+        ];
+        let script = r#"echo "$HIVEMIND_INDEX $OF_THE_IMAGE"; env | grep -c -E '^(HIVEMIND_ENTRY|HIVEMIND_INDEX)='; echo -n "$HIVEMIND_ENTRY" > entry; cat entry"#;
+        let (finished, ear) = rig.run(Job { image: image.into(), env, ..rig.script(script) }).await;
+        assert_eq!(finished.outcome, Outcome::Exited { code: 0 }, "{}", ear.err());
+        assert_eq!(ear.out(), format!("4294967294 kept\n2\n{entry}"));
+    }
+    rig.down().await;
+}
+
 #[tokio::test]
 async fn the_root_is_read_only_and_tmp_executes_nothing() {
     let Some(rig) = Rig::up("root").await else { return };

@@ -83,6 +83,27 @@ async fn outputs_are_a_plain_tree_and_links_lead_nowhere() {
 }
 
 #[tokio::test]
+async fn the_same_outputs_are_the_same_bytes() {
+    let Some(rig) = Rig::up("normal").await else { return };
+    let Some(other) = Rig::with("normal-plain", |config| DockerConfig { disk_limit: DiskLimit::None, ..config }).await
+    else {
+        return;
+    };
+    let one = "mkdir -p output/d; cd output; echo one > b; echo two > d/a; echo three > d.txt; chmod 700 d/a";
+    let late = "mkdir output; cd output; echo three > d.txt; mkdir d; echo gone > x; echo two > d/a; chmod 4755 d/a; chmod 1777 d; echo one > b; chmod 400 b; touch -d 2001-02-03 b d/a d; ln -s b x2; rm x x2";
+    let mut archives = Vec::new();
+    for (rig, script) in [(&rig, one), (&rig, late), (&other, late)] {
+        let (finished, ear) = rig.run(rig.script(script)).await;
+        assert_eq!(finished.outcome, Outcome::Exited { code: 0 }, "{}", ear.err());
+        assert_eq!(entries(&finished).len(), 4);
+        archives.push(std::fs::read(finished.output.expect("outputs").path()).expect("read"));
+    }
+    assert!(archives[0] == archives[1] && archives[1] == archives[2], "the bytes differ");
+    rig.down().await;
+    other.down().await;
+}
+
+#[tokio::test]
 async fn an_output_folder_that_is_a_link_gives_nothing() {
     let Some(rig) = Rig::up("linked").await else { return };
     let (finished, ear) = rig.run(rig.script("ln -s /etc output")).await;

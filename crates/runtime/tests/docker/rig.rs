@@ -145,6 +145,7 @@ impl Rig {
             attempt: ElementRef::only(task).attempt(1),
             image: IMAGE.into(),
             command: command.iter().map(|word| (*word).to_owned()).collect(),
+            env: Vec::new(),
             files: Vec::new(),
             max_runtime: Millis(100_000),
             resources: Resources {

@@ -4,8 +4,8 @@
 //!
 //! Invariant: a phase says what is true now; what to do about an event is in [`super`].
 
+use crate::event::Work;
 use hivemind_model::rows::Report;
-use hivemind_model::spec::TaskSpec;
 use hivemind_model::{Outcome, Resources};
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -16,10 +16,14 @@ const MAX_REASON_CHARS: usize = 1000;
 /// Where an attempt stands.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Phase {
-    /// Assigned; a job that is being stopped still has its place.
+    /// Assigned, and in the backlog until there is room for it.
     Waiting {
         /// What to do then.
-        spec: Arc<TaskSpec>,
+        work: Arc<Work>,
+        /// Its place in the line; lower ones start first.
+        place: u64,
+        /// What it adds to the memory that the backlog takes, about.
+        bytes: usize,
     },
     /// The job fetches its inputs.
     Fetching,
@@ -84,15 +88,6 @@ pub(crate) struct Attempt {
 }
 
 impl Phase {
-    /// True where the pool counts the resources as taken by an attempt that may run.
-    pub(crate) fn is_promised(&self) -> bool {
-        match self {
-            Self::Waiting { .. } | Self::Fetching | Self::Preparing | Self::Running => true,
-            Self::Stopping(Afterwards::Report { .. }) => true,
-            Self::Stopping(Afterwards::Discard) | Self::Spooling { .. } | Self::Delivering { .. } => false,
-        }
-    }
-
     /// True where a job occupies the machine.
     pub(crate) fn is_occupying(&self) -> bool {
         match self {

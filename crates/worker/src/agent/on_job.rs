@@ -79,7 +79,6 @@ impl Agent {
             // A job ends once; these have none.
             Some(Phase::Waiting { .. } | Phase::Spooling { .. } | Phase::Delivering { .. }) | None => {}
         }
-        self.start_waiting(&mut actions);
         actions
     }
 

@@ -3,11 +3,11 @@
 //! Start at [`Agent::on_welcome`].
 //!
 //! Invariant: whatever the pool sends, in any order and however often, no more is started than
-//! fits the machine.
+//! fits the machine, and no more is kept than the backlog holds.
 
 use super::attempt::{Output, Phase, no_fault};
-use super::{Agent, Link, OWNER_STOPPED};
-use crate::event::Action;
+use super::{Agent, Link, MAX_BACKLOG, MAX_BACKLOG_BYTES, OWNER_STOPPED};
+use crate::event::{Action, Work};
 use hivemind_model::{AttemptRef, Bytes, Resources, TaskSpec};
 use hivemind_proto::convert::LogPosition;
 use std::collections::BTreeMap;
@@ -91,35 +91,77 @@ impl Agent {
         }
     }
 
-    pub(super) fn on_assign(&mut self, attempt: AttemptRef, spec: Arc<TaskSpec>, now: Instant) -> Vec<Action> {
+    /// The pool may hand out more than fits at once: what was taken starts when its turn comes.
+    pub(super) fn on_assign(&mut self, attempt: AttemptRef, mut work: Work, now: Instant) -> Vec<Action> {
         if self.link != Link::Up || self.attempts.contains_key(&attempt) {
             return Vec::new();
         }
-        let need = spec.resources;
-        if let Some(reason) = self.refusal(&need, now) {
-            self.insert(attempt, Resources::default(), Phase::Waiting { spec });
-            return vec![self.spool(attempt, no_fault(&reason))];
+        let need = work.spec.resources;
+        let mut bytes = work.env_bytes();
+        match self.spec_beside(attempt, &work.spec) {
+            Some(same) => work.spec = same,
+            None => bytes += work.spec_bytes(),
         }
-        self.insert(attempt, need, Phase::Waiting { spec });
-        self.waiting.push_back(attempt);
-        let mut actions = Vec::new();
-        self.start_waiting(&mut actions);
-        actions
+        if let Some(reason) = self.refusal(&need, bytes, now) {
+            return vec![self.give_back(attempt, &reason)];
+        }
+        let place = self.next_place;
+        self.next_place += 1;
+        self.insert(attempt, need, Phase::Waiting { work: Arc::new(work), place, bytes });
+        Vec::new()
+    }
+
+    /// The same spec, where the element before or after this one waits with it: an array says it
+    /// with each element, and it is kept once.
+    fn spec_beside(&self, attempt: AttemptRef, spec: &TaskSpec) -> Option<Arc<TaskSpec>> {
+        let beside = [self.attempts.range(..attempt).next_back(), self.attempts.range(attempt..).next()];
+        let same_task = beside.into_iter().flatten().filter(|(known, _)| known.element.task == attempt.element.task);
+        let mut waiting = same_task.filter_map(|(_, entry)| match &entry.phase {
+            Phase::Waiting { work, .. } => Some(&work.spec),
+            Phase::Fetching
+            | Phase::Preparing
+            | Phase::Running
+            | Phase::Stopping(_)
+            | Phase::Spooling { .. }
+            | Phase::Delivering { .. } => None,
+        });
+        waiting.find(|known| ***known == *spec).map(Arc::clone)
+    }
+
+    pub(super) fn on_bad_assign(&mut self, attempt: AttemptRef, reason: &str) -> Vec<Action> {
+        if self.link != Link::Up || self.attempts.contains_key(&attempt) {
+            return Vec::new();
+        }
+        let reason = format!("the pool handed out something that no pool of this release hands out: {reason}");
+        vec![Action::Warn { text: format!("{attempt} is given back: {reason}") }, self.give_back(attempt, &reason)]
+    }
+
+    /// An attempt that is not taken ends at once, through no fault of the task.
+    fn give_back(&mut self, attempt: AttemptRef, reason: &str) -> Action {
+        let report = Arc::new(no_fault(reason));
+        self.insert(attempt, Resources::default(), Phase::Spooling { report: Arc::clone(&report) });
+        Action::Spool { attempt, report }
     }
 
     /// Why an attempt with this need is not taken.
-    fn refusal(&self, need: &Resources, now: Instant) -> Option<String> {
+    fn refusal(&self, need: &Resources, bytes: usize, now: Instant) -> Option<String> {
         if self.stopping {
             return Some(OWNER_STOPPED.to_owned());
         }
         if !self.lease.is_live(now) {
             return Some("the attempt arrived after the node's lease had ended".to_owned());
         }
-        match self.machine.capacity.checked_sub(&self.promised) {
-            Some(free) if free.covers(need) => None,
-            Some(free) => Some(format!("the pool asked for {need} where {free} is free")),
-            None => Some(format!("the pool asked for {need} where nothing is free")),
+        let capacity = &self.machine.capacity;
+        if !capacity.covers(need) {
+            return Some(format!("the pool asked for {need} where this node has {capacity}"));
         }
+        let waiting = self.backlog.len();
+        // One alone is taken, whatever its size.
+        let is_full = waiting >= MAX_BACKLOG || (waiting > 0 && self.backlog_bytes + bytes > MAX_BACKLOG_BYTES);
+        is_full.then(|| {
+            let held = Bytes(self.backlog_bytes as u64);
+            format!("backlog full: {waiting} attempts with {held} of texts wait on this node already")
+        })
     }
 
     /// The end of an attempt is sent again after the bytes that were missing.

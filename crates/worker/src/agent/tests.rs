@@ -1,12 +1,13 @@
 //! Every pair of phase and event, the lease, and whole conversations.
 
 use super::*;
-use crate::event::Upload;
+use crate::event::{Upload, Work};
 use hivemind_model::rows::LogLengths;
 use hivemind_model::spec::{BlobRef, Digest, InputFile, TaskSpec};
-use hivemind_model::{Bytes, ElementRef, Level, Metering, MilliCores, Millis, Outcome, TaskId};
+use hivemind_model::{Bytes, ElementRef, Metering, MilliCores, Millis, Outcome, TaskId};
 use hivemind_proto::convert::LogPosition;
 
+mod backlog;
 mod stories;
 
 const LEASE: Duration = Duration::from_secs(10);
@@ -20,17 +21,17 @@ fn need(cores: u32) -> Resources {
     Resources { cpu: MilliCores::from_cores(cores), memory: Bytes(cores.into()), disk: Bytes(0), gpus: 0 }
 }
 
-fn spec(cores: u32) -> Arc<TaskSpec> {
-    Arc::new(TaskSpec {
-        name: String::new(),
+fn work(cores: u32) -> Work {
+    let spec = TaskSpec {
         image: "img".into(),
         command: vec!["true".into()],
         files: vec![InputFile { path: "in".into(), blob: blob() }],
         priority: 5,
         max_runtime: Millis(1000),
         resources: need(cores),
-        min_level: Level::None,
-    })
+        ..TaskSpec::default()
+    };
+    Work { spec: Arc::new(spec), env: Vec::new() }
 }
 
 fn blob() -> BlobRef {
@@ -44,6 +45,7 @@ fn report(output: Option<BlobRef>) -> Report {
         logs: LogLengths::default(),
         image_id: "i".into(),
         output,
+        digest: None,
     }
 }
 
@@ -93,21 +95,25 @@ impl Bench {
     }
 
     fn assign(&mut self, task: u64, cores: u32) -> Vec<Action> {
-        self.on(Event::Assign { attempt: att(task), spec: spec(cores) })
+        self.on(Event::Assign { attempt: att(task), work: work(cores) })
     }
 
     fn phase(&self, task: u64) -> Option<&Phase> {
         self.agent.attempts.get(&att(task)).map(|entry| &entry.phase)
     }
 
-    /// The sums are what the attempts say.
+    /// The sums and the line are what the attempts say.
     fn check(&self) {
-        let sum = |counts: fn(&Phase) -> bool| {
-            let counted = self.agent.attempts.values().filter(|entry| counts(&entry.phase));
-            counted.fold(Resources::default(), |sum, entry| sum.checked_add(&entry.need).unwrap())
-        };
-        assert_eq!(self.agent.promised, sum(Phase::is_promised));
-        assert_eq!(self.agent.occupied, sum(Phase::is_occupying));
+        let occupying = self.agent.attempts.values().filter(|entry| entry.phase.is_occupying());
+        let sum = occupying.fold(Resources::default(), |sum, entry| sum.checked_add(&entry.need).unwrap());
+        assert_eq!(self.agent.occupied, sum);
+        let waiting = self.agent.attempts.iter().filter_map(|(attempt, entry)| match &entry.phase {
+            Phase::Waiting { place, bytes, .. } => Some(((*place, *attempt), *bytes)),
+            _ => None,
+        });
+        let (line, bytes): (BTreeMap<_, _>, Vec<_>) = waiting.unzip();
+        assert_eq!((&self.agent.backlog, self.agent.backlog_bytes), (&line, bytes.iter().sum()));
+        assert!(self.agent.backlog.len() <= MAX_BACKLOG);
         assert!(self.agent.machine.capacity.covers(&self.agent.occupied), "more runs than fits");
     }
 
@@ -128,12 +134,15 @@ impl Bench {
             "running" => vec![Event::Started { attempt: att(1) }],
             "discarding" => vec![Event::Started { attempt: att(1) }, Event::Stop { attempt: att(1) }],
             "reporting" => vec![Event::Started { attempt: att(1) }, Event::OwnerStops],
-            "spooling" => vec![Event::Ended { attempt: att(1), report: report(None) }],
+            "spooling" => vec![Event::Ended { attempt: att(1), report: Box::new(report(None)) }],
             "delivering" | "deliver-output" => {
-                vec![Event::Ended { attempt: att(1), report: report(output) }, Event::Spooled { attempt: att(1) }]
+                vec![
+                    Event::Ended { attempt: att(1), report: Box::new(report(output)) },
+                    Event::Spooled { attempt: att(1) },
+                ]
             }
             "deliver-retry" => vec![
-                Event::Ended { attempt: att(1), report: report(output) },
+                Event::Ended { attempt: att(1), report: Box::new(report(output)) },
                 Event::Spooled { attempt: att(1) },
                 Event::Uploaded { attempt: att(1), result: Upload::Later { reason: "x".into() } },
             ],
@@ -248,7 +257,8 @@ fn what_the_pool_says_in_every_phase() {
     let told: Vec<(&str, &str)> = told.iter().map(|(phase, expect)| (*phase, expect.as_str())).collect();
     mostly_nothing(&ended("E_STALE_ATTEMPT: too late"), &told);
     // A second hand-out of what is here changes nothing.
-    mostly_nothing(&Event::Assign { attempt, spec: spec(1) }, &[("none", "fetching: start")]);
+    mostly_nothing(&Event::Assign { attempt, work: work(1) }, &[("none", "fetching: start")]);
+    mostly_nothing(&Event::BadAssign { attempt, reason: "env.name: x".into() }, &[("none", "spooling: warn spool")]);
     table(
         &Event::LogResend { position: position(1) },
         [
@@ -292,7 +302,7 @@ fn what_the_job_says_in_every_phase() {
         ],
     );
     mostly_nothing(
-        &Event::Ended { attempt, report: report(None) },
+        &Event::Ended { attempt, report: Box::new(report(None)) },
         &[
             ("fetching", "spooling: spool"),
             ("preparing", "spooling: spool"),

@@ -50,7 +50,7 @@ struct Rig {
     worker: tokio::task::JoinHandle<anyhow::Result<()>>,
 }
 
-fn rig(data: &Path) -> Rig {
+fn rig(data: &Path, capacity: Resources) -> Rig {
     let (folders, lock) = Folders::lock(data).unwrap();
     let membership = membership(&folders);
     let folders = Arc::new(folders);
@@ -64,7 +64,7 @@ fn rig(data: &Path) -> Rig {
     };
     let (status, status_out) = watch::channel(Status::default());
     let shell = Shell::new(Parts {
-        agent: Agent::new(Machine { capacity: CAPACITY }, Vec::new()),
+        agent: Agent::new(Machine { capacity }, Vec::new()),
         tools,
         offer: wire::NodeOffer::default(),
         monitor: Monitor::default(),
@@ -104,13 +104,12 @@ fn assign(task: u64, command: &str) -> Say {
         name: "n".into(),
         image: "i".into(),
         command: vec![command.into()],
-        files: vec![],
         priority: 5,
         max_runtime: hivemind_model::Millis(1000),
         resources: Resources { cpu: MilliCores(100), memory: Bytes(1), disk: Bytes(0), gpus: 0 },
-        min_level: hivemind_model::Level::None,
+        ..TaskSpec::default()
     };
-    Say::Assign(wire::Assign { attempt: Some(att(task).into()), spec: Some((&spec).into()) })
+    Say::Assign(wire::Assign { attempt: Some(att(task).into()), spec: Some((&spec).into()), env: vec![] })
 }
 
 /// Keeps a thousand tasks under way until all have ended; each ends once.
@@ -119,7 +118,7 @@ async fn thousands_of_small_tasks_flow_through() {
     const TASKS: u64 = 20_000;
     const UNDER_WAY: u64 = 1000;
     let data = tempfile::tempdir().unwrap();
-    let rig = rig(data.path());
+    let rig = rig(data.path(), CAPACITY);
     let mut heard = rig.welcome().await;
     rig.say((0..UNDER_WAY).map(|task| assign(task, "true")).collect()).await;
     let mut next = UNDER_WAY;
@@ -144,11 +143,45 @@ async fn thousands_of_small_tasks_flow_through() {
     rig.worker.await.unwrap().unwrap();
 }
 
+/// One place and many attempts: they run one after another, in the order of the hand-out.
+#[tokio::test]
+async fn a_backlog_is_worked_off_in_order() {
+    const TASKS: u64 = 500;
+    let data = tempfile::tempdir().unwrap();
+    let one = Resources { cpu: MilliCores(100), ..CAPACITY };
+    let rig = rig(data.path(), one);
+    let mut heard = rig.welcome().await;
+    // Later numbers first, so that the order is not that of the ids.
+    let order: Vec<u64> = (0..TASKS).rev().collect();
+    rig.say(order.iter().map(|task| assign(*task, "true")).collect()).await;
+    let mut started = Vec::new();
+    let mut ended = HashSet::new();
+    while ended.len() < order.len() {
+        let mut answers = Vec::new();
+        for event in heard.recv().await.unwrap().events {
+            match event.event {
+                Some(Heard::Started(start)) => started.push(start.attempt.unwrap().task),
+                Some(Heard::Finished(finished)) => {
+                    let attempt = finished.attempt.unwrap();
+                    assert!(ended.insert(attempt.task), "{} ended twice", attempt.task);
+                    let refusal = String::new();
+                    answers.push(Say::FinishedAck(wire::FinishedAck { attempt: Some(attempt), refusal }));
+                }
+                _other => {}
+            }
+        }
+        assert!(rig.status.borrow().jobs <= 1);
+        rig.say(answers).await;
+    }
+    assert_eq!(started, order);
+    rig.status.clone().wait_for(|status| (status.attempts, status.backlog) == (0, 0)).await.unwrap();
+}
+
 /// A transport that takes nothing holds up neither the end of a lost link nor the next one.
 #[tokio::test]
 async fn a_full_transport_is_waited_for_and_a_lost_one_is_left() {
     let data = tempfile::tempdir().unwrap();
-    let rig = rig(data.path());
+    let rig = rig(data.path(), CAPACITY);
     let heard = rig.welcome().await;
     for task in 0..50 {
         rig.say(vec![assign(task, "true")]).await;

@@ -6,7 +6,9 @@
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use futures::{Stream, StreamExt};
 use hivemind_model::spec::{BlobRef, Digest, InputFile, TaskSpec};
-use hivemind_model::{AttemptRef, Bytes, ElementRef, Level, MilliCores, Millis, NodeId, Resources, TaskId, Timestamp};
+use hivemind_model::{
+    AttemptRef, Bytes, ElementRef, Isolation, Labels, MilliCores, Millis, NodeId, Resources, TaskId, Timestamp,
+};
 use hivemind_pki::{Authority, RotatingCert, server_config};
 use hivemind_proto::worker as wire;
 use hivemind_proto::worker::pool_event::Event as Say;
@@ -55,12 +57,16 @@ pub fn digest(content: &[u8]) -> Digest {
 
 /// A hand-out of one core.
 pub fn assign(task: u64, command: &str, inputs: &[(&str, &[u8])]) -> Say {
+    assign_with(task, command, inputs, &[])
+}
+
+/// As [`assign`], with an environment.
+pub fn assign_with(task: u64, command: &str, inputs: &[(&str, &[u8])], env: &[(&str, &str)]) -> Say {
     let file = |(path, content): &(&str, &[u8])| InputFile {
         path: (*path).into(),
         blob: BlobRef { digest: digest(content), size: Bytes(content.len() as u64) },
     };
     let spec = TaskSpec {
-        name: String::new(),
         image: "image".into(),
         command: command.split(' ').map(str::to_owned).collect(),
         files: inputs.iter().map(file).collect(),
@@ -72,9 +78,10 @@ pub fn assign(task: u64, command: &str, inputs: &[(&str, &[u8])]) -> Say {
             disk: Bytes::from_mib(64),
             gpus: 0,
         },
-        min_level: Level::None,
+        ..TaskSpec::default()
     };
-    Say::Assign(wire::Assign { attempt: Some(att(task).into()), spec: Some((&spec).into()) })
+    let env = env.iter().map(|(name, value)| wire::EnvVar { name: (*name).into(), value: (*value).into() }).collect();
+    Say::Assign(wire::Assign { attempt: Some(att(task).into()), spec: Some((&spec).into()), env })
 }
 
 pub fn ack(task: u64) -> Say {
@@ -182,7 +189,7 @@ impl ScriptedPool {
 }
 
 pub fn config(data: &Path, join: Option<String>) -> (WorkerConfig, Arc<FakeRuntime>) {
-    let fake = Arc::new(FakeRuntime::new(FakeConfig::default()));
+    let fake = Arc::new(FakeRuntime::new(FakeConfig { isolation: Isolation::Rootless, ..FakeConfig::default() }));
     let offer = Offer { capacity: capacity(), gpu_info: String::new() };
     let config = WorkerConfig {
         data: data.to_owned(),
@@ -190,6 +197,7 @@ pub fn config(data: &Path, join: Option<String>) -> (WorkerConfig, Arc<FakeRunti
         server: None,
         name: Some("tester".into()),
         offer,
+        labels: Labels::parse(&["location=berlin", "arch=arm64"]).unwrap(),
         runtime: fake.clone(),
     };
     (config, fake)

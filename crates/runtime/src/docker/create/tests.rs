@@ -8,6 +8,7 @@ fn job() -> Job {
         attempt: ElementRef { task: TaskId(12), index: 7 }.attempt(3),
         image: "python:3.12".into(),
         command: vec!["python".into(), "-c".into(), "1".into()],
+        env: Vec::new(),
         files: Vec::new(),
         max_runtime: Millis(1000),
         resources: Resources { cpu: MilliCores(1500), memory: Bytes::from_mib(512), disk: Bytes::from_gib(1), gpus: 0 },
@@ -107,6 +108,48 @@ fn the_profile_says_every_line() {
     ] {
         assert_eq!(request.pointer(pointer).unwrap_or(&Value::Null), &value, "{line} ({pointer})");
     }
+}
+
+/// A job adds names of ours, each once, and touches no other variable.
+#[test]
+fn a_job_adds_only_its_own_names_to_the_environment() {
+    let pairs = [
+        ("HIVEMIND_INDEX", "8"),
+        ("HIVEMIND_ENTRY", "a \"b\" 'c' $d \\ é="),
+        ("HIVEMIND_ENTRY", "the last one counts"),
+        ("HIVEMIND_X=Y", "z"),
+        ("LD_PRELOAD", "/task/evil.so"),
+        ("PATH", "/task"),
+        ("HOME", "/root"),
+        ("", "x"),
+    ];
+    let env = |pairs: &[(&str, &str)]| pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    let plain = made(&job(), &[], None);
+    let mut request = made(&Job { env: env(&pairs[..2]), ..job() }, &[], None);
+    let expected = json!([
+        "HIVEMIND_TASK=task_12",
+        "HIVEMIND_INDEX=8",
+        "HIVEMIND_ATTEMPT=att_12.7.3",
+        "HIVEMIND_ENTRY=a \"b\" 'c' $d \\ é=",
+        "HOME=/task",
+        "TMPDIR=/tmp"
+    ]);
+    assert_eq!(request["Env"], expected);
+    request["Env"] = plain["Env"].clone();
+    assert_eq!(request, plain, "and nothing else changes");
+    let request = made(&Job { env: env(&pairs), ..job() }, &[], None);
+    let names: Vec<_> = request["Env"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+    assert_eq!(
+        names,
+        [
+            "HIVEMIND_TASK=task_12",
+            "HIVEMIND_INDEX=8",
+            "HIVEMIND_ATTEMPT=att_12.7.3",
+            "HIVEMIND_ENTRY=the last one counts",
+            "HOME=/task",
+            "TMPDIR=/tmp"
+        ]
+    );
 }
 
 #[test]

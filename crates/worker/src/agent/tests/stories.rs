@@ -47,28 +47,6 @@ fn a_hello_names_everything_but_what_nobody_wants() {
 }
 
 #[test]
-fn what_does_not_fit_is_given_back_and_what_the_pool_freed_waits_for_its_place() {
-    let mut bench = Bench::linked();
-    assert_eq!(words(&bench.assign(1, 3)), "start");
-    let actions = bench.assign(2, 2);
-    let [Action::Spool { report, .. }] = actions.as_slice() else { panic!("{actions:?}") };
-    assert!(
-        matches!(&report.outcome, Outcome::Infrastructure { reason } if reason.contains("2 cores") && reason.contains("1 core,")),
-        "{report:?}"
-    );
-    // The pool counts a stopped attempt as gone; the machine frees its place a moment later.
-    bench.on(Event::Stop { attempt: att(1) });
-    assert_eq!(words(&bench.assign(3, 4)), "");
-    assert_eq!(bench.phase(3).map(Phase::is_held), Some(true));
-    let freed = bench.on(Event::Ended { attempt: att(1), report: report_none() });
-    assert_eq!(words(&freed), "forget start");
-}
-
-fn report_none() -> Report {
-    report(None)
-}
-
-#[test]
 fn heartbeats_keep_the_beat_and_a_silent_pool_is_left_at_half_the_lease() {
     let mut bench = Bench::linked();
     bench.assign(1, 1);
@@ -156,7 +134,7 @@ fn an_owner_who_stops_leaves_nothing_unsaid() {
     bench.bring("running");
     assert!(!bench.agent.is_settled());
     bench.on(Event::OwnerStops);
-    let actions = bench.on(Event::Ended { attempt: att(1), report: report(Some(blob())) });
+    let actions = bench.on(Event::Ended { attempt: att(1), report: Box::new(report(Some(blob()))) });
     let [Action::Spool { report, .. }] = actions.as_slice() else { panic!("{actions:?}") };
     assert_eq!((&report.outcome, report.output), (&Outcome::Infrastructure { reason: OWNER_STOPPED.into() }, None));
     bench.on(Event::Spooled { attempt: att(1) });
@@ -171,7 +149,7 @@ fn lost_logs_are_not_claimed() {
     bench.bring("running");
     bench.on(Event::LogsLost { attempt: att(1) });
     let wrote = Report { logs: LogLengths { stdout: Bytes(5), stderr: Bytes(6), cut: false }, ..report(None) };
-    let actions = bench.on(Event::Ended { attempt: att(1), report: wrote });
+    let actions = bench.on(Event::Ended { attempt: att(1), report: Box::new(wrote) });
     let [Action::Spool { report, .. }] = actions.as_slice() else { panic!("{actions:?}") };
     assert_eq!((report.logs, report.outcome.is_success()), (LogLengths { cut: true, ..LogLengths::default() }, true));
 }
