@@ -172,3 +172,31 @@ fn what_is_refused_and_how() {
         assert!(refusal.contains(part), "{line}: {refusal}");
     }
 }
+
+/// What stands in the documents between the fences of these languages.
+fn fenced<'a>(text: &'a str, languages: &[&str]) -> Vec<&'a str> {
+    let mut blocks = text.split("```").skip(1).step_by(2);
+    blocks
+        .by_ref()
+        .filter_map(|block| block.split_once('\n').filter(|(name, _)| languages.contains(name)))
+        .map(|(_, text)| text)
+        .collect()
+}
+
+#[test]
+fn the_examples_of_the_documents_are_understood() {
+    let text = include_str!("../../../../docs/ARRAYS.md");
+    let mut lines = 0;
+    for line in fenced(text, &["sh"]).into_iter().flat_map(str::lines) {
+        let Some(at) = line.find("hivemind ") else { continue };
+        let line = line[at..].split(" #").next().unwrap();
+        assert!(judge(line).is_ok(), "{line}: {:?}", judge(line).err());
+        lines += 1;
+    }
+    assert!(lines > 20, "{lines} examples were found");
+    let graphs = fenced(text, &["toml", "json"]);
+    assert_eq!(graphs.len(), 2);
+    for graph in graphs {
+        assert!(crate::graph::read("example", graph).is_ok(), "{:?}", crate::graph::read("example", graph).err());
+    }
+}

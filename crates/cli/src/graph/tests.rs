@@ -97,7 +97,7 @@ fn every_fault_is_told_with_its_place() {
         (task("after = { task = \"7\", when = \"ok\" }"), "g.toml:4: task `a`, key `after`: `when` is"),
         (task("after = { task = \"7\", each = 1 }"), "g.toml:4: task `a`, key `after`: `each` is"),
         (task("after = \"a\""), "g.toml: tasks wait for one another in a circle: `a` -> `a`"),
-        (task(&task("")), "g.toml:6: task `a`, key `name`: task 1 is called `a`, too"),
+        (task(&task("")), "g.toml:5: task `a`, key `name`: task 1 is called `a`, too"),
         ("[[task]]\nimage = \"bb:1\"\n".into(), "g.toml:1: task 1: it has no `name`"),
         ("[[task]]\nname = 5\n".into(), "g.toml:2: task 1, key `name`: it is not a text"),
         ("[[task]]\nname = \"\"\n".into(), "g.toml:2: task ``, key `name`: a name has 1 to 200 bytes"),

@@ -49,17 +49,13 @@ impl Agent {
             RuntimeKind::Docker => Some(helper(data)?),
         };
         let labels = Labels::try_from(args.label.clone()).map_err(|bad| Failure::usage(format!("--label: {bad}")))?;
-        // CONNECT: hand `labels` to WorkerConfig once it has the field; until then they are checked and told.
-        if !labels.is_empty() {
-            tracing::warn!("this worker does not tell its labels to the pool yet");
-        }
         let config = WorkerConfig {
             data: data.to_owned(),
             join,
             server,
             name: args.name.clone(),
             offer,
-            labels: hivemind_model::Labels::default(),
+            labels,
             runtime: runtime.clone(),
         };
         match hivemind_worker::start(config).await {

@@ -110,6 +110,11 @@ impl TaskDetail {
 /// What the requester can do about a task that did not succeed.
 #[must_use]
 pub fn advice(task: &Task) -> Option<String> {
+    if let (Some(_), Some(counts)) = (&task.array, task.elements) {
+        let again = task.ended_at.is_some() && counts.completed < counts.total;
+        return again
+            .then(|| format!("`hivemind retry {}` submits what did not complete again, as a new task", task.task));
+    }
     let (code, _) = task.error.as_deref()?.split_once(':')?;
     let text = match code {
         "E_OUT_OF_MEMORY" => format!("submit it again with --memory {}m", task.memory_mib.saturating_mul(2)),
@@ -177,7 +182,7 @@ impl TaskDetail {
             ("needs", needs),
             ("verified", task.verification.clone().unwrap_or_default()),
             ("priority", task.priority.to_string()),
-            ("node", task.node.clone().unwrap_or_default()),
+            ("node", task.node.clone().filter(|_| counts.is_none()).unwrap_or_default()),
             ("submitted", look.moment(task.submitted_at_unix_ms)),
             ("ended", if open { String::new() } else { look.moment(task.ended_at_unix_ms) }),
             ("cost", self.cost()),

@@ -52,7 +52,7 @@ fn an_array_tells_how_it_gets_on_and_what_failed() {
     name       render
     state      running (25 %)
     indices    1-10000
-    elements   [######>................] 2,480 of 10,000 completed, 20 failed, 100 running, 7,400 waiting
+    elements   [#####x..................] 2,480 of 10,000 completed, 20 failed, 100 running, 7,400 waiting
     left       about 50m at 2.5 elements a second
     waits for  task_7, task_8 to end element by element
     image      bb:1
@@ -60,7 +60,6 @@ fn an_array_tells_how_it_gets_on_and_what_failed() {
     needs      1 core, 512 MiB memory, 1 GiB disk, at most 1h, arch=arm64
     verified   2 of 3 copies agree
     priority   5
-    node       lab-1
     submitted  1970-01-01 02:30:00 UTC
     cost       so far 1.25 CPT of at most 5.00 CPT
     price cap  5.00 CPT
@@ -70,12 +69,29 @@ fn an_array_tells_how_it_gets_on_and_what_failed() {
          1   task_12[18]   E_TIMED_OUT: too long
     only the first failed elements are counted; `hivemind status task_12 --failed` lists them
     ");
+    assert_eq!(detail.fix, None, "it still runs");
     let json: serde_json::Value = serde_json::from_str(&shown(Mode::Json, &detail)).unwrap();
     assert_eq!(json["elements"]["waiting"], 7_400);
     assert_eq!(json["array_progress"]["left_ms"], 3_000_000);
     assert_eq!(json["array_progress"]["failures"][0]["count"], 2);
     assert_eq!(json["after"][1], serde_json::json!({"task": "task_8", "when": "end", "each": true}));
     assert_eq!(shown(Mode::Quiet, &detail), "running\n");
+}
+
+#[test]
+fn what_failed_of_an_array_can_be_tried_again() {
+    let ended = TaskSummary {
+        status: "failed".into(),
+        ended_at_unix_ms: 9_500_000,
+        error_message: "E_EXIT: 20 of 10000 elements failed".into(),
+        ..array()
+    };
+    let answer = TaskStatusResponse { task: Some(ended), ..TaskStatusResponse::default() };
+    let detail = TaskDetail::of(answer, look().now).unwrap();
+    assert_eq!(
+        detail.fix.as_deref(),
+        Some("`hivemind retry task_12` submits what did not complete again, as a new task")
+    );
 }
 
 #[test]
@@ -101,9 +117,9 @@ fn nothing_is_foretold_before_something_has_ended() {
 fn a_list_with_an_array_has_one_more_column() {
     let tasks = Tasks { tasks: vec![Task::from(array()), Task::from(done())], more: false };
     insta::assert_snapshot!(shown(Mode::Human, &tasks), @"
-    TASK      NAME     STATE             ENDED   NODE    TIME            COST/CAP   AGE
-    task_12   render   running      2500/10000   lab-1    12s     1.25 / 5.00 CPT   16m
-    task_12   render   completed             -   lab-1    12s   0.0075 / 2.25 CPT   16m
+    TASK      NAME     STATE            ENDED   NODE    TIME            COST/CAP   AGE
+    task_12   render   running     2500/10000   lab-1    12s     1.25 / 5.00 CPT   16m
+    task_12   render   completed            -   lab-1    12s   0.0075 / 2.25 CPT   16m
     ");
 }
 
