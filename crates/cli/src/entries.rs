@@ -8,7 +8,7 @@
 use crate::args::array::ArrayOptions;
 use crate::failure::{Done, Failure};
 use hivemind_model::array::{Indices, MAX_ENTRIES_BYTES, MAX_ENTRY_BYTES};
-use serde_json::Value;
+use serde::de::IgnoredAny;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -94,21 +94,55 @@ fn lines(text: &str) -> Result<Entries, String> {
     made.done("has no lines")
 }
 
-/// One entry for each item of a JSON list.
+/// One entry for each item of a JSON list. Numbers and the order of keys stay as they are written.
 fn items(text: &str) -> Result<Entries, String> {
-    let value: Value = serde_json::from_str(text).map_err(|why| format!("is not JSON: {why}"))?;
-    let Value::Array(items) = value else { return Err("is JSON, but not a list".into()) };
+    if !text.trim_start().starts_with('[') {
+        return match serde_json::from_str::<IgnoredAny>(text) {
+            Ok(_) => Err("is JSON, but not a list".into()),
+            Err(why) => Err(format!("is not JSON: {why}")),
+        };
+    }
+    serde_json::from_str::<Vec<IgnoredAny>>(text).map_err(|why| format!("is not JSON: {why}"))?;
     let mut made = Making::default();
-    for item in items {
-        match &item {
-            // A text of one line is handed over as it is; everything else reads back from its JSON form.
-            Value::String(text) if !text.contains(['\n', '\r', '\0']) => made.push(text, "item")?,
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
-                made.push(&item.to_string(), "item")?;
+    for_each_item(text, |item| {
+        // A text of one line is handed over as it is; everything else reads back from its JSON form.
+        let plain = if item.starts_with('"') { serde_json::from_str::<String>(item).ok() } else { None };
+        match plain.filter(|text| !text.contains(['\n', '\r', '\0'])) {
+            Some(text) => made.push(&text, "item"),
+            None => made.push(item, "item"),
+        }
+    })?;
+    made.done("is an empty list")
+}
+
+/// Gives each item of a list that is known to be JSON, without the blanks between its parts.
+fn for_each_item(list: &str, mut take: impl FnMut(&str) -> Result<(), String>) -> Result<(), String> {
+    let (mut item, mut depth, mut in_text, mut is_escaped) = (String::new(), 0usize, false, false);
+    for c in list.trim().chars() {
+        if in_text {
+            item.push(c);
+            in_text = is_escaped || c != '"';
+            is_escaped = !is_escaped && c == '\\';
+            continue;
+        }
+        match c {
+            ' ' | '\t' | '\r' | '\n' => continue,
+            ',' if depth == 1 => {
+                take(&item)?;
+                item.clear();
+                continue;
             }
+            '[' | '{' => depth += 1,
+            ']' | '}' => depth = depth.saturating_sub(1),
+            '"' => in_text = true,
+            _ => {}
+        }
+        let is_frame = (c == '[' && depth == 1) || (c == ']' && depth == 0);
+        if !is_frame {
+            item.push(c);
         }
     }
-    made.done("is an empty list")
+    if item.is_empty() { Ok(()) } else { take(&item) }
 }
 
 #[derive(Default)]
@@ -158,6 +192,12 @@ mod tests {
                 "a b\n1\n{\"k\":[1,null]}\n\"two\\nlines\"\n\ntrue\n",
                 6,
             ),
+            (
+                items,
+                r#" [ {"b": 1.50, "a": [ ], "c": "x , ] \\\" y"}, [[1], [2]], "q\"", 12345678901234567890123 ] "#,
+                "{\"b\":1.50,\"a\":[],\"c\":\"x , ] \\\\\\\" y\"}\n[[1],[2]]\nq\"\n12345678901234567890123\n",
+                4,
+            ),
         ] {
             assert_eq!(read(text), Ok(Entries { text: wanted.into(), lines: count }), "{text}");
         }
@@ -173,6 +213,8 @@ mod tests {
             (items, "[]", "empty list"),
             (items, "{}", "not a list"),
             (items, "[1,", "is not JSON: EOF"),
+            (items, "{1", "is not JSON: "),
+            (items, "", "is not JSON: EOF"),
         ] {
             let refused = read(text).unwrap_err();
             assert!(refused.contains(part), "{refused}");
