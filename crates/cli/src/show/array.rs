@@ -104,12 +104,18 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// A number of things: `1 file`, `1,000 files`.
+#[must_use]
+pub fn counted(number: u64, thing: &str) -> String {
+    format!("{} {thing}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
 /// How an array gets on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Progress {
     /// Percent that have ended.
     pub percent: u64,
-    /// Elements ended in a second, since it was submitted.
+    /// Elements that completed or failed in a second, since it was submitted.
     pub rate_per_second: Option<f64>,
     /// Time left at that rate, in milliseconds; nothing before one has ended, or after all have.
     pub left_ms: Option<u64>,
@@ -137,11 +143,13 @@ impl Progress {
         let counts = task.elements.filter(|_| task.array.is_some())?;
         let until = if task.ended_at.is_some() { Timestamp(task.ended_at_unix_ms) } else { now };
         let elapsed = until.since(Timestamp(task.submitted_at_unix_ms)).0;
-        let (ended, left) = (u64::from(counts.ended()), u64::from(counts.total.saturating_sub(counts.ended())));
-        let known = ended > 0 && elapsed > 0;
-        let rate_per_second = known.then(|| ended as f64 * 1000.0 / elapsed as f64);
+        // What was cancelled or skipped took no time.
+        let worked = u64::from(counts.completed.saturating_add(counts.failed));
+        let left = u64::from(counts.total.saturating_sub(counts.ended()));
+        let known = worked > 0 && elapsed > 0;
+        let rate_per_second = known.then(|| worked as f64 * 1000.0 / elapsed as f64);
         let left_ms = (known && left > 0 && task.ended_at.is_none())
-            .then(|| u64::try_from(u128::from(elapsed) * u128::from(left) / u128::from(ended)).unwrap_or(u64::MAX));
+            .then(|| u64::try_from(u128::from(elapsed) * u128::from(left) / u128::from(worked)).unwrap_or(u64::MAX));
         Some(Self { percent: counts.percent(), rate_per_second, left_ms, failures: Vec::new(), more_failures: false })
     }
 
@@ -153,7 +161,11 @@ impl Progress {
             slow if slow >= 0.1 => format!("{slow:.1} elements a second"),
             _ => format!("{:.1} elements an hour", rate * 3600.0),
         })?;
-        Some(format!("about {} at {rate}", show_span(Millis(self.left_ms?))))
+        let span = match self.left_ms? {
+            0..1000 => "less than 1s".into(),
+            millis => format!("about {}", show_span(Millis(millis))),
+        };
+        Some(format!("{span} at {rate}"))
     }
 }
 

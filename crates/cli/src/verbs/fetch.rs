@@ -12,7 +12,7 @@ use crate::failure::{Done, Failure};
 use crate::progress::{Bar, Spinner};
 use crate::selector::Selection;
 use crate::show::Said;
-use crate::show::array::grouped;
+use crate::show::array::{counted, grouped};
 use futures::StreamExt;
 use hivemind_client::{Client, ClientError, Existing, UnpackLimits, Wanted};
 use hivemind_model::TaskId;
@@ -39,7 +39,7 @@ pub async fn fetch(ctx: &mut Context, args: &FetchArgs) -> Done {
     }
     let files = into(&client, ElementRef::only(task), &dir, existing, &mut ctx.face).await?;
     let facts = json!({"task": task.to_string(), "folder": dir.display().to_string(), "files": files});
-    let text = format!("{files} {} of {task} in {}", if files == 1 { "file" } else { "files" }, dir.display());
+    let text = format!("{} of {task} in {}", counted(files, "file"), dir.display());
     ctx.face.show(&Said::new(text, facts).bare(dir.display().to_string()))?;
     Ok(Exit::Ok)
 }
@@ -84,7 +84,7 @@ async fn elements(ctx: &mut Context, client: &Client, selection: &Selection, dir
             Got::Nothing => without += 1,
             Got::There => there += 1,
         }
-        spinner.say(&format!("fetching: {} elements done", grouped(with + without + there)));
+        spinner.say(&format!("fetching: {} done", counted(with + without + there, "element")));
     }
     spinner.clear();
     let facts = json!({
@@ -95,7 +95,7 @@ async fn elements(ctx: &mut Context, client: &Client, selection: &Selection, dir
         "elements_without_files": without,
         "elements_there_already": there,
     });
-    let mut text = format!("{} files of {} elements of {task} in {}", grouped(files), grouped(with), dir.display());
+    let mut text = format!("{} of {} of {task} in {}", counted(files, "file"), counted(with, "element"), dir.display());
     for (count, what) in [(without, "left no files"), (there, "were there already")] {
         if count > 0 {
             text.push_str(&format!("; {} {what}", grouped(count)));

@@ -53,8 +53,10 @@ async fn refuse_array(client: &Client, task: TaskId) -> Done<()> {
     if summary.array.is_empty() {
         return Ok(());
     }
+    let first = summary.array.split([',', '-']).next().unwrap_or_default();
+    let fix = format!("name one of {}, as in `hivemind logs '{task}[{first}]'`", summary.array);
     Err(Failure::usage(format!("{task} is an array, and each of its elements writes for itself"))
-        .fix(format!("name one of {}, as in `hivemind logs '{task}[1]'`", crate::face::harmless(&summary.array))))
+        .fix(crate::face::harmless(&fix)))
 }
 
 async fn pass(mut parts: Events<LogPart>, face: &mut Face) -> Done<()> {

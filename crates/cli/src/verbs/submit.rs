@@ -75,7 +75,7 @@ async fn submit_graph(ctx: &mut Context, file: &Path, max_price: Option<Cpt>, wa
         max_price_micro: max_price.map_or(0, Cpt::micro),
         request_id: String::new(),
     };
-    let submitted = client.submit_graph(request).await.map_err(|why| placed(why.into(), &nodes))?;
+    let submitted = client.submit_graph(request).await.map_err(|why| placed(why.into(), &shown, &nodes))?;
     let ids = submitted.tasks.iter().map(|(_, task)| task.task).collect();
     let graph = Graph::from(submitted);
     if wait {
@@ -157,8 +157,8 @@ fn within(name: &str, failure: Failure) -> Failure {
     failure.at(&format!("task `{}`", crate::face::harmless(name)))
 }
 
-/// A refusal of `tasks[N].field` with the name of that task and the option of that field.
-fn placed(failure: Failure, nodes: &[Node]) -> Failure {
+/// A refusal of `tasks[N].field` with the file, the name of that task and the option of that field.
+fn placed(failure: Failure, shown: &str, nodes: &[Node]) -> Failure {
     let found = failure.field.strip_prefix("tasks[").and_then(|rest| {
         let (place, rest) = rest.split_once(']')?;
         let name = nodes.get(place.parse::<usize>().ok()?).map(|node| node.name.clone())?;
@@ -168,7 +168,7 @@ fn placed(failure: Failure, nodes: &[Node]) -> Failure {
         Some((name, crate::flags::reworded(field, &why)))
     });
     match found {
-        Some((name, why)) => within(&name, Failure { what: why, ..failure }),
+        Some((name, why)) => within(&name, Failure { what: why, ..failure }).at(shown),
         None => failure,
     }
 }
@@ -183,10 +183,10 @@ mod tests {
         let nodes = graph::read("g", r#"[{"name": "a", "image": "b"}, {"name": "merge", "image": "b"}]"#).unwrap();
         let told = |field: &str| {
             let failure = Failure::refusal(Code::Invalid, format!("{field}: is wrong"));
-            placed(Failure { field: field.into(), ..failure }, &nodes).what
+            placed(Failure { field: field.into(), ..failure }, "g", &nodes).what
         };
-        assert_eq!(told("tasks[1].quorum"), "task `merge`: --quorum: is wrong");
-        assert_eq!(told("tasks[0]"), "task `a`: is wrong");
+        assert_eq!(told("tasks[1].quorum"), "g: task `merge`: --quorum: is wrong");
+        assert_eq!(told("tasks[0]"), "g: task `a`: is wrong");
         assert_eq!(told("tasks[7].quorum"), "tasks[7].quorum: is wrong");
         assert_eq!(told("after"), "after: is wrong");
     }

@@ -108,6 +108,10 @@ fn nothing_is_foretold_before_something_has_ended() {
     assert_eq!((over.left_ms, over.rate_per_second, over.percent, over.left()), (None, Some(5.0), 100, None));
     let slow = ElementCounts { total: 5, completed: 1, ..ElementCounts::default() };
     assert_eq!(at(slow, 0).left().as_deref(), Some("about 1h 6m at 3.6 elements an hour"));
+    let skipped = ElementCounts { total: 5, completed: 1, cancelled: 3, ..ElementCounts::default() };
+    assert_eq!(at(skipped, 0).left().as_deref(), Some("about 16m 40s at 3.6 elements an hour"));
+    let fast = ElementCounts { total: 5_000_001, completed: 5_000_000, ..ElementCounts::default() };
+    assert_eq!(at(fast, 0).left().as_deref(), Some("less than 1s at 5,000 elements a second"));
     // What a newer pool counts elsewhere does not make the rest negative.
     let odd = ElementCounts { total: 5, completed: u32::MAX, running: 7, ..ElementCounts::default() };
     assert_eq!(at(odd, 0).left_ms, None);
