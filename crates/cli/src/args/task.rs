@@ -3,6 +3,8 @@
 //! Those of arrays and dependencies lie in [`super::array`], those about patience and verification
 //! in [`super::verify`].
 //!
+//! The groups with a heading of their own come last, as what follows a heading stands under it.
+//!
 //! Invariant: everything after the image belongs to the command, options included.
 
 use super::array::{AfterOptions, ArrayOptions};
@@ -100,9 +102,6 @@ pub struct RunArgs {
     /// What it needs.
     #[command(flatten)]
     pub options: TaskOptions,
-    /// Under which conditions.
-    #[command(flatten)]
-    pub conditions: Conditions,
     /// At the end, put what the task left under /task/output into this folder
     #[arg(long, value_name = "DIR", conflicts_with = "detach")]
     pub output: Option<PathBuf>,
@@ -112,6 +111,9 @@ pub struct RunArgs {
     /// What to run.
     #[command(flatten)]
     pub program: Program,
+    /// Under which conditions.
+    #[command(flatten)]
+    pub conditions: Conditions,
 }
 
 /// Options of `submit`.
@@ -120,12 +122,6 @@ pub struct SubmitArgs {
     /// What it needs.
     #[command(flatten)]
     pub options: TaskOptions,
-    /// Its elements.
-    #[command(flatten)]
-    pub array: ArrayOptions,
-    /// Under which conditions.
-    #[command(flatten)]
-    pub conditions: Conditions,
     /// Hand in all tasks of a TOML or JSON file that wait for one another (`-`: standard input): all, or none
     #[arg(long, value_name = "FILE", conflicts_with_all = NOT_WITH_GRAPH)]
     pub graph: Option<PathBuf>,
@@ -135,6 +131,12 @@ pub struct SubmitArgs {
     /// What to run.
     #[command(flatten)]
     pub program: MaybeProgram,
+    /// Its elements.
+    #[command(flatten)]
+    pub array: ArrayOptions,
+    /// Under which conditions.
+    #[command(flatten)]
+    pub conditions: Conditions,
 }
 
 /// What the file of a graph says for each of its tasks.
@@ -164,13 +166,13 @@ pub struct PlanArgs {
     /// What it would need.
     #[command(flatten)]
     pub options: TaskOptions,
+    /// What would run.
+    #[command(flatten)]
+    pub program: Program,
     /// Its elements.
     #[command(flatten)]
     pub array: ArrayOptions,
     /// Under which conditions.
     #[command(flatten)]
     pub conditions: Conditions,
-    /// What would run.
-    #[command(flatten)]
-    pub program: Program,
 }
