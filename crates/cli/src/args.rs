@@ -8,11 +8,14 @@
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
 
+pub mod array;
 pub mod money;
 pub mod server;
 pub mod task;
+pub mod verify;
 
-pub use money::{InviteArgs, LedgerVerb, ProjectVerb, WalletVerb};
+pub use array::ElementsArg;
+pub use money::{InviteArgs, LedgerVerb, Much, ProjectVerb, WalletVerb};
 pub use server::{PoolArgs, UpArgs, WorkerArgs};
 pub use task::{PlanArgs, RunArgs, SubmitArgs, TaskOptions};
 
@@ -103,7 +106,9 @@ pub enum Verb {
     /// Get the files a task left under /task/output
     Fetch(FetchArgs),
     /// End tasks that have not ended
-    Cancel(TasksArg),
+    Cancel(CancelArgs),
+    /// Hand in again what did not complete of tasks that have ended, as a new task
+    Retry(RetryArgs),
     /// List nodes, let a machine join, or decide whether a node gets work
     Nodes(NodesArgs),
     /// Show or move CPT
@@ -166,11 +171,53 @@ pub struct LoginArgs {
 /// Options of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// Id of the task, such as task_42
+    /// Id of the task, such as task_42, or of elements of an array, such as 'task_42[1-10]'
     pub task: String,
     /// Every journal entry about it instead: what was set aside, earned, paid and given back
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["failed", "state", "elements"])]
     pub entries: bool,
+    /// Which elements: each in a line.
+    #[command(flatten)]
+    pub elements: ElementsArg,
+    /// The failed elements, each in a line
+    #[arg(long, conflicts_with = "state")]
+    pub failed: bool,
+    /// The elements in this state, each in a line (may be repeated)
+    #[arg(long, value_name = "STATE", value_parser = ["waiting", "live", "completed", "failed", "cancelled"])]
+    pub state: Vec<String>,
+    /// How many of them.
+    #[command(flatten)]
+    pub much: Much,
+}
+
+/// Options of `cancel`.
+#[derive(Debug, Args)]
+pub struct CancelArgs {
+    /// The tasks.
+    #[command(flatten)]
+    pub tasks: TasksArg,
+    /// Which elements.
+    #[command(flatten)]
+    pub elements: ElementsArg,
+}
+
+/// Options of `retry`.
+#[derive(Debug, Args)]
+pub struct RetryArgs {
+    /// Id of the task, such as task_42, or of elements of an array, such as 'task_42[1-10]'
+    pub task: String,
+    /// Which elements [default: those that did not complete]
+    #[command(flatten)]
+    pub elements: ElementsArg,
+    /// Only what failed, not what was cancelled or skipped
+    #[arg(long, conflicts_with = "elements")]
+    pub failed: bool,
+    /// Refuse where the price cap, the most it can cost, is above this many CPT, such as 2.5
+    #[arg(long, value_name = "CPT", allow_hyphen_values = true, value_parser = crate::quantity::parse_cpt)]
+    pub max_price: Option<hivemind_model::Cpt>,
+    /// Wait until it has ended; the exit code is 0 where everything completed, else 1
+    #[arg(short, long)]
+    pub wait: bool,
 }
 
 /// Options of `explain`.
@@ -213,8 +260,11 @@ pub struct PsArgs {
 /// Options of `logs`.
 #[derive(Debug, Args)]
 pub struct LogsArgs {
-    /// Id of the task, such as task_42
+    /// Id of the task, such as task_42, or of elements of an array, such as 'task_42[3]'
     pub task: String,
+    /// Which elements, one after the other.
+    #[command(flatten)]
+    pub elements: ElementsArg,
     /// Go on until the task has ended
     #[arg(short, long)]
     pub follow: bool,
@@ -223,9 +273,13 @@ pub struct LogsArgs {
 /// Options of `fetch`.
 #[derive(Debug, Args)]
 pub struct FetchArgs {
-    /// Id of the task, such as task_42
+    /// Id of the task, such as task_42, or of elements of an array, such as 'task_42[1-10]'
     pub task: String,
-    /// Folder to put the files into [default: a new folder with the task's id]
+    /// Which elements.
+    #[command(flatten)]
+    pub elements: ElementsArg,
+    /// Folder to put the files into, of an array each element's into a folder of its own there [default:
+    /// a new folder with the task's id]
     #[arg(long, value_name = "DIR")]
     pub to: Option<PathBuf>,
     /// Put them in the place of files that are there already

@@ -3,6 +3,7 @@
 //! Invariant: the text never carries a password or a token.
 
 use crate::exit::{self, Exit};
+use crate::flags;
 use hivemind_client::ClientError;
 use hivemind_model::Code;
 use serde_json::{Value, json};
@@ -64,6 +65,12 @@ impl Failure {
         Self { fix: fix.to_string(), ..self }
     }
 
+    /// The same, about an option.
+    #[must_use]
+    pub fn at(self, option: &str) -> Self {
+        Self { what: format!("{option}: {}", self.what), ..self }
+    }
+
     /// The same with another exit code.
     #[must_use]
     pub fn exit(self, exit: Exit) -> Self {
@@ -111,7 +118,7 @@ impl From<ClientError> for Failure {
 /// The sentence without the code, which has its own line, and with its source.
 fn what(error: &ClientError) -> String {
     match error {
-        ClientError::Rejected { message, .. } => message.clone(),
+        ClientError::Rejected { field, message, .. } => flags::reworded(field, message),
         ClientError::Io { source, .. } => format!("{error}: {source}"),
         other => other.to_string(),
     }

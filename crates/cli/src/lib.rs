@@ -8,9 +8,12 @@
 
 pub mod args;
 pub mod connect;
+pub mod entries;
 pub mod exit;
 pub mod face;
 pub mod failure;
+pub mod flags;
+pub mod graph;
 pub mod input;
 pub mod log;
 pub mod machine;
@@ -19,6 +22,7 @@ pub mod progress;
 pub mod quantity;
 pub mod refused;
 pub mod secret;
+pub mod selector;
 pub mod serve;
 pub mod show;
 pub mod signals;
@@ -162,15 +166,16 @@ async fn ask(ctx: &mut Context, verb: Verb) -> Done {
         Verb::Logout => verbs::account::logout(ctx),
         Verb::Whoami => verbs::account::whoami(ctx).await,
         Verb::Run(args) => verbs::run::run(ctx, &args).await,
-        Verb::Submit(args) => verbs::tasks::submit(ctx, &args).await,
-        Verb::Wait(args) => verbs::tasks::wait(ctx, &args).await,
+        Verb::Submit(args) => verbs::submit::submit(ctx, args).await,
+        Verb::Wait(args) => verbs::wait::wait(ctx, &args).await,
         Verb::Plan(args) => verbs::plan::plan(ctx, &args).await,
-        Verb::Status(args) => verbs::tasks::status(ctx, &args).await,
+        Verb::Status(args) => verbs::status::status(ctx, &args).await,
         Verb::Explain(args) => verbs::explain::explain(ctx, &args).await,
         Verb::Ps(args) => verbs::tasks::ps(ctx, &args).await,
-        Verb::Logs(args) => verbs::tasks::logs(ctx, &args).await,
+        Verb::Logs(args) => verbs::logs::logs(ctx, &args).await,
         Verb::Fetch(args) => verbs::fetch::fetch(ctx, &args).await,
-        Verb::Cancel(args) => verbs::tasks::cancel(ctx, &args.tasks).await,
+        Verb::Cancel(args) => verbs::tasks::cancel(ctx, &args).await,
+        Verb::Retry(args) => verbs::retry::retry(ctx, &args).await,
         Verb::Nodes(args) => match args.verb {
             None => verbs::nodes::list(ctx, args.all).await,
             Some(NodesVerb::JoinToken { valid }) => verbs::nodes::join_token(ctx, valid).await,

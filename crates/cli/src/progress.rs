@@ -19,7 +19,9 @@ impl Spinner {
             return Self(ProgressBar::hidden());
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        bar.set_style(ProgressStyle::default_spinner());
+        // One line, cut to the width of the terminal: what wraps cannot be drawn anew.
+        let style = ProgressStyle::with_template("{spinner} {wide_msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
         bar.set_message(text.to_owned());
         bar.enable_steady_tick(TICK);
         Self(bar)

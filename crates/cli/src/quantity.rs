@@ -3,6 +3,7 @@
 //! Invariant: nothing is rounded silently on the way in; what does not fit is refused with the
 //! form that does.
 
+use hivemind_model::node::Label;
 use hivemind_model::units::MICRO_PER_CPT;
 use hivemind_model::{Bytes, Cpt, Millis, Timestamp};
 use std::time::Duration;
@@ -134,6 +135,34 @@ pub fn parse_moment(text: &str) -> Result<Timestamp, String> {
         before if before < 0 => Err("that is before 1970".into()),
         millis => Ok(Timestamp(millis)),
     }
+}
+
+/// A moment that is named, or a time from now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deadline {
+    /// Then.
+    At(Timestamp),
+    /// So long from now.
+    In(Duration),
+}
+
+/// Reads a moment as [`parse_moment`] does, or a span as [`parse_span`] does, which counts from now.
+///
+/// # Errors
+/// A sentence for people.
+pub fn parse_deadline(text: &str) -> Result<Deadline, String> {
+    if text.contains('-') {
+        return parse_moment(text).map(Deadline::At);
+    }
+    parse_span(text).map(Deadline::In).map_err(|why| format!("{why}; or a moment such as 2026-01-31T12:00:00Z"))
+}
+
+/// Reads `key=value`.
+///
+/// # Errors
+/// A sentence for people.
+pub fn parse_label(text: &str) -> Result<Label, String> {
+    text.parse().map_err(|bad: hivemind_model::node::BadLabel| bad.to_string())
 }
 
 /// Hours for people, with one place, rounded down: `123.4 h`.

@@ -4,8 +4,11 @@
 //!
 //! Invariant: no network here; a document is made from messages that are already there.
 
+pub mod array;
 pub mod books;
+pub mod elements;
 pub mod explain;
+pub mod graph;
 pub mod money;
 pub mod plan;
 pub mod pool;

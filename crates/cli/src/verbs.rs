@@ -11,13 +11,18 @@ pub mod explain;
 pub mod fetch;
 pub mod ledger;
 pub mod listing;
+pub mod logs;
 pub mod nodes;
 pub mod output;
 pub mod plan;
 pub mod project;
 pub mod request;
+pub mod retry;
 pub mod run;
+pub mod status;
+pub mod submit;
 pub mod tasks;
+pub mod wait;
 pub mod wallet;
 
 use crate::args::Global;
@@ -60,6 +65,16 @@ impl Context {
 /// The text is none.
 pub fn task_id(text: &str) -> Done<TaskId> {
     text.parse().map_err(|bad: BadId| Failure::usage(bad).fix("`hivemind ps` lists the ids of your tasks"))
+}
+
+/// The pool's answer to a question about a task is about none.
+#[must_use]
+pub fn no_task() -> Failure {
+    Failure::new(
+        crate::exit::Exit::Failure,
+        "E_PROTOCOL",
+        "the pool's answer has no task in it; it is older than this program",
+    )
 }
 
 /// Reads the ids of some tasks; each counts once.

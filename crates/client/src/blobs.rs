@@ -7,6 +7,7 @@
 
 use crate::{Client, ClientError};
 use bytes::Bytes;
+use hivemind_model::ids::ElementRef;
 use hivemind_model::spec::{BlobRef, Digest};
 use hivemind_model::{Bytes as Size, TaskId};
 use hivemind_proto::v1::{DownloadChunk, DownloadOutputRequest, UploadChunk};
@@ -138,13 +139,26 @@ impl Client {
         &self,
         task: TaskId,
         to: &mut (impl AsyncWrite + Unpin + Send),
+        progress: impl FnMut(u64, u64) + Send,
+    ) -> Result<Downloaded, ClientError> {
+        self.download_of(ElementRef::only(task), to, progress).await
+    }
+
+    /// [`Client::download`] of one element of an array.
+    ///
+    /// # Errors
+    /// As of [`Client::download`].
+    pub async fn download_of(
+        &self,
+        element: ElementRef,
+        to: &mut (impl AsyncWrite + Unpin + Send),
         mut progress: impl FnMut(u64, u64) + Send,
     ) -> Result<Downloaded, ClientError> {
         let mut transfer = Transfer { hash: Sha256::new(), done: 0, whole: None };
         let mut backoff = self.backoff();
         loop {
             let before = transfer.done;
-            match self.download_from(task, &mut transfer, to, &mut progress).await {
+            match self.download_from(element, &mut transfer, to, &mut progress).await {
                 Ok(()) => break,
                 Err(error) => {
                     if transfer.done > before {
@@ -160,13 +174,18 @@ impl Client {
 
     async fn download_from(
         &self,
-        task: TaskId,
+        element: ElementRef,
         transfer: &mut Transfer,
         to: &mut (impl AsyncWrite + Unpin + Send),
         progress: &mut (impl FnMut(u64, u64) + Send),
     ) -> Result<(), ClientError> {
         let offset = i64::try_from(transfer.done).unwrap_or(i64::MAX);
-        let request = DownloadOutputRequest { token: String::new(), task_id: task.to_string(), offset, element: 0 };
+        let request = DownloadOutputRequest {
+            token: String::new(),
+            task_id: element.task.to_string(),
+            offset,
+            element: element.index,
+        };
         let mut chunks = self.opened(DOWNLOAD, self.tasks().download_output(self.stream_request(request))).await?;
         let mut first = true;
         while let Some(chunk) = chunks.message().await.map_err(|status| self.fault(DOWNLOAD, &status))? {

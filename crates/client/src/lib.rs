@@ -11,6 +11,7 @@
 //! the pool's refusal is handed on.
 
 mod archive;
+mod arrays;
 mod blobs;
 mod client;
 mod connect;
@@ -28,6 +29,7 @@ mod token;
 mod unpack;
 mod watch;
 
+pub use arrays::{Again, GraphSubmitted, Wanted};
 pub use blobs::{Downloaded, Source};
 pub use client::{Client, Invitation, Session};
 pub use connect::{Target, connect};

@@ -10,8 +10,9 @@ use crate::{Client, ClientError, Events};
 use bytes::{Buf, Bytes};
 use futures::StreamExt;
 use hivemind_model::TaskId;
+use hivemind_model::ids::AttemptRef;
 use hivemind_proto::v1::log_chunk::Stream as WireStream;
-use hivemind_proto::v1::{FollowLogsRequest, LogChunk};
+use hivemind_proto::v1::{AttemptSummary, FollowLogsRequest, LogChunk};
 use std::time::Duration;
 
 const WHAT: &str = "FollowLogs";
@@ -58,9 +59,14 @@ impl Client {
     /// [`ClientError::Unreachable`] where the pool has not answered for 10 minutes.
     #[must_use]
     pub fn follow_logs(&self, task: TaskId, until: Until) -> Events<LogPart> {
+        self.follow(task, None, until)
+    }
+
+    pub(crate) fn follow(&self, task: TaskId, element: Option<u32>, until: Until) -> Events<LogPart> {
         let follower = Follower {
             client: self.clone(),
             task,
+            element,
             until,
             place: Place::default(),
             open: None,
@@ -146,6 +152,8 @@ struct Reading {
 struct Follower {
     client: Client,
     task: TaskId,
+    /// Of an array: whose logs.
+    element: Option<u32>,
     until: Until,
     place: Place,
     open: Option<Reading>,
@@ -202,7 +210,7 @@ impl Follower {
 
     async fn read(&self) -> Result<Reading, ClientError> {
         let request = FollowLogsRequest {
-            element: 0,
+            element: self.element.unwrap_or(0),
             token: String::new(),
             task_id: self.task.to_string(),
             follow: self.until == Until::End,
@@ -216,14 +224,22 @@ impl Follower {
 
     /// True where an attempt began after the one that was read last; it is then read from its start.
     async fn newer_attempt(&mut self) -> Result<bool, ClientError> {
-        let status = self.client.status(self.task).await?;
-        let newest = status.task.map_or(0, |task| task.attempts);
+        let newest = match self.element {
+            None => self.client.status(self.task).await?.task.map_or(0, |task| task.attempts),
+            Some(element) => newest_of(&self.client.status_of(self.task, element).await?.attempts),
+        };
         if newest <= self.place.attempt {
             return Ok(false);
         }
         self.place = Place { attempt: newest, ..Place::default() };
         Ok(true)
     }
+}
+
+/// The number of the newest of some attempts; 0 where there is none.
+fn newest_of(attempts: &[AttemptSummary]) -> u32 {
+    let numbers = attempts.iter().filter_map(|attempt| attempt.attempt_id.parse::<AttemptRef>().ok());
+    numbers.map(|attempt| attempt.number).max().unwrap_or(0)
 }
 
 enum Step {

@@ -94,8 +94,11 @@ impl Client {
     /// # Errors
     /// `E_NOT_FOUND` alike for a task that never was and one of somebody else.
     pub async fn status(&self, task: TaskId) -> Result<TaskStatusResponse, ClientError> {
+        self.status_request(TaskStatusRequest { token: String::new(), task_id: task.to_string(), element: None }).await
+    }
+
+    pub(crate) async fn status_request(&self, request: TaskStatusRequest) -> Result<TaskStatusResponse, ClientError> {
         let what = "TaskStatus";
-        let request = TaskStatusRequest { token: String::new(), task_id: task.to_string(), element: None };
         let answer =
             self.repeated(what, async || self.tasks().task_status(self.request(request.clone())).await).await?;
         if !answer.success {
@@ -117,8 +120,12 @@ impl Client {
     /// # Errors
     /// `E_NOT_FOUND` alike for a task that never was and one of somebody else.
     pub async fn cancel(&self, task: TaskId) -> Result<TaskState, ClientError> {
-        let what = "CancelTask";
         let request = CancelTaskRequest { token: String::new(), task_id: task.to_string(), elements: String::new() };
+        self.cancel_request(request).await
+    }
+
+    pub(crate) async fn cancel_request(&self, request: CancelTaskRequest) -> Result<TaskState, ClientError> {
+        let what = "CancelTask";
         let answer =
             self.repeated(what, async || self.tasks().cancel_task(self.request(request.clone())).await).await?;
         state(what, &answer.status)
@@ -141,7 +148,7 @@ fn ensure_id(request: &mut SubmitTaskRequest) {
     }
 }
 
-fn submitted(what: &str, answer: SubmitTaskResponse) -> Result<Submitted, ClientError> {
+pub(crate) fn submitted(what: &str, answer: SubmitTaskResponse) -> Result<Submitted, ClientError> {
     if !answer.success {
         return Err(ClientError::refused(what, &answer.message));
     }

@@ -1,5 +1,6 @@
 //! The client against a small pool that does as it is told, over real TLS on loopback.
 
+mod arrays;
 mod calls;
 mod contents;
 mod economy;

@@ -1,13 +1,14 @@
 //! Attempts: handed out, running, over.
 //!
 //! Start at [`Engine::finished`]. [`Engine::end_attempt`] is the only place where an attempt ends and its
-//! reservation is given back; [`Engine::retry`] the only one where an element gets another try.
+//! reservation is given back; [`Engine::retry`] and [`Engine::fail_paid`] are the only ones where an element gets
+//! another try.
 //!
 //! Invariant: a report of an attempt that is not the current one on that node changes nothing.
 
 use crate::Engine;
-use crate::copies::Unjudged;
 use crate::life::{Event, Standing, Step, Verdict, step, verdict};
+use crate::poison::poison;
 use crate::standing::Record;
 use crate::state::{Live, Stage};
 use crate::tasks::{Payment, bare_report};
@@ -23,9 +24,23 @@ const MAX_TEXT_BYTES: usize = 2048;
 
 /// When an element that failed gets its next try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pause {
+pub(crate) enum Pause {
     None,
     Growing,
+}
+
+/// How an attempt failed through no fault of the task.
+pub(crate) struct Failure {
+    /// Where.
+    pub(crate) node: NodeId,
+    /// Where those before failed.
+    pub(crate) failed_on: Vec<NodeId>,
+    /// How.
+    pub(crate) outcome: Outcome,
+    /// Whose failure it is.
+    pub(crate) blame: Blame,
+    /// How long until the next try.
+    pub(crate) pause: Pause,
 }
 
 /// Whose failure it is that an attempt came to nothing; never the task's.
@@ -33,6 +48,8 @@ enum Pause {
 pub(crate) enum Blame {
     /// The node's: on its record, and one of the tries that the element has.
     Node,
+    /// As the node's, and perhaps the element's own: it may be [poison](crate::poison).
+    Suspect,
     /// Nobody's: people took the attempt from its node.
     Nobody,
 }
@@ -40,6 +57,7 @@ pub(crate) enum Blame {
 impl Live {
     pub(crate) fn standing(&self) -> Standing {
         match self.stage {
+            Stage::Queued => Standing::Queued,
             Stage::Assigned => Standing::Assigned,
             Stage::Running { .. } => Standing::Running,
         }
@@ -63,6 +81,10 @@ impl Engine {
                 self.touch_live(attempt);
                 self.restate(element.task, now);
                 Ok(Reply::Done)
+            }
+            Step::TakeRoom => {
+                self.begin_queued(attempt, now)?;
+                self.started(node, attempt, now)
             }
             Step::Nothing => Ok(Reply::Done),
             Step::Stale => Err(stale(attempt)),
@@ -98,8 +120,13 @@ impl Engine {
                 let payment = self.price(attempt, node, report.metering.wall, now);
                 let outcome = report.outcome.clone();
                 self.record_accepted(attempt, node, &report);
+                self.note_accepted(node, report.metering.wall);
                 self.end_attempt(attempt, report, payment, now);
                 self.end_element(element, outcome, payment, now);
+            }
+            Step::RetryPaid => {
+                let report = self.bounded(attempt, report, now);
+                self.fail_paid(attempt, node, report, now);
             }
             Step::EndUnpaid => {
                 let report = self.bounded(attempt, report, now);
@@ -109,10 +136,20 @@ impl Engine {
             }
             Step::RetryLater => {
                 let mut report = self.bounded(attempt, report, now);
+                let blame = self.blame_of_report(node, &report.outcome);
                 if report.outcome == Outcome::Cancelled {
                     report.outcome = Outcome::Infrastructure { reason: "the owner of the node stopped it".into() };
                 }
-                self.retry(attempt, report, Pause::Growing, now);
+                let assigned_at = self.live.get(&attempt).map_or(now, |live| live.assigned_at);
+                self.retry(attempt, report, blame, Pause::Growing, now);
+                match blame {
+                    Blame::Suspect => self.note_fault(node, assigned_at, now),
+                    Blame::Node | Blame::Nobody => {}
+                }
+            }
+            Step::TakeRoom => {
+                self.begin_queued(attempt, now)?;
+                return self.finished(node, attempt, report, now);
             }
             Step::Stale => return Err(stale(attempt)),
             other => unreachable!("T3: {attempt} ended at {standing:?} gives {other:?}"),
@@ -124,14 +161,13 @@ impl Engine {
     /// Gives up a live attempt through no fault of the task; the element is tried again at once.
     pub(crate) fn give_up(&mut self, attempt: AttemptRef, reason: &str, blame: Blame, now: Timestamp) {
         let standing = self.live.get(&attempt).map_or(Standing::Past, Live::standing);
+        let report = bare_report(Outcome::Infrastructure { reason: reason.into() });
         match step(standing, Event::GivenUp) {
-            Step::RetryNow => {
-                let report = bare_report(Outcome::Infrastructure { reason: reason.into() });
-                match blame {
-                    Blame::Node => self.retry(attempt, report, Pause::None, now),
-                    Blame::Nobody => self.requeue(attempt, report, now),
-                }
-            }
+            Step::RetryNow => match blame {
+                Blame::Node | Blame::Suspect => self.retry(attempt, report, blame, Pause::None, now),
+                Blame::Nobody => self.requeue(attempt, report, now),
+            },
+            Step::PutBack => self.requeue(attempt, report, now),
             other => unreachable!("T3: giving up {attempt} at {standing:?} gives {other:?}"),
         }
         self.restate(attempt.element.task, now);
@@ -140,22 +176,30 @@ impl Engine {
     /// Ends an attempt unpaid and queues its element again, as if it had not been tried.
     fn requeue(&mut self, attempt: AttemptRef, report: Report, now: Timestamp) {
         let Live { failed_on, node, .. } = self.end_attempt(attempt, report, Payment::Nothing, now);
-        if self.is_verified(attempt.element.task) {
-            return self.copy_failed(attempt, node, now);
+        if self.panels.contains_key(&attempt.element) {
+            self.leave(attempt, node);
+            return self.judge(vec![attempt.element], now);
         }
         self.queue_again(attempt.element, failed_on);
     }
 
     /// Ends an attempt unpaid and queues its element again, unless it has failed too often.
-    fn retry(&mut self, attempt: AttemptRef, report: Report, pause: Pause, now: Timestamp) {
-        let at = attempt.element;
+    fn retry(&mut self, attempt: AttemptRef, report: Report, blame: Blame, pause: Pause, now: Timestamp) {
         let outcome = report.outcome.clone();
-        let live = self.end_attempt(attempt, report, Payment::Nothing, now);
+        let Live { node, failed_on, .. } = self.end_attempt(attempt, report, Payment::Nothing, now);
+        self.leave(attempt, node);
+        self.try_elsewhere(attempt.element, Failure { node, failed_on, outcome, blame, pause }, now);
+    }
+
+    /// Queues an element again whose attempt has failed, unless that was one failure too many.
+    pub(crate) fn try_elsewhere(&mut self, at: ElementRef, failure: Failure, now: Timestamp) {
+        let Failure { node, mut failed_on, outcome, blame, pause } = failure;
         // Who names an image that nobody has must not spoil the record of those who look for it.
         if !matches!(outcome, Outcome::ImageUnavailable { .. }) {
-            self.record(live.node, Record::Failed);
-            self.judge_node(live.node, Finding::Error, now);
+            self.record(node, Record::Failed);
+            self.judge_node(node, Finding::Error, now);
         }
+        let suspects = self.suspect(at, node, blame);
         let Policy { max_infrastructure_failures, max_image_failures, retry_delay, max_retry_delay, .. } = self.policy;
         let verified = self.is_verified(at.task);
         let Some(task) = self.tasks.get_mut(&at.task) else { panic!("T2: {at} is retried after its task") };
@@ -165,18 +209,19 @@ impl Engine {
         element.faults += 1;
         element.image_faults += u32::from(matches!(outcome, Outcome::ImageUnavailable { .. }));
         let (faults, image_faults) = (element.faults, element.image_faults);
-        if faults >= max_infrastructure_failures || image_faults >= max_image_failures {
-            match self.panels.contains_key(&at) {
-                true => self.end_copies(at, exhausted(outcome, faults), Unjudged::Unpaid, now),
-                false => self.end_element(at, exhausted(outcome, faults), Payment::Nothing, now),
-            }
+        if let Some(nodes) = suspects {
+            self.end_for_good(at, poison(&outcome, nodes), now);
             return;
         }
-        if verified {
-            return self.copy_failed(attempt, live.node, now);
+        if faults >= max_infrastructure_failures || image_faults >= max_image_failures {
+            self.end_for_good(at, exhausted(outcome, faults), now);
+            return;
         }
-        let mut failed_on = live.failed_on;
-        failed_on.push(live.node);
+        failed_on.push(node);
+        if verified {
+            self.list_task(at.task);
+            return self.judge(vec![at], now);
+        }
         match pause {
             Pause::None => self.queue_again(at, failed_on),
             Pause::Growing => {
@@ -190,7 +235,7 @@ impl Engine {
     }
 
     /// Lets an element without an attempt be placed at once.
-    fn queue_again(&mut self, at: ElementRef, failed_on: Vec<NodeId>) {
+    pub(crate) fn queue_again(&mut self, at: ElementRef, failed_on: Vec<NodeId>) {
         let Some(task) = self.tasks.get_mut(&at.task) else { panic!("T2: {at} is tried again after its task") };
         let (user, rank) = (task.row.user, task.rank(at));
         let Some(element) = task.element_mut(at.index) else {
@@ -212,7 +257,8 @@ impl Engine {
         payment: Payment,
         now: Timestamp,
     ) -> Live {
-        let live = self.release(attempt, now);
+        let live = self.take_off(attempt, now);
+        self.settle_share(attempt, &live, now);
         let cost = match payment {
             Payment::Nothing => {
                 self.ledger.return_accrual(attempt, now);
@@ -225,31 +271,31 @@ impl Engine {
         live
     }
 
-    /// Takes an attempt from its node: what was reserved for it is free.
-    pub(crate) fn release(&mut self, attempt: AttemptRef, now: Timestamp) -> Live {
-        let element = attempt.element;
+    /// Takes a live attempt from its node: what it had reserved is free, for the node's backlog first.
+    pub(crate) fn take_off(&mut self, attempt: AttemptRef, now: Timestamp) -> Live {
         let Some(live) = self.live.remove(&attempt) else { panic!("T3: {attempt} ends, but does not live") };
         if let Some(deadline) = live.deadline {
             self.deadlines.remove(&(deadline, attempt));
         }
         self.stop_meter(attempt, &live);
-        let (mut need, mut requester) = (None, None);
-        if let Some(task) = self.tasks.get_mut(&element.task) {
+        if let Some(unknown) = live.unknown {
+            self.unknown.remove(&(unknown.until, attempt));
+        }
+        let mut need = None;
+        if let Some(task) = self.tasks.get_mut(&attempt.element.task) {
             task.running -= u32::from(live.standing() == Standing::Running);
             need = Some(task.row.spec.resources);
-            requester = Some(task.row.user);
+            let user = task.row.user;
+            self.hold_one_less(user);
         }
         if let (Some(node), Some(need)) = (self.nodes.get_mut(&live.node), need) {
             node.live.remove(&attempt);
-            node.reserved = node
-                .reserved
-                .checked_sub(&need)
-                .unwrap_or_else(|| panic!("T5: {} has less reserved than {attempt} took", node.row.name));
-            node.refresh_ceiling();
+            match live.stage {
+                Stage::Queued => drop(node.backlog.remove(&(live.order, attempt))),
+                Stage::Assigned | Stage::Running { .. } => node.release(attempt, &need),
+            }
         }
-        if let Some(user) = requester {
-            self.settle_share(user, &live, now);
-        }
+        self.promote(live.node, now);
         self.refresh_room(live.node);
         live
     }
@@ -324,7 +370,7 @@ fn exhausted(last: Outcome, faults: u32) -> Outcome {
     }
 }
 
-fn stale(attempt: AttemptRef) -> Rejection {
+pub(crate) fn stale(attempt: AttemptRef) -> Rejection {
     Rejection::new(
         Code::Stale,
         format!("{attempt} is not, or no longer, the current attempt on this node; stop it and forget it"),
@@ -339,7 +385,7 @@ pub(crate) fn cut(text: &mut String) {
 }
 
 /// `delay` after the first failure, doubled with each further one, at most `max_delay`.
-fn back_off(delay: Millis, max_delay: Millis, faults: u32) -> Millis {
+pub(crate) fn back_off(delay: Millis, max_delay: Millis, faults: u32) -> Millis {
     let factor = 1u64.checked_shl(faults.saturating_sub(1)).unwrap_or(u64::MAX);
     Millis(delay.0.saturating_mul(factor)).min(max_delay)
 }

@@ -104,7 +104,8 @@ impl Engine {
             }
         }
         for attempt in pending.live {
-            if let Some(live) = self.live.get_mut(&attempt).filter(|live| live.dirty) {
+            let live = self.live.get_mut(&attempt).or_else(|| self.ghosts.live_mut(attempt));
+            if let Some(live) = live.filter(|live| live.dirty) {
                 live.dirty = false;
                 rows.attempts.push(live.row(attempt));
             }

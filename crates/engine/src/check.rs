@@ -5,10 +5,13 @@
 //!
 //! Invariant: nothing here changes anything.
 
+use crate::after::{Way, has_failed, is_open};
 use crate::copies::Copies;
-use crate::state::{Node, Stage, Task};
+use crate::spans;
+use crate::state::{Blockers, Link, Node, Stage, Task};
 use crate::{Engine, Violation};
 use hivemind_ledger::Broken;
+use hivemind_model::after::When;
 use hivemind_model::rows::{Element, ElementPhase, Ended};
 use hivemind_model::service::Service;
 use hivemind_model::{AttemptRef, Cpt, ElementRef, NodeId, Outcome, Resources, TaskId, TaskState, Timestamp, UserId};
@@ -23,7 +26,11 @@ impl From<Broken> for Violation {
 
 /// Refuses unless `holds`.
 pub(crate) fn ensure(holds: bool, invariant: &'static str, detail: impl fmt::Display) -> Result<(), Violation> {
-    if holds { Ok(()) } else { Err(Violation { invariant, detail: detail.to_string() }) }
+    if holds { Ok(()) } else { Err(violation(invariant, detail)) }
+}
+
+pub(crate) fn violation(invariant: &'static str, detail: impl fmt::Display) -> Violation {
+    Violation { invariant, detail: detail.to_string() }
 }
 
 /// When the node's drain is at its deadline.
@@ -49,7 +56,69 @@ impl Engine {
             self.check_node(node)?;
         }
         self.check_indexes()?;
+        self.check_waits()?;
+        self.check_backlogs()?;
+        self.check_losses()?;
         self.check_queue()
+    }
+
+    /// T5, T7: what is queued on nodes is there, waits for room only, and is counted for its requester.
+    fn check_backlogs(&self) -> Result<(), Violation> {
+        let mut holding: BTreeMap<UserId, u32> = BTreeMap::new();
+        let mut queued: BTreeSet<(NodeId, u64, AttemptRef)> = BTreeSet::new();
+        for (attempt, live) in &self.live {
+            let user = self.tasks.get(&attempt.element.task).map(|task| task.row.user);
+            user.into_iter().for_each(|user| *holding.entry(user).or_default() += 1);
+            queued.extend((live.stage == Stage::Queued).then_some((live.node, live.order, *attempt)));
+        }
+        ensure(holding == *self.backlogs.holding(), "T8", "what requesters hold is not what is live")?;
+        let (hungry, filled) = self.backlogs.indexes();
+        let (mut counted, mut with_room, mut with_some) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for (id, node) in &self.nodes {
+            counted.extend(node.backlog.iter().map(|(order, attempt)| (*id, *order, *attempt)));
+            let room = node.waits(&self.policy.backlog) > 0;
+            with_room.extend(room.then_some((node.backlog.len(), *id)));
+            with_some.extend((!node.backlog.is_empty()).then_some(*id));
+            let idle = self.first_that_fits(*id);
+            ensure(idle.is_none(), "T7", format_args!("{idle:?} is queued on {id}, but would fit"))?;
+        }
+        ensure(counted == queued, "T3", "what is queued on nodes is not what is live and queued")?;
+        ensure(
+            (hungry, filled) == (&with_room, &with_some),
+            "T7",
+            "the nodes with room in their backlog, or with something in it, are not those that are listed",
+        )
+    }
+
+    /// T3, T7: what is unknown, held back, remembered or resting ends some day and belongs to something.
+    fn check_losses(&self) -> Result<(), Violation> {
+        let unknown: BTreeSet<(Timestamp, AttemptRef)> =
+            self.live.iter().filter_map(|(at, live)| Some((live.unknown?.until, *at))).collect();
+        ensure(unknown == self.unknown, "T7", "the times of unknown attempts are not those of the live ones")?;
+        let rests: BTreeSet<(Timestamp, NodeId)> =
+            self.nodes.iter().filter_map(|(id, node)| Some((node.strain.resting_until?, *id))).collect();
+        ensure(rests == self.rests, "T7", "the ends of rests are not those of the nodes")?;
+        for (id, node) in &self.nodes {
+            let offline = node.link == Link::Offline;
+            ensure(offline || self.losses.is_expected(*id), "T7", format_args!("{id} is there, but not expected"))?;
+            let held = self.losses.held_until(*id).is_some();
+            ensure(offline || !held, "T7", format_args!("{id} is linked, but its loss is held back"))?;
+        }
+        ensure(self.ghosts.agree(), "T3", "the indexes of ghosts do not agree")?;
+        for (attempt, node) in self.ghosts.iter() {
+            let element = self.tasks.get(&attempt.element.task).and_then(|task| task.element(attempt.element.index));
+            let open = element.is_some_and(|element| {
+                attempt.number <= element.attempts && !matches!(element.phase, ElementPhase::Ended { .. })
+            });
+            let known = self.nodes.contains_key(&node) && !self.live.contains_key(&attempt);
+            ensure(open && known, "T3", format_args!("{attempt} is the ghost of nothing"))?;
+        }
+        for at in self.suspects.elements() {
+            let phase = self.tasks.get(&at.task).and_then(|task| task.element(at.index)).map(|element| &element.phase);
+            let open = matches!(phase, Some(ElementPhase::Waiting { .. } | ElementPhase::Live));
+            ensure(open, "T2", format_args!("{at} has ended, but is still watched"))?;
+        }
+        Ok(())
     }
 
     /// L3: every open task has one hold, and every hold an open task. L4: paid and held are within the cap.
@@ -113,7 +182,7 @@ impl Engine {
             match (&element.phase, live) {
                 (ElementPhase::Live, Some((attempt, live))) => {
                     ensure(
-                        attempt.number == element.attempts,
+                        attempt.number <= element.attempts,
                         "T4",
                         format_args!("{at} made {} attempts, but {attempt} is live", element.attempts),
                     )?;
@@ -132,7 +201,14 @@ impl Engine {
                 },
                 (ElementPhase::Waiting { .. }, None) => waiting += 1,
             }
-            ensure(element.faults <= element.attempts, "T4", format_args!("{at} failed more often than it was tried"))?;
+            let failed = element.faults.saturating_add(element.failures);
+            ensure(failed <= element.attempts, "T4", format_args!("{at} failed more often than it was tried"))?;
+            let retries = task.row.spec.retries;
+            ensure(
+                element.failures <= retries,
+                "L4",
+                format_args!("{at} was tried again more often than {retries} times"),
+            )?;
         }
         ensure(
             (running, waiting, ended) == (task.running, task.waiting, progress.ended),
@@ -173,6 +249,9 @@ impl Engine {
         for at in &node.live {
             let on_it = self.live.get(at).is_some_and(|live| live.node == id);
             ensure(on_it, "T3", format_args!("{id} counts {at} as its own, which is not live there"))?;
+            if self.live.get(at).is_some_and(|live| live.stage == Stage::Queued) {
+                continue;
+            }
             let need = self.tasks.get(&at.element.task).map(|task| task.row.spec.resources).unwrap_or_default();
             reserved = reserved.and_then(|sum| sum.checked_add(&need));
         }
@@ -274,6 +353,65 @@ impl Engine {
             )?;
         }
         let queued = self.queue.len() + self.delayed.len();
-        ensure(queued == waiting, "T7", format_args!("{waiting} elements wait, {queued} are queued"))
+        let mut blocked = 0;
+        for task in self.tasks.values().filter(|task| !task.is_free()) {
+            let waiting =
+                task.spans_where(task.ranges(), |element| matches!(element.phase, ElementPhase::Waiting { .. }));
+            let held = spans::subtract(&waiting, &self.unblocked(task, waiting.clone()));
+            for (first, last, element) in task.runs(&held) {
+                let id = task.row.progress.id;
+                ensure(*element == Element::FRESH, "T7", format_args!("{first} of {id} is blocked, but was tried"))?;
+                for index in first..=last {
+                    let queued = self.queue.has(task.row.user, task.rank(ElementRef { task: id, index }), &task.need);
+                    ensure(!queued, "T7", format_args!("{index} of {id} is blocked, but queued"))?;
+                }
+            }
+            blocked += usize::try_from(spans::count(&held)).unwrap_or(usize::MAX);
+        }
+        ensure(
+            queued + blocked == waiting,
+            "T7",
+            format_args!("{waiting} elements wait, {queued} are queued and {blocked} blocked"),
+        )
+    }
+
+    /// T7: what blocks a task is open and finds it again, and what is to be given up is given up in time.
+    fn check_waits(&self) -> Result<(), Violation> {
+        ensure(self.fallout.is_empty(), "T7", "what follows from a command was not done with it")?;
+        let (mut dependants, mut patience) = (BTreeMap::new(), BTreeSet::new());
+        for (id, task) in &self.tasks {
+            let open = task.row.spec.after.tasks.iter().filter(|after| self.tasks.contains_key(&after.task));
+            let mut blockers = Blockers::default();
+            for after in open {
+                dependants.insert((after.task, Way::of(after), *id), after.when);
+                *blockers.of(Way::of(after)) += 1;
+                let Some(other) = self.tasks.get(&after.task).filter(|_| after.each && after.when == When::Success)
+                else {
+                    continue;
+                };
+                let unmet = task.spans_where(&other.spans_where(task.ranges(), has_failed), is_open);
+                ensure(unmet.is_empty(), "T7", format_args!("{id} waits for failed elements of {}", after.task))?;
+            }
+            ensure(
+                blockers == task.blockers,
+                "T7",
+                format_args!("{id} waits for {blockers:?}, but counts {:?}", task.blockers),
+            )?;
+            patience.extend(task.bounds());
+            let untried = task.is_free() && task.runs(task.ranges()).any(|(_, _, element)| *element == Element::FRESH);
+            ensure(
+                !untried || task.row.spec.patience.queue.is_some() == task.queue_until.is_some(),
+                "T7",
+                format_args!("{id} is in the queue, but nobody counts for how long"),
+            )?;
+            let most = task.max_fails().unwrap_or(u32::MAX);
+            ensure(
+                task.row.progress.ended.failed <= most,
+                "T7",
+                format_args!("more than {most} elements of {id} failed, but it is open"),
+            )?;
+        }
+        ensure(dependants == self.dependants, "T7", "what waits for a task is not what its end is told to")?;
+        ensure(patience == self.patience, "T7", "the ends of patience are not those of the open tasks")
     }
 }

@@ -108,7 +108,8 @@ impl Engine {
         let (_, due) = self.price_of(at.task, node, report.metering.wall);
         let at_once = self.nodes.get(&node).map_or(0, |node| node.at_stake);
         let basis = staked(self.basis(node, now), at_once);
-        let live = self.release(attempt, now);
+        let live = self.take_off(attempt, now);
+        self.settle_share(attempt, &live, now);
         let Some(copies) = self.panels.get_mut(&at) else { panic!("T3: {attempt} votes, but {at} has no panel") };
         let place = u32::try_from(copies.reported.len()).unwrap_or(u32::MAX);
         let ballot = Ballot { at: now, due, place, trust: basis.trust, suspect: basis.suspect, struck: false };
@@ -128,13 +129,13 @@ impl Engine {
         let known = firsts.iter().any(|(_, other)| *other == class);
         let exact = matches!(spec.verify.compare, Compare::Exact) || matches!(spec.verify.rule, Rule::Known { .. });
         if known || exact || class.exit_code < 0 {
-            return self.place(attempt, class, now);
+            return self.count_vote(attempt, class, now);
         }
         let done = copies.comparing.entry(attempt).or_default();
         let with: Vec<AttemptRef> =
             firsts.iter().map(|(first, _)| *first).filter(|first| !done.contains(first)).collect();
         if with.is_empty() {
-            return self.place(attempt, class, now);
+            return self.count_vote(attempt, class, now);
         }
         done.extend(&with);
         self.pending.effects.push(Effect::Compare { attempt, with, spec });
@@ -148,7 +149,7 @@ impl Engine {
         }
         let votes = copies.panel.votes();
         match same_as.and_then(|other| votes.iter().find(|vote| vote.attempt == other)).map(|vote| vote.class) {
-            Some(class) => self.place(attempt, class, now),
+            Some(class) => self.count_vote(attempt, class, now),
             // Others may have become the first of a class since.
             None => self.classify(attempt, now),
         }
@@ -166,7 +167,7 @@ impl Engine {
         }
     }
 
-    fn place(&mut self, attempt: AttemptRef, class: Class, now: Timestamp) {
+    fn count_vote(&mut self, attempt: AttemptRef, class: Class, now: Timestamp) {
         let at = attempt.element;
         let Some(copies) = self.panels.get_mut(&at) else { return };
         copies.comparing.remove(&attempt);
@@ -309,6 +310,10 @@ impl Engine {
     /// Makes an element whose result was accepted live again, to be decided anew without `barred`. False
     /// where its task has ended, or its hold has not enough for further copies.
     fn reopen(&mut self, at: ElementRef, barred: UserId) -> bool {
+        // What waited for it alone may run by now.
+        if self.is_waited_for_by_element(at.task) {
+            return false;
+        }
         let Some(task) = self.tasks.get_mut(&at.task) else { return false };
         // What every open element, this one included, may still cost.
         let open = u64::from(task.elements.len() - task.row.progress.ended.total()) + 1;
@@ -335,15 +340,22 @@ impl Engine {
         true
     }
 
-    /// A copy came to nothing through no fault of the task: another one takes its place. The attempt has ended.
-    pub(crate) fn copy_failed(&mut self, attempt: AttemptRef, node: NodeId, now: Timestamp) {
+    /// A copy came to nothing through no fault of the task.
+    pub(crate) fn leave(&mut self, attempt: AttemptRef, node: NodeId) {
         if let Some(copies) = self.panels.get_mut(&attempt.element) {
             copies.panel.leave(attempt);
             copies.failed_on.push(node);
             if let Some(node) = self.nodes.get_mut(&node) {
                 node.at_stake -= 1;
             }
-            self.judge(vec![attempt.element], now);
+        }
+    }
+
+    /// Ends an element that is not tried again, whether copies of it are compared or not.
+    pub(crate) fn end_for_good(&mut self, at: ElementRef, outcome: Outcome, now: Timestamp) {
+        match self.panels.contains_key(&at) {
+            true => self.end_copies(at, outcome, Unjudged::Unpaid, now),
+            false => self.end_element(at, outcome, Payment::Nothing, now),
         }
     }
 

@@ -78,24 +78,49 @@ impl Elements {
         })
     }
 
-    /// Ends every element that waits, all in the same way; returns how many that were.
-    pub(crate) fn end_waiting(&mut self, outcome: &Outcome) -> u32 {
-        let mut ended = 0;
-        for number in 0..u32::try_from(self.chunks.len()).unwrap_or(u32::MAX) {
-            let size = self.size_of(number);
-            let Some(chunk) = self.chunks.get_mut(place(number)) else { continue };
-            let before = ended;
-            match chunk {
-                Chunk::Alike(element) => ended += if end_if_waiting(element, outcome) { size } else { 0 },
-                Chunk::Each(elements) => {
-                    elements.iter_mut().for_each(|element| ended += u32::from(end_if_waiting(element, outcome)));
+    /// The elements from `first` to `last`, equal ones of an untouched chunk together, each run with its first and
+    /// last position.
+    pub(crate) fn runs_in(&self, first: u32, last: u32) -> impl Iterator<Item = (u32, u32, &Element)> {
+        let last = last.min(self.len.saturating_sub(1));
+        (first / CHUNK..=last / CHUNK).flat_map(move |number| {
+            let begin = number.saturating_mul(CHUNK);
+            let (from, to) = (begin.max(first), begin.saturating_add(CHUNK - 1).min(last));
+            let (alike, each): (_, &[Element]) = match self.chunks.get(place(number)) {
+                Some(Chunk::Alike(element)) if from <= to => (Some((from, to, &**element)), &[]),
+                Some(Chunk::Each(elements)) if from <= to => {
+                    (None, elements.get(place(from - begin)..=place(to - begin)).unwrap_or(&[]))
                 }
+                Some(Chunk::Alike(_) | Chunk::Each(_)) | None => (None, &[]),
+            };
+            alike.into_iter().chain((from..).zip(each).map(|(at, element)| (at, at, element)))
+        })
+    }
+
+    /// Ends the elements from `first` to `last`, all in the same way; whole chunks of equal ones in one step.
+    pub(crate) fn end(&mut self, first: u32, last: u32, outcome: &Outcome) {
+        let mut at = first;
+        while at <= last {
+            let number = at / CHUNK;
+            let (begin, size) = (number.saturating_mul(CHUNK), self.size_of(number));
+            let to = begin.saturating_add(size.saturating_sub(1)).min(last);
+            let whole = at == begin && to - begin + 1 == size;
+            match self.chunks.get_mut(place(number)) {
+                Some(Chunk::Alike(element)) if whole => {
+                    element.phase = ElementPhase::Ended { outcome: outcome.clone() };
+                    self.dirty.insert(number);
+                }
+                Some(Chunk::Alike(_) | Chunk::Each(_)) => {
+                    for at in at..=to {
+                        if let Some(element) = self.get_mut(at) {
+                            element.phase = ElementPhase::Ended { outcome: outcome.clone() };
+                        }
+                    }
+                }
+                None => return,
             }
-            if ended > before {
-                self.dirty.insert(number);
-            }
+            let Some(next) = to.checked_add(1) else { return };
+            at = next;
         }
-        ended
     }
 
     /// The chunks that changed, as they are stored.
@@ -139,14 +164,6 @@ impl Elements {
     }
 }
 
-fn end_if_waiting(element: &mut Element, outcome: &Outcome) -> bool {
-    let waits = matches!(element.phase, ElementPhase::Waiting { .. });
-    if waits {
-        element.phase = ElementPhase::Ended { outcome: outcome.clone() };
-    }
-    waits
-}
-
 fn place(number: u32) -> usize {
     number as usize
 }
@@ -187,13 +204,21 @@ mod tests {
     }
 
     #[test]
-    fn all_that_waits_ends_at_once() {
-        let mut elements = Elements::fresh(2048);
+    fn whole_chunks_are_seen_and_ended_in_one_step() {
+        let mut elements = Elements::fresh(3000);
         *elements.get_mut(3).expect("there") = LIVE;
-        assert_eq!(elements.end_waiting(&Outcome::Cancelled), 2047);
-        assert_eq!(elements.end_waiting(&Outcome::Cancelled), 0);
+        let runs = |elements: &Elements, first, last| {
+            elements.runs_in(first, last).map(|(from, to, element)| (from, to, element.attempts)).collect::<Vec<_>>()
+        };
+        assert_eq!(runs(&elements, 2, 4), [(2, 2, 0), (3, 3, 1), (4, 4, 0)]);
+        assert_eq!(runs(&elements, 1023, 9999), [(1023, 1023, 0), (1024, 2047, 0), (2048, 2999, 0)]);
+        elements.take_dirty(TaskId(1));
+        elements.end(4, 2999, &Outcome::Cancelled);
+        assert!(matches!(elements.chunks[1..], [Chunk::Alike(_), Chunk::Alike(_)]));
         let rows = elements.take_dirty(TaskId(1));
-        assert_eq!(rows.iter().map(|row| row.runs.len()).collect::<Vec<_>>(), [3, 1]);
-        assert_eq!(elements.get(3), Some(&LIVE));
+        assert_eq!(rows.iter().map(|row| row.runs.len()).collect::<Vec<_>>(), [3, 1, 1]);
+        assert_eq!((elements.get(2), elements.get(3)), (Some(&Element::FRESH), Some(&LIVE)));
+        elements.end(0, 0, &Outcome::Expired);
+        assert_eq!(elements.iter().filter(|element| matches!(element.phase, ElementPhase::Ended { .. })).count(), 2997);
     }
 }

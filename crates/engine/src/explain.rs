@@ -2,12 +2,14 @@
 //!
 //! Start at [`Engine::explain`].
 //!
-//! Invariant: nothing here changes anything; the work is bounded by the nodes and by [`MOST_BEFORE`].
+//! Invariant: nothing here changes anything; the work is bounded by the nodes, by [`MOST_BEFORE`], and by the elements of
+//! the task and of those that it waits for.
 
 use crate::Engine;
 use crate::state::{Stage, Task};
 use crate::view::{LinkState, link_state};
-use hivemind_model::rows::{Element, ElementPhase};
+use crate::waits::{BlockedBy, FirstWaiting};
+use hivemind_model::spec::Need;
 use hivemind_model::{AttemptRef, ElementRef, MilliCores, NodeId, Resources, TaskId, Timestamp};
 use hivemind_placement::{Constraints, WhyWaiting, constraints, explain};
 
@@ -17,16 +19,22 @@ pub const MOST_BEFORE: usize = 10_000;
 /// Where an open task stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
-    /// Elements that wait for a node.
+    /// Elements that wait, for a node or for another task.
     pub waiting: usize,
+    /// Those of them that wait for another task.
+    pub blocked: usize,
+    /// The open tasks for which it waits, no more than [`MOST_BLOCKERS`](crate::MOST_BLOCKERS).
+    pub blocked_by: Vec<BlockedBy>,
     /// Elements that are handed out or run.
     pub live: usize,
-    /// The first of those that wait.
+    /// The first of those that wait; one that waits for a node, where there is one.
     pub first_waiting: Option<WhyItWaits>,
     /// The first of those that are handed out.
     pub first_live: Option<WhereItRuns>,
     /// When the hold expires, and with it the task.
     pub expires_at: Option<Timestamp>,
+    /// When its requester gives up what has not ended, or what was never handed out; `None`: not before that.
+    pub gives_up_at: Option<Timestamp>,
 }
 
 /// What an element waits for.
@@ -40,12 +48,34 @@ pub struct WhyItWaits {
     pub why: WhyWaiting,
     /// How the nodes stand to it.
     pub constraints: Constraints,
-    /// Its place in the queue; `None` while it is not to be tried.
+    /// Its place in the queue; `None` while it is not to be tried, or waits for another task.
     pub place: Option<Place>,
     /// What it failed of, where that was no fault of its own.
     pub faults: Option<Faults>,
+    /// What it failed of by its own doing, where it is tried again after that.
+    pub failures: Option<Faults>,
     /// True where a node is kept free for it.
     pub node_reserved: bool,
+    /// The nodes that could run it and rest; `None` where there are none.
+    pub resting: Option<Resting>,
+}
+
+/// Nodes that get no work for a while because they failed everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resting {
+    /// So many.
+    pub nodes: usize,
+    /// When the first of them works again.
+    pub until: Timestamp,
+}
+
+/// Why an attempt of a lost node is not tried elsewhere yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeptWhy {
+    /// Most nodes vanished at once: the pool suspects itself and holds back.
+    Brake,
+    /// Its task waits for lost nodes.
+    Patience,
 }
 
 /// What is served before an element; both counts end at [`MOST_BEFORE`].
@@ -57,12 +87,12 @@ pub struct Place {
     pub own_before: usize,
 }
 
-/// Attempts that failed through no fault of the task.
+/// Attempts that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Faults {
     /// So many.
     pub count: u32,
-    /// The last that is taken: then the task fails.
+    /// How many are taken: through no fault of the task the last of them fails it, of its own doing the next.
     pub most: u32,
     /// When it is tried again; `None` where it may be tried now.
     pub not_before: Option<Timestamp>,
@@ -81,6 +111,10 @@ pub struct WhereItRuns {
     pub assigned_at: Timestamp,
     /// When its command started; `None` while it is being prepared.
     pub started_at: Option<Timestamp>,
+    /// True where it waits on the node, in its backlog, until there is room.
+    pub queued: bool,
+    /// Where the node is lost: why the attempt stays there, and until when.
+    pub kept: Option<(KeptWhy, Timestamp)>,
 }
 
 impl Engine {
@@ -89,31 +123,25 @@ impl Engine {
     #[must_use]
     pub fn explain(&self, task: TaskId) -> Option<Explanation> {
         let open = self.tasks.get(&task)?;
-        let (mut first_waiting, mut first_live) = (None, None);
         let waiting = open.waiting;
         let live = open.elements.len() - waiting - open.row.progress.ended.total();
-        for (at, element) in open.elements() {
-            if (first_waiting.is_some() || waiting == 0) && (first_live.is_some() || live == 0) {
-                break;
-            }
-            match element.phase {
-                ElementPhase::Waiting { not_before } => {
-                    first_waiting = first_waiting.or(Some((at, element, not_before)));
-                }
-                ElementPhase::Live => first_live = first_live.or(Some(at)),
-                ElementPhase::Ended { .. } => {}
-            }
-        }
+        let first = self.first_waiting(open);
+        let from = ElementRef { task, index: 0 }.attempt(0);
+        let first_live = self.live.range(from..).next().map(|(attempt, _)| *attempt);
         Some(Explanation {
             waiting: waiting as usize,
+            blocked: first.as_ref().map_or(0, |first| usize::try_from(first.blocked).unwrap_or(usize::MAX)),
+            blocked_by: self.blocked_by(open),
             live: live as usize,
-            first_waiting: first_waiting.map(|(at, element, not_before)| self.wait_of(open, at, element, not_before)),
-            first_live: first_live.and_then(|at| self.run_of(at)),
+            first_waiting: first.map(|first| self.wait_of(open, &first)),
+            first_live: first_live.filter(|attempt| attempt.element.task == task).and_then(|at| self.run_of(at)),
             expires_at: self.ledger.hold(task).map(|hold| hold.expires_at),
+            gives_up_at: self.gives_up_at(open),
         })
     }
 
-    fn wait_of(&self, task: &Task, at: ElementRef, element: &Element, not_before: Timestamp) -> WhyItWaits {
+    fn wait_of(&self, task: &Task, first: &FirstWaiting<'_>) -> WhyItWaits {
+        let FirstWaiting { at, element, not_before, is_blocked, blocked: _ } = *first;
         let need = &task.need;
         let limits = &self.policy.limits;
         // People ask for whole cores.
@@ -121,39 +149,51 @@ impl Engine {
         let least = Resources { cpu, memory: limits.min_memory, disk: limits.min_disk, gpus: 0 };
         let delayed = self.delayed.contains_key(&(not_before, at));
         let rank = task.rank(at);
-        let faults = Faults {
-            count: element.faults,
-            most: self.policy.max_infrastructure_failures,
-            not_before: delayed.then_some(not_before),
-        };
+        let failed =
+            |count, most| (count > 0).then_some(Faults { count, most, not_before: delayed.then_some(not_before) });
         WhyItWaits {
             element: at,
             since: task.row.submitted_at,
             why: explain(self.working(), need),
             constraints: constraints(self.working(), need, &least),
-            place: (!delayed).then(|| Place {
+            place: (!delayed && !is_blocked).then(|| Place {
                 requesters_before: self.queue.turns_before(task.row.user, MOST_BEFORE),
                 own_before: self.queue.own_before(task.row.user, rank, MOST_BEFORE),
             }),
-            faults: (element.faults > 0).then_some(faults),
+            faults: failed(element.faults, self.policy.max_infrastructure_failures),
+            failures: failed(element.failures, task.row.spec.retries),
             node_reserved: self.reserved.as_ref().is_some_and(|kept| kept.rank == rank),
+            resting: self.resting(need),
         }
     }
 
-    fn run_of(&self, at: ElementRef) -> Option<WhereItRuns> {
-        let attempt = self.attempt_of(at)?;
+    /// The nodes that could run something with this need if they did not rest.
+    pub(crate) fn resting(&self, need: &Need) -> Option<Resting> {
+        let rests = self.rests.iter().filter(|(_, id)| {
+            let node = self.nodes.get(id).filter(|node| node.willing_session().is_some());
+            node.is_some_and(|node| node.view().could_run(need))
+        });
+        let until = rests.clone().map(|(until, _)| *until).next()?;
+        Some(Resting { nodes: rests.count(), until })
+    }
+
+    fn run_of(&self, attempt: AttemptRef) -> Option<WhereItRuns> {
         let live = self.live.get(&attempt)?;
         let node = self.nodes.get(&live.node)?;
         let started_at = match live.stage {
-            Stage::Assigned => None,
+            Stage::Queued | Stage::Assigned => None,
             Stage::Running { started_at } => Some(started_at),
         };
+        let held = self.losses.held_until(live.node).map(|until| (KeptWhy::Brake, until));
+        let unknown = live.unknown.map(|unknown| (KeptWhy::Patience, unknown.until));
         Some(WhereItRuns {
             attempt,
             node: live.node,
             link: link_state(node.link),
             assigned_at: live.assigned_at,
             started_at,
+            queued: live.stage == Stage::Queued,
+            kept: held.or(unknown),
         })
     }
 }

@@ -13,38 +13,57 @@
 //! anything of it can be stored.
 
 mod accounts;
+mod after;
 mod attempts;
+mod backlog;
 mod batch;
+mod brake;
 mod check;
 mod copies;
 mod elements;
 mod explain;
 mod guard;
+mod large;
 mod life;
 mod meter;
 mod nodes;
 mod once;
+mod patience;
+mod poison;
 mod projects;
 mod queue;
+mod recent;
+mod rest;
 mod restore;
+mod retries;
 mod rewards;
 mod schedule;
 mod service;
 mod shares;
+mod spans;
 mod standing;
 mod state;
+mod submit;
 pub mod tables;
 mod tasks;
 mod tick;
 mod trust;
+mod unknown;
 mod view;
+mod waits;
 
 pub use batch::Batch;
-pub use explain::{Explanation, Faults, MOST_BEFORE, Place, WhereItRuns, WhyItWaits};
+pub use brake::BrakeView;
+pub use explain::{Explanation, Faults, KeptWhy, MOST_BEFORE, Place, Resting, WhereItRuns, WhyItWaits};
+pub use hivemind_trust::Secret;
 pub use view::{Counts, LinkState, NodeStatus};
+pub use waits::{BlockedBy, MOST_BLOCKERS};
 
 use accounts::{Registration, Transfer};
+use after::{Dependants, Fallout};
+use backlog::Backlogs;
 use batch::Pending;
+use brake::MassLoss;
 use copies::Copies;
 use guard::{Invitations, SignUps};
 use hivemind_ledger::Ledger;
@@ -53,15 +72,18 @@ use hivemind_model::{
     AttemptRef, Command, ElementRef, NodeId, Policy, ProjectId, Rejection, Reply, Resources, TaskId, Timestamp, UserId,
 };
 use hivemind_placement::{Cursor, Fleet, Reservation};
-use hivemind_trust::Secret;
 use once::OnceWindow;
+use patience::Bound;
+use poison::Suspects;
 use projects::Tip;
 use queue::Queue;
+use recent::Recent;
 use shares::Shares;
 use standing::first_period;
-use state::{LateTasks, Live, Node, Task, User};
-use std::collections::{BTreeMap, BTreeSet};
-use tasks::{Graph, Offer};
+use state::{Live, Node, Task, User};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use submit::{Graph, Offer};
+use unknown::Ghosts;
 
 /// The state of a pool.
 #[derive(Debug)]
@@ -77,6 +99,8 @@ pub struct Engine {
     node_names: BTreeMap<String, NodeId>,
     /// Nodes that take work, full or not.
     fleet: Fleet,
+    /// Those of them that have something free.
+    placeable: BTreeSet<NodeId>,
     /// What all linked nodes offer together; `None` where that has to be counted anew.
     whole: Option<Resources>,
     /// Tasks that have not ended.
@@ -84,7 +108,13 @@ pub struct Engine {
     /// How many of them run.
     running_tasks: usize,
     /// Tasks that ended lately, for those who ask late.
-    recent: LateTasks,
+    recent: Recent,
+    /// Which open tasks wait for which.
+    dependants: Dependants,
+    /// What still follows from what ended in this command; empty between commands.
+    fallout: VecDeque<Fallout>,
+    /// When tasks, or those of their elements that were never tried, are given up.
+    patience: BTreeSet<(Timestamp, TaskId, Bound)>,
     /// Every attempt that is handed out or runs.
     live: BTreeMap<AttemptRef, Live>,
     /// Live elements of which copies are compared.
@@ -103,6 +133,18 @@ pub struct Engine {
     deadlines: BTreeSet<(Timestamp, AttemptRef)>,
     /// When drains are at their deadline.
     drains: BTreeSet<(Timestamp, NodeId)>,
+    /// Nodes that are lost, and what is thought of that.
+    losses: MassLoss,
+    /// When unknown attempts are tried elsewhere.
+    unknown: BTreeSet<(Timestamp, AttemptRef)>,
+    /// Attempts that were given up with their node, and may come back with it.
+    ghosts: Ghosts,
+    /// Where elements failed that may be poison.
+    suspects: Suspects,
+    /// When nodes have rested.
+    rests: BTreeSet<(Timestamp, NodeId)>,
+    /// What nodes are handed in advance.
+    backlogs: Backlogs,
     used_tokens: BTreeMap<String, Timestamp>,
     token_expiry: BTreeSet<(Timestamp, String)>,
     once: OnceWindow,
@@ -161,9 +203,16 @@ impl Engine {
     /// counts as that. Beside what the command does, reward periods that have ended are closed.
     ///
     /// # Errors
-    /// The refusal; nothing has changed (but a remembered client-made id).
+    /// The refusal; nothing has changed but a remembered client-made id, and but that an attempt which its node began
+    /// without room waits again.
     pub fn apply(&mut self, command: Command, now: Timestamp) -> Result<Reply, Rejection> {
         let now = self.enter(now);
+        let reply = self.decide(command, now);
+        self.follow(now);
+        reply
+    }
+
+    fn decide(&mut self, command: Command, now: Timestamp) -> Result<Reply, Rejection> {
         match command {
             Command::Register { username, email, password_hash, role, from, invitation } => {
                 self.register(Registration { username, email, password_hash, role, from, invitation }, now)
@@ -246,6 +295,7 @@ impl Engine {
             nodes: BTreeMap::new(),
             node_names: BTreeMap::new(),
             fleet: Fleet::default(),
+            placeable: BTreeSet::new(),
             whole: None,
             panels: BTreeMap::new(),
             offenders: BTreeMap::new(),
@@ -253,12 +303,21 @@ impl Engine {
             secret: Secret::new([0; 32]),
             tasks: BTreeMap::new(),
             running_tasks: 0,
-            recent: LateTasks::default(),
+            recent: Recent::default(),
+            dependants: BTreeMap::new(),
+            fallout: VecDeque::new(),
+            patience: BTreeSet::new(),
             live: BTreeMap::new(),
             queue: Queue::default(),
             delayed: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             drains: BTreeSet::new(),
+            losses: MassLoss::default(),
+            unknown: BTreeSet::new(),
+            ghosts: Ghosts::default(),
+            suspects: Suspects::default(),
+            rests: BTreeSet::new(),
+            backlogs: Backlogs::default(),
             used_tokens: BTreeMap::new(),
             token_expiry: BTreeSet::new(),
             once: OnceWindow::default(),

@@ -11,6 +11,8 @@ use hivemind_model::state::Outcome;
 pub(crate) enum Standing {
     /// It waits for a node, or for its next try to be due.
     Waiting,
+    /// The attempt in question is the current one and was handed out, but has no room on its node yet.
+    Queued,
     /// The attempt in question is the current one and was handed out.
     Assigned,
     /// The attempt in question is the current one and its command runs.
@@ -39,6 +41,8 @@ pub(crate) enum Event {
 pub(crate) enum Verdict {
     /// The task's own doing: final and paid.
     Paid,
+    /// The task's own failure: paid, and final unless its requester asked for more tries.
+    Failed,
     /// Final, and nobody is paid.
     Unpaid,
     /// No fault of the task: unpaid, tried again.
@@ -54,12 +58,18 @@ pub(crate) enum Step {
     Run,
     /// End the element: pay for metered time.
     EndPaid,
+    /// Pay for metered time; try again after a pause, or end the element where it has no try left.
+    RetryPaid,
     /// End the element without payment.
     EndUnpaid,
     /// End the attempt without payment and try again after a pause.
     RetryLater,
     /// End the attempt without payment and try again at once.
     RetryNow,
+    /// Reserve its node first; then the same event again.
+    TakeRoom,
+    /// End the attempt and let the element wait as if it had not been tried.
+    PutBack,
     /// End the element: pay for the time since the command ran, by the pool's clock.
     StopPaid,
     /// End the element: nothing ran.
@@ -76,7 +86,12 @@ pub(crate) enum Step {
 pub(crate) const fn step(standing: Standing, event: Event) -> Step {
     match (standing, event) {
         (Standing::Waiting, Event::Placed) => Step::Assign,
-        (Standing::Assigned | Standing::Running | Standing::Past, Event::Placed) => Step::Impossible,
+        (Standing::Queued | Standing::Assigned | Standing::Running | Standing::Past, Event::Placed) => Step::Impossible,
+
+        (
+            Standing::Queued,
+            Event::Started | Event::Reported(Verdict::Paid | Verdict::Failed | Verdict::Unpaid | Verdict::Fault),
+        ) => Step::TakeRoom,
 
         (Standing::Assigned, Event::Started) => Step::Run,
         (Standing::Running, Event::Started) => Step::Nothing,
@@ -84,16 +99,19 @@ pub(crate) const fn step(standing: Standing, event: Event) -> Step {
 
         // A command may be over before the word that it runs has come.
         (Standing::Assigned | Standing::Running, Event::Reported(Verdict::Paid)) => Step::EndPaid,
+        (Standing::Assigned | Standing::Running, Event::Reported(Verdict::Failed)) => Step::RetryPaid,
         (Standing::Assigned | Standing::Running, Event::Reported(Verdict::Unpaid)) => Step::EndUnpaid,
         (Standing::Assigned | Standing::Running, Event::Reported(Verdict::Fault)) => Step::RetryLater,
-        (Standing::Waiting | Standing::Past, Event::Reported(Verdict::Paid | Verdict::Unpaid | Verdict::Fault)) => {
-            Step::Stale
-        }
+        (
+            Standing::Waiting | Standing::Past,
+            Event::Reported(Verdict::Paid | Verdict::Failed | Verdict::Unpaid | Verdict::Fault),
+        ) => Step::Stale,
 
+        (Standing::Queued, Event::GivenUp) => Step::PutBack,
         (Standing::Assigned | Standing::Running, Event::GivenUp) => Step::RetryNow,
         (Standing::Waiting | Standing::Past, Event::GivenUp) => Step::Impossible,
 
-        (Standing::Waiting | Standing::Assigned, Event::Stopped) => Step::StopUnpaid,
+        (Standing::Waiting | Standing::Queued | Standing::Assigned, Event::Stopped) => Step::StopUnpaid,
         (Standing::Running, Event::Stopped) => Step::StopPaid,
         (Standing::Past, Event::Stopped) => Step::Nothing,
     }
@@ -105,9 +123,8 @@ pub(crate) const fn step(standing: Standing, event: Event) -> Step {
 /// its owner stopping the work, a fault of the infrastructure.
 pub(crate) const fn verdict(outcome: &Outcome) -> Verdict {
     match outcome {
-        Outcome::Exited { .. } | Outcome::OutOfMemory | Outcome::TimedOut | Outcome::CannotStart { .. } => {
-            Verdict::Paid
-        }
+        Outcome::Exited { code: 0 } | Outcome::CannotStart { .. } => Verdict::Paid,
+        Outcome::Exited { .. } | Outcome::OutOfMemory | Outcome::TimedOut => Verdict::Failed,
         Outcome::BadImage { .. } => Verdict::Unpaid,
         Outcome::ImageUnavailable { .. }
         | Outcome::Cancelled
@@ -127,11 +144,12 @@ mod tests {
 
     #[test]
     fn every_pair() {
-        let standings = [Standing::Waiting, Standing::Assigned, Standing::Running, Standing::Past];
+        let standings = [Standing::Waiting, Standing::Queued, Standing::Assigned, Standing::Running, Standing::Past];
         let events = [
             Event::Placed,
             Event::Started,
             Event::Reported(Verdict::Paid),
+            Event::Reported(Verdict::Failed),
             Event::Reported(Verdict::Unpaid),
             Event::Reported(Verdict::Fault),
             Event::GivenUp,
@@ -144,13 +162,14 @@ mod tests {
             let _ = writeln!(table, "{event:?}: {}", steps.join(", "));
         }
         insta::assert_snapshot!(table, @r"
-        Placed: Waiting Assign, Assigned Impossible, Running Impossible, Past Impossible
-        Started: Waiting Stale, Assigned Run, Running Nothing, Past Stale
-        Reported(Paid): Waiting Stale, Assigned EndPaid, Running EndPaid, Past Stale
-        Reported(Unpaid): Waiting Stale, Assigned EndUnpaid, Running EndUnpaid, Past Stale
-        Reported(Fault): Waiting Stale, Assigned RetryLater, Running RetryLater, Past Stale
-        GivenUp: Waiting Impossible, Assigned RetryNow, Running RetryNow, Past Impossible
-        Stopped: Waiting StopUnpaid, Assigned StopUnpaid, Running StopPaid, Past Nothing
+        Placed: Waiting Assign, Queued Impossible, Assigned Impossible, Running Impossible, Past Impossible
+        Started: Waiting Stale, Queued TakeRoom, Assigned Run, Running Nothing, Past Stale
+        Reported(Paid): Waiting Stale, Queued TakeRoom, Assigned EndPaid, Running EndPaid, Past Stale
+        Reported(Failed): Waiting Stale, Queued TakeRoom, Assigned RetryPaid, Running RetryPaid, Past Stale
+        Reported(Unpaid): Waiting Stale, Queued TakeRoom, Assigned EndUnpaid, Running EndUnpaid, Past Stale
+        Reported(Fault): Waiting Stale, Queued TakeRoom, Assigned RetryLater, Running RetryLater, Past Stale
+        GivenUp: Waiting Impossible, Queued PutBack, Assigned RetryNow, Running RetryNow, Past Impossible
+        Stopped: Waiting StopUnpaid, Queued StopUnpaid, Assigned StopUnpaid, Running StopPaid, Past Nothing
         ");
     }
 }

@@ -8,7 +8,7 @@
 use crate::Engine;
 use crate::accounts::check_name;
 use crate::attempts::Blame;
-use crate::state::{Link, Live, Node};
+use crate::state::{Link, Live, Node, Stage};
 use hivemind_model::command::{JoinUse, NodeOffer};
 use hivemind_model::rows::{NodeRow, UsedToken};
 use hivemind_model::service::Service;
@@ -81,6 +81,7 @@ impl Engine {
             Some((id, _)) => {
                 self.nodes.get(&id).map_or(Ok(()), Self::refuse_banned)?;
                 self.set_offer(id, offer);
+                self.promote(id, now);
                 id
             }
             None => {
@@ -126,16 +127,21 @@ impl Engine {
             return Err(Rejection::field(Code::Forbidden, "node_id", why));
         }
         check_offer(&offer)?;
+        self.losses.expect(id);
+        self.meet_ghosts(id, holds, now);
+        let Some(node) = self.nodes.get(&id) else { return Err(Rejection::not_found(id)) };
         let (kept, stale): (Vec<AttemptRef>, Vec<AttemptRef>) =
             holds.iter().partition(|attempt| node.has(&self.live, **attempt));
         let kept: BTreeSet<AttemptRef> = kept.into_iter().collect();
-        let missing: Vec<AttemptRef> = node.live.difference(&kept).copied().collect();
+        let mut missing: Vec<AttemptRef> = node.live.difference(&kept).copied().collect();
+        self.queued_first(&mut missing);
         self.move_link(id, LinkEvent::Connected { session }, now);
         if let Some(node) = self.nodes.get_mut(&id) {
             node.session = session;
             node.row.seen_at = now;
         }
         self.set_offer(id, offer);
+        self.promote(id, now);
         for attempt in kept {
             self.watch_again(attempt, now);
         }
@@ -153,27 +159,11 @@ impl Engine {
         Ok(Reply::Done)
     }
 
-    /// The worker of a node wants no more work over this link; what is live goes on.
+    /// The worker of a node wants no more work over this link; what is live goes on, but for its backlog.
     pub(crate) fn drain(&mut self, id: NodeId, session: u64, now: Timestamp) -> Result<Reply, Rejection> {
         if self.session_of(id)? == Some(session) {
             self.move_link(id, LinkEvent::Drain, now);
-        }
-        Ok(Reply::Done)
-    }
-
-    /// A node was silent for too long: its attempts are tried again elsewhere at once.
-    pub(crate) fn lost(&mut self, id: NodeId, now: Timestamp) -> Result<Reply, Rejection> {
-        let node = self.nodes.get_mut(&id).ok_or_else(|| Rejection::not_found(id))?;
-        let live: Vec<AttemptRef> = node.live.iter().copied().collect();
-        if node.link == Link::Offline && live.is_empty() {
-            return Ok(Reply::Done);
-        }
-        node.row.seen_at = now;
-        // Nothing was heard of it for that long before.
-        self.move_link(id, LinkEvent::Lost, now.before(self.policy.lost_after));
-        self.touch_node(id);
-        for attempt in live {
-            self.give_up(attempt, "the node was lost", Blame::Node, now);
+            self.return_backlog(id, "its node takes no more work", now);
         }
         Ok(Reply::Done)
     }
@@ -181,12 +171,11 @@ impl Engine {
     /// Brings the set of nodes that can be given work in line with one node.
     pub(crate) fn refresh_placeable(&mut self, id: NodeId) {
         let Some(node) = self.nodes.get(&id) else { return };
-        if node.takes_work() {
-            self.fleet.set(node.view());
-            self.stirred = true;
-        } else {
-            self.fleet.remove(id);
+        match node.takes_work() {
+            true => self.fleet.set(node.view()),
+            false => self.fleet.remove(id),
         }
+        self.note_room(id);
     }
 
     /// Notes that a node has the image of an element, since it ran it.
@@ -201,7 +190,17 @@ impl Engine {
     pub(crate) fn refresh_room(&mut self, id: NodeId) {
         let Some(node) = self.nodes.get(&id) else { return };
         self.fleet.set_free(id, node.free());
-        self.stirred = true;
+        self.note_room(id);
+    }
+
+    fn note_room(&mut self, id: NodeId) {
+        if self.nodes.get(&id).is_some_and(Node::has_something_free) {
+            self.placeable.insert(id);
+            self.stirred = true;
+        } else {
+            self.placeable.remove(&id);
+        }
+        self.refresh_backlog(id);
     }
 
     fn new_node(&mut self, owner: UserId, offer: NodeOffer, folded: String, now: Timestamp) -> NodeId {
@@ -256,12 +255,20 @@ impl Engine {
         self.refresh_placeable(id);
     }
 
-    /// Gives an attempt that outlived a restart of the pool its deadline back.
+    /// Goes on with an attempt whose node is back with it; one that outlived a restart of the pool gets its deadline
+    /// back.
     fn watch_again(&mut self, attempt: AttemptRef, now: Timestamp) {
+        self.set_known(attempt);
         let overdue_after = self.policy.overdue_after;
         let max_runtime = self.max_runtime(attempt.element.task);
+        let queued_until = self.queued_until(now);
         if let Some(live @ Live { deadline: None, .. }) = self.live.get_mut(&attempt) {
-            let deadline = live.assigned_at.after(max_runtime).max(now).after(overdue_after);
+            let deadline = match live.stage {
+                Stage::Queued => queued_until,
+                Stage::Assigned | Stage::Running { .. } => {
+                    live.assigned_at.after(max_runtime).max(now).after(overdue_after)
+                }
+            };
             live.deadline = Some(deadline);
             self.deadlines.insert((deadline, attempt));
         }

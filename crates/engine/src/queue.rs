@@ -111,15 +111,27 @@ impl Queue {
         Some(run.failed_on)
     }
 
-    /// Takes every element of a task out, from its first rank to its last.
-    pub(crate) fn remove_task(&mut self, user: UserId, ranks: std::ops::RangeInclusive<Rank>, need: &Need) {
+    /// Takes the elements of a task out that wait, from that of the rank `first` to that of the index `last`.
+    pub(crate) fn remove_span(&mut self, user: UserId, first: Rank, last: u32, need: &Need) {
         let Some(line) = self.requesters.get_mut(&user).and_then(|requester| requester.lines.get_mut(need)) else {
             return;
         };
         let head = line.keys().next().copied();
-        let firsts: Vec<Rank> = line.range(ranks).map(|(first, _)| *first).collect();
-        for first in firsts {
-            self.len -= line.remove(&first).map_or(0, |run| run.len(first));
+        let mut firsts: Vec<Rank> = line.range(first..=first.of(last)).map(|(first, _)| *first).collect();
+        firsts.extend(holding(line, first).filter(|begin| *begin < first));
+        for begin in firsts {
+            let Some(run) = line.remove(&begin) else { continue };
+            self.len -= run.len(begin);
+            if begin < first {
+                let before = Run { last: first.element().index - 1, failed_on: Vec::new(), not_owners: Vec::new() };
+                self.len += before.len(begin);
+                line.insert(begin, before);
+            }
+            if run.last > last {
+                let behind = first.of(last + 1);
+                self.len += run.len(behind);
+                line.insert(behind, run);
+            }
         }
         self.tidy(user, head, need);
     }
@@ -315,9 +327,30 @@ mod tests {
             assert_eq!(queue.remove(UserId(1), at(index), &need(1)), None);
         }
         assert_eq!((left(&queue), queue.len()), (vec![2, 3, 5, 0], 4));
-        queue.remove_task(UserId(1), at(0)..=at(u32::MAX), &need(1));
+        queue.remove_span(UserId(1), at(0), u32::MAX, &need(1));
         assert_eq!((left(&queue), queue.len()), (vec![0], 1));
         assert_eq!(queue.remove(UserId(1), rank(5, 2), &need(1)), Some(vec![NodeId(7)]));
         assert_eq!((queue.len(), queue.turns(None).count()), (0, 0));
+    }
+
+    #[test]
+    fn a_span_is_cut_out_of_runs() {
+        let anna = Turn { used: 0, user: UserId(1) };
+        let at = |index| Rank::new(5, Timestamp(0), ElementRef { task: TaskId(1), index });
+        let left = |first, last| {
+            let mut queue = Queue::default();
+            queue.push_run(anna, at(1), 6, &need(1));
+            queue.push_run(anna, at(8), 9, &need(1));
+            queue.push(anna, rank(5, 2), &need(1), Vec::new());
+            queue.remove_span(UserId(1), at(first), last, &need(1));
+            let left: Vec<u32> = queue.elements().map(|(element, _)| element.index).collect();
+            assert_eq!(left.len(), queue.len());
+            left
+        };
+        assert_eq!(left(0, 0), [1, 2, 3, 4, 5, 6, 8, 9, 0]);
+        assert_eq!(left(0, 2), [3, 4, 5, 6, 8, 9, 0]);
+        assert_eq!(left(3, 4), [1, 2, 5, 6, 8, 9, 0]);
+        assert_eq!(left(6, 8), [1, 2, 3, 4, 5, 9, 0]);
+        assert_eq!(left(1, 9), [0]);
     }
 }

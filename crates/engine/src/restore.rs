@@ -1,12 +1,13 @@
 //! The way back from stored rows.
 //!
 //! Start at [`Engine::restore`]. Counters and indexes are built again; what may be forgotten (where
-//! an element failed, which tasks ended lately) is.
+//! an element failed, which tasks ended lately, how nodes fail and how short their attempts are) is.
 //!
 //! Invariant: rows that cannot be true are refused, never mended.
 
-use crate::check::ensure;
+use crate::check::{ensure, violation};
 use crate::shares::Charge;
+use crate::spans::{self, Spans};
 use crate::state::{Live, Node, Stage, Task, User};
 use crate::{Engine, Violation};
 use hivemind_ledger::{Ledger, LedgerImage};
@@ -15,8 +16,8 @@ use hivemind_model::rows::{
     TaskRow, TrustRow, UserRow,
 };
 use hivemind_model::service::Service;
-use hivemind_model::{ElementRef, Level, NodeId, Policy, TaskState, Timestamp};
-use hivemind_placement::Turn;
+use hivemind_model::verify::Rule;
+use hivemind_model::{AttemptRef, ElementRef, Level, NodeId, Policy, TaskId, TaskState, Timestamp};
 use hivemind_trust::standing::enrolled;
 use std::collections::BTreeMap;
 
@@ -41,22 +42,15 @@ impl Engine {
             engine.restore_task(task)?;
         }
         engine.restore_chunks(rows.chunks)?;
-        engine.queue_restored();
-        let mut votes = Vec::new();
-        for attempt in rows.attempts {
-            match attempt.phase {
-                AttemptPhase::Reported { .. } => votes.push(attempt),
-                _ => engine.restore_attempt(attempt)?,
-            }
-        }
+        engine.restore_waits()?;
+        let (votes, live): (Vec<_>, Vec<_>) =
+            rows.attempts.into_iter().partition(|row| matches!(row.phase, AttemptPhase::Reported { .. }));
+        engine.restore_attempts(live)?;
         for token in rows.used_tokens {
             engine.token_expiry.insert((token.expires_at, token.id.clone()));
             engine.used_tokens.insert(token.id, token.expires_at);
         }
         engine.restore_money(rows.standings, rows.projects, rows.invitations)?;
-        for node in engine.nodes.values_mut() {
-            node.refresh_ceiling();
-        }
         engine.running_tasks =
             engine.tasks.values().filter(|task| task.row.progress.state == TaskState::Running).count();
         engine.restore_panels(votes);
@@ -123,72 +117,155 @@ impl Engine {
         Ok(())
     }
 
-    /// Queues what waits, neighbours that never failed together.
-    fn queue_restored(&mut self) {
-        for task in self.tasks.values_mut() {
-            let turn = Turn { used: self.shares.used(task.row.user), user: task.row.user };
-            let mut run: Option<(ElementRef, u32)> = None;
-            let mut waiting = 0;
-            for (at, element) in task.elements() {
-                let fresh = match element.phase {
-                    ElementPhase::Waiting { not_before: Timestamp(0) } => true,
-                    ElementPhase::Waiting { not_before } => {
-                        self.delayed.insert((not_before, at), Vec::new());
-                        waiting += 1;
-                        false
-                    }
-                    ElementPhase::Live | ElementPhase::Ended { .. } => false,
-                };
-                waiting += u32::from(fresh);
-                run = match run {
-                    Some((first, last)) if fresh && last + 1 == at.index => Some((first, at.index)),
-                    ended => {
-                        if let Some((first, last)) = ended {
-                            self.queue.push_run(turn, task.rank(first), last, &task.need);
-                        }
-                        fresh.then_some((at, at.index))
-                    }
-                };
+    /// Finds what blocks what, and queues the rest of what waits. What a task waits for and is not open any more became
+    /// what it had to: otherwise the task, or the elements that waited for it, had ended in the same batch.
+    fn restore_waits(&mut self) -> Result<(), Violation> {
+        let ids: Vec<TaskId> = self.tasks.keys().copied().collect();
+        for id in &ids {
+            self.check_order(*id)?;
+            self.link_dependencies(*id);
+        }
+        for id in ids {
+            self.queue_restored(id);
+            self.watch_restored(id);
+        }
+        Ok(())
+    }
+
+    /// T2: a task waits for older ones of the same user only, so that there is no cycle.
+    fn check_order(&self, id: TaskId) -> Result<(), Violation> {
+        let Some(task) = self.tasks.get(&id) else { return Ok(()) };
+        for dependency in &task.row.spec.after.tasks {
+            let older = dependency.task < id;
+            let other = self.tasks.get(&dependency.task);
+            let own = other.is_none_or(|other| other.row.user == task.row.user);
+            ensure(older && own, "T2", format_args!("{id} waits for {}, which it cannot", dependency.task))?;
+        }
+        Ok(())
+    }
+
+    /// Queues what waits and is not blocked, neighbours together.
+    fn queue_restored(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get(&id) else { return };
+        let (mut ready, mut waiting) = (Spans::new(), 0);
+        for (first, last, element) in task.runs(task.ranges()) {
+            let ElementPhase::Waiting { not_before } = element.phase else { continue };
+            waiting += last - first + 1;
+            if not_before == Timestamp(0) {
+                spans::push(&mut ready, first, last);
+                continue;
             }
-            if let Some((first, last)) = run {
-                self.queue.push_run(turn, task.rank(first), last, &task.need);
-            }
+            let later = (first..=last).map(|index| ((not_before, ElementRef { task: id, index }), Vec::new()));
+            self.delayed.extend(later);
+        }
+        let turn = self.turn(task.row.user);
+        for (first, last) in self.unblocked(task, ready) {
+            let first = task.rank(ElementRef { task: id, index: first });
+            self.queue.push_run(turn, first, last, &task.need);
+        }
+        if let Some(task) = self.tasks.get_mut(&id) {
             task.waiting = waiting;
         }
     }
 
-    fn restore_attempt(&mut self, row: AttemptRow) -> Result<(), Violation> {
-        let (attempt, at) = (row.attempt, row.attempt.element);
+    /// Those that run have their room; the others get it in the order in which they were handed out. What is not the
+    /// newest of its element, or of an element that waits, is its [ghost](crate::unknown).
+    fn restore_attempts(&mut self, mut rows: Vec<AttemptRow>) -> Result<(), Violation> {
+        rows.sort_unstable_by_key(|row| (row.assigned_at, row.attempt));
+        let mut newest: BTreeMap<ElementRef, u32> = BTreeMap::new();
+        for row in &rows {
+            let number = newest.entry(row.attempt.element).or_default();
+            *number = row.attempt.number.max(*number);
+        }
+        let mut assigned = Vec::new();
+        for row in rows {
+            let (attempt, at) = (row.attempt, row.attempt.element);
+            let task = self.tasks.get(&at.task);
+            // Of an element of which copies are compared several attempts may live.
+            let is_alone = task.is_none_or(|task| task.row.spec.verify.rule == Rule::First);
+            let phase = task.and_then(|task| task.element(at.index)).map(|element| &element.phase);
+            let waits = matches!(phase, Some(ElementPhase::Waiting { .. }));
+            let (node, live) = (row.node, self.restored(row)?);
+            if is_alone && (waits || newest.get(&at).is_some_and(|newest| attempt.number < *newest)) {
+                self.restore_as_ghost(attempt, live)?;
+                continue;
+            }
+            self.losses.expect(node);
+            assigned.extend((live.stage == Stage::Assigned).then_some(attempt));
+            self.restore_live(attempt, live)?;
+        }
+        for node in self.nodes.values_mut() {
+            node.refresh_ceiling();
+        }
+        assigned.into_iter().for_each(|attempt| self.restore_assigned(attempt));
+        let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.refresh_backlog(id));
+        Ok(())
+    }
+
+    /// An attempt that has not ended, as it is kept in memory.
+    fn restored(&mut self, row: AttemptRow) -> Result<Live, Violation> {
+        let attempt = row.attempt;
         let stage = match row.phase {
             AttemptPhase::Assigned => Stage::Assigned,
             AttemptPhase::Running { started_at } => Stage::Running { started_at },
             AttemptPhase::Reported { .. } | AttemptPhase::Ended { .. } => {
-                return ensure(false, "T3", format_args!("{attempt} has ended, but is to be live"));
+                return Err(violation("T3", format_args!("{attempt} has ended, but is to be live")));
             }
         };
-        let Some(task) = self.tasks.get_mut(&at.task) else {
-            return ensure(false, "T3", format_args!("{attempt} is live, but its task is not open"));
-        };
-        let need = task.row.spec.resources;
-        task.running += u32::from(matches!(stage, Stage::Running { .. }));
-        let Some(node) = self.nodes.get_mut(&row.node) else {
-            return ensure(false, "T3", format_args!("{attempt} is live on {}, which is not enrolled", row.node));
-        };
-        node.live.insert(attempt);
-        match node.reserved.checked_add(&need) {
-            Some(reserved) => node.reserved = reserved,
-            None => ensure(false, "T5", format_args!("what is reserved on {} overflows", row.node))?,
+        if !self.tasks.contains_key(&attempt.element.task) {
+            return Err(violation("T3", format_args!("{attempt} is live, but its task is not open")));
         }
-        let live = Live {
+        if !self.nodes.contains_key(&row.node) {
+            return Err(violation("T3", format_args!("{attempt} is live on {}, which is not enrolled", row.node)));
+        }
+        Ok(Live {
             node: row.node,
             assigned_at: row.assigned_at,
             stage,
+            order: self.backlogs.next_order(),
+            reserved_at: row.assigned_at,
+            unknown: None,
             deadline: None,
             meter: None,
             charge: Charge::default(),
             failed_on: Vec::new(),
             dirty: false,
+        })
+    }
+
+    fn restore_as_ghost(&mut self, attempt: AttemptRef, live: Live) -> Result<(), Violation> {
+        let task = self.tasks.get(&attempt.element.task);
+        let waits = task.is_some_and(|task| task.row.spec.patience.lost_after.is_some());
+        ensure(
+            waits,
+            "T3",
+            format_args!("{attempt} is live beside another, but its task does not wait for lost nodes"),
+        )?;
+        let twice = self.ghosts.has(attempt.element);
+        ensure(!twice, "T3", format_args!("{} has two ghosts", attempt.element))?;
+        self.restore_ghost(attempt, live);
+        Ok(())
+    }
+
+    fn restore_live(&mut self, attempt: AttemptRef, live: Live) -> Result<(), Violation> {
+        let (stage, id) = (live.stage, live.node);
+        let (Some(task), Some(node)) = (self.tasks.get_mut(&attempt.element.task), self.nodes.get_mut(&id)) else {
+            return ensure(false, "T3", format_args!("{attempt} is live, but its task or its node is not there"));
         };
+        let user = task.row.user;
+        node.live.insert(attempt);
+        match stage {
+            Stage::Running { .. } => {
+                task.running += 1;
+                match node.reserved.checked_add(&task.row.spec.resources) {
+                    Some(reserved) => node.reserved = reserved,
+                    None => ensure(false, "T5", format_args!("what is reserved on {id} overflows"))?,
+                }
+            }
+            Stage::Queued | Stage::Assigned => {}
+        }
+        self.hold_one_more(user);
         let twice = self.live.insert(attempt, live).is_some();
         ensure(!twice, "T3", format_args!("{attempt} is stored twice"))?;
         if let Stage::Running { started_at } = stage {

@@ -12,8 +12,17 @@ use crate::state::{Live, Stage};
 use hivemind_model::rows::ElementPhase;
 use hivemind_model::spec::Need;
 use hivemind_model::verify::{MAX_REPLICAS, Rule};
-use hivemind_model::{Effect, Resources, Timestamp, UserId};
+use hivemind_model::{AttemptRef, Effect, Millis, NodeId, Resources, Timestamp, UserId};
 use hivemind_placement::{Bounds, Placement, Reservation, Snapshot, Turn, plan};
+
+/// Where on its node a placement goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seat {
+    /// Into free room.
+    Room,
+    /// Into its backlog.
+    Backlog,
+}
 
 impl Engine {
     /// Places what waits, once per batch, after its commands. Costs nothing where nothing that
@@ -34,10 +43,9 @@ impl Engine {
         if !self.stirred {
             return;
         }
-        if self.fleet.is_empty() || self.queue.len() == 0 {
-            self.stirred = false;
-            self.more_copies = false;
-            self.resume = None;
+        let nothing_waits = self.queue.len() == 0 && self.backlogs.is_empty();
+        if nothing_waits || (self.placeable.is_empty() && !self.backlogs.has_room()) {
+            (self.stirred, self.more_copies, self.resume) = (false, false, None);
             return;
         }
         if self.shares.rebase(now) {
@@ -45,8 +53,31 @@ impl Engine {
                 self.queue.move_turn(self.turn(user));
             }
         }
+        self.more_copies = false;
         let whole = self.capacity();
-        let cost = |need: &Need| self.shares.advance(dominant_share(&need.resources, &whole), now);
+        let mut more = self.place(&whole, now);
+        // What is left fits nowhere: room goes to what is queued elsewhere, then the rest is queued.
+        if !more && !self.placeable.is_empty() && !self.backlogs.is_empty() && self.level_backlogs(now) {
+            more = self.place(&whole, now);
+        }
+        self.keep_room_for_large(now);
+        if !more && self.backlogs.has_room() {
+            more = self.fill_backlogs(&whole, now);
+        }
+        // Freed room stirs, and a further copy; room that was taken does not.
+        self.stirred = more || self.more_copies;
+    }
+
+    /// Makes one plan and follows it; true where it did not see everything.
+    fn place(&mut self, whole: &Resources, now: Timestamp) -> bool {
+        if self.placeable.is_empty() || self.queue.len() == 0 {
+            self.resume = None;
+            if self.queue.len() == 0 {
+                self.reserved = None;
+            }
+            return false;
+        }
+        let cost = |need: &Need| self.shares.advance(dominant_share(&need.resources, whole), now);
         let snapshot = Snapshot {
             fleet: &self.fleet,
             queue: &self.queue,
@@ -58,13 +89,25 @@ impl Engine {
         let plan = plan(&snapshot, Bounds::default(), self.passes);
         self.passes += 1;
         self.resume = plan.resume;
-        self.reserved = plan.reserved;
-        self.more_copies = false;
+        let before = std::mem::replace(&mut self.reserved, plan.reserved).map(|kept| kept.node);
         for placement in plan.placements {
-            self.assign(placement, &whole, now);
+            self.assign(placement, Seat::Room, whole, now);
         }
-        // Freed room stirs, and a further copy; room that was taken does not.
-        self.stirred = plan.resume.is_some() || self.more_copies;
+        let returned = self.keep_free(before, now);
+        returned || self.resume.is_some()
+    }
+
+    /// A node that is kept free has no backlog; true where it had one.
+    fn keep_free(&mut self, before: Option<NodeId>, now: Timestamp) -> bool {
+        let kept = self.reserved.as_ref().map(|kept| kept.node);
+        let queued = kept.and_then(|id| self.nodes.get(&id)).is_some_and(|node| !node.backlog.is_empty());
+        if let Some(id) = kept {
+            self.return_backlog(id, "its node is kept free for something large", now);
+        }
+        if let Some(id) = before.filter(|_| before != kept) {
+            self.promote(id, now);
+        }
+        queued
     }
 
     /// The place of a requester among those that have something waiting.
@@ -73,8 +116,13 @@ impl Engine {
     }
 
     /// Puts what an attempt really used in the place of what its requester was charged for it.
-    pub(crate) fn settle_share(&mut self, user: UserId, live: &Live, now: Timestamp) {
-        self.shares.settle(user, live.charge, now.since(live.assigned_at), now);
+    pub(crate) fn settle_share(&mut self, attempt: AttemptRef, live: &Live, now: Timestamp) {
+        let Some(user) = self.tasks.get(&attempt.element.task).map(|task| task.row.user) else { return };
+        let held = match live.stage {
+            Stage::Queued => Millis(0),
+            Stage::Assigned | Stage::Running { .. } => now.since(live.reserved_at),
+        };
+        self.shares.settle(user, live.charge, held, now);
         self.pending.usages.insert(user);
         self.queue.move_turn(self.turn(user));
     }
@@ -96,12 +144,16 @@ impl Engine {
     }
 
     /// Makes the next attempt of a waiting element on a node, unless its room has gone.
-    fn assign(&mut self, placement: Placement, whole: &Resources, now: Timestamp) {
+    pub(crate) fn assign(&mut self, placement: Placement, seat: Seat, whole: &Resources, now: Timestamp) {
         let (at, id) = (placement.element, placement.node);
         let (Some(task), Some(node)) = (self.tasks.get_mut(&at.task), self.nodes.get_mut(&id)) else { return };
         let need = &task.need;
         let Some(session) = node.working_session() else { return };
-        if node.spent || !node.free().covers(&need.resources) {
+        let takes = match seat {
+            Seat::Room => !node.spent && node.free().covers(&need.resources),
+            Seat::Backlog => node.waits(&self.policy.backlog) > 0 && node.view().could_run(need),
+        };
+        if !takes {
             return;
         }
         // What a node was kept free for is placed beside the queue, and may be in the plan twice: once it has
@@ -129,19 +181,27 @@ impl Engine {
         element.phase = ElementPhase::Live;
         task.waiting -= u32::from(waits);
         let attempt = at.attempt(number);
-        let reserved = node.reserved.checked_add(&resources);
-        // The ceiling, not the capacity: a node may offer less of something than it has reserved, and
-        // this element need none of it.
-        node.reserved = reserved
-            .filter(|reserved| node.ceiling.covers(reserved))
-            .unwrap_or_else(|| panic!("T5: {at} does not fit on {id}"));
         node.live.insert(attempt);
-        let deadline = now.after(spec.max_runtime).after(self.policy.overdue_after);
+        let order = self.backlogs.next_order();
+        let (stage, deadline) = match seat {
+            Seat::Room => {
+                node.reserve(attempt, &resources);
+                (Stage::Assigned, now.after(spec.max_runtime).after(self.policy.overdue_after))
+            }
+            Seat::Backlog => {
+                node.backlog.insert((order, attempt));
+                (Stage::Queued, self.queued_until(now))
+            }
+        };
         self.deadlines.insert((deadline, attempt));
+        self.hold_one_more(user);
         let live = Live {
             node: id,
             assigned_at: now,
-            stage: Stage::Assigned,
+            stage,
+            order,
+            reserved_at: now,
+            unknown: None,
             deadline: Some(deadline),
             meter: None,
             charge,
@@ -156,6 +216,9 @@ impl Engine {
         self.pending.effects.push(Effect::Assign { node: id, session, attempt, spec });
         if verified {
             self.seat(attempt, id, now);
+        }
+        if seat == Seat::Backlog {
+            self.promote(id, now);
         }
     }
 }

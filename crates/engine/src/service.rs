@@ -13,7 +13,7 @@
 use crate::Engine;
 use crate::attempts::Blame;
 use crate::nodes::LinkEvent;
-use crate::state::Node;
+use crate::state::{Link, Node};
 use hivemind_model::rows::Role;
 use hivemind_model::service::{MAX_BAN_REASON_BYTES, MAX_DRAIN, NodeChange, Service};
 use hivemind_model::{AttemptRef, Code, Effect, NodeId, Rejection, Reply, Timestamp, UserId};
@@ -65,7 +65,7 @@ impl Engine {
         check_change(operator, &change)?;
         let (id, service) = (node.row.id, after(&node.row.service, change, now)?);
         let banned = matches!(service, Service::Banned { .. });
-        self.set_service(id, service);
+        self.set_service(id, service, now);
         if banned {
             self.put_out(id, now);
         }
@@ -89,12 +89,12 @@ impl Engine {
     /// Gives up what still runs on the nodes whose drain is at its deadline; they are cordoned from then on.
     pub(crate) fn end_drains(&mut self, now: Timestamp) {
         while let Some(&(_, id)) = self.drains.first().filter(|(until, _)| *until <= now) {
-            self.set_service(id, Service::Cordoned);
+            self.set_service(id, Service::Cordoned, now);
             self.take_back(id, "its node was drained", now);
         }
     }
 
-    fn set_service(&mut self, id: NodeId, service: Service) {
+    fn set_service(&mut self, id: NodeId, service: Service, now: Timestamp) {
         let Some(node) = self.nodes.get_mut(&id) else { return };
         if node.row.service == service {
             return;
@@ -105,9 +105,13 @@ impl Engine {
         if let Service::Draining { until } = service {
             self.drains.insert((until, id));
         }
+        let works = matches!(service, Service::InService);
         node.row.service = service;
         self.touch_node(id);
         self.refresh_placeable(id);
+        if !works {
+            self.return_backlog(id, "its node was taken out of service", now);
+        }
     }
 
     /// Ends the link of a banned node, and gives up what it has.
@@ -117,16 +121,21 @@ impl Engine {
             self.pending.effects.push(Effect::Unlink { node: id, session });
             self.move_link(id, LinkEvent::Lost, now);
         }
+        if self.nodes.get(&id).is_some_and(|node| node.link == Link::Offline) {
+            self.losses.forget(id);
+        }
     }
 
     /// Stops everything on a node; all of it is tried elsewhere at once.
     fn take_back(&mut self, id: NodeId, reason: &str, now: Timestamp) {
-        let live: Vec<AttemptRef> =
+        let mut live: Vec<AttemptRef> =
             self.nodes.get(&id).into_iter().flat_map(|node| node.live.iter().copied()).collect();
+        self.queued_first(&mut live);
         for attempt in live {
             self.tell_stop(id, attempt);
             self.give_up(attempt, reason, Blame::Nobody, now);
         }
+        self.forget_ghosts_on(id, now);
     }
 }
 

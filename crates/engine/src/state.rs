@@ -2,15 +2,21 @@
 //!
 //! Invariant: every field here can be derived from rows, or may be forgotten at a restart.
 
+use crate::after::Way;
+use crate::attempts::Blame;
+use crate::backlog::Pace;
 use crate::elements::Elements;
+use crate::rest::Strain;
 use crate::shares::Charge;
+use crate::spans::{self, Spans};
 use hivemind_model::rows::{
     AttemptPhase, AttemptRow, Element, Ended, NodeRow, Role, StandingRow, Tally, TaskRow, TrustRow,
 };
 use hivemind_model::service::Service;
 use hivemind_model::spec::Need;
+use hivemind_model::state::Outcome;
 use hivemind_model::{
-    AttemptRef, Cpt, ElementRef, Level, Millis, NodeId, Resources, TaskId, TaskState, Timestamp, TrustTier, UserId,
+    AttemptRef, Cpt, ElementRef, Level, Millis, NodeId, Resources, TaskState, Timestamp, TrustTier, UserId,
 };
 use hivemind_placement::{Keys, MAX_KEYS, NodeView, Rank};
 use hivemind_trust::Recent;
@@ -36,6 +42,25 @@ impl User {
     }
 }
 
+/// How many open tasks another one waits for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Blockers {
+    /// All its elements.
+    pub(crate) whole: u32,
+    /// Each element for that of the same index only.
+    pub(crate) each: u32,
+}
+
+impl Blockers {
+    /// Those of one kind.
+    pub(crate) fn of(&mut self, way: Way) -> &mut u32 {
+        match way {
+            Way::Each => &mut self.each,
+            Way::Whole => &mut self.whole,
+        }
+    }
+}
+
 /// A task that has not ended, or ended within this batch.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Task {
@@ -47,6 +72,10 @@ pub(crate) struct Task {
     pub(crate) waiting: u32,
     /// What every element of it asks of a node.
     pub(crate) need: Need,
+    /// Open tasks that it waits for.
+    pub(crate) blockers: Blockers,
+    /// When those of its elements that were never tried are given up.
+    pub(crate) queue_until: Option<Timestamp>,
     /// True once its row left in a batch.
     pub(crate) stored: bool,
     /// True where its row, but for its elements, changed in this batch.
@@ -66,6 +95,8 @@ impl Task {
             running: 0,
             waiting: count,
             need,
+            blockers: Blockers::default(),
+            queue_until: None,
             stored: false,
             dirty: false,
             listed: false,
@@ -104,6 +135,35 @@ impl Task {
         self.row.spec.array.as_ref().map_or(&[(0, 0)], |array| array.indices.ranges())
     }
 
+    /// The elements with the indices in `spans`, equal ones of an untouched chunk together, each run with its first and
+    /// last index.
+    pub(crate) fn runs(&self, spans: &[(u32, u32)]) -> impl Iterator<Item = (u32, u32, &Element)> {
+        // Neighbouring indices of one range have neighbouring positions.
+        spans::intersect(spans, self.ranges()).into_iter().flat_map(|(first, last)| {
+            let from = self.position(first).unwrap_or(0);
+            let runs = self.elements.runs_in(from, from.saturating_add(last - first));
+            runs.map(move |(begin, end, element)| (first + (begin - from), first + (end - from), element))
+        })
+    }
+
+    /// Those of `spans` whose element is as `is` says.
+    pub(crate) fn spans_where(&self, spans: &[(u32, u32)], is: impl Fn(&Element) -> bool) -> Spans {
+        let mut found = Spans::new();
+        for (first, last, _) in self.runs(spans).filter(|(_, _, element)| is(element)) {
+            spans::push(&mut found, first, last);
+        }
+        found
+    }
+
+    /// Ends the elements of `spans`, all of which are its own, in the same way.
+    pub(crate) fn end_spans(&mut self, spans: &[(u32, u32)], outcome: &Outcome) {
+        for (first, last) in spans::intersect(spans, self.ranges()) {
+            if let Some(from) = self.position(first) {
+                self.elements.end(from, from.saturating_add(last - first), outcome);
+            }
+        }
+    }
+
     /// What one paid attempt can cost at most.
     pub(crate) fn attempt_cap(&self) -> Cpt {
         let attempts = u64::from(self.elements.len()).saturating_mul(self.row.spec.paid_attempts());
@@ -112,6 +172,11 @@ impl Task {
 
     pub(crate) fn rank(&self, element: ElementRef) -> Rank {
         Rank::new(self.row.spec.priority, self.row.submitted_at, element)
+    }
+
+    /// How many of its elements may fail; `None`: all of them.
+    pub(crate) fn max_fails(&self) -> Option<u32> {
+        self.row.spec.array.as_ref().and_then(|array| array.max_fails)
     }
 
     /// Ended elements, in hundredths of all.
@@ -137,8 +202,21 @@ impl Task {
 /// How far a live attempt is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
+    /// In the backlog of its node: it has no room yet. Stored as [`Stage::Assigned`].
+    Queued,
     Assigned,
-    Running { started_at: Timestamp },
+    Running {
+        started_at: Timestamp,
+    },
+}
+
+/// An attempt of which nothing is known: its node is lost, and its task waits for that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unknown {
+    /// Then it is tried elsewhere.
+    pub(crate) until: Timestamp,
+    /// Whose failure that will be.
+    pub(crate) blame: Blame,
 }
 
 /// A current attempt of an element.
@@ -147,7 +225,12 @@ pub(crate) struct Live {
     pub(crate) node: NodeId,
     pub(crate) assigned_at: Timestamp,
     pub(crate) stage: Stage,
-    /// When it is overdue. After a restart there is none until its node is back: the node may
+    /// Its place among all that was handed out since the start.
+    pub(crate) order: u64,
+    /// Since when it has room on its node; means nothing while it has none.
+    pub(crate) reserved_at: Timestamp,
+    pub(crate) unknown: Option<Unknown>,
+    /// When it is overdue, or, where it is queued, goes back to the queue. After a restart there is none until its node is back: the node may
     /// have had the result all the while that the pool was away.
     pub(crate) deadline: Option<Timestamp>,
     /// When what it earned is metered next; `None` while its command does not run, and once all of it is.
@@ -163,7 +246,7 @@ pub(crate) struct Live {
 impl Live {
     pub(crate) fn row(&self, attempt: AttemptRef) -> AttemptRow {
         let phase = match self.stage {
-            Stage::Assigned => AttemptPhase::Assigned,
+            Stage::Queued | Stage::Assigned => AttemptPhase::Assigned,
             Stage::Running { started_at } => AttemptPhase::Running { started_at },
         };
         AttemptRow { attempt, node: self.node, assigned_at: self.assigned_at, phase }
@@ -194,6 +277,14 @@ pub(crate) struct Node {
     /// What may be reserved at most: the capacity, or what was reserved when it shrank below that.
     pub(crate) ceiling: Resources,
     pub(crate) live: BTreeSet<AttemptRef>,
+    /// Those of them that have no room yet, in the order in which they were handed out.
+    pub(crate) backlog: BTreeSet<(u64, AttemptRef)>,
+    /// As how long its backlog stands among those that have room in it.
+    pub(crate) hungry: Option<usize>,
+    /// How short its latest attempts were.
+    pub(crate) pace: Pace,
+    /// How it fails.
+    pub(crate) strain: Strain,
     /// True where its row changed in this batch.
     pub(crate) dirty: bool,
     /// What it has done.
@@ -253,6 +344,10 @@ impl Node {
             reserved: Resources::default(),
             ceiling,
             live: BTreeSet::new(),
+            backlog: BTreeSet::new(),
+            hungry: None,
+            pace: Pace::default(),
+            strain: Strain::default(),
             dirty: false,
             standing,
             standing_dirty: false,
@@ -275,8 +370,13 @@ impl Node {
         }
     }
 
-    /// The session over which it is given work: its link is up, its worker wants work, and people let it have some.
+    /// The session over which it is given work: it is willing, and does not rest.
     pub(crate) fn working_session(&self) -> Option<u64> {
+        self.willing_session().filter(|_| self.strain.resting_until.is_none())
+    }
+
+    /// The session of a node whose link is up, whose worker wants work, and which people let have some.
+    pub(crate) fn willing_session(&self) -> Option<u64> {
         match (self.link, &self.row.service) {
             (Link::Up { session }, Service::InService) => Some(session),
             (Link::Up { .. }, Service::Cordoned | Service::Draining { .. } | Service::Banned { .. })
@@ -287,6 +387,29 @@ impl Node {
     /// True where it is given work, full or not.
     pub(crate) fn takes_work(&self) -> bool {
         self.working_session().is_some() && !self.spent
+    }
+
+    /// Promises `need` to an attempt.
+    ///
+    /// Against the ceiling, not the capacity: a node may offer less of something than it has reserved, and the attempt
+    /// need none of it.
+    pub(crate) fn reserve(&mut self, attempt: AttemptRef, need: &Resources) {
+        let reserved = self.reserved.checked_add(need).filter(|reserved| self.ceiling.covers(reserved));
+        self.reserved = reserved.unwrap_or_else(|| panic!("T5: {attempt} does not fit on {}", self.row.id));
+    }
+
+    /// Takes back what an attempt was promised.
+    pub(crate) fn release(&mut self, attempt: AttemptRef, need: &Resources) {
+        let reserved = self.reserved.checked_sub(need);
+        self.reserved =
+            reserved.unwrap_or_else(|| panic!("T5: {} has less reserved than {attempt} took", self.row.name));
+        self.refresh_ceiling();
+    }
+
+    /// True where it is given work and has room for any.
+    pub(crate) fn has_something_free(&self) -> bool {
+        let free = self.free();
+        self.takes_work() && free.cpu.0 > 0 && free.memory.0 > 0
     }
 
     /// What nobody has reserved; zero in a dimension where more is reserved than there is now.
@@ -326,31 +449,5 @@ impl Node {
     /// True where `attempt` is one of its own, given the attempt that is current.
     pub(crate) fn has(&self, live: &BTreeMap<AttemptRef, Live>, attempt: AttemptRef) -> bool {
         live.get(&attempt).is_some_and(|live| live.node == self.row.id)
-    }
-}
-
-/// How many ended tasks are kept for late questions.
-const RECENT: usize = 65_536;
-
-/// The owners of tasks that ended lately.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct LateTasks {
-    users: BTreeMap<TaskId, UserId>,
-    order: VecDeque<TaskId>,
-}
-
-impl LateTasks {
-    pub(crate) fn push(&mut self, task: TaskId, user: UserId) {
-        self.users.insert(task, user);
-        self.order.push_back(task);
-        if self.order.len() > RECENT
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.users.remove(&oldest);
-        }
-    }
-
-    pub(crate) fn user(&self, task: TaskId) -> Option<UserId> {
-        self.users.get(&task).copied()
     }
 }

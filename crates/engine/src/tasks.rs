@@ -1,24 +1,25 @@
-//! Tasks: accepted with a hold, ended once.
+//! How tasks and their elements end, once each.
 //!
-//! Start at [`Engine::submit`]; [`Engine::end_element`] is the only place where an element ends and
-//! where its hold is settled or released.
+//! Start at [`Engine::stop_task`]; [`Engine::end_element`] and [`Engine::end_waiting`] are the only places where
+//! elements end and where their hold is settled or released.
 //!
 //! Invariant: a task whose elements have all ended is not in memory after the command that ended it.
 
 use crate::Engine;
+use crate::after::Fallout;
 use crate::copies::Unjudged;
 use crate::life::{Event, Standing, Step, step};
-use crate::state::{Stage, Task};
+use crate::recent::Past;
+use crate::spans::{self, Spans};
+use crate::state::Stage;
 use hivemind_ledger::Paid;
-use hivemind_model::command::{EndedTask, GraphTask, Once};
-use hivemind_model::rows::{Answer, ElementPhase, Ended, Report, TaskProgress, TaskRow};
+use hivemind_model::rows::{Element, ElementPhase, Report};
 use hivemind_model::state::{Metering, Outcome};
 use hivemind_model::{
-    AttemptRef, Code, Cpt, Effect, ElementRef, Indices, Millis, NodeId, Rejection, Reply, TaskId, TaskSpec, TaskState,
-    Timestamp, UserId,
+    AttemptRef, Cpt, Effect, ElementRef, Indices, Millis, NodeId, Rejection, Reply, TaskId, TaskState, Timestamp,
+    UserId,
 };
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 /// What an ended element costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,152 +30,7 @@ pub(crate) enum Payment {
     Price { paid: Paid, amount: Cpt },
 }
 
-/// What a requester hands in, and the most they would pay.
-pub(crate) struct Offer {
-    pub(crate) spec: Arc<TaskSpec>,
-    pub(crate) max_price: Option<Cpt>,
-    pub(crate) ended: Vec<EndedTask>,
-}
-
-/// As [`Offer`], of tasks that wait for one another.
-pub(crate) struct Graph {
-    pub(crate) tasks: Vec<GraphTask>,
-    pub(crate) max_price: Option<Cpt>,
-    pub(crate) ended: Vec<EndedTask>,
-}
-
 impl Engine {
-    /// Accepts a task and takes its hold.
-    pub(crate) fn submit(
-        &mut self,
-        user: UserId,
-        offer: Offer,
-        once: Option<Once>,
-        now: Timestamp,
-    ) -> Result<Reply, Rejection> {
-        self.user(user)?;
-        self.at_most_once(once, user, "request_id", |engine| {
-            let Offer { spec, max_price, ended } = offer;
-            let graph = Graph { tasks: vec![GraphTask { spec, after: Vec::new() }], max_price, ended };
-            let accepted = engine.submit_now(user, graph, now)?;
-            let [(task, cap)] = accepted[..] else { panic!("T1: one task was submitted, {} accepted", accepted.len()) };
-            Ok((Reply::Submitted { task, cap }, Answer::Submitted { task, cap }))
-        })
-    }
-
-    /// Accepts tasks that wait for one another and takes their holds: all of them, or none.
-    pub(crate) fn submit_graph(
-        &mut self,
-        user: UserId,
-        graph: Graph,
-        once: Option<Once>,
-        now: Timestamp,
-    ) -> Result<Reply, Rejection> {
-        self.user(user)?;
-        self.at_most_once(once, user, "request_id", |engine| {
-            let tasks = engine.submit_now(user, graph, now)?;
-            Ok((Reply::SubmittedGraph { tasks: tasks.clone() }, Answer::SubmittedGraph { tasks }))
-        })
-    }
-
-    fn submit_now(&mut self, user: UserId, graph: Graph, now: Timestamp) -> Result<Vec<(TaskId, Cpt)>, Rejection> {
-        let caps = self.check_graph(user, &graph)?;
-        let mut accepted: Vec<(TaskId, Cpt)> = Vec::with_capacity(caps.len());
-        for (task, cap) in graph.tasks.into_iter().zip(caps) {
-            let id = self.accept(user, task.spec, cap, now);
-            accepted.push((id, cap));
-        }
-        Ok(accepted)
-    }
-
-    /// Everything for which a submission is refused; gives the price caps.
-    fn check_graph(&self, user: UserId, graph: &Graph) -> Result<Vec<Cpt>, Rejection> {
-        let limits = &self.policy.limits;
-        let (most, most_elements) = (limits.max_open_tasks_per_user, limits.max_open_elements_per_user);
-        let known = self.user(user)?;
-        let new = u32::try_from(graph.tasks.len()).unwrap_or(u32::MAX);
-        if known.open_tasks.saturating_add(new) > most {
-            return Err(Rejection::new(
-                Code::Busy,
-                format!(
-                    "you would have more than {most} open tasks, the most that this pool keeps for one user; wait for some to end"
-                ),
-            ));
-        }
-        let mut caps = Vec::with_capacity(graph.tasks.len());
-        let (mut total, mut elements) = (Cpt::ZERO, known.open_elements);
-        for task in &graph.tasks {
-            task.spec.check(&self.policy)?;
-            let cap = self.policy.cap(&task.spec)?;
-            elements = elements.saturating_add(task.spec.elements().into());
-            total = total.checked_add(cap).ok_or_else(|| {
-                Rejection::new(Code::TooLarge, "all together could cost more money than there is; submit it in parts")
-            })?;
-            caps.push(cap);
-        }
-        if elements > most_elements {
-            return Err(Rejection::new(
-                Code::Busy,
-                format!(
-                    "you would have more than {most_elements} elements in open tasks, the most that this pool keeps for one user; wait for some to end"
-                ),
-            ));
-        }
-        if let Some(bound) = graph.max_price.filter(|most| total > *most) {
-            return Err(Rejection::field(
-                Code::MaxPrice,
-                "max_price_micro",
-                format!(
-                    "it can cost {total}, more than your bound of {bound}; raise it, or lower max_runtime, the resources or the number of elements"
-                ),
-            ));
-        }
-        let available = self.ledger.spendable(user);
-        if total > available {
-            return Err(Rejection::new(
-                Code::InsufficientCpt,
-                format!(
-                    "needs {total} (the price cap), {available} is available; lower max_runtime or the resources, or wait for open tasks to end"
-                ),
-            ));
-        }
-        Ok(caps)
-    }
-
-    /// Takes in a task that was checked.
-    fn accept(&mut self, user: UserId, spec: Arc<TaskSpec>, cap: Cpt, now: Timestamp) -> TaskId {
-        let id = TaskId(self.counters.task);
-        let expires_at = now.after(self.policy.economy.hold_lifetime).after(spec.max_runtime);
-        self.ledger
-            .open_hold(id, user, cap, expires_at, now)
-            .unwrap_or_else(|refusal| panic!("L3: a hold for the new {id} is refused: {refusal}"));
-        self.counters.task += 1;
-        self.pending.counters_moved = true;
-        let progress = TaskProgress {
-            id,
-            state: TaskState::Pending,
-            ended_at: None,
-            cost: Cpt::ZERO,
-            ended: Ended::default(),
-            failure: None,
-        };
-        let task = Task::new(TaskRow { user, spec, submitted_at: now, cap, progress });
-        let turn = self.turn(user);
-        for (first, last) in task.ranges() {
-            let first = task.rank(ElementRef { task: id, index: *first });
-            self.queue.push_run(turn, first, *last, &task.need);
-        }
-        self.stirred = true;
-        if let Some(user) = self.users.get_mut(&user) {
-            user.open_tasks += 1;
-            user.open_elements += u64::from(task.elements.len());
-        }
-        self.tasks.insert(id, task);
-        self.expiries.insert((expires_at, id));
-        self.touch_task(id);
-        id
-    }
-
     /// Ends a task, or some of its elements, on its requester's word. What has ended stays as it is.
     pub(crate) fn cancel(
         &mut self,
@@ -184,7 +40,8 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Reply, Rejection> {
         let Some(task) = self.tasks.get(&id) else {
-            return if self.recent.user(id) == Some(user) { Ok(Reply::Done) } else { Err(Rejection::not_found(id)) };
+            let ended = self.recent.get(id).is_some_and(|past| past.user == user);
+            return if ended { Ok(Reply::Done) } else { Err(Rejection::not_found(id)) };
         };
         if task.row.user != user {
             return Err(Rejection::not_found(id));
@@ -200,27 +57,30 @@ impl Engine {
                 format!("names an index that {id} does not have; it has {}", shown(&all)),
             ));
         }
-        for index in wanted.iter() {
-            let at = ElementRef { task: id, index };
-            let open = self.tasks.get(&id).and_then(|task| task.element(index)).map(|element| &element.phase);
-            match open {
-                Some(ElementPhase::Waiting { .. } | ElementPhase::Live) => {
-                    self.stop_element(at, &Outcome::Cancelled, now);
-                }
-                Some(ElementPhase::Ended { .. }) | None => {}
-            }
+        for at in self.live_elements(id).into_iter().filter(|at| wanted.contains(at.index)) {
+            self.stop_live(at, &Outcome::Cancelled, now);
         }
+        self.end_waiting(id, wanted.ranges(), |_| true, &Outcome::Cancelled, now);
         self.restate(id, now);
         Ok(Reply::Done)
     }
 
     /// Ends every element of a task that has not ended, in the same way.
     pub(crate) fn stop_task(&mut self, id: TaskId, outcome: &Outcome, now: Timestamp) {
-        for element in self.live_elements(id) {
-            self.stop_element(element, outcome, now);
+        for at in self.live_elements(id) {
+            self.stop_live(at, outcome, now);
         }
-        self.end_waiting(id, outcome, now);
+        let all = self.tasks.get(&id).map(|task| task.ranges().to_vec()).unwrap_or_default();
+        self.end_waiting(id, &all, |_| true, outcome, now);
         self.restate(id, now);
+    }
+
+    /// Ends a live element; what ran is paid up to now.
+    fn stop_live(&mut self, at: ElementRef, outcome: &Outcome, now: Timestamp) {
+        match self.attempt_of(at).filter(|_| !self.panels.contains_key(&at)) {
+            Some(attempt) => self.stop_attempt(attempt, outcome, now),
+            None => self.end_copies(at, outcome.clone(), Unjudged::Paid, now),
+        }
     }
 
     /// Every live element of a task.
@@ -230,42 +90,48 @@ impl Engine {
         running.chain(self.panels.range(first..=last).map(|(at, _)| *at)).collect()
     }
 
-    /// Ends every element of a task that waits. The caller calls [`Engine::restate`] afterwards.
-    fn end_waiting(&mut self, id: TaskId, outcome: &Outcome, now: Timestamp) {
+    /// Ends the elements of a task at `spans` that wait and are as `which` says, all in the same way. The caller calls
+    /// [`Engine::restate`] afterwards.
+    pub(crate) fn end_waiting(
+        &mut self,
+        id: TaskId,
+        spans: &[(u32, u32)],
+        which: impl Fn(&Element) -> bool,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) {
+        assert!(step(Standing::Waiting, Event::Stopped) == Step::StopUnpaid, "T2: what waits cannot be stopped");
         let Some(task) = self.tasks.get_mut(&id).filter(|task| task.waiting > 0) else { return };
-        let (first, last) = (ElementRef { task: id, index: 0 }, ElementRef { task: id, index: u32::MAX });
-        self.queue.remove_task(task.row.user, task.rank(first)..=task.rank(last), &task.need);
-        let due: Vec<(Timestamp, ElementRef)> = task
-            .elements()
-            .filter_map(|(at, element)| match element.phase {
-                ElementPhase::Waiting { not_before } if not_before > Timestamp(0) => Some((not_before, at)),
-                ElementPhase::Waiting { .. } | ElementPhase::Live | ElementPhase::Ended { .. } => None,
-            })
-            .collect();
+        let (mut ended, mut due) = (Spans::new(), Vec::new());
+        for (first, last, element) in task.runs(spans).filter(|(_, _, element)| which(element)) {
+            let ElementPhase::Waiting { not_before } = element.phase else { continue };
+            spans::push(&mut ended, first, last);
+            if not_before > Timestamp(0) {
+                due.extend((first..=last).map(|index| (not_before, ElementRef { task: id, index })));
+            }
+        }
+        if ended.is_empty() {
+            return;
+        }
         for key in due {
             self.delayed.remove(&key);
         }
-        let ended = task.elements.end_waiting(outcome);
-        assert!(ended == task.waiting, "T2: {ended} elements of {id} waited, {} are counted", task.waiting);
-        task.waiting = 0;
-        self.note_ended(id, outcome, ended, Payment::Nothing, now);
+        for (first, last) in &ended {
+            let first = task.rank(ElementRef { task: id, index: *first });
+            self.queue.remove_span(task.row.user, first, *last, &task.need);
+        }
+        task.end_spans(&ended, outcome);
+        let count = u32::try_from(spans::count(&ended)).unwrap_or(u32::MAX);
+        task.waiting -= count;
+        self.forget_ended(id, now);
+        self.note_ended(id, outcome, count, Payment::Nothing, now);
+        self.note_elements(id, &ended, false);
     }
 
-    /// Ends one element that has not ended; a command that ran is paid up to now.
-    fn stop_element(&mut self, at: ElementRef, outcome: &Outcome, now: Timestamp) {
-        if self.panels.contains_key(&at) {
-            return self.end_copies(at, outcome.clone(), Unjudged::Paid, now);
-        }
-        let found = self.attempt_of(at).and_then(|attempt| Some((attempt, self.live.get(&attempt)?)));
-        let Some((attempt, live)) = found else {
-            assert!(
-                step(Standing::Waiting, Event::Stopped) == Step::StopUnpaid,
-                "T2: {at} waits and cannot be stopped"
-            );
-            self.unqueue(at);
-            self.end_element(at, outcome.clone(), Payment::Nothing, now);
-            return;
-        };
+    /// Ends a live attempt and its element; a command that ran is paid up to now.
+    fn stop_attempt(&mut self, attempt: AttemptRef, outcome: &Outcome, now: Timestamp) {
+        let at = attempt.element;
+        let Some(live) = self.live.get(&attempt) else { panic!("T3: {attempt} is stopped, but does not live") };
         let (node, stage) = (live.node, live.stage);
         let mut payment = Payment::Nothing;
         let mut metering = Metering::default();
@@ -274,7 +140,7 @@ impl Engine {
                 metering.wall = now.since(started_at).min(self.max_runtime(at.task));
                 payment = self.price(attempt, node, metering.wall, now);
             }
-            (Step::StopUnpaid, Stage::Assigned) => {}
+            (Step::StopUnpaid, Stage::Queued | Stage::Assigned) => {}
             (other, stage) => unreachable!("T2: stopping {attempt} at {stage:?} gives {other:?}"),
         }
         self.tell_stop(node, attempt);
@@ -302,13 +168,16 @@ impl Engine {
         assert!(!matches!(element.phase, ElementPhase::Ended { .. }), "T2: {at} ends twice");
         element.phase = ElementPhase::Ended { outcome: outcome.clone() };
         task.waiting -= u32::from(waited);
+        self.forget_element(at, now);
         self.note_ended(at.task, &outcome, 1, payment, now);
+        self.note_elements(at.task, &[(at.index, at.index)], outcome.is_success());
     }
 
     /// Counts `count` elements of a task that ended alike, and settles; with the last the hold ends.
     fn note_ended(&mut self, id: TaskId, outcome: &Outcome, count: u32, payment: Payment, now: Timestamp) {
         let Some(task) = self.tasks.get_mut(&id) else { panic!("T2: elements of {id} end after it") };
         let before = task.percent();
+        let failed_before = task.row.progress.ended.failed;
         let progress = &mut task.row.progress;
         match outcome {
             outcome if outcome.is_success() => progress.ended.completed += count,
@@ -319,6 +188,10 @@ impl Engine {
             progress.failure = Some(outcome.clone());
         }
         let last = progress.ended.total() == task.elements.len();
+        let failed = progress.ended.failed;
+        if task.max_fails().is_some_and(|most| failed_before <= most && most < failed) {
+            self.fallout.push_back(Fallout::TooManyFailed { task: id });
+        }
         if !last && task.percent() > before {
             let (user, state, percent) = (task.row.user, task.row.progress.state, task.percent());
             self.pending.effects.push(Effect::TaskMoved { user, task: id, state, percent });
@@ -341,7 +214,6 @@ impl Engine {
                 let cost = task.row.progress.cost.checked_add(amount);
                 task.row.progress.cost = cost.unwrap_or_else(|| panic!("L4: the cost of {id} overflows"));
                 assert!(task.row.progress.cost <= task.row.cap, "L4: {id} costs more than its hold");
-
                 match last {
                     Some(_) => self.ledger.settle_and_close(paid, amount, now).map(drop),
                     None => self.ledger.settle(paid, amount, now),
@@ -371,15 +243,20 @@ impl Engine {
         }
         task.row.progress.ended_at = Some(now);
         let elements = u64::from(task.elements.len());
-        self.pending.ended_tasks.extend(self.tasks.remove(&id));
-        self.recent.push(id, user);
+        if let Some(task) = self.tasks.remove(&id) {
+            self.recent.push(id, Past::of(&task));
+            self.unlink_dependencies(&task);
+            self.forget_patience(&task);
+            self.note_task(id, after);
+            self.pending.ended_tasks.push(task);
+        }
         if let Some(user) = self.users.get_mut(&user) {
             user.open_tasks -= 1;
             user.open_elements -= elements;
         }
     }
 
-    /// Takes a waiting element out of the queue, or out of those that wait for their next try.
+    /// Takes a waiting element that was tried before out of the queue, or out of those that wait for their next try.
     pub(crate) fn unqueue(&mut self, at: ElementRef) {
         let Some(task) = self.tasks.get(&at.task) else { return };
         let Some(ElementPhase::Waiting { not_before }) = task.element(at.index).map(|element| element.phase.clone())

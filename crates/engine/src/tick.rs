@@ -5,8 +5,8 @@
 //! Invariant: a tick with nothing due changes nothing.
 
 use crate::Engine;
-use crate::attempts::Blame;
 use crate::meter::MAX_PER_TICK;
+use crate::state::Stage;
 use hivemind_model::{Rejection, Reply, Timestamp};
 use hivemind_placement::Turn;
 
@@ -20,14 +20,18 @@ impl Engine {
         let cut_short = self.stirred.then_some(Timestamp(0));
         let retry = self.delayed.keys().next().map(|(at, _)| *at);
         let overdue = self.deadlines.first().map(|(at, _)| *at);
+        let failing = self.next_failing_due();
         let drain = self.drains.first().map(|(at, _)| *at);
         let token = self.token_expiry.first().map(|(at, _)| *at);
         let meter = self.meters.first().map(|(at, _)| *at);
         let expiry = self.expiries.first().map(|(at, _)| *at);
+        let patience = self.patience.first().map(|(at, _, _)| *at);
         let quota = self.next_quota();
         let money = [quota, meter, expiry, self.ledger.next_vest(), self.invitations.next_expiry()];
         let standing = Some(self.next_standing_due());
-        [cut_short, retry, overdue, drain, token, standing].into_iter().chain(money).flatten().min()
+        let waits = [patience, failing];
+        let due = [cut_short, retry, overdue, drain, token, standing];
+        due.into_iter().chain(waits).chain(money).flatten().min()
     }
 
     /// Does what is due by `now`, a bounded part of each kind of thing that changes rows; the next tick follows at once
@@ -46,9 +50,15 @@ impl Engine {
             let Some(live) = self.live.get(&attempt) else {
                 panic!("T3: {attempt} was due at {at:?}, but does not live")
             };
-            self.tell_stop(live.node, attempt);
-            self.give_up(attempt, "the node did not end it long after max_runtime", Blame::Node, now);
+            match live.stage {
+                Stage::Queued => self.queued_too_long(attempt, now),
+                Stage::Assigned | Stage::Running { .. } => self.overdue(attempt, now),
+            }
         }
+        self.release_brake(now);
+        self.end_unknown(now);
+        self.forget_ghosts(now);
+        self.end_rests(now);
         self.end_drains(now);
         for _ in 0..MAX_PER_TICK {
             let Some((at, id)) = self.token_expiry.pop_first() else { break };
@@ -63,6 +73,7 @@ impl Engine {
         self.expire_invitations(now);
         self.meter_due(now);
         self.expire_due(now);
+        self.lose_patience(now);
         self.vest_due(now);
         self.note_awake(now);
         Ok(Reply::Done)

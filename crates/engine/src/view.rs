@@ -3,12 +3,12 @@
 //! Invariant: nothing here changes anything.
 
 use crate::Engine;
+use crate::explain::Resting;
 use crate::state::Link;
-use hivemind_model::rows::ElementPhase;
 use hivemind_model::service::Service;
 use hivemind_model::spec::Need;
-use hivemind_model::{AttemptRef, NodeId, Resources, TaskId, TaskSpec, UserId};
-use hivemind_placement::{NodeView, Prospects, explain, prospects};
+use hivemind_model::{AttemptRef, NodeId, Resources, TaskId, TaskSpec, Timestamp, UserId};
+use hivemind_placement::{NodeView, Prospects, prospects};
 use std::sync::Arc;
 
 /// Sizes, for people and for metrics.
@@ -18,7 +18,7 @@ pub struct Counts {
     pub pending: usize,
     /// Tasks of which something runs.
     pub running: usize,
-    /// Elements that wait for a node.
+    /// Elements that wait for a node; not those that wait for another task.
     pub waiting: usize,
     /// Attempts that are handed out or run.
     pub live: usize,
@@ -62,6 +62,10 @@ pub struct NodeStatus {
     pub free: Resources,
     /// Attempts that are handed out to it or run there.
     pub attempts: usize,
+    /// Those of them that wait there for room.
+    pub queued: usize,
+    /// Where it failed everything: until when it gets no work.
+    pub resting_until: Option<Timestamp>,
 }
 
 /// A link as the shell sees it.
@@ -111,6 +115,8 @@ impl Engine {
             reserved: node.reserved,
             free: node.free(),
             attempts: node.live.len(),
+            queued: node.backlog.len(),
+            resting_until: node.strain.resting_until,
         })
     }
 
@@ -133,21 +139,31 @@ impl Engine {
     #[must_use]
     pub fn waiting_reason(&self, task: TaskId) -> Option<String> {
         let open = self.tasks.get(&task)?;
-        if open.waiting == 0 {
-            return None;
+        let first = self.first_waiting(open)?;
+        let why = if first.is_blocked {
+            self.blocked_reason(open)
+        } else if self.delayed.contains_key(&(first.not_before, first.at)) {
+            self.pause_reason(open, first.element)
+        } else {
+            self.node_reason(&open.need)
+        };
+        Some(why + &self.until_when(open))
+    }
+
+    /// In one sentence, why no node takes an element with this need.
+    fn node_reason(&self, need: &Need) -> String {
+        let told = prospects(self.working(), need);
+        match self.resting(need).filter(|_| told.capable == 0) {
+            Some(Resting { nodes, until }) => {
+                let seconds = until.since(self.seen_at).0.div_ceil(1000);
+                let nodes = match nodes {
+                    1 => "the only node that could run it rests".into(),
+                    more => format!("all {more} nodes that could run it rest"),
+                };
+                format!("{nodes}, because of failures in a row; the next try is in {seconds} s")
+            }
+            None => told.why.to_string(),
         }
-        let mut waiting = open.elements().filter_map(|(at, element)| match element.phase {
-            ElementPhase::Waiting { not_before } => Some((at, not_before, element.faults)),
-            ElementPhase::Live | ElementPhase::Ended { .. } => None,
-        });
-        let (at, not_before, faults) = waiting.next()?;
-        if self.delayed.contains_key(&(not_before, at)) {
-            let most = self.policy.max_infrastructure_failures;
-            return Some(format!(
-                "it failed {faults} of {most} times through no fault of its own, and is tried again shortly"
-            ));
-        }
-        Some(explain(self.working(), &open.need).to_string())
     }
 
     /// What the linked nodes could do for an element with this need. Looks at every node.

@@ -7,6 +7,7 @@
 
 pub mod after;
 pub mod array;
+pub mod churn;
 pub mod command;
 pub mod economy;
 pub mod effect;

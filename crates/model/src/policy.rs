@@ -2,6 +2,7 @@
 //!
 //! Invariant: the only place where such a number has its default.
 
+use crate::churn::{Backlog, Brake, Rest};
 use crate::economy::Economy;
 use crate::rejection::{Code, Rejection};
 use crate::resources::Resources;
@@ -180,10 +181,20 @@ pub struct Policy {
     pub economy: Economy,
     /// Silence after which a node is lost and its attempts go elsewhere.
     pub lost_after: Millis,
+    /// When the pool suspects itself rather than its nodes.
+    pub brake: Brake,
+    /// How long an attempt that was given up with its lost node may still win over its replacement.
+    pub remember_lost: Millis,
     /// How often a worker sends a heartbeat.
     pub heartbeat_every: Millis,
     /// How often an element may fail through no fault of its own before the task is failed.
     pub max_infrastructure_failures: u32,
+    /// Once it has failed so, or brought them down, on as many different nodes, the element is tried no further.
+    pub poison_nodes: u32,
+    /// How nodes rest that fail everything.
+    pub rest: Rest,
+    /// What nodes are handed in advance.
+    pub backlog: Backlog,
     /// How often an element's image may fail to be fetched before the task is failed.
     pub max_image_failures: u32,
     /// Wait before the first new try after such a failure reported by a node; doubles each time.
@@ -204,8 +215,13 @@ impl Default for Policy {
             trust: TrustPolicy::default(),
             economy: Economy::default(),
             lost_after: Millis::from_secs(10),
+            brake: Brake::default(),
+            remember_lost: Millis::from_secs(3600),
             heartbeat_every: Millis::from_secs(1),
             max_infrastructure_failures: 10,
+            poison_nodes: 3,
+            rest: Rest::default(),
+            backlog: Backlog::default(),
             max_image_failures: 3,
             retry_delay: Millis(500),
             max_retry_delay: Millis::from_secs(60),
@@ -272,6 +288,8 @@ impl Policy {
             ("trust.spot_floor", 0, self.trust.spot_floor.into(), 1_000_000),
             ("overdue_after", 0, self.overdue_after.0, 12 * MAX_POLICY_MILLIS),
             ("max_infrastructure_failures", 1, self.max_infrastructure_failures.into(), u32::MAX.into()),
+            ("remember_lost", 0, self.remember_lost.0, MAX_POLICY_MILLIS),
+            ("poison_nodes", 2, self.poison_nodes.into(), u32::MAX.into()),
             ("max_image_failures", 1, self.max_image_failures.into(), u32::MAX.into()),
         ];
         for (key, least, value, most) in ordered {
@@ -279,6 +297,9 @@ impl Policy {
                 return Err(Rejection::invalid(key, format!("{value} is outside {least} to {most}")));
             }
         }
+        self.brake.check()?;
+        self.rest.check()?;
+        self.backlog.check()?;
         self.economy.check()
     }
 }
@@ -336,5 +357,12 @@ mod tests {
         assert_eq!(refused(|p| p.limits.default_memory = Bytes(1)), "limits.default_memory");
         assert_eq!(refused(|p| p.limits.max_runtime = Millis(u64::MAX)), "limits.max_runtime");
         assert_eq!(refused(|p| p.max_image_failures = 0), "max_image_failures");
+        assert_eq!(refused(|p| p.poison_nodes = 1), "poison_nodes");
+        assert_eq!(refused(|p| p.brake.share_percent = 101), "brake.share_percent");
+        assert_eq!(refused(|p| p.brake.hold = Millis(0)), "taken");
+        assert_eq!(refused(|p| p.rest.first = Millis(0)), "rest.first");
+        assert_eq!(refused(|p| p.rest.longest = Millis(1)), "rest.first");
+        assert_eq!(refused(|p| p.backlog.depth_per_core = 2000), "backlog.depth_per_core");
+        assert_eq!(refused(|p| p.backlog.short = Millis(0)), "backlog.short");
     }
 }

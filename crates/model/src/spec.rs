@@ -247,6 +247,12 @@ impl TaskSpec {
         self.after.check()?;
         self.check_patience(policy)?;
         self.verify.check()?;
+        if self.patience.lost_after.is_some() && self.verify.rule != Rule::First {
+            return Err(Rejection::invalid(
+                "lost_after_seconds",
+                "a copy on a lost node is replaced at once where results are verified; leave it 0",
+            ));
+        }
         if self.retries > 0 && self.verify.rule != Rule::First {
             return Err(Rejection::invalid("retries", "a result on which copies agree is not tried again; leave it 0"));
         }

@@ -7,13 +7,13 @@
 //!
 //! Invariant: nothing is decided here; the engine alone decides.
 
-use hivemind_model::rows::{AttemptPhase, AttemptRow, NodeRow, Recovered, RowChanges, TaskRow};
+use hivemind_model::rows::{AttemptPhase, AttemptRow, Ended, NodeRow, Recovered, RowChanges, TaskRow};
 use hivemind_model::{
     AttemptRef, Bytes, ElementRef, MilliCores, NodeId, ProjectId, Resources, TaskId, TaskSpec, TaskState, Timestamp,
     UserId,
 };
 use parking_lot::RwLock;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// An open task.
@@ -27,20 +27,38 @@ pub(crate) struct OpenTask {
     pub(crate) spec: Arc<TaskSpec>,
     /// When it was accepted.
     pub(crate) submitted_at: Timestamp,
+    /// How many of its elements ended how.
+    pub(crate) ended: Ended,
+    /// Attempts of it whose command runs.
+    pub(crate) running: u32,
 }
 
 impl From<&TaskRow> for OpenTask {
     fn from(row: &TaskRow) -> Self {
-        let (spec, submitted_at) = (row.spec.clone(), row.submitted_at);
-        Self { user: row.user, state: row.progress.state, spec, submitted_at }
+        Self {
+            user: row.user,
+            state: row.progress.state,
+            spec: row.spec.clone(),
+            submitted_at: row.submitted_at,
+            ended: row.progress.ended,
+            running: 0,
+        }
+    }
+}
+
+impl OpenTask {
+    /// Ended elements of an array, in hundredths of all; `None` for a plain task.
+    pub(crate) fn percent(&self) -> Option<u8> {
+        let elements = self.spec.array.as_ref().map(|array| array.indices.len())?;
+        u8::try_from(u64::from(self.ended.total()) * 100 / elements.max(1)).ok()
     }
 }
 
 /// A live attempt.
 #[derive(Debug, Clone)]
 pub(crate) struct LiveAttempt {
-    /// Its number.
-    pub(crate) number: u32,
+    /// Whether its command runs.
+    pub(crate) running: bool,
     /// Where it is.
     pub(crate) node: NodeId,
     /// 0 to 100, as its node says.
@@ -70,7 +88,8 @@ pub(crate) struct Counts {
 #[derive(Default)]
 struct Inner {
     tasks: HashMap<TaskId, OpenTask>,
-    live: HashMap<ElementRef, LiveAttempt>,
+    /// By element and number: copies of one element live beside each other.
+    live: BTreeMap<AttemptRef, LiveAttempt>,
     nodes: HashMap<NodeId, NodeRow>,
     reserved: HashMap<NodeId, Reserved>,
     counts: Counts,
@@ -108,10 +127,10 @@ impl Board {
         // Attempts need the specifications of tasks that end in this very batch.
         let ended = rows.attempts.iter().filter_map(|row| inner.put_attempt(row)).collect();
         for progress in &rows.tasks {
-            inner.move_task(progress.id, progress.state);
+            inner.move_task(progress.id, progress.state, progress.ended);
         }
         for task in rows.new_tasks.iter().filter(|task| task.progress.state.is_terminal()) {
-            inner.move_task(task.progress.id, task.progress.state);
+            inner.move_task(task.progress.id, task.progress.state, task.progress.ended);
         }
         ended
     }
@@ -124,29 +143,27 @@ impl Board {
     /// The specification of an attempt that is live on `node`; `None` where it is not, or no longer.
     pub(crate) fn live_on(&self, node: NodeId, attempt: AttemptRef) -> Option<Arc<TaskSpec>> {
         let inner = self.inner.read();
-        let live = inner.live.get(&attempt.element)?;
-        let current = live.node == node && live.number == attempt.number;
+        let current = inner.live.get(&attempt).is_some_and(|live| live.node == node);
         current.then(|| inner.tasks.get(&attempt.element.task).map(|task| task.spec.clone()))?
     }
 
-    /// True while the attempt is the live one of its element.
+    /// True while the attempt is live.
     pub(crate) fn is_live(&self, attempt: AttemptRef) -> bool {
-        self.inner.read().live.get(&attempt.element).is_some_and(|live| live.number == attempt.number)
+        self.inner.read().live.contains_key(&attempt)
     }
 
-    /// The live attempt of an element.
+    /// The newest live attempt of an element.
     pub(crate) fn live(&self, element: ElementRef) -> Option<LiveAttempt> {
-        self.inner.read().live.get(&element).cloned()
+        let inner = self.inner.read();
+        let mut of_it = inner.live.range(element.attempt(0)..=element.attempt(u32::MAX));
+        of_it.next_back().map(|(_, live)| live.clone())
     }
 
     /// Notes what a node says of an attempt; gives its user, or `None` where it is not live there.
     pub(crate) fn note(&self, node: NodeId, attempt: AttemptRef, percent: u8, note: &str) -> Option<UserId> {
         let mut inner = self.inner.write();
         let user = inner.tasks.get(&attempt.element.task)?.user;
-        let live = inner.live.get_mut(&attempt.element)?;
-        if live.node != node || live.number != attempt.number {
-            return None;
-        }
+        let live = inner.live.get_mut(&attempt).filter(|live| live.node == node)?;
         live.percent = percent.min(100);
         live.note = note.into();
         Some(user)
@@ -226,11 +243,14 @@ impl Inner {
         }
     }
 
-    fn move_task(&mut self, id: TaskId, state: TaskState) {
+    fn move_task(&mut self, id: TaskId, state: TaskState, ended: Ended) {
         let old = if state.is_terminal() {
             self.tasks.remove(&id).map(|task| task.state)
         } else {
-            let old = self.tasks.get_mut(&id).map(|task| std::mem::replace(&mut task.state, state));
+            let old = self.tasks.get_mut(&id).map(|task| {
+                task.ended = ended;
+                std::mem::replace(&mut task.state, state)
+            });
             self.count(old.map(|_| state), 1);
             old
         };
@@ -245,26 +265,35 @@ impl Inner {
         }
     }
 
-    /// Takes in one attempt; gives it back where it has ended.
+    /// Takes in one attempt; gives it back where it is over on its node.
     fn put_attempt(&mut self, row: &AttemptRow) -> Option<AttemptRef> {
-        let (element, number) = (row.attempt.element, row.attempt.number);
-        let current = self.live.get(&element).map(|live| (live.number, live.node));
-        match (&row.phase, current) {
-            (AttemptPhase::Ended { .. }, Some((live, node))) if live == number => {
-                self.live.remove(&element);
-                self.reserve(node, element.task, -1);
-                Some(row.attempt)
-            }
-            (AttemptPhase::Ended { .. }, _) => Some(row.attempt),
-            (AttemptPhase::Assigned | AttemptPhase::Running { .. }, Some((live, _))) if live >= number => None,
-            (AttemptPhase::Assigned | AttemptPhase::Running { .. }, older) => {
-                if let Some((_, node)) = older {
-                    self.reserve(node, element.task, -1);
+        let (attempt, task) = (row.attempt, row.attempt.element.task);
+        let running = match &row.phase {
+            AttemptPhase::Reported { .. } | AttemptPhase::Ended { .. } => {
+                if let Some(live) = self.live.remove(&attempt) {
+                    self.reserve(live.node, task, -1);
+                    self.count_running(task, live.running, false);
                 }
-                self.live.insert(element, LiveAttempt { number, node: row.node, percent: 0, note: "".into() });
-                self.reserve(row.node, element.task, 1);
-                None
+                return Some(attempt);
             }
+            AttemptPhase::Assigned => false,
+            AttemptPhase::Running { .. } => true,
+        };
+        let before = match self.live.get_mut(&attempt) {
+            Some(live) => std::mem::replace(&mut live.running, running),
+            None => {
+                self.live.insert(attempt, LiveAttempt { running, node: row.node, percent: 0, note: "".into() });
+                self.reserve(row.node, task, 1);
+                false
+            }
+        };
+        self.count_running(task, before, running);
+        None
+    }
+
+    fn count_running(&mut self, task: TaskId, before: bool, now: bool) {
+        if let Some(task) = self.tasks.get_mut(&task) {
+            task.running = (task.running + u32::from(now)).saturating_sub(u32::from(before));
         }
     }
 

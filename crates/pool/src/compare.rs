@@ -59,7 +59,11 @@ impl From<String> for Fault {
 }
 
 /// Answers questions until the pool stops.
-pub(crate) async fn run(shared: Arc<Shared>, mut questions: mpsc::UnboundedReceiver<Question>, stop: CancellationToken) {
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    mut questions: mpsc::UnboundedReceiver<Question>,
+    stop: CancellationToken,
+) {
     let turns = Arc::new(Semaphore::new(AT_ONCE));
     loop {
         let question = tokio::select! {
@@ -115,12 +119,20 @@ async fn same(shared: &Arc<Shared>, question: &Question) -> Result<Option<Attemp
 
 /// The result of an attempt that was reported.
 async fn content(shared: &Shared, attempt: AttemptRef) -> Result<Content, Fault> {
-    let rows = shared.store.attempts(attempt.element).await.map_err(|error| format!("the pool cannot read its store: {error}"))?;
+    let rows = shared
+        .store
+        .attempts(attempt.element)
+        .await
+        .map_err(|error| format!("the pool cannot read its store: {error}"))?;
     let Some(report) = rows.iter().find(|row| row.attempt == attempt).and_then(report) else {
         return Err(format!("the result of {attempt} is not here any more").into());
     };
     let cannot = |error: std::io::Error| Fault::Told(format!("the pool cannot read the result of {attempt}: {error}"));
-    let too_large = || Fault::Told(format!("the result of {attempt} is larger than {MAX_RESULT_BYTES} bytes, the most that is compared; use `exact`"));
+    let too_large = || {
+        Fault::Told(format!(
+            "the result of {attempt} is larger than {MAX_RESULT_BYTES} bytes, the most that is compared; use `exact`"
+        ))
+    };
     if let Some(blob) = report.output {
         if blob.size.0 > MAX_RESULT_BYTES {
             return Err(too_large());

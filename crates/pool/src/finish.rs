@@ -7,15 +7,17 @@
 use crate::blobs::blocking;
 use crate::link::position;
 use crate::links::Outgoing;
-use crate::logs::Lengths;
+use crate::logs::{Lengths, Stream};
 use crate::shared::Shared;
 use crate::status;
 use crate::writer::Refused;
 use hivemind_model::rows::{LogLengths, Report};
-use hivemind_model::spec::BlobRef;
+use hivemind_model::spec::{BlobRef, Digest};
+use hivemind_model::verify::Rule;
 use hivemind_model::{AttemptRef, Bytes, Command, NodeId, Outcome};
 use hivemind_proto::worker::pool_event::Event;
 use hivemind_proto::worker::{FinishedAck, LogResend};
+use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use tonic::Status;
 
@@ -29,10 +31,13 @@ pub(crate) async fn finish(
 ) -> Result<(), Status> {
     let reply = |event| shared.live.links.send(node, session, Outgoing::Event(event));
     let ack = |refusal: String| reply(Event::FinishedAck(FinishedAck { attempt: Some(attempt.into()), refusal }));
-    if let Err(rejection) = shared.live_attempt(node, attempt) {
-        ack(rejection.to_string());
-        return Ok(());
-    }
+    let spec = match shared.live_attempt(node, attempt) {
+        Ok(spec) => spec,
+        Err(rejection) => {
+            ack(rejection.to_string());
+            return Ok(());
+        }
+    };
     keep_to_the_cap(&mut report, shared.live.logs.cap());
     let have = lengths(&shared, attempt, &report).await.map_err(|error| status::file("reading logs", &error))?;
     if have.stdout < report.logs.stdout.0 || have.stderr < report.logs.stderr.0 {
@@ -49,6 +54,9 @@ pub(crate) async fn finish(
             .await
             .map_err(|error| status::file("keeping the output of a task", &error))?;
     }
+    if spec.verify.rule != Rule::First {
+        report.digest = Some(digest(&shared, attempt, &report).await?);
+    }
     let pending = shared
         .writer
         .enqueue(Command::Finished { node, attempt, report })
@@ -63,6 +71,29 @@ pub(crate) async fn finish(
         Err(refused) => return Err(status::refused(&refused)),
     }
     Ok(())
+}
+
+/// What is compared with the results of other copies: the archive, or, where there is none, standard output.
+async fn digest(shared: &Shared, attempt: AttemptRef, report: &Report) -> Result<Digest, Status> {
+    const PIECE: usize = 1 << 20;
+    if let Some(output) = report.output {
+        return Ok(output.digest);
+    }
+    let (live, length) = (shared.live.clone(), report.logs.stdout.0);
+    let hashed = blocking(move || {
+        let (mut hash, mut offset) = (Sha256::new(), 0);
+        while offset < length {
+            let most = usize::try_from(length - offset).unwrap_or(PIECE).min(PIECE);
+            let piece = live.logs.read(attempt, Stream::Stdout, offset, most)?;
+            if piece.is_empty() {
+                break;
+            }
+            offset += piece.len() as u64;
+            hash.update(&piece);
+        }
+        Ok(Digest(hash.finalize().into()))
+    });
+    hashed.await.map_err(|error| status::file("reading the output of a task", &error))
 }
 
 /// How much of the attempt's output is here. Of a command that wrote nothing nothing can be here,

@@ -8,7 +8,9 @@ use crate::auth::{Auth, random_password};
 use crate::blobs::Blobs;
 use crate::board::Board;
 use crate::clock::Clock;
+use crate::compare::Question;
 use crate::disk::Disk;
+use crate::entries::Entries;
 use crate::hub::Hub;
 use crate::links::Links;
 use crate::liveness::Liveness;
@@ -19,7 +21,7 @@ use crate::turns::Turns;
 use crate::writer::{self, Writer, WriterFailure};
 use crate::{PoolConfig, Tuning};
 use anyhow::Context;
-use hivemind_engine::Engine;
+use hivemind_engine::{Engine, Secret};
 use hivemind_model::rows::{Recovered, Role};
 use hivemind_model::{Command, Timestamp};
 use hivemind_pki::Authority;
@@ -30,6 +32,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
@@ -42,6 +45,8 @@ pub(crate) struct Founded {
     pub(crate) shared: Arc<Shared>,
     pub(crate) writer: JoinHandle<Result<(), WriterFailure>>,
     pub(crate) store: Arc<SqliteStore>,
+    /// Results to compare.
+    pub(crate) asked: mpsc::UnboundedReceiver<Question>,
     /// Names and addresses for the server's certificate.
     pub(crate) server_names: Vec<String>,
 }
@@ -95,13 +100,16 @@ pub(crate) async fn found(
     let authority = Authority::open(data, started_at).context("cannot open the certificate authority")?;
     let disk = Disk::new(data, tuning.disk_reserve.0, tuning.command_reserve.0);
     let logs = Logs::open(data.join("logs"), tuning.log_cap.0, disk.clone()).context("cannot open the logs")?;
-    let live = Arc::new(Followers { board, hub: Hub::default(), links: Links::new(started_at), logs });
+    let (questions, asked) = mpsc::unbounded_channel();
+    let live = Arc::new(Followers { board, hub: Hub::default(), links: Links::new(started_at), logs, questions });
+    let engine = engine.with_secret(spot_secret(data)?);
     let liveness = Liveness::new(Duration::from_millis(config.policy.lost_after.0), live.board.busy_nodes());
     let (writer, task) = writer::spawn(engine, store.clone(), clock.clone(), live.clone(), disk.clone(), writer_stop);
     let auth = Auth::new(&tuning.rates)?;
     if !has_operator {
         make_operator(data, &auth, &writer).await?;
     }
+    let blobs = Blobs::open(data.join("blobs"), disk).context("cannot open the blob store")?;
     let shared = Shared {
         policy: config.policy.clone(),
         tokens: Tokens::open(&data.join("keys/jwt.pem"), clock.clone())?,
@@ -111,7 +119,8 @@ pub(crate) async fn found(
         writer,
         live,
         liveness,
-        blobs: Blobs::open(data.join("blobs"), disk).context("cannot open the blob store")?,
+        entries: Entries::new(blobs.clone()),
+        blobs,
         auth,
         authority,
         server_url: server_url(config, address),
@@ -119,7 +128,26 @@ pub(crate) async fn found(
         listens_outside: !address.ip().to_canonical().is_loopback(),
         closing: CancellationToken::new(),
     };
-    Ok(Founded { shared: Arc::new(shared), writer: task, store, server_names: server_names(config, address) })
+    Ok(Founded { shared: Arc::new(shared), writer: task, store, asked, server_names: server_names(config, address) })
+}
+
+/// The secret on which spot checks hang: made once, known to nobody but the pool.
+fn spot_secret(data: &Path) -> anyhow::Result<Secret> {
+    let path = data.join("keys/spot.key");
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let fresh: [u8; 32] = rand::random();
+            let text = format!("{}\n", hex::encode(fresh));
+            hivemind_pki::write_private(&path, text.as_bytes())
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            text
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    };
+    let bytes: Option<[u8; 32]> = hex::decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
+    let damaged = || format!("{} is damaged; remove it, and the pool makes a new one", path.display());
+    Ok(Secret::new(bytes.with_context(damaged)?))
 }
 
 /// What a pool that was founded before goes on from.

@@ -5,7 +5,7 @@
 //!
 //! Invariant: an event is a hint to look; the state itself is read from the board or the store.
 
-use hivemind_model::{TaskId, TaskState, UserId};
+use hivemind_model::{ElementRef, TaskId, TaskState, UserId};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use tokio::sync::broadcast;
@@ -20,10 +20,10 @@ const SWEEP_ABOVE: usize = 256;
 pub(crate) enum Event {
     /// Its state changed.
     Moved(TaskId, TaskState),
-    /// An attempt was handed out, started or ended.
-    Attempt(TaskId),
-    /// Its node told its progress.
-    Progress(TaskId),
+    /// An attempt of the element was handed out, started or ended.
+    Attempt(ElementRef),
+    /// The node of an element told its progress.
+    Progress(ElementRef),
 }
 
 /// See the module.
@@ -74,7 +74,7 @@ mod tests {
             drop(hub.subscribe(UserId(user)));
         }
         assert!(hub.users.lock().watched.len() <= SWEEP_ABOVE + 1);
-        hub.publish(UserId(0), Event::Attempt(TaskId(1)));
+        hub.publish(UserId(0), Event::Attempt(ElementRef::only(TaskId(1))));
         assert_eq!(stays.len(), 1);
     }
 }

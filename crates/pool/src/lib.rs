@@ -10,9 +10,12 @@ mod auth;
 mod blobs;
 mod board;
 mod clock;
+mod compare;
 mod disk;
+mod entries;
 mod finish;
 mod founding;
+mod handout;
 mod hub;
 mod invitation;
 mod link;
@@ -128,7 +131,7 @@ pub async fn start_with(config: PoolConfig, tuning: Tuning) -> anyhow::Result<Po
     })?;
     let address = listener.local_addr().context("cannot tell the listening address")?;
     let writer_stop = CancellationToken::new();
-    let founding::Founded { shared, writer, store, server_names } =
+    let founding::Founded { shared, writer, store, asked, server_names } =
         founding::found(&config, &tuning, address, writer_stop.clone()).await?;
     let certificate = Arc::new(RotatingCert::new(
         shared
@@ -143,6 +146,7 @@ pub async fn start_with(config: PoolConfig, tuning: Tuning) -> anyhow::Result<Po
     let background = CancellationToken::new();
     tokio::spawn(tls::accept(listener, tls, ready, shared.closing.clone()));
     tokio::spawn(renew(shared.clone(), certificate, server_names, background.clone()));
+    tokio::spawn(compare::run(shared.clone(), asked, background.clone()));
     tokio::spawn(watch_liveness(shared.clone(), background.clone()));
     let server = tokio::spawn(server::serve(shared.clone(), connections, reflection));
     let stop = CancellationToken::new();

@@ -9,6 +9,7 @@
 //! Invariant: nothing about an attempt is believed that is not live on this very node.
 
 use crate::finish;
+use crate::handout::message;
 use crate::links::Outgoing;
 use crate::liveness::Usage;
 use crate::logs::{Appended, Lengths, Stream as LogStream};
@@ -105,7 +106,7 @@ async fn run(
         Ok(pending) => link.welcome(&hello, pending.reply().await, &out).await,
         Err(fault) => Err(fault),
     };
-    let sender = tokio::spawn(send(queue, out));
+    let sender = tokio::spawn(send(shared.clone(), node.id, queue, out));
     let ended = match welcomed {
         Ok(()) => link.serve(messages, events, &closed).await,
         Err(fault) => Err(fault),
@@ -141,14 +142,14 @@ fn connected(node: &NodeRow, hello: &Hello, session: u64) -> Result<Command, Sta
 }
 
 /// Sends what is queued, many events in one message.
-async fn send(mut queue: mpsc::Receiver<Outgoing>, out: Out) {
+async fn send(shared: Arc<Shared>, node: NodeId, mut queue: mpsc::Receiver<Outgoing>, out: Out) {
     const EVENTS: usize = 256;
     const MESSAGE_BYTES: usize = 1 << 20;
     let mut waiting = Vec::with_capacity(EVENTS);
     while queue.recv_many(&mut waiting, EVENTS).await > 0 {
         let (mut events, mut bytes) = (Vec::with_capacity(waiting.len()), 0);
         for outgoing in waiting.drain(..) {
-            let event = message(outgoing);
+            let Some(event) = message(&shared, node, outgoing).await else { continue };
             bytes += prost::Message::encoded_len(&event);
             events.push(event);
             if bytes > MESSAGE_BYTES {
@@ -162,18 +163,6 @@ async fn send(mut queue: mpsc::Receiver<Outgoing>, out: Out) {
             return;
         }
     }
-}
-
-fn message(outgoing: Outgoing) -> hivemind_proto::worker::PoolEvent {
-    let event = match outgoing {
-        Outgoing::Assign(attempt, spec) => PoolEventKind::Assign(hivemind_proto::worker::Assign {
-            attempt: Some(attempt.into()),
-            spec: Some((&*spec).into()),
-            env: Vec::new(),
-        }),
-        Outgoing::Event(event) => event,
-    };
-    hivemind_proto::worker::PoolEvent { event: Some(event) }
 }
 
 struct Link {
@@ -327,7 +316,7 @@ impl Link {
         let note: String = progress.note.chars().filter(|c| !c.is_control()).take(MAX_NOTE_CHARS).collect();
         let percent = u8::try_from(progress.percent.min(100)).unwrap_or(100);
         match self.shared.live.board.note(self.node, attempt, percent, &note) {
-            Some(user) => self.shared.live.hub.publish(user, crate::hub::Event::Progress(attempt.element.task)),
+            Some(user) => self.shared.live.hub.publish(user, crate::hub::Event::Progress(attempt.element)),
             None => self.stop(attempt),
         }
         Ok(())

@@ -5,8 +5,12 @@
 mod amount;
 mod auth;
 mod books;
+mod dependencies;
+mod elements;
 mod explain;
 mod follow;
+mod graph;
+mod look;
 mod node;
 mod node_change;
 mod output;
@@ -17,10 +21,12 @@ mod quote;
 mod rewards;
 mod statement;
 mod submission;
+mod submit;
 mod summary;
 mod task;
 mod token;
 mod watch;
+mod wishes;
 mod words;
 pub(crate) mod worker;
 

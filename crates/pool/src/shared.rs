@@ -9,6 +9,8 @@ use crate::auth::Auth;
 use crate::blobs::Blobs;
 use crate::board::Board;
 use crate::clock::Clock;
+use crate::compare::Question;
+use crate::entries::Entries;
 use crate::hub::{Event, Hub};
 use crate::links::{Links, Outgoing};
 use crate::liveness::Liveness;
@@ -27,6 +29,7 @@ use hivemind_proto::worker::{Stop, pool_event};
 use hivemind_store::Store;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Status};
@@ -41,6 +44,8 @@ pub(crate) struct Followers {
     pub(crate) links: Links,
     /// Output of attempts.
     pub(crate) logs: Logs,
+    /// Results that are to be compared; never more than there are live copies.
+    pub(crate) questions: mpsc::UnboundedSender<Question>,
 }
 
 /// See the module.
@@ -52,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) live: Arc<Followers>,
     pub(crate) liveness: Liveness,
     pub(crate) blobs: Blobs,
+    /// Of arrays.
+    pub(crate) entries: Entries,
     pub(crate) auth: Auth,
     pub(crate) tokens: Tokens,
     /// At reads that can take long.
@@ -78,6 +85,10 @@ impl Outlet for Followers {
                     let stop = pool_event::Event::Stop(Stop { attempt: Some(attempt.into()) });
                     self.links.send(node, session, Outgoing::Event(stop));
                 }
+                Effect::Compare { attempt, with, spec } => {
+                    // The comparer ends with the pool; after a restart it is asked again.
+                    let _gone = self.questions.send(Question { attempt, with, spec });
+                }
                 Effect::Unlink { node, session } => self.links.unlink(node, session),
                 Effect::TaskMoved { user, task, state, percent: _ } => {
                     self.hub.publish(user, Event::Moved(task, state))
@@ -86,9 +97,9 @@ impl Outlet for Followers {
         }
         ended.into_iter().for_each(|attempt| self.logs.end(attempt));
         for row in &rows.attempts {
-            let task = row.attempt.element.task;
-            if let Some(user) = self.board.user_of(task) {
-                self.hub.publish(user, Event::Attempt(task));
+            let element = row.attempt.element;
+            if let Some(user) = self.board.user_of(element.task) {
+                self.hub.publish(user, Event::Attempt(element));
             }
         }
     }

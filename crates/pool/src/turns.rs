@@ -43,7 +43,7 @@ impl Turns {
         let mut of_users = self.of_users.lock().unwrap_or_else(PoisonError::into_inner);
         let count = of_users.entry(user).or_default();
         if *count >= OF_ONE_USER {
-            let why = format!("{OF_ONE_USER} statements of yours are being read; wait for one of them to end");
+            let why = format!("{OF_ONE_USER} long reads of yours are going on; wait for one of them to end");
             return Err(Rejection::new(Code::Busy, why));
         }
         *count += 1;

@@ -2,9 +2,10 @@
 //!
 //! Invariant: every server takes port 0 and works without any option.
 
-use crate::quantity::{parse_cores, parse_size};
+use crate::quantity::{parse_cores, parse_label, parse_size};
 use clap::{Args, ValueEnum};
 use hivemind_model::Bytes;
+use hivemind_model::node::Label;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -71,6 +72,9 @@ pub struct OfferArgs {
     /// Name of this node, unique in the pool [default: the host's name]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+    /// What requesters may ask for, such as location=berlin (may be repeated)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_label)]
+    pub label: Vec<Label>,
     /// The way tasks are run; `fake` runs nothing real and is for tests and benchmarks
     #[arg(long, value_enum, default_value_t, hide = true)]
     pub runtime: RuntimeKind,

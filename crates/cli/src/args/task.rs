@@ -1,9 +1,17 @@
 //! The options of a task, alike for `run`, `submit` and `plan`.
 //!
+//! Those of arrays and dependencies lie in [`super::array`], those about patience and verification
+//! in [`super::verify`].
+//!
+//! The groups with a heading of their own come last, as what follows a heading stands under it.
+//!
 //! Invariant: everything after the image belongs to the command, options included.
 
-use crate::quantity::{parse_cores, parse_cpt, parse_size, parse_span};
+use super::array::{AfterOptions, ArrayOptions};
+use super::verify::{PatienceOptions, VerifyOptions};
+use crate::quantity::{parse_cores, parse_cpt, parse_label, parse_size, parse_span};
 use clap::Args;
+use hivemind_model::node::Label;
 use hivemind_model::{Bytes, Cpt};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,6 +46,15 @@ pub struct TaskOptions {
     /// Only nodes of this contribution level or higher [default: any]
     #[arg(long, value_name = "LEVEL", value_parser = ["bronze", "silver", "gold", "platinum", "diamond"])]
     pub min_level: Option<String>,
+    /// Only nodes that have this label (may be repeated: all of them)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_label)]
+    pub label: Vec<Label>,
+    /// Only nodes of this trust or higher, which verified work earns [default: any]
+    #[arg(long, value_name = "TRUST", value_parser = ["known", "trusted", "proven"])]
+    pub min_trust: Option<String>,
+    /// Only nodes that keep tasks in at least so well [default: any]
+    #[arg(long, value_name = "TIER", value_parser = ["rootless", "sandboxed"])]
+    pub min_isolation: Option<String>,
     /// File or folder for the task, under /task/DEST [default: its own name] (may be repeated)
     #[arg(long, value_name = "PATH[:DEST]")]
     pub input: Vec<String>,
@@ -52,6 +69,31 @@ pub struct Program {
     /// Program and arguments [default: the image's own]
     #[arg(value_name = "CMD", trailing_var_arg = true, allow_hyphen_values = true)]
     pub command: Vec<String>,
+}
+
+/// Image and command, where there may be a file instead.
+#[derive(Debug, Clone, Default, Args)]
+pub struct MaybeProgram {
+    /// Image, such as python:3.12
+    #[arg(value_name = "IMAGE", required_unless_present = "graph")]
+    pub image: Option<String>,
+    /// Program and arguments [default: the image's own]
+    #[arg(value_name = "CMD", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<String>,
+}
+
+/// What a task waits for, how long it is waited for, how its results are verified.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Conditions {
+    /// Dependencies.
+    #[command(flatten)]
+    pub after: AfterOptions,
+    /// Tries and patience.
+    #[command(flatten)]
+    pub patience: PatienceOptions,
+    /// Verification.
+    #[command(flatten)]
+    pub verify: VerifyOptions,
 }
 
 /// Options of `run`.
@@ -69,6 +111,9 @@ pub struct RunArgs {
     /// What to run.
     #[command(flatten)]
     pub program: Program,
+    /// Under which conditions.
+    #[command(flatten)]
+    pub conditions: Conditions,
 }
 
 /// Options of `submit`.
@@ -77,10 +122,43 @@ pub struct SubmitArgs {
     /// What it needs.
     #[command(flatten)]
     pub options: TaskOptions,
+    /// Hand in all tasks of a TOML or JSON file that wait for one another (`-`: standard input): all, or none
+    #[arg(long, value_name = "FILE", conflicts_with_all = NOT_WITH_GRAPH)]
+    pub graph: Option<PathBuf>,
+    /// Wait until it has ended; the exit code is 0 where everything completed, else 1
+    #[arg(short, long)]
+    pub wait: bool,
     /// What to run.
     #[command(flatten)]
-    pub program: Program,
+    pub program: MaybeProgram,
+    /// Its elements.
+    #[command(flatten)]
+    pub array: ArrayOptions,
+    /// Under which conditions.
+    #[command(flatten)]
+    pub conditions: Conditions,
 }
+
+/// What the file of a graph says for each of its tasks.
+const NOT_WITH_GRAPH: [&str; 17] = [
+    "name",
+    "cpus",
+    "memory",
+    "disk",
+    "gpus",
+    "timeout",
+    "priority",
+    "min_level",
+    "label",
+    "min_trust",
+    "min_isolation",
+    "input",
+    "image",
+    "ArrayOptions",
+    "AfterOptions",
+    "PatienceOptions",
+    "VerifyOptions",
+];
 
 /// Options of `plan`.
 #[derive(Debug, Clone, Default, Args)]
@@ -91,4 +169,10 @@ pub struct PlanArgs {
     /// What would run.
     #[command(flatten)]
     pub program: Program,
+    /// Its elements.
+    #[command(flatten)]
+    pub array: ArrayOptions,
+    /// Under which conditions.
+    #[command(flatten)]
+    pub conditions: Conditions,
 }

@@ -51,6 +51,30 @@ fn what_is_understood() {
         "hivemind logs -f task_1",
         "hivemind fetch task_1 --to dir",
         "hivemind cancel task_1 task_2",
+        "hivemind cancel 'task_1[1-5]' 12[3]",
+        "hivemind cancel task_1 --elements 1-5,9",
+        "hivemind retry task_1",
+        "hivemind retry task_1 --failed --max-price 2 --wait",
+        "hivemind retry 'task_1[1-5]'",
+        "hivemind status task_1 --failed --limit 10",
+        "hivemind status task_1 --elements 1-10 --state live --state waiting --all",
+        "hivemind logs -f 'task_1[3]'",
+        "hivemind logs task_1 --elements 3",
+        "hivemind fetch task_1 --elements 1-10 --to dir",
+        "hivemind submit --array 1-1000000 --max-fails 10 bb:1",
+        "hivemind submit --each-line names --wait bb:1 sh -c 'echo $HIVEMIND_ENTRY'",
+        "hivemind submit --from-json - bb:1",
+        "hivemind submit --after task_1,task_2 --after 3 --after-end 4 --after-each 5 --if-dependency-fails cancel bb:1",
+        "hivemind submit --retries 3 --max-wait 1h --max-total 1d --deadline 2026-12-31 --lost-after 5m bb:1",
+        "hivemind submit --replicas 3 --quorum 2 --compare numeric --compare-tolerance 1e-6 bb:1",
+        "hivemind submit --confidence 0.999 --compare-command 'cmp /task/a /task/b' bb:1",
+        "hivemind submit --label a=1 --label b=2 --min-trust trusted --min-isolation sandboxed bb:1",
+        "hivemind submit --graph f.toml",
+        "hivemind submit --graph - --max-price 5 --wait",
+        "hivemind plan --array 1-10 --replicas 3 bb:1",
+        "hivemind run --after task_1 --label a=1 --retries 1 bb:1 true",
+        "hivemind worker --label location=berlin --label gpu=a100",
+        "hivemind up --label location=berlin",
         "hivemind nodes",
         "hivemind nodes --all",
         "hivemind nodes join-token --valid 5m",
@@ -107,6 +131,22 @@ fn what_is_refused_and_how() {
         ("hivemind run -e A=b bb:1", "environment variables"),
         ("hivemind login ann --password x", "unexpected argument '--password'"),
         ("hivemind cancel", "<TASK>"),
+        ("hivemind submit", "<IMAGE>"),
+        ("hivemind submit --graph f.toml bb:1", "cannot be used with"),
+        ("hivemind submit --graph f.toml --cpus 2", "cannot be used with"),
+        ("hivemind submit --graph f.toml --array 1-5", "cannot be used with"),
+        ("hivemind submit --graph f.toml --after 1", "cannot be used with"),
+        ("hivemind submit --graph f.toml --replicas 2", "cannot be used with"),
+        ("hivemind submit --array 9-1 bb:1", "`9-1` ends before it begins"),
+        ("hivemind submit --array 1-5,5 bb:1", "`5` overlaps what stands before it"),
+        ("hivemind submit --array -1 bb:1", "neither an index nor a range"),
+        ("hivemind submit --label location bb:1", "is not a label"),
+        ("hivemind submit --min-trust new bb:1", "[possible values: known"),
+        ("hivemind run --array 1-5 bb:1", "unexpected argument '--array'"),
+        ("hivemind retry task_1 --failed --elements 1", "cannot be used with"),
+        ("hivemind status task_1 --entries --failed", "cannot be used with"),
+        ("hivemind status task_1 --state running", "[possible values: waiting"),
+        ("hivemind worker --label location", "is not a label"),
         ("hivemind ps --state done", "[possible values: pending"),
         ("hivemind run --max-price 0 bb:1", "above zero"),
         ("hivemind run --max-price -2 bb:1", "above zero"),
@@ -130,5 +170,33 @@ fn what_is_refused_and_how() {
     ] {
         let refusal = judge(line).expect_err(line);
         assert!(refusal.contains(part), "{line}: {refusal}");
+    }
+}
+
+/// What stands in the documents between the fences of these languages.
+fn fenced<'a>(text: &'a str, languages: &[&str]) -> Vec<&'a str> {
+    let mut blocks = text.split("```").skip(1).step_by(2);
+    blocks
+        .by_ref()
+        .filter_map(|block| block.split_once('\n').filter(|(name, _)| languages.contains(name)))
+        .map(|(_, text)| text)
+        .collect()
+}
+
+#[test]
+fn the_examples_of_the_documents_are_understood() {
+    let text = include_str!("../../../../docs/ARRAYS.md");
+    let mut lines = 0;
+    for line in fenced(text, &["sh"]).into_iter().flat_map(str::lines) {
+        let Some(at) = line.find("hivemind ") else { continue };
+        let line = line[at..].split(" #").next().unwrap();
+        assert!(judge(line).is_ok(), "{line}: {:?}", judge(line).err());
+        lines += 1;
+    }
+    assert!(lines > 20, "{lines} examples were found");
+    let graphs = fenced(text, &["toml", "json"]);
+    assert_eq!(graphs.len(), 2);
+    for graph in graphs {
+        assert!(crate::graph::read("example", graph).is_ok(), "{:?}", crate::graph::read("example", graph).err());
     }
 }

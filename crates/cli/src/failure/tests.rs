@@ -21,7 +21,7 @@ fn programs_get_the_same_as_json() {
         field: "priority".into(),
         message: "priority: 11 is outside 1 to 10".into(),
     };
-    insta::assert_snapshot!(Failure::from(error).json().to_string(), @r#"{"code":"E_INVALID","exit_code":2,"field":"priority","fix":"","message":"priority: 11 is outside 1 to 10","schema":"hivemind.error/1"}"#);
+    insta::assert_snapshot!(Failure::from(error).json().to_string(), @r#"{"code":"E_INVALID","exit_code":2,"field":"priority","fix":"","message":"--priority: 11 is outside 1 to 10","schema":"hivemind.error/1"}"#);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::args::server::{OfferArgs, RuntimeKind};
 use crate::exit::Exit;
 use crate::failure::{Done, Failure};
 use crate::machine;
+use hivemind_model::node::Labels;
 use hivemind_runtime::Runtime;
 use hivemind_runtime::docker::{LeasePen, Reaped, Reaper, spawn_reaper};
 use hivemind_worker::{Status, WorkerConfig, WorkerHandle};
@@ -47,13 +48,14 @@ impl Agent {
             RuntimeKind::Fake => None,
             RuntimeKind::Docker => Some(helper(data)?),
         };
+        let labels = Labels::try_from(args.label.clone()).map_err(|bad| Failure::usage(format!("--label: {bad}")))?;
         let config = WorkerConfig {
             data: data.to_owned(),
             join,
             server,
             name: args.name.clone(),
             offer,
-            labels: hivemind_model::Labels::default(),
+            labels,
             runtime: runtime.clone(),
         };
         match hivemind_worker::start(config).await {

@@ -5,6 +5,7 @@
 use super::{Amount, moment};
 use crate::face::table::{Align, Rows, pairs};
 use crate::face::{Document, Look, harmless};
+use hivemind_model::node::{Isolation, TrustTier};
 use hivemind_model::{Bytes, Level};
 use hivemind_proto::v1;
 use serde::Serialize;
@@ -194,7 +195,7 @@ impl From<v1::Constraint> for Constraint {
 
 impl From<v1::AskChange> for Change {
     fn from(told: v1::AskChange) -> Self {
-        let option = option(&told.name, u64::try_from(told.to_amount).unwrap_or(0));
+        let option = option(&told.name, u64::try_from(told.to_amount).unwrap_or(0), &told.from);
         Self { constraint: told.name, from: told.from, to: told.to, option }
     }
 }
@@ -214,8 +215,8 @@ impl From<v1::RunPlace> for Run {
     }
 }
 
-/// The option of `submit` that asks for so much; empty for what this program does not know.
-fn option(constraint: &str, amount: u64) -> String {
+/// The option of `submit` that asks for so much in the place of `from`; empty for what this program does not know.
+fn option(constraint: &str, amount: u64, from: &str) -> String {
     let level = || usize::try_from(amount).ok().and_then(|place| Level::ALL.get(place));
     match (constraint, level()) {
         ("cores", _) => format!("--cpus {}", amount / 1000),
@@ -224,7 +225,22 @@ fn option(constraint: &str, amount: u64) -> String {
         ("gpus", _) => format!("--gpus {amount}"),
         ("level", Some(Level::None)) => "no --min-level".into(),
         ("level", Some(level)) => format!("--min-level {level}"),
+        ("trust", _) => tier("--min-trust", TrustTier::ALL.iter().map(|tier| tier.as_str()), amount),
+        ("isolation", _) => tier("--min-isolation", Isolation::ALL.iter().map(|tier| tier.as_str()), amount),
+        ("labels", _) => match from.split_whitespace().find(|word| word.contains('=')) {
+            Some(label) => format!("no --label {label}"),
+            None => "no --label".into(),
+        },
         _ => String::new(),
+    }
+}
+
+/// The option that asks for a tier by its place; the lowest is asked for by not asking.
+fn tier(option: &str, mut tiers: impl Iterator<Item = &'static str>, amount: u64) -> String {
+    match usize::try_from(amount).map(|place| (place, tiers.nth(place))) {
+        Ok((0, _)) => format!("no {option}"),
+        Ok((_, Some(tier))) => format!("{option} {tier}"),
+        Ok((_, None)) | Err(_) => String::new(),
     }
 }
 

@@ -69,6 +69,23 @@ pub struct Node {
     pub service_until: Option<String>,
     /// Why it is banned; empty where it is not.
     pub service_reason: String,
+    /// key=value, as its owner says.
+    pub labels: Vec<String>,
+    /// How well it keeps tasks in: basic, rootless, sandboxed.
+    pub isolation: String,
+    /// What its verified work has shown: new, known, trusted, proven.
+    pub trust: String,
+    /// Verified results in a row without an error.
+    pub verified_results: u32,
+    /// Wrong results in its whole life.
+    pub wrong_results: u32,
+    /// While it is new: attempts that it may still be given today.
+    pub quota_left: u32,
+    /// RFC 3339: it failed too often in a row and gets no work until then.
+    pub resting_until: Option<String>,
+    /// For moments.
+    #[serde(skip)]
+    resting_until_unix_ms: i64,
     /// For ages.
     #[serde(skip)]
     pub seen_at_unix_ms: i64,
@@ -101,6 +118,14 @@ impl From<NodeSummary> for Node {
             service: node.service,
             service_until: moment(node.service_until_unix_ms),
             service_reason: node.service_reason,
+            labels: node.labels,
+            isolation: node.isolation,
+            trust: node.trust,
+            verified_results: node.verified_results,
+            wrong_results: node.wrong_results,
+            quota_left: node.quota_left,
+            resting_until: moment(node.resting_until_unix_ms),
+            resting_until_unix_ms: node.resting_until_unix_ms,
             seen_at_unix_ms: node.seen_at_unix_ms,
         }
     }
@@ -110,18 +135,20 @@ impl Document for Nodes {
     const SCHEMA: &'static str = "hivemind.nodes/1";
 
     fn human(&self, look: &Look) -> String {
-        const COLUMNS: [(&str, Align); 11] = [
+        const COLUMNS: [(&str, Align); 13] = [
             ("NODE", Align::Left),
             ("OWNER", Align::Left),
             ("STATE", Align::Left),
             ("SERVICE", Align::Left),
             ("LEVEL", Align::Left),
+            ("TRUST", Align::Left),
             ("CPU", Align::Right),
             ("MEMORY", Align::Right),
             ("DISK", Align::Right),
             ("GPUS", Align::Right),
             ("ATTEMPTS", Align::Right),
             ("SEEN", Align::Right),
+            ("LABELS", Align::Left),
         ];
         let mut rows = Rows::new(look, &COLUMNS);
         for node in &self.nodes {
@@ -131,12 +158,14 @@ impl Document for Nodes {
                 node.state.clone(),
                 node.service.clone(),
                 node.level.clone(),
+                node.trust.clone(),
                 cores(node.cpu_millicores),
                 mib(node.memory_mib),
                 mib(node.disk_mib),
                 node.gpus.to_string(),
                 node.active_attempts.to_string(),
                 node.seen(look),
+                node.labels.join(","),
             ]);
         }
         rows.finish()
@@ -175,6 +204,23 @@ impl Node {
         }
     }
 
+    /// Its trust, and what it comes from.
+    fn trust(&self) -> String {
+        let shown = format!("{} results verified in a row, {} wrong ever", self.verified_results, self.wrong_results);
+        match (self.trust.as_str(), self.quota_left) {
+            ("", _) => String::new(),
+            ("new", left) => format!("new: {shown}; at most {left} more attempts today"),
+            (trust, _) => format!("{trust}: {shown}"),
+        }
+    }
+
+    fn resting(&self, look: &Look) -> String {
+        match self.resting_until_unix_ms {
+            0 => String::new(),
+            until => format!("gets no work until {}: it failed too often in a row", look.moment(until)),
+        }
+    }
+
     /// What is missing to the next level, by its name.
     fn next_level(&self) -> String {
         let next = Level::parse(&self.level).and_then(Level::next);
@@ -198,6 +244,10 @@ impl Document for Node {
             ("state", self.state.clone()),
             ("service", self.service()),
             ("level", self.level.clone()),
+            ("trust", self.trust()),
+            ("isolation", self.isolation.clone()),
+            ("labels", self.labels.join(", ")),
+            ("resting", self.resting(look)),
             ("runtime", hours(self.runtime_ms)),
             ("next level", self.next_level()),
             ("pending", format!("{} earned by what runs there now", self.pending)),

@@ -2,12 +2,14 @@
 //!
 //! Invariant: the advice is about what the requester can change; it never blames a node.
 
-use super::tasks::Task;
+use super::array::{Progress, waits_for};
+use super::elements::failures_table;
+use super::tasks::{Task, shortened};
 use super::{Amount, moment};
 use crate::face::table::{Align, Rows, pairs};
 use crate::face::{Document, Look};
 use crate::quantity::show_span;
-use hivemind_model::{Bytes, MilliCores, Millis, TaskState};
+use hivemind_model::{Bytes, MilliCores, Millis, TaskState, Timestamp};
 use hivemind_proto::v1::{AttemptSummary, TaskStatusResponse};
 use serde::Serialize;
 
@@ -19,6 +21,8 @@ pub struct TaskDetail {
     pub task: Task,
     /// 0 to 100.
     pub progress_percent: i32,
+    /// Of an array: how it gets on.
+    pub array_progress: Option<Progress>,
     /// Oldest first.
     pub attempts_detail: Vec<Attempt>,
     /// What to do where it waits or failed.
@@ -86,16 +90,19 @@ impl From<AttemptSummary> for Attempt {
 }
 
 impl TaskDetail {
-    /// The document of an answer; `None` where the answer has no task in it.
+    /// The document of an answer, `now` being the present moment; `None` where the answer has no task in it.
     #[must_use]
-    pub fn of(answer: TaskStatusResponse) -> Option<Self> {
+    pub fn of(answer: TaskStatusResponse, now: Timestamp) -> Option<Self> {
         let task = Task::from(answer.task?);
-        let fix = advice(&task);
+        let array_progress = Progress::of(&task, now);
+        // Of an array the attempts are those of its first element, which tell nothing of the whole.
+        let attempts = if array_progress.is_some() { Vec::new() } else { answer.attempts };
         Some(Self {
-            fix,
+            fix: advice(&task),
+            array_progress,
             task,
             progress_percent: answer.progress,
-            attempts_detail: answer.attempts.into_iter().map(Attempt::from).collect(),
+            attempts_detail: attempts.into_iter().map(Attempt::from).collect(),
         })
     }
 }
@@ -103,6 +110,11 @@ impl TaskDetail {
 /// What the requester can do about a task that did not succeed.
 #[must_use]
 pub fn advice(task: &Task) -> Option<String> {
+    if let (Some(_), Some(counts)) = (&task.array, task.elements) {
+        let again = task.ended_at.is_some() && counts.completed < counts.total;
+        return again
+            .then(|| format!("`hivemind retry {}` submits what did not complete again, as a new task", task.task));
+    }
     let (code, _) = task.error.as_deref()?.split_once(':')?;
     let text = match code {
         "E_OUT_OF_MEMORY" => format!("submit it again with --memory {}m", task.memory_mib.saturating_mul(2)),
@@ -147,7 +159,9 @@ impl TaskDetail {
             span(task.max_runtime_s.saturating_mul(1000)),
         );
         let level = task.min_level.as_ref().map(|level| format!(", a node of level {level} or higher"));
-        let needs = format!("{needs}{}", level.unwrap_or_default());
+        let labels: String = task.labels.iter().map(|label| format!(", {label}")).collect();
+        let needs = format!("{needs}{}{labels}", level.unwrap_or_default());
+        let counts = task.elements.as_ref().filter(|_| task.array.is_some());
         let open = task.ended_at.is_none();
         let progress =
             if open && self.progress_percent > 0 { format!(" ({} %)", self.progress_percent) } else { String::new() };
@@ -155,6 +169,10 @@ impl TaskDetail {
             ("task", task.task.clone()),
             ("name", task.name.clone()),
             ("state", format!("{}{progress}", task.state)),
+            ("indices", task.array.as_deref().map(|array| shortened(array, 60)).unwrap_or_default()),
+            ("elements", counts.map(|counts| counts.line()).unwrap_or_default()),
+            ("left", self.array_progress.as_ref().and_then(Progress::left).unwrap_or_default()),
+            ("waits for", waits_for(&task.after)),
             ("waits", task.waiting_reason.clone().unwrap_or_default()),
             ("error", task.error.clone().unwrap_or_default()),
             ("fix", self.fix.clone().unwrap_or_default()),
@@ -162,8 +180,9 @@ impl TaskDetail {
             ("image", task.image.clone()),
             ("command", task.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")),
             ("needs", needs),
+            ("verified", task.verification.clone().unwrap_or_default()),
             ("priority", task.priority.to_string()),
-            ("node", task.node.clone().unwrap_or_default()),
+            ("node", task.node.clone().filter(|_| counts.is_none()).unwrap_or_default()),
             ("submitted", look.moment(task.submitted_at_unix_ms)),
             ("ended", if open { String::new() } else { look.moment(task.ended_at_unix_ms) }),
             ("cost", self.cost()),
@@ -175,47 +194,49 @@ impl TaskDetail {
     /// What it cost, or while it runs, what has come together so far.
     fn cost(&self) -> String {
         let task = &self.task;
-        match (&task.ended_at, task.state == TaskState::Running.as_str() || task.accrued.micro > 0) {
+        let so_far = task.so_far();
+        match (&task.ended_at, task.state == TaskState::Running.as_str() || so_far.micro > 0) {
             (Some(_), _) => task.cost.to_string(),
-            (None, true) => format!("so far {} of at most {}", task.accrued, task.price_cap),
+            (None, true) => format!("so far {so_far} of at most {}", task.price_cap),
             (None, false) => String::new(),
         }
     }
+}
 
-    fn attempts(&self, look: &Look) -> String {
-        const COLUMNS: [(&str, Align); 8] = [
-            ("ATTEMPT", Align::Left),
-            ("NODE", Align::Left),
-            ("STATE", Align::Left),
-            ("TIME", Align::Right),
-            ("CPU", Align::Right),
-            ("MEMORY", Align::Right),
-            ("COST", Align::Right),
-            ("OUTCOME", Align::Left),
-        ];
-        let mut rows = Rows::new(look, &COLUMNS);
-        for attempt in &self.attempts_detail {
-            let ended = attempt.ended_at.is_some();
-            let outcome = match (&attempt.outcome, attempt.exit_code) {
-                (Some(outcome), _) => outcome.clone(),
-                (None, Some(code)) => format!("exit code {code}"),
-                (None, None) => "-".into(),
-            };
-            let cost = if ended { attempt.cost.to_string() } else { "-".into() };
-            let memory = if attempt.peak_memory_bytes > 0 { bytes(attempt.peak_memory_bytes) } else { "-".into() };
-            rows.add(&[
-                attempt.attempt.clone(),
-                attempt.node.clone(),
-                attempt.state.clone(),
-                span(attempt.wall_ms),
-                span(attempt.cpu_ms),
-                memory,
-                cost,
-                outcome,
-            ]);
-        }
-        rows.finish()
+/// Some attempts as a table.
+pub(super) fn attempts_table(attempts: &[Attempt], look: &Look) -> String {
+    const COLUMNS: [(&str, Align); 8] = [
+        ("ATTEMPT", Align::Left),
+        ("NODE", Align::Left),
+        ("STATE", Align::Left),
+        ("TIME", Align::Right),
+        ("CPU", Align::Right),
+        ("MEMORY", Align::Right),
+        ("COST", Align::Right),
+        ("OUTCOME", Align::Left),
+    ];
+    let mut rows = Rows::new(look, &COLUMNS);
+    for attempt in attempts {
+        let ended = attempt.ended_at.is_some();
+        let outcome = match (&attempt.outcome, attempt.exit_code) {
+            (Some(outcome), _) => outcome.clone(),
+            (None, Some(code)) => format!("exit code {code}"),
+            (None, None) => "-".into(),
+        };
+        let cost = if ended { attempt.cost.to_string() } else { "-".into() };
+        let memory = if attempt.peak_memory_bytes > 0 { bytes(attempt.peak_memory_bytes) } else { "-".into() };
+        rows.add(&[
+            attempt.attempt.clone(),
+            attempt.node.clone(),
+            attempt.state.clone(),
+            span(attempt.wall_ms),
+            span(attempt.cpu_ms),
+            memory,
+            cost,
+            outcome,
+        ]);
     }
+    rows.finish()
 }
 
 /// A word as one would type it in a shell.
@@ -227,10 +248,14 @@ impl Document for TaskDetail {
     const SCHEMA: &'static str = "hivemind.task/1";
 
     fn human(&self, look: &Look) -> String {
-        match self.attempts_detail.is_empty() {
-            true => self.head(look),
-            false => format!("{}\n\n{}", self.head(look), self.attempts(look)),
+        let mut parts = vec![self.head(look)];
+        if let Some(progress) = self.array_progress.as_ref().filter(|progress| !progress.failures.is_empty()) {
+            parts.push(failures_table(progress, &self.task.task, look));
         }
+        if !self.attempts_detail.is_empty() {
+            parts.push(attempts_table(&self.attempts_detail, look));
+        }
+        parts.join("\n\n")
     }
 
     fn quiet(&self) -> String {

@@ -2,6 +2,7 @@
 //!
 //! Invariant: one line a task, however it is called.
 
+use super::array::{Counts, Waits};
 use super::{Amount, moment};
 use crate::face::table::{Align, Rows};
 use crate::face::{Document, Look};
@@ -68,6 +69,16 @@ pub struct Task {
     pub cpu_millicores: i32,
     /// Disk space, in MiB.
     pub disk_mib: i64,
+    /// Of an array: the indices of its elements.
+    pub array: Option<String>,
+    /// How many of its elements stand where.
+    pub elements: Option<Counts>,
+    /// What it waits for, or waited for.
+    pub after: Vec<Waits>,
+    /// How its results are verified.
+    pub verification: Option<String>,
+    /// What its nodes must have.
+    pub labels: Vec<String>,
     /// For ages.
     #[serde(skip)]
     pub submitted_at_unix_ms: i64,
@@ -103,6 +114,11 @@ impl From<TaskSummary> for Task {
             memory_mib: task.required_memory_mb,
             cpu_millicores: task.required_cpu_millicores,
             disk_mib: task.required_disk_mb,
+            array: some(task.array),
+            elements: task.elements.map(Counts::from),
+            after: task.after.into_iter().map(Waits::from).collect(),
+            verification: some(task.verification),
+            labels: task.labels,
             submitted_at_unix_ms: task.submitted_at_unix_ms,
             ended_at_unix_ms: task.ended_at_unix_ms,
         }
@@ -110,13 +126,28 @@ impl From<TaskSummary> for Task {
 }
 
 impl Task {
+    /// What was paid for it, and what runs of it has earned so far: elements of an array are paid one by one.
+    #[must_use]
+    pub fn so_far(&self) -> Amount {
+        Amount::of(self.cost.micro.saturating_add(self.accrued.micro))
+    }
+
     /// What it cost, or has earned its node so far, of what it can cost at most.
     fn money(&self) -> String {
         let cap = &self.price_cap;
-        match (&self.ended_at, self.accrued.micro) {
+        let so_far = self.so_far();
+        match (&self.ended_at, so_far.micro) {
             (Some(_), _) => format!("{} / {cap}", self.cost.cpt),
             (None, 0) => format!("- / {cap}"),
-            (None, _) => format!("{} / {cap}", self.accrued.cpt),
+            (None, _) => format!("{} / {cap}", so_far.cpt),
+        }
+    }
+
+    /// Of an array: how many of how many elements have ended.
+    fn done(&self) -> String {
+        match (&self.array, &self.elements) {
+            (Some(_), Some(counts)) => format!("{}/{}", counts.ended(), counts.total),
+            (_, _) => "-".into(),
         }
     }
 
@@ -141,11 +172,19 @@ impl Document for Tasks {
             ("COST/CAP", Align::Right),
             ("AGE", Align::Right),
         ];
-        let mut rows = Rows::new(look, &COLUMNS);
+        /// The place of one more column.
+        const DONE_AT: usize = 3;
+        // Who has no arrays need not read about them.
+        let has_arrays = self.tasks.iter().any(|task| task.array.is_some());
+        let mut columns = COLUMNS.to_vec();
+        if has_arrays {
+            columns.insert(DONE_AT, ("ENDED", Align::Right));
+        }
+        let mut rows = Rows::new(look, &columns);
         for task in &self.tasks {
             let node = task.node.clone().unwrap_or_else(|| "-".into());
             let name = if task.name.is_empty() { "-".to_owned() } else { shortened(&task.name, 40) };
-            rows.add(&[
+            let mut cells = vec![
                 task.task.clone(),
                 name,
                 task.state.clone(),
@@ -153,7 +192,11 @@ impl Document for Tasks {
                 task.time(),
                 task.money(),
                 look.age(task.submitted_at_unix_ms),
-            ]);
+            ];
+            if has_arrays {
+                cells.insert(DONE_AT, task.done());
+            }
+            rows.add(&cells);
         }
         rows.finish()
     }
@@ -164,7 +207,7 @@ impl Document for Tasks {
 }
 
 /// At most `most` characters, the last of them `…` where some were left out.
-fn shortened(text: &str, most: usize) -> String {
+pub(super) fn shortened(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }

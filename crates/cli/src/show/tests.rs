@@ -1,5 +1,7 @@
+mod array;
 mod economy;
 mod explain;
+mod nodes;
 
 use super::pool::Checks;
 use super::task::TaskDetail;
@@ -121,7 +123,8 @@ fn a_running_task_tells_what_has_come_together() {
         exit_code: None,
         ..done()
     };
-    let detail = TaskDetail::of(TaskStatusResponse { task: Some(running(10_000)), ..TaskStatusResponse::default() });
+    let detail =
+        TaskDetail::of(TaskStatusResponse { task: Some(running(10_000)), ..TaskStatusResponse::default() }, look().now);
     let detail = detail.unwrap();
     let human = shown(Mode::Human, &detail);
     assert!(human.contains("cost       so far 0.01 CPT of at most 2.25 CPT\n"), "{human}");
@@ -154,14 +157,14 @@ fn a_failed_task_tells_what_to_do() {
         peak_memory_bytes: 512 << 20,
         ..AttemptSummary::default()
     };
-    let detail = TaskDetail::of(TaskStatusResponse {
+    let answer = TaskStatusResponse {
         success: true,
         status: "failed".into(),
         task: Some(task),
         attempts: vec![attempt],
         ..TaskStatusResponse::default()
-    })
-    .unwrap();
+    };
+    let detail = TaskDetail::of(answer, look().now).unwrap();
     insta::assert_snapshot!(shown(Mode::Human, &detail), @"
     task       task_12
     name       render

@@ -2,15 +2,16 @@
 //!
 //! Invariant: nothing is uploaded, submitted or set aside.
 
-use super::{Context, request};
+use super::Context;
+use super::request::{self, Asked};
 use crate::args::PlanArgs;
 use crate::exit::Exit;
 use crate::failure::{Done, Failure};
-use crate::input::gather;
 use crate::show::Amount;
 use crate::show::plan::Plan;
 use hivemind_model::Code;
 use hivemind_proto::v1::SubmitTaskRequest;
+use std::path::Path;
 
 /// Asks what would be if it were submitted, and shows it. That it would wait is no failure; that
 /// it would be refused for its price is one, told after the plan is shown.
@@ -20,8 +21,9 @@ use hivemind_proto::v1::SubmitTaskRequest;
 /// `--max-price`, an input cannot be used, or the pool does not answer.
 pub async fn plan(ctx: &mut Context, args: &PlanArgs) -> Done {
     // What could not be sent later is told now.
-    gather(&args.options.input)?;
-    let request = request::plain(&args.options, &args.program)?;
+    let asked =
+        Asked { options: &args.options, array: &args.array, conditions: &args.conditions, program: &args.program };
+    let request = request::prepare(asked, Path::new(""))?.request;
     let bound = request.max_price_micro;
     // Asked without the bound, so that there is a plan to show where it is exceeded.
     let request = SubmitTaskRequest { max_price_micro: 0, ..request };

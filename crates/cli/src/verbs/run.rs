@@ -7,8 +7,10 @@
 //! the task has ended.
 
 use super::output::{CUT, Output};
-use super::{Context, fetch, request};
+use super::request::{self, Asked};
+use super::{Context, fetch};
 use crate::args::RunArgs;
+use crate::args::array::ArrayOptions;
 use crate::exit::Exit;
 use crate::face::Face;
 use crate::failure::{Done, Failure};
@@ -19,8 +21,10 @@ use crate::show::{Amount, Word};
 use crate::signals::Interrupts;
 use futures::StreamExt;
 use hivemind_client::{Client, Existing, Submitted, Until};
+use hivemind_model::ids::ElementRef;
 use hivemind_model::{TaskId, TaskState};
 use hivemind_proto::v1::{TaskEvent, TaskStatusResponse};
+use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -60,7 +64,7 @@ pub async fn run(ctx: &mut Context, args: &RunArgs) -> Done {
     if let Some(dir) = &args.output {
         let has_output = answer.task.as_ref().is_some_and(|task| task.has_output);
         match has_output {
-            true => fetch::into(&client, task, dir, Existing::Refuse, &mut ctx.face)
+            true => fetch::into(&client, ElementRef::only(task), dir, Existing::Refuse, &mut ctx.face)
                 .await
                 .map(|_| ())
                 .map_err(|failure| failure.exit(Exit::Platform))?,
@@ -72,9 +76,12 @@ pub async fn run(ctx: &mut Context, args: &RunArgs) -> Done {
 
 /// Connects, uploads and submits; `None` where the user went away before the pool had accepted.
 async fn hand_in(ctx: &mut Context, args: &RunArgs, interrupts: &mut Interrupts) -> Done<Option<(Client, Submitted)>> {
+    let array = ArrayOptions::default();
+    let asked = Asked { options: &args.options, array: &array, conditions: &args.conditions, program: &args.program };
+    let prepared = request::prepare(asked, Path::new(""))?;
     let preparing = async {
         let client = ctx.user().await?;
-        let request = request::build(&client, &args.options, &args.program, &mut ctx.face).await?;
+        let request = request::send(&client, prepared, &mut ctx.face).await?;
         Ok::<_, Failure>((client, request))
     };
     let (client, request) = tokio::select! {

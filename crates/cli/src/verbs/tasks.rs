@@ -1,18 +1,15 @@
-//! `submit`, `wait`, `status`, `ps`, `logs`, `cancel`.
+//! `ps`, `cancel`.
 //!
 //! Invariant: reads are paged; nothing here asks for an unbounded answer at once.
 
-use super::output::{CUT, Output};
-use super::{Context, request, task_id, task_ids};
-use crate::args::{LogsArgs, PsArgs, StatusArgs, SubmitArgs, WaitArgs};
+use super::Context;
+use crate::args::{CancelArgs, PsArgs};
 use crate::exit::Exit;
 use crate::failure::{Done, Failure};
-use crate::show::money::{Entries, Line};
-use crate::show::task::TaskDetail;
+use crate::selector::read_all;
+use crate::show::Said;
 use crate::show::tasks::{Task, Tasks};
-use crate::show::{Amount, Said, Word};
-use futures::StreamExt;
-use hivemind_client::{Client, Until};
+use hivemind_client::Client;
 use hivemind_model::TaskState;
 use hivemind_proto::v1::ListTasksRequest;
 use serde_json::json;
@@ -21,69 +18,6 @@ use serde_json::json;
 const RECENT: i32 = 20;
 /// Tasks in one answer.
 const PAGE: i32 = 1000;
-
-/// Hands a task in and prints its id.
-///
-/// # Errors
-/// The pool refuses it or does not answer.
-pub async fn submit(ctx: &mut Context, args: &SubmitArgs) -> Done {
-    let client = ctx.user().await?;
-    let request = request::build(&client, &args.options, &args.program, &mut ctx.face).await?;
-    let submitted = client.submit(request).await?;
-    let cap = serde_json::to_value(Amount::of(submitted.cap.micro())).unwrap_or_default();
-    ctx.face.show(&Word::new("task", submitted.task.to_string()).with("price_cap", cap))?;
-    Ok(Exit::Ok)
-}
-
-/// Waits until tasks have ended; success is that all of them completed.
-///
-/// # Errors
-/// A task does not exist, the time is up, or the pool stays away.
-pub async fn wait(ctx: &mut Context, args: &WaitArgs) -> Done {
-    let ids = task_ids(&args.tasks.tasks)?;
-    let client = ctx.user().await?;
-    let all = client.wait(&ids);
-    let states = match args.timeout {
-        None => all.await?,
-        Some(limit) => tokio::time::timeout(limit, all).await.map_err(|_| {
-            Failure::new(Exit::TimedOut, "E_WAIT_TIMED_OUT", "not all tasks have ended in the time given; they go on")
-                .fix("wait again, with a longer --timeout")
-        })??,
-    };
-    let mut tasks = Vec::with_capacity(ids.len());
-    for id in ids {
-        tasks.extend(client.status(id).await?.task.map(Task::from));
-    }
-    ctx.face.show(&Tasks { tasks, more: false })?;
-    let good = states.iter().all(|(_, state)| *state == TaskState::Completed);
-    Ok(if good { Exit::Ok } else { Exit::Failure })
-}
-
-/// Tells everything about a task, or the journal entries about it.
-///
-/// # Errors
-/// It does not exist, or the pool does not answer.
-pub async fn status(ctx: &mut Context, args: &StatusArgs) -> Done {
-    let task = task_id(&args.task)?;
-    let client = ctx.user().await?;
-    if args.entries {
-        let answer = client.task_entries(task).await?;
-        let lines = answer.lines.into_iter().map(Line::from).collect();
-        ctx.face.show(&Entries { task: task.to_string(), lines, more: answer.cut })?;
-        if answer.cut {
-            ctx.face.warn(&format!(
-                "there are newer ones: `hivemind wallet statement --task {task} --csv` has all of yours"
-            ));
-        }
-        return Ok(Exit::Ok);
-    }
-    let answer = client.status(task).await?;
-    let detail = TaskDetail::of(answer).ok_or_else(|| {
-        Failure::new(Exit::Failure, "E_PROTOCOL", "the pool's answer has no task in it; it is older than this program")
-    })?;
-    ctx.face.show(&detail)?;
-    Ok(Exit::Ok)
-}
 
 /// Lists tasks.
 ///
@@ -133,41 +67,30 @@ async fn collect(client: &Client, status: Vec<String>, whole: bool, into: &mut V
     }
 }
 
-/// Prints what a task wrote, byte by byte.
-///
-/// # Errors
-/// It does not exist, or the pool stays away.
-pub async fn logs(ctx: &mut Context, args: &LogsArgs) -> Done {
-    let task = task_id(&args.task)?;
-    let client = ctx.user().await?;
-    let mut parts = client.follow_logs(task, if args.follow { Until::End } else { Until::Now });
-    let mut output = Output::default();
-    while let Some(part) = parts.next().await {
-        output.pass(&part?, &mut ctx.face)?;
-    }
-    if let Some(last) = client.status(task).await?.attempts.last()
-        && last.logs_cut
-    {
-        ctx.face.warn(CUT);
-    }
-    Ok(Exit::Ok)
-}
-
-/// Ends tasks that have not ended.
+/// Ends tasks, or elements of them, that have not ended.
 ///
 /// # Errors
 /// A task does not exist, or the pool does not answer. The ones before it are cancelled.
-pub async fn cancel(ctx: &mut Context, tasks: &[String]) -> Done {
-    let ids = task_ids(tasks)?;
+pub async fn cancel(ctx: &mut Context, args: &CancelArgs) -> Done {
+    let selections = read_all(&args.tasks.tasks, args.elements.elements.as_ref())?;
     let client = ctx.user().await?;
     let (mut lines, mut names, mut facts) = (Vec::new(), Vec::new(), Vec::new());
     let mut missed: Option<Failure> = None;
-    for id in ids {
-        match client.cancel(id).await {
+    for selection in selections {
+        let task = selection.task;
+        let cancelled = match &selection.elements {
+            None => client.cancel(task).await,
+            Some(elements) => client.cancel_elements(task, &elements.to_string()).await,
+        };
+        match cancelled {
             Ok(state) => {
-                lines.push(format!("{id} {state}"));
-                names.push(id.to_string());
-                facts.push(json!({"task": id.to_string(), "state": state.as_str()}));
+                let elements = selection.elements.as_ref().map(ToString::to_string);
+                lines.push(match &elements {
+                    None => format!("{task} {state}"),
+                    Some(elements) => format!("{task} {state}, its elements {elements} are cancelled or had ended"),
+                });
+                names.push(task.to_string());
+                facts.push(json!({"task": task.to_string(), "state": state.as_str(), "elements": elements}));
             }
             Err(error) => {
                 let failure = Failure::from(error);

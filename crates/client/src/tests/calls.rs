@@ -34,6 +34,7 @@ async fn refusals_keep_their_code_and_field() {
     );
     assert_eq!(error.to_string(), "E_INVALID: priority: 11 is outside 1 to 10");
 
+    pool.scripts.cancel.then(vec![Err(Status::not_found("E_NOT_FOUND: task_9 does not exist, or is not yours"))]);
     let error = soon(client.cancel(TaskId(9))).await.expect_err("refused");
     assert_eq!(error.code(), Some("E_NOT_FOUND"));
 

@@ -110,6 +110,10 @@ impl<Q: Clone, A> Script<Q, A> {
 pub(super) struct Scripts {
     pub(super) submit: Script<SubmitTaskRequest, SubmitTaskResponse>,
     pub(super) submits: Script<SubmitTasksRequest, SubmitTasksResponse>,
+    pub(super) graph: Script<SubmitGraphRequest, SubmitGraphResponse>,
+    pub(super) retry: Script<RetryTaskRequest, SubmitTaskResponse>,
+    pub(super) elements: Script<ListElementsRequest, ListElementsResponse>,
+    pub(super) cancel: Script<CancelTaskRequest, CancelTaskResponse>,
     pub(super) status: Script<TaskStatusRequest, TaskStatusResponse>,
     pub(super) watch: Script<WatchTasksRequest, TaskEvent>,
     pub(super) logs: Script<FollowLogsRequest, LogChunk>,
@@ -258,8 +262,26 @@ impl TaskService for Scripts {
         Err(Status::unimplemented(""))
     }
 
-    async fn cancel_task(&self, _: Request<CancelTaskRequest>) -> Result<Response<CancelTaskResponse>, Status> {
-        Err(Status::not_found("E_NOT_FOUND: task_9 does not exist, or is not yours"))
+    async fn cancel_task(&self, request: Request<CancelTaskRequest>) -> Result<Response<CancelTaskResponse>, Status> {
+        self.cancel.one(request.into_inner()).await
+    }
+
+    async fn submit_graph(
+        &self,
+        request: Request<SubmitGraphRequest>,
+    ) -> Result<Response<SubmitGraphResponse>, Status> {
+        self.graph.one(request.into_inner()).await
+    }
+
+    async fn retry_task(&self, request: Request<RetryTaskRequest>) -> Result<Response<SubmitTaskResponse>, Status> {
+        self.retry.one(request.into_inner()).await
+    }
+
+    async fn list_elements(
+        &self,
+        request: Request<ListElementsRequest>,
+    ) -> Result<Response<ListElementsResponse>, Status> {
+        self.elements.one(request.into_inner()).await
     }
 
     async fn watch_tasks(

@@ -1,10 +1,12 @@
 //! A pool over tables in memory that is restored and compared after every command.
 
+use crate::patience::Bound;
 use crate::tables::Tables;
 use crate::{Engine, Node, Task};
 use hivemind_ledger::Account;
-use hivemind_model::command::{NodeOffer, Once};
-use hivemind_model::rows::{AttemptPhase, CHUNK, Element, Report, RequestKey, Role, TaskProgress};
+use hivemind_model::array::Array;
+use hivemind_model::command::{GraphTask, NodeOffer, Once};
+use hivemind_model::rows::{AttemptPhase, CHUNK, Element, ElementPhase, Report, RequestKey, Role, TaskProgress};
 use hivemind_model::state::{Metering, Outcome};
 use hivemind_model::*;
 use std::collections::BTreeMap;
@@ -33,9 +35,16 @@ impl Pool {
         pool
     }
 
-    /// A pool with the users `anna` and `bert`, and a node `box` of bert's with two cores.
+    /// A pool with the users `anna` and `bert`, and a node `box` of bert's with two cores. Nothing is handed out in
+    /// advance, and no node rests.
     pub(super) fn ready() -> Self {
-        let mut pool = Self::new(Policy::default());
+        let mut policy = Policy::default();
+        (policy.backlog.depth_per_core, policy.rest.after) = (0, 0);
+        Self::ready_with(policy)
+    }
+
+    pub(super) fn ready_with(policy: Policy) -> Self {
+        let mut pool = Self::new(policy);
         pool.register("anna");
         pool.register("bert");
         pool.enroll("bert", "box", 2);
@@ -106,6 +115,30 @@ impl Pool {
         }
     }
 
+    /// Enrols and links nodes of bert's, with so many cores each.
+    pub(super) fn join(&mut self, names: &[&str], cores: u32) {
+        for name in names {
+            self.enroll("bert", name, cores);
+            self.connect(name, &[]).expect("it is enrolled");
+        }
+    }
+
+    pub(super) fn lose(&mut self, name: &str) {
+        self.run(Command::Lost { node: self.node(name) }).expect("it is enrolled");
+    }
+
+    /// Where an attempt is, as long as it is current.
+    pub(super) fn whereabouts(&self, attempt: AttemptRef) -> Option<String> {
+        let row = self.tables.attempts.get(&attempt)?;
+        self.engine.current(row.node, attempt)?;
+        Some(self.tables.nodes[&row.node].name.clone())
+    }
+
+    /// The current attempt of an element that is handed out.
+    pub(super) fn current(&self, at: ElementRef) -> AttemptRef {
+        self.engine.attempt_of(at).expect("it is handed out")
+    }
+
     pub(super) fn connect(&mut self, name: &str, holds: &[AttemptRef]) -> Result<Reply, Rejection> {
         self.sessions += 1;
         let node = self.node(name);
@@ -160,6 +193,49 @@ impl Pool {
         match self.run(command)? {
             Reply::Submitted { task, .. } => Ok(task),
             other => panic!("to a submission: {other:?}"),
+        }
+    }
+
+    pub(super) fn submit_graph(&mut self, user: &str, tasks: Vec<GraphTask>) -> Result<Vec<TaskId>, Rejection> {
+        let user = self.user(user);
+        match self.run(Command::SubmitGraph { user, tasks, max_price: None, ended: Vec::new(), once: None })? {
+            Reply::SubmittedGraph { tasks } => Ok(tasks.into_iter().map(|(task, _)| task).collect()),
+            other => panic!("to a graph: {other:?}"),
+        }
+    }
+
+    /// Every element of a task with its outcome, equal neighbours together: `1-3 completed, 4 waits`.
+    pub(super) fn outcomes(&self, task: TaskId) -> String {
+        let indices = self.tables.tasks[&task].spec.indices();
+        let mut runs: Vec<(u32, u32, String)> = Vec::new();
+        for index in indices.iter() {
+            let word = match self.element(ElementRef { task, index }).phase {
+                ElementPhase::Waiting { .. } => "waits".to_owned(),
+                ElementPhase::Live => "live".into(),
+                ElementPhase::Ended { outcome: Outcome::Exited { code: 0 } } => "completed".into(),
+                ElementPhase::Ended { outcome } => {
+                    outcome.explain().split(':').next().unwrap_or_default().trim_start_matches("E_").to_lowercase()
+                }
+            };
+            match runs.last_mut() {
+                Some((_, last, like)) if *like == word && *last + 1 == index => *last = index,
+                Some(_) | None => runs.push((index, index, word)),
+            }
+        }
+        let shown = runs.iter().map(|(first, last, word)| match first == last {
+            true => format!("{first} {word}"),
+            false => format!("{first}-{last} {word}"),
+        });
+        shown.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Lets every live attempt of a task end in the same way.
+    pub(super) fn end_all(&mut self, task: TaskId, outcome: &Outcome) {
+        let live: Vec<(NodeId, AttemptRef)> =
+            self.engine.live.iter().map(|(attempt, live)| (live.node, *attempt)).collect();
+        for (node, attempt) in live.into_iter().filter(|(_, attempt)| attempt.element.task == task) {
+            let report = report(outcome.clone(), 0);
+            self.run(Command::Finished { node, attempt, report }).expect("it is current");
         }
     }
 
@@ -227,6 +303,18 @@ pub(super) fn spec(cores: u32) -> Arc<TaskSpec> {
     })
 }
 
+/// As [`spec`] of one core and one second, of an array.
+pub(super) fn array(indices: &str, max_fails: Option<u32>) -> TaskSpec {
+    let indices = indices.parse().expect("a set of indices");
+    let array = Some(Array { indices, entries: None, max_fails });
+    TaskSpec { array, max_runtime: Millis(1000), ..TaskSpec::clone(&spec(1)) }
+}
+
+/// As [`spec`] of one core and one second.
+pub(super) fn short() -> TaskSpec {
+    TaskSpec { max_runtime: Millis(1000), ..TaskSpec::clone(&spec(1)) }
+}
+
 pub(super) fn report(outcome: Outcome, wall: u64) -> Report {
     let metering = Metering { wall: Millis(wall), ..Metering::default() };
     Report { outcome, metering, logs: Default::default(), image_id: "sha256:1".into(), output: None, digest: None }
@@ -259,8 +347,13 @@ fn durable(engine: &Engine) -> BTreeMap<String, String> {
     }
     for (id, node) in &engine.nodes {
         let Node { row, reserved, live, .. } = node;
+        // Who has room where it is too little for all is decided anew.
+        let needs = live.iter().map(|attempt| engine.tasks[&attempt.element.task].row.spec.resources);
+        let all = needs.fold(Resources::default(), |sum, need| sum.checked_add(&need).expect("small"));
+        let reserved = row.capacity.covers(&all).then_some(reserved);
         state.insert(id.to_string(), format!("{row:?} {reserved:?} {live:?} {:?} {:?}", node.trust, node.tier));
     }
+    state.insert("ghosts".into(), format!("{:?}", engine.ghosts.iter().collect::<Vec<_>>()));
     for (id, user) in &engine.users {
         state.insert(id.to_string(), format!("{user:?}"));
     }
@@ -277,10 +370,13 @@ fn durable(engine: &Engine) -> BTreeMap<String, String> {
     state.insert("waiting".into(), format!("{waiting:?}"));
     state.insert("books".into(), format!("{:?}", engine.ledger.image()));
     state.insert("rest".into(), format!("{:?} {:?} {}", engine.counters, engine.used_tokens, engine.running_tasks));
+    // Since when a task that waits for others is in the queue is forgotten.
+    let ends: Vec<_> = engine.patience.iter().filter(|(_, _, bound)| *bound == Bound::All).collect();
+    state.insert("waits".into(), format!("{:?} {ends:?}", engine.dependants));
     state
 }
 
-/// Every element is paid for at most once (T3, L4).
+/// Every element is paid for at most once, and once more for each of its retries (T3, L4).
 pub(super) fn paid_once(tables: &Tables) {
     let mut paid: BTreeMap<ElementRef, u32> = BTreeMap::new();
     for row in tables.attempts.values() {
@@ -288,5 +384,8 @@ pub(super) fn paid_once(tables: &Tables) {
             *paid.entry(row.attempt.element).or_default() += u32::from(cost.is_positive());
         }
     }
-    assert!(paid.values().all(|times| *times <= 1), "T3: paid twice: {paid:?}");
+    for (at, times) in paid {
+        let most = tables.tasks[&at.task].spec.retries + 1;
+        assert!(times <= most, "T3: {at} is paid {times} times, at most {most} are due");
+    }
 }

@@ -257,3 +257,19 @@ fn what_a_node_was_kept_free_for_gets_no_second_copy_from_its_owner() {
     pool.settle();
     assert_eq!(pool.copies(task).len(), 1);
 }
+
+#[test]
+fn that_a_copy_failed_is_one_nodes_word_too() {
+    let mut pool = town(4);
+    let task = pool.submit_spec("anna", quorum(2, 2)).expect("accepted");
+    pool.pass(1000);
+    let copies = pool.copies(task);
+    for (at, (attempt, node)) in copies.iter().enumerate() {
+        assert_eq!((pool.progress(task).state, pool.cost(copies[0].0)), (TaskState::Pending, None), "{at} are here");
+        let report = report(state::Outcome::Exited { code: 3 }, 500);
+        let report = Report { digest: Some(Digest([7; 32])), ..report };
+        pool.run(Command::Finished { node: pool.node(node), attempt: *attempt, report }).expect("it is current");
+    }
+    assert_eq!(pool.progress(task).state, TaskState::Failed);
+    assert!(copies.iter().all(|(attempt, _)| pool.cost(*attempt).is_some_and(Cpt::is_positive)));
+}

@@ -113,7 +113,8 @@ fn verdict(row: &TaskRow) -> Result<bool, Fault> {
         (TaskState::Completed, _) => Ok(true),
         (TaskState::Failed, Some(Outcome::Exited { code: 1 })) => Ok(false),
         (_, Some(outcome)) => {
-            Err(format!("the compare command must end with 0 (the same) or 1 (not); {id}: {}", outcome.explain()).into())
+            Err(format!("the compare command must end with 0 (the same) or 1 (not); {id}: {}", outcome.explain())
+                .into())
         }
         (_, None) => Err(format!("the compare command did not end ({id})").into()),
     }

@@ -10,7 +10,7 @@ use crate::shared::Shared;
 use crate::status;
 use hivemind_engine::{Explanation, Faults, LinkState, WhereItRuns, WhyItWaits};
 use hivemind_model::rows::{Report, TaskRow};
-use hivemind_model::{Bytes, Cpt, Millis, Outcome, TaskState, UserId};
+use hivemind_model::{Bytes, Cpt, ElementRef, Millis, Outcome, TaskState, UserId};
 use hivemind_placement::{Ask, Change, Remedy, Standing};
 use hivemind_proto::v1;
 use hivemind_proto::v1::{ExplainResponse, QueuePlace, RunPlace};
@@ -115,9 +115,11 @@ fn of_live(shared: &Shared, row: &TaskRow, live: &WhereItRuns, told: ExplainResp
             "; its link is broken, and unless it comes back another node gets the task"
         }
     };
-    let (_, note) = super::watch::progress(shared, row.progress.id, row.progress.state);
+    let element = live.attempt.element;
+    let note = shared.live.board.live(element).map(|live| live.note.to_string()).unwrap_or_default();
+    let of = row.spec.array.as_ref().map(|_| format!(" of element {}", element.index)).unwrap_or_default();
     ExplainResponse {
-        reason: format!("attempt {number} {doing} on node {node}{link}"),
+        reason: format!("attempt {number}{of} {doing} on node {node}{link}"),
         run: Some(RunPlace {
             node,
             link: link_word(live.link).into(),
@@ -140,16 +142,16 @@ fn link_word(link: LinkState) -> &'static str {
 }
 
 fn constraint(standing: &Standing) -> v1::Constraint {
-    let text = |ask: Option<Ask>| ask.map(|ask| ask.to_string()).unwrap_or_default();
-    let amount = |ask: Option<Ask>| ask.map_or(0, |ask| wire(ask.amount()));
+    let text = |ask: &Option<Ask>| ask.as_ref().map(|ask| ask.to_string()).unwrap_or_default();
+    let amount = |ask: &Option<Ask>| ask.as_ref().map_or(0, |ask| wire(ask.amount()));
     v1::Constraint {
         name: standing.constraint.as_str().into(),
-        asked: text(standing.asked),
-        asked_amount: amount(standing.asked),
+        asked: text(&standing.asked),
+        asked_amount: amount(&standing.asked),
         nodes_too_small: count(standing.too_small),
         nodes_busy: count(standing.busy),
-        largest: text(standing.largest),
-        largest_amount: amount(standing.largest),
+        largest: text(&standing.largest),
+        largest_amount: amount(&standing.largest),
     }
 }
 
@@ -171,7 +173,9 @@ async fn of_ended(
     balance: Cpt,
     common: ExplainResponse,
 ) -> Result<ExplainResponse, Status> {
-    let newest = shared.store.newest_attempts(&[row.first()]).await.map_err(|error| status::store(&error))?;
+    // Of an array no single attempt says anything.
+    let only: Vec<ElementRef> = row.spec.array.is_none().then(|| row.first()).into_iter().collect();
+    let newest = shared.store.newest_attempts(&only).await.map_err(|error| status::store(&error))?;
     let report = newest.first().and_then(summary::report);
     let (reason, advice) = match row.progress.state {
         TaskState::Completed => (format!("it completed, for {}", row.progress.cost), String::new()),

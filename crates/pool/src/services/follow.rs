@@ -4,16 +4,18 @@
 //!
 //! Invariant: bytes of one stream of one attempt are sent in order, without gap or repetition.
 
+use super::elements::{element, element_ref};
 use crate::blobs::blocking;
 use crate::hub::Event;
 use crate::logs::{Seen, Stream};
 use crate::shared::Shared;
 use crate::status;
 use futures::stream::BoxStream;
-use hivemind_model::rows::{AttemptPhase, AttemptRow, TaskRow};
-use hivemind_model::{AttemptRef, Rejection, TaskId, UserId};
+use hivemind_model::rows::{AttemptPhase, AttemptRow, ElementPhase, TaskRow};
+use hivemind_model::{AttemptRef, ElementRef, Rejection};
 use hivemind_proto::v1::{FollowLogsRequest, LogChunk, log_chunk};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -23,20 +25,23 @@ use tonic::Status;
 const CHUNK: usize = 128 << 10;
 /// Messages on the way to one follower.
 const QUEUE: usize = 8;
+/// How often it is asked whether an element of an array has ended.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Sends the logs of a task that is the caller's.
 pub(super) fn start(
     shared: Arc<Shared>,
-    row: &TaskRow,
+    row: TaskRow,
     request: &FollowLogsRequest,
 ) -> Result<BoxStream<'static, Result<LogChunk, Status>>, Rejection> {
     let offset = |field: &str, value: i64| {
         u64::try_from(value).map_err(|_| Rejection::invalid(field, format!("{value} is negative")))
     };
     let offsets = [offset("stdout_offset", request.stdout_offset)?, offset("stderr_offset", request.stderr_offset)?];
+    let at = element_ref(&row, request.element)?;
     let (out, stream) = mpsc::channel(QUEUE);
     let events = shared.live.hub.subscribe(row.user);
-    let mut follower = Follower { shared, task: row.progress.id, user: row.user, offsets, out };
+    let mut follower = Follower { shared, row, at, offsets, out };
     let follow = request.follow;
     tokio::spawn(async move {
         let ended = if follow { follower.follow(events).await } else { follower.once().await };
@@ -50,8 +55,8 @@ pub(super) fn start(
 
 struct Follower {
     shared: Arc<Shared>,
-    task: TaskId,
-    user: UserId,
+    row: TaskRow,
+    at: ElementRef,
     offsets: [u64; 2],
     out: mpsc::Sender<Result<LogChunk, Status>>,
 }
@@ -76,7 +81,7 @@ impl Follower {
         let mut told_end = false;
         loop {
             // Asked before the attempt is: an attempt that a live task still gets makes an event.
-            let over = self.shared.live.board.task(self.task).is_none();
+            let over = self.over().await?;
             if let Some(row) = self.newest().await?.filter(|row| told != Some(row.attempt) || !told_end) {
                 if told.is_some_and(|told| told != row.attempt) {
                     self.offsets = [0, 0];
@@ -95,6 +100,18 @@ impl Follower {
             }
             self.wait(&mut events).await?;
         }
+    }
+
+    /// Whether the element gets no further attempt.
+    async fn over(&self) -> Result<bool, Stopped> {
+        if self.shared.live.board.task(self.at.task).is_none() {
+            return Ok(true);
+        }
+        if self.row.spec.array.is_none() {
+            return Ok(false);
+        }
+        let element = element(&self.shared, &self.row, self.at).await.map_err(Stopped::Fault)?;
+        Ok(matches!(element.phase, ElementPhase::Ended { .. }))
     }
 
     /// Sends one attempt's output until it has ended.
@@ -131,18 +148,23 @@ impl Follower {
     }
 
     async fn wait(&self, events: &mut broadcast::Receiver<Event>) -> Result<(), Stopped> {
+        let again = tokio::time::sleep(LOOK_AGAIN);
+        tokio::pin!(again);
         loop {
             let event = tokio::select! {
                 () = self.shared.closing.cancelled() => return Err(stopping()),
                 () = self.out.closed() => return Err(Stopped::Gone),
+                // An element that was never handed out ends without an event of its own.
+                () = &mut again, if self.row.spec.array.is_some() => return Ok(()),
                 event = events.recv() => event,
             };
             match event {
-                Ok(Event::Moved(task, _) | Event::Attempt(task)) if task == self.task => return Ok(()),
-                Ok(_) => {}
+                Ok(Event::Moved(task, _)) if task == self.at.task => return Ok(()),
+                Ok(Event::Attempt(element)) if element == self.at => return Ok(()),
+                Ok(Event::Moved(..) | Event::Attempt(_) | Event::Progress(_)) => {}
                 Err(RecvError::Lagged(_)) => return Ok(()),
                 Err(RecvError::Closed) => {
-                    *events = self.shared.live.hub.subscribe(self.user);
+                    *events = self.shared.live.hub.subscribe(self.row.user);
                     return Ok(());
                 }
             }
@@ -177,7 +199,7 @@ impl Follower {
     }
 
     async fn newest(&self) -> Result<Option<AttemptRow>, Stopped> {
-        let rows = self.shared.store.newest_attempts(&[hivemind_model::ElementRef::only(self.task)]).await;
+        let rows = self.shared.store.newest_attempts(&[self.at]).await;
         Ok(rows.map_err(|error| Stopped::Fault(status::store(&error)))?.pop())
     }
 }

@@ -45,7 +45,8 @@ impl NodeService for NodeCalls {
         request: Request<RegisterNodeRequest>,
     ) -> Result<Response<RegisterNodeResponse>, Status> {
         let speaker = self.speaker(&request)?;
-        let checked = offer(request.into_inner()).and_then(|offer| Ok((owner(&speaker, &offer.name)?, offer)));
+        let checked = offer(request.into_inner()).map(|offer| self.with_what_its_worker_says(offer));
+        let checked = checked.and_then(|offer| Ok((owner(&speaker, &offer.name)?, offer)));
         let outcome = match checked {
             Ok((owner, offer)) => {
                 refusal_or_fault(self.0.writer.apply(Command::Enroll { owner, offer, token: None }).await)?
@@ -149,6 +150,14 @@ impl NodeCalls {
             Err(_) => Err(status::unauthenticated(
                 "this call needs `authorization: Bearer <user token>` metadata or a node certificate",
             )),
+        }
+    }
+
+    /// A node that is there keeps its labels and its isolation: this call does not know them.
+    fn with_what_its_worker_says(&self, offer: NodeOffer) -> NodeOffer {
+        match self.0.live.board.node_named(&offer.name) {
+            Some(row) => NodeOffer { labels: row.labels, isolation: row.isolation, ..offer },
+            None => offer,
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Invariant: an upload that does not end leaves nothing.
 
-use super::summary::report;
+use super::elements::{Standing, element, element_ref};
+use super::summary::{accepted, report};
 use crate::blobs::{Sender, blocking};
 use crate::shared::Shared;
 use crate::status;
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use hivemind_model::rows::TaskRow;
 use hivemind_model::{Code, Rejection, TaskState};
-use hivemind_proto::v1::{DownloadChunk, UploadChunk, UploadResponse};
+use hivemind_proto::v1::{DownloadChunk, DownloadOutputRequest, UploadChunk, UploadResponse};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
@@ -73,23 +74,35 @@ pub(super) async fn next<T>(messages: &mut Streaming<T>) -> Result<Option<T>, St
     }
 }
 
-/// Sends the output archive of a completed task of the caller.
+/// Sends the output archive of a completed element of a task of the caller.
 pub(super) async fn download(
     shared: &Arc<Shared>,
     row: &TaskRow,
-    offset: i64,
+    request: &DownloadOutputRequest,
 ) -> Result<BoxStream<'static, Result<DownloadChunk, Status>>, Status> {
     let refuse = |rejection: Rejection| Err(status::rejected(&rejection));
-    if row.progress.state != TaskState::Completed {
-        return refuse(Rejection::new(
-            Code::Conflict,
-            format!("{} is {}; only a completed task has output", row.progress.id, row.progress.state),
-        ));
-    }
-    let attempts = shared.store.newest_attempts(&[row.first()]).await.map_err(|error| status::store(&error))?;
-    let Some(blob) = attempts.last().and_then(report).and_then(|report| report.output) else {
-        return refuse(Rejection::new(Code::NotFound, format!("{} left no files under /task/output", row.progress.id)));
+    let at = match element_ref(row, request.element) {
+        Ok(at) => at,
+        Err(rejection) => return refuse(rejection),
     };
+    let (what, completed, state) = match row.spec.array {
+        Some(_) => {
+            let standing = Standing::of(&element(shared, row, at).await?.phase);
+            (at.to_string(), standing == Standing::Completed, standing.as_str())
+        }
+        None => {
+            let state = row.progress.state;
+            (at.task.to_string(), state == TaskState::Completed, state.as_str())
+        }
+    };
+    if !completed {
+        return refuse(Rejection::new(Code::Conflict, format!("{what} is {state}; only what completed has output")));
+    }
+    let attempts = shared.store.attempts(at).await.map_err(|error| status::store(&error))?;
+    let Some(blob) = accepted(&attempts).and_then(report).and_then(|report| report.output) else {
+        return refuse(Rejection::new(Code::NotFound, format!("{what} left no files under /task/output")));
+    };
+    let offset = request.offset;
     let Some(offset) = u64::try_from(offset).ok().filter(|offset| *offset <= blob.size.0) else {
         return refuse(Rejection::invalid(
             "offset",
@@ -98,10 +111,9 @@ pub(super) async fn download(
     };
     let file = shared.blobs.read(blob.digest).await.map_err(|error| status::file("reading the output", &error))?;
     let Some(file) = file else {
-        tracing::error!(task = %row.progress.id, digest = %blob.digest, "a stored output is missing");
+        tracing::error!(element = %at, digest = %blob.digest, "a stored output is missing");
         return Err(Status::data_loss(format!(
-            "E_INTERNAL: the output of {} is missing in the pool; its operator finds the digest in the log",
-            row.progress.id
+            "E_INTERNAL: the output of {what} is missing in the pool; its operator finds the digest in the log"
         )));
     };
     let (out, stream) = mpsc::channel(QUEUE);

@@ -11,7 +11,8 @@ use crate::shared::Shared;
 use crate::status;
 use hivemind_model::policy::Prices;
 use hivemind_model::rows::AttemptRow;
-use hivemind_model::{Bytes, Code, Cpt, MilliCores, Millis, Rejection, Resources, TaskId, TaskSpec, TaskState, UserId};
+use hivemind_model::verify::Rule;
+use hivemind_model::{Bytes, Cpt, MilliCores, Millis, Resources, TaskId, TaskSpec, TaskState, UserId};
 use hivemind_placement::WhyWaiting;
 use hivemind_proto::v1::{PriceLine, QuoteResponse, SubmitTaskRequest};
 use hivemind_store::TaskFilter;
@@ -24,20 +25,16 @@ const HOUR: Millis = Millis::from_secs(3600);
 
 /// Tells what `request` would cost its user.
 pub(super) async fn quote(shared: &Shared, user: UserId, request: SubmitTaskRequest) -> Result<QuoteResponse, Status> {
-    let spec = submission::preview(request, &shared.policy).await.map_err(|refusal| match refusal {
+    let spec = submission::preview(shared, request).await.map_err(|refusal| match refusal {
         Refusal::Rejected(rejection) => status::rejected(&rejection),
-        Refusal::Fault(error) => status::file("reading a submission's files", &error),
+        Refusal::Fault(fault) => fault,
     })?;
     let prices = &shared.policy.prices;
-    let cap = prices.price(&spec.resources, spec.max_runtime).ok_or_else(|| {
-        status::rejected(&Rejection::field(
-            Code::TooLarge,
-            "max_runtime",
-            "the price of these resources for so long is more money than there is; ask for less",
-        ))
-    })?;
+    let cap = shared.policy.cap(&spec).map_err(|rejection| status::rejected(&rejection))?;
     let (wall, basis) = expected(shared, user, &spec).await?;
-    let expected = prices.price(&spec.resources, wall).map_or(cap, |price| price.min(cap));
+    let runs = i64::from(spec.elements()).saturating_mul(copies(&spec).into());
+    let expected = prices.price(&spec.resources, wall).and_then(|price| price.micro().checked_mul(runs));
+    let expected = expected.map_or(cap, |price| Cpt::from_micro(price).min(cap));
     let funds = shared.store.funds(user).await.map_err(|error| status::store(&error))?;
     let prospects = shared.writer.prospects(spec.need()).await.map_err(|refused| status::refused(&refused))?;
     let waiting_reason = match prospects.why {
@@ -45,6 +42,9 @@ pub(super) async fn quote(shared: &Shared, user: UserId, request: SubmitTaskRequ
         why @ (WhyWaiting::NoNode
         | WhyWaiting::TooBig { .. }
         | WhyWaiting::LevelTooLow { .. }
+        | WhyWaiting::TrustTooLow { .. }
+        | WhyWaiting::IsolationTooLow { .. }
+        | WhyWaiting::NoLabels { .. }
         | WhyWaiting::AllBusy { .. }) => why.to_string(),
     };
     Ok(QuoteResponse {
@@ -52,7 +52,7 @@ pub(super) async fn quote(shared: &Shared, user: UserId, request: SubmitTaskRequ
         expected_micro: expected.micro(),
         expected_basis: basis,
         expected_wall_ms: i64::try_from(wall.0).unwrap_or(i64::MAX),
-        lines: lines(prices, &spec.resources, spec.max_runtime, cap),
+        lines: lines(prices, &spec, cap),
         balance_micro: spendable(&funds).micro(),
         nodes_capable: i64::try_from(prospects.capable).unwrap_or(i64::MAX),
         nodes_free: i64::try_from(prospects.free).unwrap_or(i64::MAX),
@@ -60,11 +60,21 @@ pub(super) async fn quote(shared: &Shared, user: UserId, request: SubmitTaskRequ
     })
 }
 
-/// How long the task is likely to run, and how that is known.
+/// How many copies of an element are likely to run.
+fn copies(spec: &TaskSpec) -> u8 {
+    match spec.verify.rule {
+        Rule::First | Rule::Known { .. } => 1,
+        Rule::Quorum { replicas, .. } => replicas,
+        // One alone is believed only of the best nodes.
+        Rule::Confidence { .. } => 2,
+    }
+}
+
+/// How long an element is likely to run, and how that is known.
 async fn expected(shared: &Shared, user: UserId, spec: &TaskSpec) -> Result<(Millis, String), Status> {
     let filter = TaskFilter { states: vec![TaskState::Completed], before: None, limit: HISTORY };
     let tasks = shared.store.tasks(user, &filter).await.map_err(|error| status::store(&error))?;
-    let same_image = tasks.iter().filter(|task| task.spec.image == spec.image);
+    let same_image = tasks.iter().filter(|task| task.spec.image == spec.image && task.spec.array.is_none());
     let same_image: Vec<_> = same_image.collect();
     let alike =
         same_image.iter().filter(|task| task.spec.command == spec.command && task.spec.resources == spec.resources);
@@ -102,8 +112,22 @@ fn median(attempts: &[AttemptRow]) -> Option<Millis> {
 }
 
 /// What the price cap is made of. Together the lines are the cap exactly: each is what its quantity
-/// adds to those before, rounded as the price is.
-fn lines(prices: &Prices, need: &Resources, time: Millis, cap: Cpt) -> Vec<PriceLine> {
+/// adds to those before, rounded as the price of one attempt is, for all attempts that can be paid.
+fn lines(prices: &Prices, spec: &TaskSpec, cap: Cpt) -> Vec<PriceLine> {
+    let attempts = spec.paid_attempts().saturating_mul(spec.elements().into());
+    // The cap, which is in 64 bits, is a multiple of it.
+    let attempts = i64::try_from(attempts).unwrap_or(i64::MAX).max(1);
+    let mut lines = lines_of_one(prices, &spec.resources, spec.max_runtime, Cpt::from_micro(cap.micro() / attempts));
+    for line in &mut lines {
+        line.amount_micro = line.amount_micro.saturating_mul(attempts);
+        if attempts > 1 {
+            line.quantity = format!("{}, {attempts} attempts", line.quantity);
+        }
+    }
+    lines
+}
+
+fn lines_of_one(prices: &Prices, need: &Resources, time: Millis, cap: Cpt) -> Vec<PriceLine> {
     let free = Prices { minimum: Cpt::ZERO, ..prices.clone() };
     let nothing = Resources { cpu: MilliCores(0), memory: Bytes(0), disk: Bytes(0), gpus: 0 };
     let plural = if need.gpus == 1 { "" } else { "s" };
@@ -153,10 +177,14 @@ mod tests {
             {
                 let need = Resources { cpu: MilliCores(cores), memory: Bytes(memory), disk: Bytes(1), gpus };
                 let cap = prices.price(&need, Millis(millis)).unwrap();
-                let lines = lines(&prices, &need, Millis(millis), cap);
+                let lines = lines_of_one(&prices, &need, Millis(millis), cap);
                 assert_eq!(lines.iter().map(|line| line.amount_micro).sum::<i64>(), cap.micro(), "{lines:?}");
                 assert!(lines.iter().all(|line| line.amount_micro >= 0), "{lines:?}");
                 assert_eq!(lines.iter().any(|line| line.what == "gpus"), gpus > 0);
+                let spec = TaskSpec { resources: need, max_runtime: Millis(millis), retries: 2, ..TaskSpec::default() };
+                let thrice = Cpt::from_micro(cap.micro() * 3);
+                let lines = super::lines(&prices, &spec, thrice);
+                assert_eq!(lines.iter().map(|line| line.amount_micro).sum::<i64>(), thrice.micro(), "{lines:?}");
             }
         }
     }

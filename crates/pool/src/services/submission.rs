@@ -6,18 +6,24 @@
 //! Invariant: nothing is stored before every field has been checked.
 
 use super::amount::once;
+use super::wishes;
 use crate::blobs::{Blobs, digest_of};
+use crate::entries::Entries;
+use crate::shared::Shared;
+use crate::status;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use hivemind_model::after::After;
 use hivemind_model::command::Once;
 use hivemind_model::spec::{BlobRef, InputFile, MAX_FILES, TaskSpec};
 use hivemind_model::{
-    Bytes as Size, Code, Command, Cpt, Level, MilliCores, Millis, Policy, Rejection, Resources, UserId,
+    Bytes as Size, Code, Cpt, Level, MilliCores, Millis, Policy, Rejection, Resources, Timestamp, UserId,
 };
 use hivemind_proto::v1::SubmitTaskRequest;
 use prost::Message;
-use std::sync::Arc;
+use std::io;
+use tonic::Status;
 
 /// All files of one submission together, decoded.
 const MAX_INLINE: u64 = 8 << 20;
@@ -26,9 +32,9 @@ const DEFAULT_PRIORITY: u8 = 5;
 
 /// A checked submission whose files are not stored yet.
 pub(super) struct Draft {
-    /// The command.
-    pub(super) command: Command,
-    /// Contents to store before the command is given.
+    /// What to do; what it waits for is not in it yet.
+    pub(super) spec: TaskSpec,
+    /// Contents to store before it is submitted.
     pub(super) contents: Vec<Bytes>,
 }
 
@@ -37,7 +43,7 @@ pub(super) enum Refusal {
     /// The requester's to repair.
     Rejected(Rejection),
     /// The pool's.
-    Fault(std::io::Error),
+    Fault(Status),
 }
 
 impl From<Rejection> for Refusal {
@@ -46,43 +52,56 @@ impl From<Rejection> for Refusal {
     }
 }
 
-/// Fills in defaults, decodes and checks everything.
+/// A file of a submission could not be read.
+fn unreadable(error: io::Error) -> Refusal {
+    Refusal::Fault(status::file("reading a submission's files", &error))
+}
+
+/// Fills in defaults, decodes and checks everything but what it waits for. A deadline must be after `after`.
 pub(super) async fn prepare(
+    shared: &Shared,
     user: UserId,
     request: SubmitTaskRequest,
-    policy: &Policy,
-    blobs: &Blobs,
+    after: Timestamp,
 ) -> Result<Draft, Refusal> {
     if request.files.len() + request.inputs.len() > MAX_FILES {
         return Err(too_many_files().into());
     }
-    let once = request_id(user, &request)?;
-    let max_price = max_price(&request)?;
-    let files = uploaded(user, &request, blobs).await?;
-    let (spec, contents) = checked(request, files, policy).await?;
-    Ok(Draft { command: Command::Submit { user, spec: Arc::new(spec), max_price, ended: Vec::new(), once }, contents })
+    let files = uploaded(user, &request, &shared.blobs).await?;
+    let entries = match request.entries_digest.as_str() {
+        "" => None,
+        digest => Some(upload(user, "entries_digest", digest, &shared.blobs).await?),
+    };
+    let (spec, contents) = checked(request, files, entries, &shared.policy, after).await?;
+    check_entries(&shared.entries, &spec).await?;
+    Ok(Draft { spec, contents })
 }
 
 /// What would be submitted, checked as a submission is, without its uploaded inputs. Nothing is stored.
-pub(super) async fn preview(request: SubmitTaskRequest, policy: &Policy) -> Result<TaskSpec, Refusal> {
+pub(super) async fn preview(shared: &Shared, request: SubmitTaskRequest) -> Result<TaskSpec, Refusal> {
     if request.files.len() > MAX_FILES {
         return Err(too_many_files().into());
     }
-    max_price(&request)?;
-    Ok(checked(request, Vec::new(), policy).await?.0)
+    max_price(request.max_price_micro)?;
+    Ok(checked(request, Vec::new(), None, &shared.policy, shared.clock.now()).await?.0)
 }
 
 /// The specification of a submission with its files, `uploaded` ones first, and the contents of the others.
 async fn checked(
     request: SubmitTaskRequest,
     uploaded: Vec<InputFile>,
+    entries: Option<BlobRef>,
     policy: &Policy,
+    after: Timestamp,
 ) -> Result<(TaskSpec, Vec<Bytes>), Refusal> {
     let mut files = uploaded;
     let (inline, contents) =
         if request.files.is_empty() { Default::default() } else { decode_off_thread(request.files.clone()).await? };
     files.extend(inline);
-    let spec = spec(request, files, policy)?;
+    let mut spec = spec(request, files, policy, after)?;
+    if let Some(array) = &mut spec.array {
+        array.entries = entries;
+    }
     spec.check(policy)?;
     Ok((spec, contents))
 }
@@ -92,10 +111,10 @@ fn too_many_files() -> Rejection {
 }
 
 /// The most that the requester wants to pay; `None` where they did not say.
-fn max_price(request: &SubmitTaskRequest) -> Result<Option<Cpt>, Rejection> {
-    match request.max_price_micro {
+pub(super) fn max_price(micro: i64) -> Result<Option<Cpt>, Rejection> {
+    match micro {
         0 => Ok(None),
-        1.. => Ok(Some(Cpt::from_micro(request.max_price_micro))),
+        1.. => Ok(Some(Cpt::from_micro(micro))),
         below => Err(Rejection::invalid("max_price_micro", format!("{below} is negative; leave it 0 for no bound"))),
     }
 }
@@ -114,14 +133,20 @@ fn min_level(word: &str) -> Result<Level, Rejection> {
     })
 }
 
-fn request_id(user: UserId, request: &SubmitTaskRequest) -> Result<Option<Once>, Rejection> {
+/// The client-made id of a submission.
+pub(super) fn request_id(user: UserId, request: &SubmitTaskRequest) -> Result<Option<Once>, Rejection> {
     once("request_id", user, &request.request_id, || {
         let body = SubmitTaskRequest { token: String::new(), request_id: String::new(), ..request.clone() };
         body.encode_to_vec()
     })
 }
 
-fn spec(request: SubmitTaskRequest, files: Vec<InputFile>, policy: &Policy) -> Result<TaskSpec, Rejection> {
+fn spec(
+    request: SubmitTaskRequest,
+    files: Vec<InputFile>,
+    policy: &Policy,
+    after: Timestamp,
+) -> Result<TaskSpec, Rejection> {
     let limits = &policy.limits;
     let or_default = |value: u64, make: fn(u64) -> Size, default: Size| if value == 0 { default } else { make(value) };
     let runtime = natural("max_runtime", request.max_runtime)?;
@@ -138,6 +163,14 @@ fn spec(request: SubmitTaskRequest, files: Vec<InputFile>, policy: &Policy) -> R
     Ok(TaskSpec {
         command: words(&request)?,
         min_level: min_level(&request.min_level)?,
+        min_trust: wishes::min_trust(&request)?,
+        min_isolation: wishes::min_isolation(&request)?,
+        labels: wishes::labels(&request)?,
+        array: wishes::array(&request)?,
+        after: After { tasks: Vec::new(), unmet: wishes::unmet(&request)? },
+        retries: wishes::retries(&request)?,
+        patience: wishes::patience(&request, after)?,
+        verify: wishes::verification(&request)?,
         name: request.task_name,
         image: request.docker_image,
         files,
@@ -149,11 +182,10 @@ fn spec(request: SubmitTaskRequest, files: Vec<InputFile>, policy: &Policy) -> R
             disk: or_default(disk, Size::from_mib, limits.default_disk),
             gpus: u32::try_from(gpus).unwrap_or(u32::MAX),
         },
-        ..TaskSpec::default()
     })
 }
 
-fn natural(field: &str, value: i64) -> Result<u64, Rejection> {
+pub(super) fn natural(field: &str, value: i64) -> Result<u64, Rejection> {
     u64::try_from(value)
         .map_err(|_| Rejection::invalid(field, format!("{value} is negative; leave it 0 for the default")))
 }
@@ -176,21 +208,37 @@ fn words(request: &SubmitTaskRequest) -> Result<Vec<String>, Rejection> {
 async fn uploaded(user: UserId, request: &SubmitTaskRequest, blobs: &Blobs) -> Result<Vec<InputFile>, Refusal> {
     let mut files = Vec::with_capacity(request.inputs.len());
     for input in &request.inputs {
-        let digest = input
-            .digest
-            .parse()
-            .map_err(|bad| Rejection::invalid("inputs", format!("`{}`: {bad}", cut(&input.digest))))?;
-        let size = blobs.size_for(user, digest).await.map_err(Refusal::Fault)?;
-        let size = size.ok_or_else(|| {
-            Rejection::field(
-                Code::NotFound,
-                "inputs",
-                format!("{digest} was not uploaded by you; send it with Upload first"),
-            )
-        })?;
-        files.push(InputFile { path: input.path.clone(), blob: BlobRef { digest, size: Size(size) } });
+        let blob = upload(user, "inputs", &input.digest, blobs).await?;
+        files.push(InputFile { path: input.path.clone(), blob });
     }
     Ok(files)
+}
+
+/// The content of that digest, which `field` names.
+async fn upload(user: UserId, field: &str, digest: &str, blobs: &Blobs) -> Result<BlobRef, Refusal> {
+    let digest = digest.parse().map_err(|bad| Rejection::invalid(field, format!("`{}`: {bad}", cut(digest))))?;
+    let size = blobs.size_for(user, digest).await.map_err(unreadable)?;
+    let size = size.ok_or_else(|| {
+        Rejection::field(Code::NotFound, field, format!("{digest} was not uploaded by you; send it with Upload first"))
+    })?;
+    Ok(BlobRef { digest, size: Size(size) })
+}
+
+/// Each element needs a line of the text.
+async fn check_entries(entries: &Entries, spec: &TaskSpec) -> Result<(), Refusal> {
+    let Some((indices, text)) = spec.array.as_ref().and_then(|array| Some((&array.indices, array.entries?))) else {
+        return Ok(());
+    };
+    let refuse = |why: String| Err(Rejection::invalid("entries_digest", why).into());
+    match entries.check(text.digest).await.map_err(unreadable)? {
+        Some(Ok(lines)) if indices.last() <= lines => Ok(()),
+        Some(Ok(lines)) => refuse(format!(
+            "the text has {lines} lines, but the array has the index {}; element i gets line i",
+            indices.last()
+        )),
+        Some(Err(bad)) => refuse(bad.to_string()),
+        None => Err(unreadable(io::Error::other(format!("{} is gone from the pool", text.digest)))),
+    }
 }
 
 type Inline = (Vec<InputFile>, Vec<Bytes>);
@@ -198,7 +246,7 @@ type Inline = (Vec<InputFile>, Vec<Bytes>);
 async fn decode_off_thread(files: Vec<String>) -> Result<Inline, Refusal> {
     match tokio::task::spawn_blocking(move || decode(files)).await {
         Ok(decoded) => decoded.map_err(Refusal::Rejected),
-        Err(error) => Err(Refusal::Fault(std::io::Error::other(error))),
+        Err(error) => Err(unreadable(io::Error::other(error))),
     }
 }
 
@@ -238,6 +286,6 @@ fn decode(files: Vec<String>) -> Result<Inline, Rejection> {
 }
 
 /// The beginning of a text that came from outside, fit for a message.
-fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     text.chars().take(60).map(|c| if c.is_control() { '?' } else { c }).collect()
 }

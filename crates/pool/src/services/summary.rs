@@ -3,10 +3,11 @@
 //! Invariant: no text of a worker reaches a requester but through here.
 
 use super::node::wire_mib;
+use super::{dependencies, wishes};
 use crate::shared::Shared;
 use hivemind_model::rows::{AttemptPhase, AttemptRow, Report, TaskRow};
 use hivemind_model::{Cpt, Level, Outcome, TaskState};
-use hivemind_proto::v1::{AttemptSummary, TaskSummary};
+use hivemind_proto::v1::{AttemptSummary, ElementCounts, TaskSummary};
 
 /// A task, with its newest attempt where there is one, and what its running attempts have earned.
 pub(super) fn task(
@@ -43,7 +44,29 @@ pub(super) fn task(
         waiting_reason: waiting_reason.unwrap_or_default(),
         accrued_micro: accrued.micro(),
         min_level: level(spec.min_level),
-        ..TaskSummary::default()
+        array: spec.array.as_ref().map(|array| array.indices.to_string()).unwrap_or_default(),
+        elements: Some(counts(shared, row)),
+        after: spec.after.tasks.iter().map(dependencies::wire).collect(),
+        verification: wishes::in_words(&spec.verify),
+        labels: spec.labels.as_slice().iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// How many elements of a task stand where.
+fn counts(shared: &Shared, row: &TaskRow) -> ElementCounts {
+    let ended = row.progress.ended;
+    let running = match row.progress.state {
+        TaskState::Pending | TaskState::Running => {
+            shared.live.board.task(row.progress.id).map_or(0, |open| open.running)
+        }
+        TaskState::Completed | TaskState::Failed | TaskState::Cancelled => 0,
+    };
+    ElementCounts {
+        total: row.spec.elements(),
+        completed: ended.completed,
+        failed: ended.failed,
+        cancelled: ended.cancelled,
+        running,
     }
 }
 
@@ -58,6 +81,7 @@ pub(super) fn attempt(shared: &Shared, row: &AttemptRow) -> AttemptSummary {
     let (state, started_at, ended_at, cost) = match &row.phase {
         AttemptPhase::Assigned => ("assigned", 0, 0, 0),
         AttemptPhase::Running { started_at } => ("running", started_at.0, 0, 0),
+        AttemptPhase::Reported { ballot, .. } => ("compared", 0, ballot.at.0, 0),
         AttemptPhase::Ended { ended_at, cost, report } => {
             let began = if report.metering.wall.0 == 0 {
                 0
@@ -97,15 +121,23 @@ pub(super) fn error_message(row: &TaskRow) -> String {
     }
 }
 
+/// The attempt of a completed element whose result counts: the newest that succeeded.
+pub(super) fn accepted(attempts: &[AttemptRow]) -> Option<&AttemptRow> {
+    let succeeded = |row: &&AttemptRow| report(row).is_some_and(|report| report.outcome.is_success());
+    attempts.iter().rev().find(succeeded).or(attempts.last())
+}
+
 /// The report of an attempt that has ended.
 pub(super) fn report(row: &AttemptRow) -> Option<&Report> {
     match &row.phase {
         AttemptPhase::Ended { report, .. } => Some(report),
-        AttemptPhase::Assigned | AttemptPhase::Running { .. } => None,
+        // What is being compared is nobody's result yet.
+        AttemptPhase::Assigned | AttemptPhase::Running { .. } | AttemptPhase::Reported { .. } => None,
     }
 }
 
-fn exit_code(outcome: &Outcome) -> Option<i32> {
+/// The exit code, where the command ended by itself.
+pub(super) fn exit_code(outcome: &Outcome) -> Option<i32> {
     match outcome {
         Outcome::Exited { code } => Some(*code),
         Outcome::OutOfMemory

@@ -212,6 +212,8 @@ fn makes_work(command: &Command) -> bool {
         | Command::Drain { .. }
         | Command::Started { .. }
         | Command::Finished { .. }
+        | Command::Compared { .. }
+        | Command::Incomparable { .. }
         | Command::Tick => false,
     }
 }

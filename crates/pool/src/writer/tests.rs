@@ -3,10 +3,10 @@ use async_trait::async_trait;
 use hivemind_ledger::{Accrual, Entry, LedgerImage};
 use hivemind_model::command::Once;
 use hivemind_model::rows::{
-    AttemptRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, Role, StandingRow, TaskRow, TipRow,
-    UserRow,
+    AttemptRow, ChunkRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, Role, StandingRow,
+    TaskRow, TipRow, UserRow,
 };
-use hivemind_model::{Code, Cpt, NodeId, Policy, ProjectId, Timestamp, UserId};
+use hivemind_model::{Code, Cpt, ElementRef, NodeId, Policy, ProjectId, Timestamp, UserId};
 use hivemind_store::{Funds, RewardFilter, StatementFilter, TaskFilter};
 use parking_lot::Mutex;
 use std::path::Path;
@@ -68,10 +68,13 @@ impl Store for Gate {
     async fn tasks(&self, _: UserId, _: &TaskFilter) -> Result<Vec<TaskRow>, StoreError> {
         Ok(Vec::new())
     }
-    async fn attempts(&self, _: TaskId) -> Result<Vec<AttemptRow>, StoreError> {
+    async fn chunks(&self, _: TaskId, _: u32, _: u32) -> Result<Vec<ChunkRow>, StoreError> {
         Ok(Vec::new())
     }
-    async fn newest_attempts(&self, _: &[TaskId]) -> Result<Vec<AttemptRow>, StoreError> {
+    async fn attempts(&self, _: ElementRef) -> Result<Vec<AttemptRow>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn newest_attempts(&self, _: &[ElementRef]) -> Result<Vec<AttemptRow>, StoreError> {
         Ok(Vec::new())
     }
     async fn requests(&self, keys: &[RequestKey]) -> Result<Vec<RequestRow>, StoreError> {

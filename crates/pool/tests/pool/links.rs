@@ -125,7 +125,12 @@ async fn inputs_come_and_outputs_go_through_the_pool() {
     let end = AttemptFinished { output_digest: digest.clone(), output_bytes: 6, ..finished(attempt, 0) };
     link.send(FromWorker::Finished(end)).await;
     assert_eq!(link.acknowledged().await, "");
-    let download = |offset| DownloadOutputRequest { token: ada.token.clone(), task_id: task.clone(), offset };
+    let download = |offset| DownloadOutputRequest {
+        token: ada.token.clone(),
+        task_id: task.clone(),
+        offset,
+        ..Default::default()
+    };
     let mut archive = within(ada.tasks().download_output(download(2))).await.unwrap().into_inner();
     let head = within(archive.message()).await.unwrap().unwrap();
     assert_eq!((head.size, head.digest), (6, digest));
@@ -213,8 +218,7 @@ async fn a_follower_sees_output_as_it_comes() {
     let identity = pool.join(&ada, "one").await;
     let (mut link, _) = pool.link(&identity, hello("one")).await;
     let task = ada.submit("one").await;
-    let request =
-        FollowLogsRequest { token: ada.token.clone(), task_id: task, follow: true, stdout_offset: 0, stderr_offset: 0 };
+    let request = FollowLogsRequest { token: ada.token.clone(), task_id: task, follow: true, ..Default::default() };
     let mut logs = within(ada.tasks().follow_logs(request)).await.unwrap().into_inner();
     let attempt = link.assigned().await;
     link.started(attempt).await;
@@ -258,7 +262,7 @@ async fn what_belongs_to_others_is_no_output() {
     link.send(FromWorker::Finished(end)).await;
     assert_eq!(link.acknowledged().await, "");
     assert_ne!(eve.status(&task).await.status, "completed");
-    let download = DownloadOutputRequest { token: eve.token.clone(), task_id: task, offset: 0 };
+    let download = DownloadOutputRequest { token: eve.token.clone(), task_id: task, offset: 0, ..Default::default() };
     assert!(within(eve.tasks().download_output(download)).await.is_err());
 }
 

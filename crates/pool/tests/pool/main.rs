@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod accounts;
+mod arrays;
 mod explain;
+mod graphs;
 mod guarded;
 mod links;
 mod money;

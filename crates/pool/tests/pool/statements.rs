@@ -43,7 +43,13 @@ async fn history(pool: &TestPool, ada: &User, bob: &User) -> String {
     assert!(bob.pay("ada", 2, 0, "").await.success);
     let large = SubmitTaskRequest { required_cpu_cores: 64, ..ada.task("large") };
     let large = within(ada.tasks().submit_task(large)).await.unwrap().into_inner().task_id;
-    within(ada.tasks().cancel_task(CancelTaskRequest { token: ada.token.clone(), task_id: large })).await.unwrap();
+    within(ada.tasks().cancel_task(CancelTaskRequest {
+        token: ada.token.clone(),
+        task_id: large,
+        ..Default::default()
+    }))
+    .await
+    .unwrap();
     task
 }
 

@@ -283,7 +283,7 @@ impl Client {
     async fn cancel(&mut self) {
         let known = (!self.tasks.is_empty()).then(|| self.random.random_range(0..self.tasks.len()));
         let task_id = known.map_or_else(|| "task_999999999".into(), |place| self.tasks[place].clone());
-        let request = CancelTaskRequest { token: self.user.token.clone(), task_id };
+        let request = CancelTaskRequest { token: self.user.token.clone(), task_id, ..Default::default() };
         let answer = within(self.user.tasks().cancel_task(request)).await;
         assert_eq!(answer.is_ok(), known.is_some(), "seed {SEED}: {answer:?}");
         self.count(if known.is_some() { "cancelled" } else { "refused" });

@@ -11,7 +11,7 @@ fn entries(dir: &Path) -> usize {
     std::fs::read_dir(dir).map_or(0, Iterator::count)
 }
 
-async fn upload(user: &User, size: i64, parts: &[&'static str]) -> Result<UploadResponse, Status> {
+pub(crate) async fn upload(user: &User, size: i64, parts: &[&'static str]) -> Result<UploadResponse, Status> {
     let mut chunks = vec![UploadChunk { token: user.token.clone(), size, data: Default::default() }];
     chunks.extend(parts.iter().map(|part| UploadChunk { data: (*part).into(), ..UploadChunk::default() }));
     within(user.tasks().upload(tokio_stream::iter(chunks))).await.map(tonic::Response::into_inner)
@@ -78,7 +78,13 @@ async fn a_watcher_sees_the_state_and_every_change_and_the_end() {
     let request = WatchTasksRequest { token: ada.token.clone(), task_ids: vec![task.clone()] };
     let mut events = within(ada.tasks().watch_tasks(request)).await.unwrap().into_inner();
     assert_eq!(within(events.message()).await.unwrap().unwrap().status, "pending");
-    within(ada.tasks().cancel_task(CancelTaskRequest { token: ada.token.clone(), task_id: task })).await.unwrap();
+    within(ada.tasks().cancel_task(CancelTaskRequest {
+        token: ada.token.clone(),
+        task_id: task,
+        ..Default::default()
+    }))
+    .await
+    .unwrap();
     assert_eq!(within(events.message()).await.unwrap().unwrap().status, "cancelled");
     assert!(within(events.message()).await.unwrap().is_none());
 }

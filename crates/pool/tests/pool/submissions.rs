@@ -166,15 +166,26 @@ async fn another_users_task_does_not_exist() {
         assert_eq!(seen.error_message.replace(&task, "task_99"), never.error_message);
         assert!(!seen.success && seen.error_message.starts_with("E_NOT_FOUND: "), "{}", seen.error_message);
         let codes = [
-            within(stranger.tasks().cancel_task(CancelTaskRequest { token: token.clone(), task_id: id.clone() }))
-                .await
-                .err(),
+            within(stranger.tasks().cancel_task(CancelTaskRequest {
+                token: token.clone(),
+                task_id: id.clone(),
+                ..Default::default()
+            }))
+            .await
+            .err(),
             within(
                 stranger.tasks().watch_tasks(WatchTasksRequest { token: token.clone(), task_ids: vec![id.clone()] }),
             )
             .await
             .err(),
             within(stranger.tasks().explain(ExplainRequest { token: token.clone(), task_id: id.clone() })).await.err(),
+            within(stranger.tasks().list_elements(ListElementsRequest {
+                token: token.clone(),
+                task_id: id.clone(),
+                ..Default::default()
+            }))
+            .await
+            .err(),
             within(stranger.tasks().follow_logs(FollowLogsRequest {
                 token: token.clone(),
                 task_id: id.clone(),
@@ -186,6 +197,7 @@ async fn another_users_task_does_not_exist() {
                 token: token.clone(),
                 task_id: id,
                 offset: 0,
+                ..Default::default()
             }))
             .await
             .err(),
@@ -207,13 +219,17 @@ async fn a_cancelled_task_gives_its_hold_back() {
     let task = ada.submit("one").await;
     assert!(ada.funds().await.1 > 0);
     for _ in 0..2 {
-        let request = CancelTaskRequest { token: ada.token.clone(), task_id: task.clone() };
+        let request = CancelTaskRequest { token: ada.token.clone(), task_id: task.clone(), ..Default::default() };
         assert_eq!(within(ada.tasks().cancel_task(request)).await.unwrap().into_inner().status, "cancelled");
     }
     assert_eq!(ada.funds().await, (150_000_000, 0));
-    let bad = within(ada.tasks().cancel_task(CancelTaskRequest { token: ada.token.clone(), task_id: "task_x".into() }))
-        .await
-        .unwrap_err();
+    let bad = within(ada.tasks().cancel_task(CancelTaskRequest {
+        token: ada.token.clone(),
+        task_id: "task_x".into(),
+        ..Default::default()
+    }))
+    .await
+    .unwrap_err();
     assert!(bad.code() == Code::InvalidArgument && bad.message().starts_with("E_INVALID: task_id"), "{bad}");
 }
 
@@ -246,7 +262,7 @@ async fn on_a_full_disk_nothing_new_begins_and_nobody_is_cut_off() {
     let ada = pool.login("ada", PASSWORD).await;
     let refused = within(ada.tasks().submit_task(ada.task("new"))).await.err().unwrap();
     assert!(refused.code() == Code::ResourceExhausted && refused.message().starts_with("E_DISK_FULL: "), "{refused}");
-    let cancel = CancelTaskRequest { token: ada.token.clone(), task_id: open };
+    let cancel = CancelTaskRequest { token: ada.token.clone(), task_id: open, ..Default::default() };
     within(ada.tasks().cancel_task(cancel)).await.expect("what ends is always taken");
     assert_eq!(ada.funds().await, (150_000_000, 0));
 }

@@ -194,6 +194,7 @@ pub(crate) fn offer(name: &str) -> NodeOffer {
         gpu_info: String::new(),
         runtime: "fake".into(),
         version: "0.1.0".into(),
+        ..NodeOffer::default()
     }
 }
 
@@ -263,7 +264,7 @@ impl User {
     }
 
     pub(crate) async fn status(&self, task: &str) -> TaskStatusResponse {
-        let request = TaskStatusRequest { token: self.token.clone(), task_id: task.into() };
+        let request = TaskStatusRequest { token: self.token.clone(), task_id: task.into(), element: None };
         within(self.tasks().task_status(request)).await.unwrap().into_inner()
     }
 

@@ -4,7 +4,6 @@ use crate::face::csv::{self, Record};
 use crate::show::books::{Audit, Trial};
 use crate::show::money::{Balance, Entries, Line, Statement};
 use crate::show::plan::Plan;
-use crate::show::pool::{Node, Nodes};
 use crate::show::projects::{Project, Projects, Tip, Tips};
 use crate::show::rewards::{Reward, Rewards};
 use hivemind_model::Cpt;
@@ -316,67 +315,4 @@ fn a_plan_tells_price_chance_and_place() {
     let json = json(&plan);
     assert_eq!((json["schema"].as_str(), json["affordable"].as_bool()), (Some("hivemind.plan/1"), Some(false)));
     assert_eq!(shown(Mode::Quiet, &plan), "2.25\n");
-}
-
-#[test]
-fn a_node_tells_its_level_and_the_way_to_the_next() {
-    let summary = NodeSummary {
-        node_id: "lab-1".into(),
-        owner: "ann".into(),
-        state: "online".into(),
-        cpu_millicores: 4000,
-        free_cpu_millicores: 3000,
-        memory_mb: 8192,
-        free_memory_mb: 7680,
-        disk_mb: 20_480,
-        active_attempts: 1,
-        seen_at_unix_ms: 9_999_000,
-        runtime: "docker".into(),
-        level: "bronze".into(),
-        runtime_ms: 444_600_000,
-        next_level_ms: 1_355_400_000,
-        pending_micro: 10_000,
-        service: "in service".into(),
-        ..NodeSummary::default()
-    };
-    let node = Node::from(summary.clone());
-    insta::assert_snapshot!(shown(Mode::Human, &node), @"
-    node           lab-1
-    owner          ann
-    state          online
-    service        in service
-    level          bronze
-    runtime        123.5 h
-    next level     silver after 376.5 h more
-    pending        0.01 CPT earned by what runs there now
-    attempts       1
-    cpu            4 cores, 3 cores of it free
-    memory         8 GiB, 7.5 GiB of it free
-    disk           20 GiB
-    runs tasks by  docker
-    seen           1s ago
-    ");
-    let drained =
-        NodeSummary { service: "draining".into(), service_until_unix_ms: 10_000_000, ..NodeSummary::default() };
-    let banned = NodeSummary { service: "banned".into(), service_reason: "it lied".into(), ..NodeSummary::default() };
-    for (summary, line) in [
-        (drained, "draining: what still runs at 1970-01-01T02:46:40.000Z is tried elsewhere"),
-        (banned, "banned: it lied"),
-    ] {
-        let text = shown(Mode::Human, &Node::from(summary));
-        assert!(text.contains(line), "{text}");
-    }
-    let nodes = Nodes { nodes: vec![node] };
-    insta::assert_snapshot!(shown(Mode::Human, &nodes), @"
-    NODE    OWNER   STATE    SERVICE      LEVEL        CPU   MEMORY     DISK   GPUS   ATTEMPTS     SEEN
-    lab-1   ann     online   in service   bronze   4 cores    8 GiB   20 GiB      0          1   1s ago
-    ");
-    let json = json(&nodes);
-    assert_eq!(
-        (json["nodes"][0]["level"].as_str(), json["nodes"][0]["next_level_in_ms"].as_i64()),
-        (Some("bronze"), Some(1_355_400_000))
-    );
-    assert_eq!(json["nodes"][0]["pending"]["cpt"], "0.01");
-    let highest = Node::from(NodeSummary { level: "diamond".into(), next_level_ms: 0, ..summary });
-    assert!(shown(Mode::Human, &highest).contains("none: this is the highest"));
 }

@@ -70,9 +70,14 @@ fn every_change_names_its_option() {
         ("level", 2, "--min-level silver"),
         ("level", 0, "no --min-level"),
         ("level", 77, ""),
+        ("trust", 2, "--min-trust trusted"),
+        ("trust", 0, "no --min-trust"),
+        ("isolation", 1, "--min-isolation rootless"),
+        ("isolation", 77, ""),
+        ("labels", 0, "no --label gpu=a100"),
         ("colour", 1, ""),
     ] {
-        let told = ExplainResponse { changes: vec![change(name, "", "", amount)], ..large() };
+        let told = ExplainResponse { changes: vec![change(name, "label gpu=a100", "", amount)], ..large() };
         assert_eq!(Explanation::from(told).changes[0].option, option, "{name}");
     }
 }
