@@ -31,8 +31,8 @@ fn without_cheats_nothing_is_wrong_and_nobody_is_blamed() {
 #[test]
 fn every_kind_of_cheat_leaves_the_invariants_whole() {
     for kind in [Kind::Independent, Kind::Colluding, Kind::Occasional, Kind::Sleeper, Kind::Ambush] {
-        let report = held(Config { cheats: 20, kind, hours: 2, ..small(11) });
-        assert!(report.caught.cheats > 0 && report.checks >= 3, "{kind:?}: {report}");
+        let report = held(Config { cheats: 20, kind, nodes: 30, warm_up: 0, hours: 2, ..small(11) });
+        assert!(report.caught.cheats > 0 && report.checks >= 2, "{kind:?}: {report}");
         // Nobody becomes trusted in so small a pool within hours, and a tenth of little may be nothing.
         if matches!(kind, Kind::Independent | Kind::Colluding | Kind::Ambush) {
             assert!(report.plain.wrong > 0, "{kind:?}: {report}");
