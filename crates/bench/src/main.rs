@@ -8,9 +8,11 @@
 
 mod child;
 mod docker;
+mod heartbeats;
 mod hq;
 mod latency;
 mod machine;
+mod nodes;
 mod noop;
 mod pgbench;
 mod recovery;
@@ -32,6 +34,9 @@ struct Args {
     /// Measure this figure only, with those that come of the same run.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
+    /// Nodes that say heartbeats.
+    #[arg(long, value_name = "COUNT", default_value_t = heartbeats::NODES)]
+    nodes: usize,
     /// What to do instead.
     #[command(subcommand)]
     role: Option<Role>,
@@ -40,20 +45,32 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Role {
     /// Runs a pool until standard input ends.
-    #[command(hide = true)]
-    PoolChild {
+    #[command(name = "pool-child", hide = true)]
+    Pool {
         /// The pool's folder.
         data: PathBuf,
     },
     /// Runs workers with the fake runtime, one per token, until standard input ends.
-    #[command(hide = true)]
-    WorkersChild {
+    #[command(name = "workers-child", hide = true)]
+    Workers {
         /// The folder of the workers' folders.
         data: PathBuf,
         /// Cores of each.
         cores: u32,
         /// Join tokens.
         tokens: Vec<String>,
+    },
+    /// Runs nodes that only say heartbeats, until standard input ends.
+    #[command(name = "nodes-child", hide = true)]
+    Nodes {
+        /// The pool's address.
+        server: String,
+        /// The certificate of its authority.
+        ca: PathBuf,
+        /// The owner's token.
+        token: String,
+        /// How many nodes.
+        count: usize,
     },
 }
 
@@ -63,16 +80,21 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match args.role {
-            Some(Role::PoolChild { data }) => child::run_pool(data).await,
-            Some(Role::WorkersChild { data, cores, tokens }) => child::run_workers(data, cores, tokens).await,
-            None => measure(args.only.as_deref()).await,
+            Some(Role::Pool { data }) => child::run_pool(data).await,
+            Some(Role::Workers { data, cores, tokens }) => child::run_workers(data, cores, tokens).await,
+            Some(Role::Nodes { server, ca, token, count }) => {
+                // One file for each.
+                machine::most_files();
+                nodes::run(server, ca, token, count).await
+            }
+            None => measure(args.only.as_deref(), args.nodes).await,
         }
     })
 }
 
-async fn measure(only: Option<&str>) -> anyhow::Result<()> {
-    let groups: [&[&str]; 5] =
-        [noop::FIGURES, latency::FIGURES, docker::FIGURES, recovery::FIGURES, transfers::FIGURES];
+async fn measure(only: Option<&str>, nodes: usize) -> anyhow::Result<()> {
+    let groups: [&[&str]; 6] =
+        [noop::FIGURES, latency::FIGURES, docker::FIGURES, recovery::FIGURES, transfers::FIGURES, heartbeats::FIGURES];
     if let Some(name) = only.filter(|name| !groups.iter().any(|group| group.contains(name))) {
         bail!("no figure is called `{name}`; there are {}", groups.concat().join(", "));
     }
@@ -96,6 +118,9 @@ async fn measure(only: Option<&str>) -> anyhow::Result<()> {
     }
     if wanted(transfers::FIGURES) {
         transfers::measure(&mut report).await?;
+    }
+    if wanted(heartbeats::FIGURES) {
+        heartbeats::measure(&mut report, nodes).await?;
     }
     report.write()
 }
