@@ -9,11 +9,11 @@
 mod child;
 mod docker;
 mod heartbeats;
-mod hq;
 mod latency;
 mod machine;
 mod nodes;
 mod noop;
+mod peer;
 mod pgbench;
 mod recovery;
 mod report;
@@ -21,6 +21,7 @@ mod transfers;
 
 use anyhow::bail;
 use clap::{Parser, Subcommand};
+use peer::{Cluster, HYPERQUEUE};
 use report::Report;
 use std::path::PathBuf;
 
@@ -100,7 +101,8 @@ async fn measure(only: Option<&str>, nodes: usize) -> anyhow::Result<()> {
     }
     let wanted = |group: &[&str]| only.is_none_or(|name| group.contains(&name));
     let mut report = Report::new(only);
-    let mut peer = if wanted(noop::FIGURES) || wanted(latency::FIGURES) { hq::Cluster::start().await } else { None };
+    let mut peer =
+        if wanted(noop::FIGURES) || wanted(latency::FIGURES) { Cluster::start(&HYPERQUEUE).await } else { None };
     if wanted(noop::FIGURES) {
         noop::measure(&mut report, peer.as_mut()).await?;
     }

@@ -27,7 +27,7 @@ pub(crate) async fn finish(
     attempt: AttemptRef,
     mut report: Report,
 ) -> Result<(), Status> {
-    let reply = |event| shared.live.links.send(node, session, Outgoing::Event(event));
+    let reply = |event| shared.live.links.send(node, session, Outgoing::Event(Box::new(event)));
     let ack = |refusal: String| reply(Event::FinishedAck(FinishedAck { attempt: Some(attempt.into()), refusal }));
     if let Err(rejection) = shared.live_attempt(node, attempt) {
         ack(rejection.to_string());

@@ -19,6 +19,7 @@ mod link;
 mod links;
 mod liveness;
 mod logs;
+mod outbox;
 mod server;
 mod services;
 mod shared;

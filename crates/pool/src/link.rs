@@ -12,6 +12,7 @@ use crate::finish;
 use crate::links::Outgoing;
 use crate::liveness::Usage;
 use crate::logs::{Appended, Lengths, Stream as LogStream};
+use crate::outbox::{self, Inlet};
 use crate::services::worker::sign;
 use crate::shared::{Shared, stale};
 use crate::status;
@@ -26,23 +27,18 @@ use hivemind_proto::convert::{self, LogPosition};
 use hivemind_proto::worker::pool_event::Event as PoolEventKind;
 use hivemind_proto::worker::worker_event::Event;
 use hivemind_proto::worker::{
-    AttemptProgress, Certificate, Heartbeat, HeartbeatAck, Hello, LogData, LogResend, PoolMessage, Stop, Welcome,
-    WorkerEvent, WorkerMessage,
+    AttemptProgress, Certificate, Heartbeat, Hello, LogData, LogResend, PoolMessage, Stop, Welcome, WorkerEvent,
+    WorkerMessage,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 /// A link that has not said Hello by then is closed.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a link that has ended may take to send what is queued.
-const LAST_WORDS: Duration = Duration::from_secs(2);
-/// Messages on the way to the transport.
-const OUT_QUEUE: usize = 16;
 /// Starts and ends of attempts that wait for the disk or a commit; above it nothing is read.
 const MAX_PENDING: usize = 4096;
 /// Attempts that one Hello may name.
@@ -50,7 +46,6 @@ const MAX_HELD: usize = 200_000;
 /// Most characters of a progress note.
 const MAX_NOTE_CHARS: usize = 200;
 
-type Out = mpsc::Sender<Result<PoolMessage, Status>>;
 type Work = BoxFuture<'static, Result<(), Status>>;
 
 /// Takes over a link of `node`, whose certificate ends at `until`; gives what is sent to it.
@@ -60,15 +55,15 @@ pub(crate) fn start(
     until: Timestamp,
     messages: Streaming<WorkerMessage>,
 ) -> BoxStream<'static, Result<PoolMessage, Status>> {
-    let (out, stream) = mpsc::channel(OUT_QUEUE);
+    let (inlet, outbox, ending) = outbox::new();
     tokio::spawn(async move {
-        if let Err(fault) = run(&shared, &node, until, messages, out.clone()).await {
+        let fault = run(&shared, &node, until, messages, inlet).await.err();
+        if let Some(fault) = &fault {
             tracing::info!(node = %node.id, error = %fault.message(), "a worker link ended");
-            // A worker that has gone wants no reason.
-            let _gone = out.send(Err(fault)).await;
         }
+        ending.end(fault).await;
     });
-    Box::pin(ReceiverStream::new(stream))
+    Box::pin(outbox)
 }
 
 async fn run(
@@ -76,7 +71,7 @@ async fn run(
     node: &NodeRow,
     until: Timestamp,
     mut messages: Streaming<WorkerMessage>,
-    out: Out,
+    inlet: Inlet,
 ) -> Result<(), Status> {
     let first = tokio::time::timeout(HELLO_TIMEOUT, messages.message()).await;
     let first = first.map_err(|_| Status::deadline_exceeded("E_TIMED_OUT: no Hello came within 10 s"))??;
@@ -90,33 +85,29 @@ async fn run(
         .map(|offer| offer.runtime.chars().filter(|c| !c.is_control()).take(32).collect())
         .unwrap_or_default();
     let command = |session| connected(node, &hello, session);
-    let closed = CancellationToken::new();
-    let (session, queue, pending) = {
+    // It ends with the pool, too.
+    let closed = shared.closing.child_token();
+    let Inlet { welcome, queue } = inlet;
+    let (session, pending) = {
         let _order = shared.liveness.membership(node.id).await;
         // Checked before anything changes.
         command(0)?;
-        let (session, queue) = shared.live.links.open(node.id, runtime, closed.clone());
+        let session = shared.live.links.open(node.id, runtime, queue, closed.clone());
         shared.liveness.heard(node.id, None);
         let pending = shared.writer.enqueue(command(session)?).await.map_err(|refused| status::refused(&refused));
-        (session, queue, pending)
+        (session, pending)
     };
     let mut link = Link { shared: shared.clone(), node: node.id, session, until, pending: FuturesUnordered::new() };
     let welcomed = match pending {
-        Ok(pending) => link.welcome(&hello, pending.reply().await, &out).await,
+        Ok(pending) => link.welcome(&hello, pending.reply().await, welcome).await,
         Err(fault) => Err(fault),
     };
-    let sender = tokio::spawn(send(queue, out));
     let ended = match welcomed {
         Ok(()) => link.serve(messages, events, &closed).await,
         Err(fault) => Err(fault),
     };
     shared.live.links.close(node.id, session);
     link.disconnect().await;
-    // What is queued is still sent, as long as the worker reads.
-    let mut sender = sender;
-    if tokio::time::timeout(LAST_WORDS, &mut sender).await.is_err() {
-        sender.abort();
-    }
     ended
 }
 
@@ -140,41 +131,6 @@ fn connected(node: &NodeRow, hello: &Hello, session: u64) -> Result<Command, Sta
     Ok(Command::Connected { node: node.id, session, offer, holds })
 }
 
-/// Sends what is queued, many events in one message.
-async fn send(mut queue: mpsc::Receiver<Outgoing>, out: Out) {
-    const EVENTS: usize = 256;
-    const MESSAGE_BYTES: usize = 1 << 20;
-    let mut waiting = Vec::with_capacity(EVENTS);
-    while queue.recv_many(&mut waiting, EVENTS).await > 0 {
-        let (mut events, mut bytes) = (Vec::with_capacity(waiting.len()), 0);
-        for outgoing in waiting.drain(..) {
-            let event = message(outgoing);
-            bytes += prost::Message::encoded_len(&event);
-            events.push(event);
-            if bytes > MESSAGE_BYTES {
-                bytes = 0;
-                if out.send(Ok(PoolMessage { events: std::mem::take(&mut events) })).await.is_err() {
-                    return;
-                }
-            }
-        }
-        if !events.is_empty() && out.send(Ok(PoolMessage { events })).await.is_err() {
-            return;
-        }
-    }
-}
-
-fn message(outgoing: Outgoing) -> hivemind_proto::worker::PoolEvent {
-    let event = match outgoing {
-        Outgoing::Assign(attempt, spec) => PoolEventKind::Assign(hivemind_proto::worker::Assign {
-            attempt: Some(attempt.into()),
-            spec: Some((&*spec).into()),
-        }),
-        Outgoing::Event(event) => event,
-    };
-    hivemind_proto::worker::PoolEvent { event: Some(event) }
-}
-
 struct Link {
     shared: Arc<Shared>,
     node: NodeId,
@@ -184,7 +140,12 @@ struct Link {
 }
 
 impl Link {
-    async fn welcome(&mut self, hello: &Hello, reply: Result<Reply, Refused>, out: &Out) -> Result<(), Status> {
+    async fn welcome(
+        &mut self,
+        hello: &Hello,
+        reply: Result<Reply, Refused>,
+        first: oneshot::Sender<PoolMessage>,
+    ) -> Result<(), Status> {
         let stale = match reply.map_err(|refused| status::refused(&refused))? {
             Reply::Connected { stale } => stale,
             other => {
@@ -210,7 +171,7 @@ impl Link {
         };
         let events = vec![hivemind_proto::worker::PoolEvent { event: Some(PoolEventKind::Welcome(welcome)) }];
         tracing::info!(node = %self.node, session = self.session, "a worker is linked");
-        out.send(Ok(PoolMessage { events })).await.map_err(|_| Status::cancelled("E_UNAVAILABLE: the worker has gone"))
+        first.send(PoolMessage { events }).map_err(|_| Status::cancelled("E_UNAVAILABLE: the worker has gone"))
     }
 
     /// Takes events until the link ends.
@@ -220,21 +181,31 @@ impl Link {
         first: VecDeque<WorkerEvent>,
         closed: &CancellationToken,
     ) -> Result<(), Status> {
-        let closing = self.shared.closing.clone();
         let certified = tokio::time::sleep(Duration::from_millis(self.until.since(self.shared.clock.now()).0));
-        tokio::pin!(certified);
+        let over = closed.cancelled();
+        tokio::pin!(certified, over);
         self.take(first).await?;
         loop {
             tokio::select! {
                 () = &mut certified => return Err(Status::aborted("E_CONFLICT: the certificate of this link has ended; connect again with the renewed one")),
-                () = closing.cancelled() => return Err(Status::unavailable("E_UNAVAILABLE: the pool is stopping; connect again when it runs")),
-                () = closed.cancelled() => return Err(Status::aborted("E_CONFLICT: this link was closed: a newer one took its place, the node was silent for too long, or it took nothing more")),
+                () = &mut over => return Err(self.closed()),
                 Some(done) = self.pending.next() => done?,
                 message = messages.message(), if self.pending.len() < MAX_PENDING => match message? {
                     Some(message) => self.take(message.events.into()).await?,
                     None => return Ok(()),
                 },
             }
+        }
+    }
+
+    /// Why a link is closed that did not end by itself.
+    fn closed(&self) -> Status {
+        if self.shared.closing.is_cancelled() {
+            Status::unavailable("E_UNAVAILABLE: the pool is stopping; connect again when it runs")
+        } else {
+            Status::aborted(
+                "E_CONFLICT: this link was closed: a newer one took its place, the node was silent for too long, or it took nothing more",
+            )
         }
     }
 
@@ -291,7 +262,7 @@ impl Link {
             Usage { cpu: beat.cpu_usage, memory: beat.memory_usage, disk: beat.disk_usage, gpu: beat.gpu_usage };
         // A sample that makes no sense is left out; the sign of life counts all the same.
         self.shared.liveness.heard(self.node, Some(usage).filter(|usage| usage.fault().is_none()));
-        self.reply(PoolEventKind::Beat(HeartbeatAck { sequence: beat.sequence }));
+        self.shared.live.links.send(self.node, self.session, Outgoing::Beat(beat.sequence));
     }
 
     async fn started(&mut self, attempt: AttemptRef) -> Result<(), Status> {
@@ -311,7 +282,7 @@ impl Link {
                 Ok(_) => Ok(()),
                 Err(Refused::Rejected(rejection)) if rejection.code == Code::Stale => {
                     let stop = PoolEventKind::Stop(Stop { attempt: Some(attempt.into()) });
-                    shared.live.links.send(node, session, Outgoing::Event(stop));
+                    shared.live.links.send(node, session, Outgoing::Event(Box::new(stop)));
                     Ok(())
                 }
                 Err(refused) => Err(status::refused(&refused)),
@@ -377,7 +348,7 @@ impl Link {
     }
 
     fn reply(&self, event: PoolEventKind) {
-        self.shared.live.links.send(self.node, self.session, Outgoing::Event(event));
+        self.shared.live.links.send(self.node, self.session, Outgoing::Event(Box::new(event)));
     }
 
     /// Queues a command whose reply tells the worker nothing.

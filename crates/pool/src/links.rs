@@ -14,18 +14,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// Messages that may wait on one link; a specification in it is shared, not copied.
-pub(crate) const QUEUE: usize = 65_536;
 /// Sessions that one millisecond can number.
 const SESSIONS_PER_MS_BITS: u32 = 20;
 
-/// Something to send to a worker.
+/// Something to send to a worker. Small, as each link has room for some from its beginning.
 #[derive(Debug, Clone)]
 pub(crate) enum Outgoing {
     /// An attempt; turned into its message when it is sent.
     Assign(AttemptRef, Arc<TaskSpec>),
+    /// The answer to a heartbeat of that number.
+    Beat(u64),
     /// Anything else.
-    Event(Event),
+    Event(Box<Event>),
 }
 
 struct Link {
@@ -49,20 +49,20 @@ impl Links {
         Self { links: Mutex::default(), next_session: AtomicU64::new(first) }
     }
 
-    /// Puts a new link in the place of the node's older one, which is closed.
+    /// Puts a new link in the place of the node's older one, which is closed; gives its session.
     pub(crate) fn open(
         &self,
         node: NodeId,
         runtime: String,
+        queue: mpsc::Sender<Outgoing>,
         closed: CancellationToken,
-    ) -> (u64, mpsc::Receiver<Outgoing>) {
+    ) -> u64 {
         let session = self.next_session.fetch_add(1, Ordering::Relaxed);
-        let (queue, receiver) = mpsc::channel(QUEUE);
         let old = self.links.lock().insert(node, Link { session, queue, closed, draining: false, runtime });
         if let Some(old) = old {
             old.closed.cancel();
         }
-        (session, receiver)
+        session
     }
 
     /// Queues something on the node's link of that session; closes the link where it is full.

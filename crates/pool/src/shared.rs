@@ -76,7 +76,7 @@ impl Outlet for Followers {
                 }
                 Effect::Stop { node, session, attempt } => {
                     let stop = pool_event::Event::Stop(Stop { attempt: Some(attempt.into()) });
-                    self.links.send(node, session, Outgoing::Event(stop));
+                    self.links.send(node, session, Outgoing::Event(Box::new(stop)));
                 }
                 Effect::Unlink { node, session } => self.links.unlink(node, session),
                 Effect::TaskMoved { user, task, state } => self.hub.publish(user, Event::Moved(task, state)),
