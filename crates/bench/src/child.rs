@@ -16,22 +16,27 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::Command;
+use tokio::process::{ChildStdout, Command};
 
 /// Longest wait for a child to be ready or to end.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 const PASSWORD: &str = "correct horse battery";
 
 /// One child process; killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: tokio::process::Child,
+    said: BufReader<ChildStdout>,
     /// What it said when it was ready.
     pub(crate) ready: String,
 }
 
 impl Process {
-    async fn start(args: &[&OsStr]) -> anyhow::Result<Self> {
+    /// Starts this program again with `args`, and waits until it is ready.
+    ///
+    /// # Errors
+    /// Where it ends before, or takes too long.
+    pub(crate) async fn start(args: &[&OsStr]) -> anyhow::Result<Self> {
         let exe = std::env::current_exe().context("this program cannot find itself")?;
         let mut command = Command::new(exe);
         command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
@@ -42,7 +47,7 @@ impl Process {
             .await
             .context("a child process is not ready in time")??;
         match line.trim_end().strip_prefix("ready ") {
-            Some(ready) => Ok(Self { child, ready: ready.to_owned() }),
+            Some(ready) => Ok(Self { child, said, ready: ready.to_owned() }),
             None => bail!("a child process ended before it was ready; it says above why"),
         }
     }
@@ -64,6 +69,20 @@ impl Process {
         let status =
             tokio::time::timeout(PATIENCE, self.child.wait()).await.context("a child process does not end")??;
         if status.success() { Ok(()) } else { bail!("a child process ended with {status}; it says above why") }
+    }
+
+    /// Lets it end in order, and gives what it says at its end.
+    ///
+    /// # Errors
+    /// As of [`Process::stop`].
+    pub(crate) async fn stop_and_tell(mut self) -> anyhow::Result<String> {
+        drop(self.child.stdin.take());
+        let mut said = String::new();
+        tokio::time::timeout(PATIENCE, self.said.read_to_string(&mut said))
+            .await
+            .context("a child process does not end")??;
+        self.stop().await?;
+        Ok(said)
     }
 
     /// Ends it with SIGKILL.
@@ -92,6 +111,11 @@ impl Pool {
         let ca = std::fs::read_to_string(data.join("ca.pem")).context("cannot read the pool's certificate")?;
         let target = Target { server: format!("https://{}", process.ready), trust: Trust::CaPem(ca), identity: None };
         Ok(Self { process, target })
+    }
+
+    /// Its address.
+    pub(crate) fn server(&self) -> &str {
+        &self.target.server
     }
 
     /// A connection of its own, logged in as a new user.
@@ -193,7 +217,7 @@ pub(crate) async fn run_workers(data: PathBuf, cores: u32, tokens: Vec<String>) 
 }
 
 /// Resolves when the parent lets go, or dies.
-async fn stdin_ends() {
+pub(crate) async fn stdin_ends() {
     let mut rest = Vec::new();
     // An error ends it as well as the end does.
     let _ended = tokio::io::stdin().read_to_end(&mut rest).await;

@@ -1,6 +1,7 @@
 //! What the kernel says of this machine and of a process on it.
 
 use anyhow::Context;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -28,6 +29,29 @@ pub(crate) fn cpu_of(pid: u32) -> anyhow::Result<Duration> {
     };
     let (user, system) = (ticks(11)?, ticks(12)?);
     Ok(Duration::from_millis((user + system) * 1000 / TICKS_PER_SECOND))
+}
+
+/// Memory that a process has in use now, in bytes.
+///
+/// # Errors
+/// Where there is no such process.
+pub(crate) fn memory_of(pid: u32) -> anyhow::Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let kib =
+        text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    Ok(kib.with_context(|| format!("{path} does not tell VmRSS"))? << 10)
+}
+
+/// Files that a process may have open once it has raised its limit as far as it may; this one has then.
+pub(crate) fn most_files() -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Lowering to or keeping the maximum is always allowed; where it is not, the old limit holds.
+    if setrlimit(Resource::Nofile, limit).is_err() {
+        limit = getrlimit(Resource::Nofile);
+    }
+    limit.current.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX)
 }
 
 /// Where cargo built this program: the folder above that of the profile.

@@ -7,7 +7,7 @@ use hivemind_engine::Violation;
 use hivemind_model::command::Once;
 use hivemind_model::rows::RequestKey;
 use hivemind_model::{
-    Bytes, Code, Command, Cpt, Level, MilliCores, Millis, Rejection, Reply, Resources, TaskId, TaskSpec, UserId,
+    Bytes, Code, Command, Cpt, MilliCores, Millis, Rejection, Reply, Resources, TaskId, TaskSpec, UserId,
 };
 use std::sync::Arc;
 
