@@ -312,7 +312,7 @@ fn accepted_once(tables: &crate::tables::Tables) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
     #[test]
     fn nodes_that_come_and_go_break_nothing(acts in proptest::collection::vec(unsteady(), 1..160), brake in proptest::bool::ANY) {
         let mut policy = Policy { remember_lost: Millis(15_000), poison_nodes: 2, ..Policy::default() };
@@ -355,7 +355,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
     #[test]
     fn whatever_is_asked_every_invariant_holds(acts in proptest::collection::vec(act(), 1..120)) {
         let mut policy = Policy { max_infrastructure_failures: 3, ..Policy::default() };
