@@ -485,6 +485,11 @@ pub(crate) enum Unjudged {
 }
 
 impl Copies {
+    /// True where nodes of `owner` get no copy.
+    pub(crate) fn bars(&self, owner: UserId) -> bool {
+        self.barred.contains(&owner) || self.panel.owners().any(|other| other == owner)
+    }
+
     /// The first result of each class with this exit code.
     fn firsts(&self, exit_code: i32) -> Vec<(AttemptRef, Class)> {
         let mut firsts: Vec<(AttemptRef, Class)> = Vec::new();

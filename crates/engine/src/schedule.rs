@@ -156,6 +156,11 @@ impl Engine {
         if !takes {
             return;
         }
+        // What a node was kept free for is placed beside the queue, and may be in the plan twice: once it has
+        // one copy by this plan, the queue has it again for the next, which other owners must get.
+        if self.panels.get(&at).is_some_and(|copies| copies.bars(node.row.owner)) {
+            return;
+        }
         let rank = task.rank(at);
         let user = task.row.user;
         let Some(failed_on) = self.queue.remove(user, rank, need) else { return };

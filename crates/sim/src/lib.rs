@@ -8,6 +8,7 @@
 
 mod begin;
 mod client;
+pub mod days;
 pub mod economy;
 mod faults;
 mod policy;

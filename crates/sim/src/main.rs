@@ -2,7 +2,8 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 use hivemind_model::economy::Mode;
-use hivemind_sim::{Config, Sabotage, Summary, economy, run};
+use hivemind_model::verify::{Doubt, Rule};
+use hivemind_sim::{Config, Sabotage, Summary, days, economy, run};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -33,6 +34,98 @@ struct Args {
 enum Workload {
     /// Runs a town of honest and hostile accounts around the real engine.
     Economy(Town),
+    /// Runs days of a pool of thousands of nodes that come and go, some of which lie.
+    Days(Days),
+    /// One user with 100,000 tasks in the queue, one with 10: how long the second waits.
+    TwoUsers {
+        /// The seed.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(clap::Args)]
+struct Days {
+    /// The seed.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Machines.
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(10..=100_000))]
+    nodes: u32,
+    /// People who submit.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    requesters: u32,
+    /// Days that are measured.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=365))]
+    days: u64,
+    /// Hours before that, in which the pool fills.
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u64).range(0..=8760))]
+    warm_up: u64,
+    /// Work that is submitted, in percent of what the machines can do.
+    #[arg(long, default_value_t = 70, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    load: u64,
+    /// Submissions whose results are verified, in percent.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=100))]
+    verified: u64,
+    /// The confidence that these ask for.
+    #[arg(long, default_value = "0.999")]
+    confidence: Doubt,
+    /// A quorum instead, such as `2/3`: two of three copies agree.
+    #[arg(long, value_parser = quorum, conflicts_with = "confidence")]
+    rule: Option<Rule>,
+    /// Owners whose nodes lie, in percent.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=100))]
+    cheats: u64,
+    /// How they lie.
+    #[arg(long, value_enum, default_value_t = Lies::Colluding)]
+    kind: Lies,
+    /// Check every invariant from scratch after so many hours, and at the end.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=8760))]
+    check_every: u64,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Lies {
+    /// Always, each differently.
+    Independent,
+    /// Always, all in the same way.
+    Colluding,
+    /// In the same way on the same tenth of the elements.
+    Occasional,
+    /// Right until trusted, then colluding.
+    Sleeper,
+    /// Right until half-time, then colluding.
+    Ambush,
+}
+
+impl From<Lies> for days::Kind {
+    fn from(lies: Lies) -> Self {
+        match lies {
+            Lies::Independent => Self::Independent,
+            Lies::Colluding => Self::Colluding,
+            Lies::Occasional => Self::Occasional,
+            Lies::Sleeper => Self::Sleeper,
+            Lies::Ambush => Self::Ambush,
+        }
+    }
+}
+
+/// Reads `2/3`.
+fn quorum(text: &str) -> Result<Rule, String> {
+    let parts =
+        text.split_once('/').and_then(|(quorum, replicas)| Some((quorum.parse().ok()?, replicas.parse().ok()?)));
+    match parts {
+        Some((quorum, replicas)) if (1..=replicas).contains(&quorum) && replicas <= 16 => {
+            Ok(Rule::Quorum { replicas, quorum })
+        }
+        Some(_) | None => Err("is not a quorum; write `2/3` for two of three copies, of at most 16".into()),
+    }
 }
 
 #[derive(clap::Args)]
@@ -66,6 +159,8 @@ fn main() -> ExitCode {
     let args = Args::parse();
     match &args.workload {
         Some(Workload::Economy(town)) => run_towns(town),
+        Some(Workload::Days(args)) => run_days(args),
+        Some(Workload::TwoUsers { seed, json }) => run_two_users(*seed, *json),
         None => run_worlds(&args),
     }
 }
@@ -88,6 +183,61 @@ fn run_towns(args: &Town) -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+fn run_days(args: &Days) -> ExitCode {
+    let Days { seed, nodes, requesters, warm_up, load, verified, cheats, check_every, .. } = *args;
+    let rule = args.rule.unwrap_or(Rule::Confidence { doubt: args.confidence });
+    let (hours, kind) = (24 * args.days, args.kind.into());
+    let config =
+        days::Config { seed, nodes, requesters, hours, warm_up, load, verified, rule, cheats, kind, check_every };
+    let began = Instant::now();
+    let report = match days::run(config) {
+        Ok(report) => report,
+        Err(failure) => return failed(&failure),
+    };
+    let seconds = began.elapsed().as_secs_f64();
+    if args.json {
+        return print_json(&report);
+    }
+    println!("{report}");
+    let simulated = 3600.0 * f64::from(u32::try_from(hours + warm_up).unwrap_or(u32::MAX));
+    println!(
+        "speed:       {seconds:.1} s for {:.1} days, {:.0} simulated seconds a second",
+        simulated / 86_400.0,
+        simulated / seconds
+    );
+    ExitCode::SUCCESS
+}
+
+fn run_two_users(seed: u64, json: bool) -> ExitCode {
+    match days::two_users(seed) {
+        Ok(two) if json => print_json(&two),
+        Ok(two) => {
+            println!("{two}");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => failed(&failure),
+    }
+}
+
+fn failed(failure: &hivemind_sim::Failure) -> ExitCode {
+    eprintln!("FAILED {failure}");
+    eprintln!("replay: the same command again");
+    ExitCode::FAILURE
+}
+
+fn print_json<T: serde::Serialize>(report: &T) -> ExitCode {
+    match serde_json::to_string_pretty(report) {
+        Ok(text) => {
+            println!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("the report cannot be written as JSON: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn run_worlds(args: &Args) -> ExitCode {

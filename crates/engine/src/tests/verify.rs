@@ -235,6 +235,30 @@ fn who_is_caught_loses_all_trust_and_what_rested_on_them_is_done_again() {
 }
 
 #[test]
+fn what_a_node_was_kept_free_for_gets_no_second_copy_from_its_owner() {
+    let mut pool = town(1);
+    pool.enroll("owner0", "other0", 4);
+    pool.connect("other0", &[]).expect("it is enrolled");
+    let long = TaskSpec { max_runtime: Millis::from_secs(3600), ..(*spec(4)).clone() };
+    let fills: Vec<TaskId> = (0..2).map(|_| pool.submit_spec("anna", long.clone()).expect("accepted")).collect();
+    let large = TaskSpec { resources: spec(4).resources, ..quorum(2, 2) };
+    let task = pool.submit_spec("anna", large).expect("accepted");
+    let fills: Vec<(AttemptRef, String)> = fills.into_iter().flat_map(|task| pool.copies(task)).collect();
+    assert_eq!(fills.len(), 2);
+    // It has waited for so long that one of the two nodes is kept free for it; the pass that finds out is thorough.
+    pool.pass(700_000);
+    pool.submit("anna", 4);
+    // Then both have room, in one batch.
+    for (attempt, node) in &fills {
+        let (node, report) = (pool.node(node), report(Outcome::Exited { code: 0 }, 1000));
+        pool.engine.apply(Command::Finished { node, attempt: *attempt, report }, pool.now).expect("it is current");
+    }
+    pool.engine.schedule(pool.now);
+    pool.settle();
+    assert_eq!(pool.copies(task).len(), 1);
+}
+
+#[test]
 fn that_a_copy_failed_is_one_nodes_word_too() {
     let mut pool = town(4);
     let task = pool.submit_spec("anna", quorum(2, 2)).expect("accepted");
