@@ -33,6 +33,7 @@ mod poison;
 mod projects;
 mod queue;
 mod recent;
+mod record;
 mod rest;
 mod restore;
 mod retries;
