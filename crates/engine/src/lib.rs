@@ -124,6 +124,8 @@ pub struct Engine {
     offenders: BTreeMap<UserId, BTreeSet<NodeId>>,
     /// Nodes that have used up what they may take today.
     spent: BTreeSet<NodeId>,
+    /// The day whose quota they were given last, counted from the epoch; `None` after a start.
+    quotas_of: Option<i64>,
     /// What the coin of spot checks hangs on.
     secret: Secret,
     /// Elements that may be placed now.
@@ -301,6 +303,7 @@ impl Engine {
             panels: BTreeMap::new(),
             offenders: BTreeMap::new(),
             spent: BTreeSet::new(),
+            quotas_of: None,
             secret: Secret::new([0; 32]),
             tasks: BTreeMap::new(),
             running_tasks: 0,

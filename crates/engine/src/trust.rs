@@ -80,6 +80,12 @@ impl Engine {
 
     /// Gives nodes whose quota was spent the quota of a new day.
     pub(crate) fn renew_quotas(&mut self, now: Timestamp) {
+        // Within a day a quota grows by findings only, and those look at it themselves.
+        let today = now.0.div_euclid(DAY);
+        if self.quotas_of == Some(today) {
+            return;
+        }
+        self.quotas_of = Some(today);
         let spent: Vec<NodeId> = self.spent.iter().copied().collect();
         for id in spent {
             let tier = self.basis(id, now).tier();

@@ -36,11 +36,14 @@ enum Workload {
     Economy(Town),
     /// Runs days of a pool of thousands of nodes that come and go, some of which lie.
     Days(Days),
-    /// One user with 100,000 tasks in the queue, one with 10: how long the second waits.
+    /// One user with 100,000 tasks in the queue, one with 10: how long the second waits for the first of them.
     TwoUsers {
         /// The seed.
         #[arg(long, default_value_t = 0)]
         seed: u64,
+        /// Tasks of the first user.
+        #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1000..=900_000))]
+        tasks: u32,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -160,7 +163,7 @@ fn main() -> ExitCode {
     match &args.workload {
         Some(Workload::Economy(town)) => run_towns(town),
         Some(Workload::Days(args)) => run_days(args),
-        Some(Workload::TwoUsers { seed, json }) => run_two_users(*seed, *json),
+        Some(Workload::TwoUsers { seed, tasks, json }) => run_two_users(*seed, *tasks, *json),
         None => run_worlds(&args),
     }
 }
@@ -210,8 +213,8 @@ fn run_days(args: &Days) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn run_two_users(seed: u64, json: bool) -> ExitCode {
-    match days::two_users(seed) {
+fn run_two_users(seed: u64, tasks: u32, json: bool) -> ExitCode {
+    match days::two_users(seed, usize::try_from(tasks).unwrap_or(usize::MAX)) {
         Ok(two) if json => print_json(&two),
         Ok(two) => {
             println!("{two}");

@@ -11,7 +11,8 @@ use hivemind_model::command::NodeOffer;
 use hivemind_model::rows::{Report, TrustRow};
 use hivemind_model::state::Metering;
 use hivemind_model::{
-    AttemptRef, Bytes, Command, Isolation, Labels, MilliCores, Millis, NodeId, Outcome, Resources, TaskSpec, TrustTier,
+    AttemptRef, Bytes, Command, Isolation, Labels, MilliCores, Millis, NodeId, Outcome, Reply, Resources, TaskSpec,
+    TrustTier,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -292,14 +293,12 @@ impl World {
         let machine = &mut self.machines[index];
         machine.session = session;
         let (node, offer) = (machine.node, machine.offer());
-        match self.ask(Command::Connected { node, session, offer, holds }) {
-            Ok(hivemind_model::Reply::Connected { stale }) => {
-                for attempt in stale {
-                    self.take_job(index, attempt);
-                }
-                self.start_waiting(index);
+        // A refusal is counted: the pool knows better whether the node may be linked.
+        if let Ok(Reply::Connected { stale }) = self.ask(Command::Connected { node, session, offer, holds }) {
+            for attempt in stale {
+                self.take_job(index, attempt);
             }
-            Ok(_) | Err(_) => {}
+            self.start_waiting(index);
         }
     }
 }

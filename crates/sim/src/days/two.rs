@@ -1,4 +1,4 @@
-//! Two users: one with a hundred thousand tasks in the queue, one with ten.
+//! Two users: one with very many tasks in the queue, one with ten.
 //!
 //! All tasks take the same time, and all of the first user's begin together, so that room comes in
 //! waves: that is the hardest for who comes later. Start at [`two_users`].
@@ -23,7 +23,6 @@ use std::sync::Arc;
 
 const NODES: u32 = 20;
 const CORES: u32 = 8;
-const FIRST: usize = 100_000;
 const SECOND: usize = 10;
 const LENGTH: u64 = 5 * MINUTE;
 
@@ -58,14 +57,14 @@ impl fmt::Display for TwoUsers {
     }
 }
 
-/// Runs the scenario.
+/// Runs the scenario, with so many tasks of the first user.
 ///
 /// # Errors
 /// The first promise that did not hold; also that the second user waited for longer than one task takes.
-pub fn two_users(seed: u64) -> Result<TwoUsers, Failure> {
+pub fn two_users(seed: u64, first: usize) -> Result<TwoUsers, Failure> {
     guarded_run(seed, || {
         let mut world = world(seed);
-        scene(&mut world).map_err(|violation| Failure {
+        scene(&mut world, first).map_err(|violation| Failure {
             seed,
             at: world.now,
             invariant: violation.invariant.into(),
@@ -84,7 +83,7 @@ fn world(seed: u64) -> World {
     World::with(config, rng, vec![owner], machines, (market, pauses.iter().map(|_| 0).collect()))
 }
 
-fn scene(world: &mut World) -> Result<TwoUsers, Violation> {
+fn scene(world: &mut World, first: usize) -> Result<TwoUsers, Violation> {
     let gib = Bytes::from_gib(1);
     let spec = Arc::new(TaskSpec {
         name: "work".into(),
@@ -96,7 +95,7 @@ fn scene(world: &mut World) -> Result<TwoUsers, Violation> {
         ..TaskSpec::default()
     });
     world.settle_in()?;
-    submit(world, 0, &spec, FIRST);
+    submit(world, 0, &spec, first);
     world.commit()?;
     // Everything runs, and the next wave has just begun.
     let comes = 2 * LENGTH + MINUTE;
