@@ -5,7 +5,7 @@
 
 use anyhow::{Context, bail};
 use hivemind_client::{Client, Target, Trust};
-use hivemind_model::{Bytes, MilliCores, Policy, Resources};
+use hivemind_model::{Bytes, Cpt, MilliCores, Policy, Resources};
 use hivemind_pool::PoolConfig;
 use hivemind_runtime::Offer;
 use hivemind_runtime::fake::{FakeConfig, FakeRuntime};
@@ -107,7 +107,16 @@ impl Pool {
     /// # Errors
     /// Where it does not get ready.
     pub(crate) async fn start(data: &Path) -> anyhow::Result<Self> {
-        let process = Process::start(&["pool-child".as_ref(), data.as_os_str()]).await?;
+        Self::start_with(data, Policy::default().signup_grant).await
+    }
+
+    /// As [`Pool::start`], but new users are given `grant`, which has to hold the caps of all that they submit.
+    ///
+    /// # Errors
+    /// Where it does not get ready.
+    pub(crate) async fn start_with(data: &Path, grant: Cpt) -> anyhow::Result<Self> {
+        let micro = grant.micro().to_string();
+        let process = Process::start(&["pool-child".as_ref(), data.as_os_str(), micro.as_ref()]).await?;
         let ca = std::fs::read_to_string(data.join("ca.pem")).context("cannot read the pool's certificate")?;
         let target = Target { server: format!("https://{}", process.ready), trust: Trust::CaPem(ca), identity: None };
         Ok(Self { process, target })
@@ -169,10 +178,10 @@ pub(crate) async fn start_workers(owner: &Client, data: &Path, count: usize, cor
 ///
 /// # Errors
 /// Where the pool fails.
-pub(crate) async fn run_pool(data: PathBuf) -> anyhow::Result<()> {
+pub(crate) async fn run_pool(data: PathBuf, grant: i64) -> anyhow::Result<()> {
     let listen = "127.0.0.1:0".parse()?;
-    let config =
-        PoolConfig { data, listen, advertise: None, names: Vec::new(), policy: Policy::default(), reflection: false };
+    let policy = Policy { signup_grant: Cpt::from_micro(grant), ..Policy::default() };
+    let config = PoolConfig { data, listen, advertise: None, names: Vec::new(), policy, reflection: false };
     let mut pool = hivemind_pool::start(config).await?;
     println!("ready {}", pool.grpc_addr());
     tokio::select! {

@@ -6,15 +6,18 @@
 //!
 //! Invariant: nothing here decides whether a figure is good; tests judge, benchmarks measure.
 
+mod array;
 mod child;
 mod docker;
 mod heartbeats;
 mod latency;
 mod machine;
+mod million;
 mod nodes;
 mod noop;
 mod peer;
 mod pgbench;
+mod placing;
 mod recovery;
 mod report;
 mod transfers;
@@ -50,6 +53,8 @@ enum Role {
     Pool {
         /// The pool's folder.
         data: PathBuf,
+        /// What new users are given, in micro-CPT.
+        grant: i64,
     },
     /// Runs workers with the fake runtime, one per token, until standard input ends.
     #[command(name = "workers-child", hide = true)]
@@ -81,7 +86,7 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match args.role {
-            Some(Role::Pool { data }) => child::run_pool(data).await,
+            Some(Role::Pool { data, grant }) => child::run_pool(data, grant).await,
             Some(Role::Workers { data, cores, tokens }) => child::run_workers(data, cores, tokens).await,
             Some(Role::Nodes { server, ca, token, count }) => {
                 // One file for each.
@@ -94,23 +99,41 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn measure(only: Option<&str>, nodes: usize) -> anyhow::Result<()> {
-    let groups: [&[&str]; 6] =
-        [noop::FIGURES, latency::FIGURES, docker::FIGURES, recovery::FIGURES, transfers::FIGURES, heartbeats::FIGURES];
+    let groups: [&[&str]; 9] = [
+        noop::FIGURES,
+        array::FIGURES,
+        latency::FIGURES,
+        million::FIGURES,
+        placing::FIGURES,
+        docker::FIGURES,
+        recovery::FIGURES,
+        transfers::FIGURES,
+        heartbeats::FIGURES,
+    ];
     if let Some(name) = only.filter(|name| !groups.iter().any(|group| group.contains(name))) {
         bail!("no figure is called `{name}`; there are {}", groups.concat().join(", "));
     }
     let wanted = |group: &[&str]| only.is_none_or(|name| group.contains(&name));
     let mut report = Report::new(only);
-    let mut peer =
-        if wanted(noop::FIGURES) || wanted(latency::FIGURES) { Cluster::start(&HYPERQUEUE).await } else { None };
+    let beside_hyperqueue = [noop::FIGURES, array::FIGURES, latency::FIGURES];
+    let mut peer = if beside_hyperqueue.into_iter().any(wanted) { Cluster::start(&HYPERQUEUE).await } else { None };
     if wanted(noop::FIGURES) {
         noop::measure(&mut report, peer.as_mut()).await?;
+    }
+    if wanted(array::FIGURES) {
+        array::measure(&mut report, peer.as_mut()).await?;
     }
     if wanted(latency::FIGURES) {
         latency::measure(&mut report, peer.as_mut()).await?;
     }
     if let Some(peer) = peer {
         peer.stop().await;
+    }
+    if wanted(million::FIGURES) {
+        million::measure(&mut report).await?;
+    }
+    if wanted(placing::FIGURES) {
+        placing::measure(&mut report);
     }
     if wanted(docker::FIGURES) {
         docker::measure(&mut report).await?;

@@ -6,7 +6,7 @@
 //! which its workers always do, and Dask calls a function in Python; neither keeps anything durable.
 
 use crate::child::{self, Pool};
-use crate::machine;
+use crate::machine::{self, Meters};
 use crate::peer::{Cluster, DASK, HYPERQUEUE};
 use crate::report::Report;
 use anyhow::{Context, bail};
@@ -63,23 +63,20 @@ pub(crate) async fn measure(report: &mut Report, peer: Option<&mut Cluster>) -> 
         let events = client.watch(&[]).await?;
         requesters.push((client, events));
     }
-    let (pool_before, workers_before) = (machine::cpu_of(pool.process.pid()?)?, machine::cpu_of(workers.pid()?)?);
-    let own_before = machine::cpu_of(std::process::id())?;
+    let meters = Meters::start([
+        ("pool", pool.process.pid()?),
+        ("workers", workers.pid()?),
+        ("requesters", std::process::id()),
+    ])?;
     let begin = Instant::now();
     try_join_all(requesters.into_iter().map(|(client, events)| tokio::spawn(request(client, events))))
         .await?
         .into_iter()
         .collect::<anyhow::Result<()>>()?;
     let seconds = begin.elapsed().as_secs_f64();
-    let per_task =
-        |before: std::time::Duration, after: std::time::Duration| (after - before).as_secs_f64() * 1e6 / total as f64;
-    let pool_cpu = per_task(pool_before, machine::cpu_of(pool.process.pid()?)?);
-    let workers_cpu = per_task(workers_before, machine::cpu_of(workers.pid()?)?);
-    let own_cpu = per_task(own_before, machine::cpu_of(std::process::id())?);
     let rate = total as f64 / seconds;
-    println!(
-        "  {seconds:.2} s: {rate:.0} tasks/s; processor time per task: pool {pool_cpu:.0} us, workers {workers_cpu:.0} us, requesters {own_cpu:.0} us"
-    );
+    println!("  {seconds:.2} s: {rate:.0} tasks/s");
+    let [pool_cpu, ..] = meters.stop("task", total as f64)?;
     workers.stop().await?;
     pool.process.stop().await?;
     report.add("noop_throughput", rate, "tasks/s", peers);
