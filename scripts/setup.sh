@@ -86,10 +86,14 @@ need_docker() {
     die "the Docker engine does not start: read $CACHE/dockerd.log"
 }
 
-need_tests() {
-    have busybox && [ -x /bin/busybox ] || packages "busybox, of which the tests make an image," busybox-static
+need_python() {
     have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null ||
         packages "Python 3 with venv" python3 python3-venv
+}
+
+need_tests() {
+    have busybox && [ -x /bin/busybox ] || packages "busybox, of which the tests make an image," busybox-static
+    need_python
     if ! cargo nextest --version >/dev/null 2>&1; then
         say "installing cargo-nextest (some minutes, once)"
         cargo install cargo-nextest --locked </dev/null >&2 || die "install the test runner: cargo install cargo-nextest --locked"
@@ -98,9 +102,11 @@ need_tests() {
 
 have_postgres() { have pgbench && have initdb || ls /usr/lib/postgresql/*/bin/pgbench >/dev/null 2>&1; }
 
-# PostgreSQL is a peer only: without it its figures are given alone. The package would make a database
-# and start a server; neither is wanted here.
+# The peers: without them the figures are given alone. HyperQueue and Dask come from PyPI into a virtual
+# environment that the benchmark makes itself. PostgreSQL's package would make a database and start a
+# server; neither is wanted here.
 need_bench() {
+    (need_python) || say "the benchmarks go on without HyperQueue and Dask"
     have_postgres && return
     local settings=/etc/postgresql-common/createcluster.d/hivemind-bench.conf
     (

@@ -6,12 +6,11 @@ use hivemind_engine::Engine;
 use hivemind_ledger::{Ledger, Paid, PromoPay, Spend, Terms, replay};
 use hivemind_model::command::NodeOffer;
 use hivemind_model::rows::{LogLengths, Report, Role};
-use hivemind_model::spec::Need;
 use hivemind_model::{
-    AttemptRef, Bytes, Command, Cpt, Effect, ElementRef, Level, Metering, MilliCores, Millis, NodeId, Outcome, Policy,
-    Reply, Resources, TaskId, TaskSpec, Timestamp, UserId,
+    AttemptRef, Bytes, Command, Cpt, Effect, ElementRef, Metering, MilliCores, Millis, NodeId, Outcome, Policy, Reply,
+    Resources, TaskId, TaskSpec, Timestamp, UserId,
 };
-use hivemind_placement::{Bounds, Line, NodeView, Queue, Rank, Snapshot, Turn, Waiting, plan};
+use hivemind_placement::{Bounds, Fleet, Line, NodeView, Queue, Rank, Snapshot, Turn, Waiting, plan};
 use std::sync::Arc;
 
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -139,7 +138,7 @@ impl Queue for Lines {
         Box::new(head.into_iter().map(move |head| Line {
             need: spec().need(),
             head,
-            waiting: Box::new(line.iter().map(|rank| Waiting { rank: *rank, failed_on: &[] })),
+            waiting: Box::new(line.iter().map(|rank| Waiting::anywhere(*rank))),
         }))
     }
 }
@@ -152,8 +151,7 @@ fn placement(c: &mut Criterion) {
         |users| Lines((0..users).map(|user| (user..WAITING).step_by(users as usize).map(rank).collect()).collect());
     let capacity =
         Resources { cpu: MilliCores::from_cores(4), memory: Bytes::from_gib(16), disk: Bytes::from_gib(100), gpus: 0 };
-    let nodes: Vec<NodeView> =
-        (0..NODES).map(|id| NodeView { id: NodeId(id), capacity, free: capacity, level: Level::None }).collect();
+    let nodes: Fleet = (0..NODES).map(|id| NodeView::plain(NodeId(id), UserId(id), capacity)).collect();
     let bounds = Bounds::default();
     let mut group = c.benchmark_group("placement");
     group.throughput(Throughput::Elements(bounds.placements as u64));
@@ -163,7 +161,7 @@ fn placement(c: &mut Criterion) {
         group.bench_function(format!("one pass, 10,000 nodes, 100,000 waiting of {users}"), |bencher| {
             bencher.iter(|| {
                 let snapshot = Snapshot {
-                    nodes: nodes.clone(),
+                    fleet: &nodes,
                     queue: &queue,
                     cost: &|_| 1,
                     reserve_before: Timestamp(0),

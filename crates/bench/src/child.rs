@@ -5,7 +5,7 @@
 
 use anyhow::{Context, bail};
 use hivemind_client::{Client, Target, Trust};
-use hivemind_model::{Bytes, MilliCores, Policy, Resources};
+use hivemind_model::{Bytes, Cpt, MilliCores, Policy, Resources};
 use hivemind_pool::PoolConfig;
 use hivemind_runtime::Offer;
 use hivemind_runtime::fake::{FakeConfig, FakeRuntime};
@@ -16,22 +16,27 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::Command;
+use tokio::process::{ChildStdout, Command};
 
 /// Longest wait for a child to be ready or to end.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 const PASSWORD: &str = "correct horse battery";
 
 /// One child process; killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: tokio::process::Child,
+    said: BufReader<ChildStdout>,
     /// What it said when it was ready.
     pub(crate) ready: String,
 }
 
 impl Process {
-    async fn start(args: &[&OsStr]) -> anyhow::Result<Self> {
+    /// Starts this program again with `args`, and waits until it is ready.
+    ///
+    /// # Errors
+    /// Where it ends before, or takes too long.
+    pub(crate) async fn start(args: &[&OsStr]) -> anyhow::Result<Self> {
         let exe = std::env::current_exe().context("this program cannot find itself")?;
         let mut command = Command::new(exe);
         command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
@@ -42,7 +47,7 @@ impl Process {
             .await
             .context("a child process is not ready in time")??;
         match line.trim_end().strip_prefix("ready ") {
-            Some(ready) => Ok(Self { child, ready: ready.to_owned() }),
+            Some(ready) => Ok(Self { child, said, ready: ready.to_owned() }),
             None => bail!("a child process ended before it was ready; it says above why"),
         }
     }
@@ -64,6 +69,20 @@ impl Process {
         let status =
             tokio::time::timeout(PATIENCE, self.child.wait()).await.context("a child process does not end")??;
         if status.success() { Ok(()) } else { bail!("a child process ended with {status}; it says above why") }
+    }
+
+    /// Lets it end in order, and gives what it says at its end.
+    ///
+    /// # Errors
+    /// As of [`Process::stop`].
+    pub(crate) async fn stop_and_tell(mut self) -> anyhow::Result<String> {
+        drop(self.child.stdin.take());
+        let mut said = String::new();
+        tokio::time::timeout(PATIENCE, self.said.read_to_string(&mut said))
+            .await
+            .context("a child process does not end")??;
+        self.stop().await?;
+        Ok(said)
     }
 
     /// Ends it with SIGKILL.
@@ -88,10 +107,24 @@ impl Pool {
     /// # Errors
     /// Where it does not get ready.
     pub(crate) async fn start(data: &Path) -> anyhow::Result<Self> {
-        let process = Process::start(&["pool-child".as_ref(), data.as_os_str()]).await?;
+        Self::start_with(data, Policy::default().signup_grant).await
+    }
+
+    /// As [`Pool::start`], but new users are given `grant`, which has to hold the caps of all that they submit.
+    ///
+    /// # Errors
+    /// Where it does not get ready.
+    pub(crate) async fn start_with(data: &Path, grant: Cpt) -> anyhow::Result<Self> {
+        let micro = grant.micro().to_string();
+        let process = Process::start(&["pool-child".as_ref(), data.as_os_str(), micro.as_ref()]).await?;
         let ca = std::fs::read_to_string(data.join("ca.pem")).context("cannot read the pool's certificate")?;
         let target = Target { server: format!("https://{}", process.ready), trust: Trust::CaPem(ca), identity: None };
         Ok(Self { process, target })
+    }
+
+    /// Its address.
+    pub(crate) fn server(&self) -> &str {
+        &self.target.server
     }
 
     /// A connection of its own, logged in as a new user.
@@ -145,10 +178,10 @@ pub(crate) async fn start_workers(owner: &Client, data: &Path, count: usize, cor
 ///
 /// # Errors
 /// Where the pool fails.
-pub(crate) async fn run_pool(data: PathBuf) -> anyhow::Result<()> {
+pub(crate) async fn run_pool(data: PathBuf, grant: i64) -> anyhow::Result<()> {
     let listen = "127.0.0.1:0".parse()?;
-    let config =
-        PoolConfig { data, listen, advertise: None, names: Vec::new(), policy: Policy::default(), reflection: false };
+    let policy = Policy { signup_grant: Cpt::from_micro(grant), ..Policy::default() };
+    let config = PoolConfig { data, listen, advertise: None, names: Vec::new(), policy, reflection: false };
     let mut pool = hivemind_pool::start(config).await?;
     println!("ready {}", pool.grpc_addr());
     tokio::select! {
@@ -193,7 +226,7 @@ pub(crate) async fn run_workers(data: PathBuf, cores: u32, tokens: Vec<String>) 
 }
 
 /// Resolves when the parent lets go, or dies.
-async fn stdin_ends() {
+pub(crate) async fn stdin_ends() {
     let mut rest = Vec::new();
     // An error ends it as well as the end does.
     let _ended = tokio::io::stdin().read_to_end(&mut rest).await;

@@ -1,8 +1,9 @@
 //! One task at a time on an idle pool, from the submission to the news of its end.
 
 use crate::child::{self, Pool};
+use crate::peer::{Cluster, HYPERQUEUE};
 use crate::report::{Report, percentile};
-use crate::{hq, machine, noop};
+use crate::{machine, noop};
 use anyhow::{Context, bail};
 use futures::StreamExt;
 use hivemind_client::{Client, Events, v1::TaskEvent};
@@ -21,7 +22,7 @@ const PEER_TASKS: u32 = 40;
 ///
 /// # Errors
 /// Where something does not run; a peer that does not is left out.
-pub(crate) async fn measure(report: &mut Report, peer: Option<&mut hq::Cluster>) -> anyhow::Result<()> {
+pub(crate) async fn measure(report: &mut Report, peer: Option<&mut Cluster>) -> anyhow::Result<()> {
     report.begin(&format!("idle latency: the peer, {PEER_TASKS} tasks one after the other"));
     let mut peer_samples = match peer {
         Some(cluster) => cluster.latencies(PEER_TASKS).await.unwrap_or_default(),
@@ -44,7 +45,10 @@ pub(crate) async fn measure(report: &mut Report, peer: Option<&mut hq::Cluster>)
     pool.process.stop().await?;
     for (name, share) in FIGURES.iter().zip([0.50, 0.99]) {
         let peer = (!peer_samples.is_empty()).then(|| {
-            (format!("{}, /bin/true as a process, looked at every ms", hq::NAME), percentile(&mut peer_samples, share))
+            (
+                format!("{}, /bin/true as a process, looked at every ms", HYPERQUEUE.name),
+                percentile(&mut peer_samples, share),
+            )
         });
         report.add(name, percentile(&mut samples, share), "ms", peer);
     }

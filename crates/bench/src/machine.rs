@@ -1,6 +1,7 @@
 //! What the kernel says of this machine and of a process on it.
 
 use anyhow::Context;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -28,6 +29,69 @@ pub(crate) fn cpu_of(pid: u32) -> anyhow::Result<Duration> {
     };
     let (user, system) = (ticks(11)?, ticks(12)?);
     Ok(Duration::from_millis((user + system) * 1000 / TICKS_PER_SECOND))
+}
+
+/// Processor time of the processes of a measurement, from its start to its end.
+#[derive(Debug)]
+pub(crate) struct Meters<const N: usize> {
+    processes: [(&'static str, u32); N],
+    before: [Duration; N],
+}
+
+impl<const N: usize> Meters<N> {
+    /// Begins to watch `processes`, each with the name of what it is.
+    ///
+    /// # Errors
+    /// Where one of them is not there.
+    pub(crate) fn start(processes: [(&'static str, u32); N]) -> anyhow::Result<Self> {
+        Ok(Self { processes, before: all_cpu(&processes)? })
+    }
+
+    /// Microseconds of each for one of `count` things that they have done since; prints them.
+    ///
+    /// # Errors
+    /// Where one of them has ended.
+    pub(crate) fn stop(self, what: &str, count: f64) -> anyhow::Result<[f64; N]> {
+        let after = all_cpu(&self.processes)?;
+        let mut each = [0.0; N];
+        for (micros, (after, before)) in each.iter_mut().zip(after.into_iter().zip(self.before)) {
+            *micros = after.saturating_sub(before).as_secs_f64() * 1e6 / count;
+        }
+        let told = self.processes.iter().zip(each).map(|((name, _), micros)| format!("{name} {micros:.1} us"));
+        println!("  processor time per {what}: {}", told.collect::<Vec<_>>().join(", "));
+        Ok(each)
+    }
+}
+
+fn all_cpu<const N: usize>(processes: &[(&'static str, u32); N]) -> anyhow::Result<[Duration; N]> {
+    let mut used = [Duration::ZERO; N];
+    for (used, (_, pid)) in used.iter_mut().zip(processes) {
+        *used = cpu_of(*pid)?;
+    }
+    Ok(used)
+}
+
+/// Memory that a process has in use now, in bytes.
+///
+/// # Errors
+/// Where there is no such process.
+pub(crate) fn memory_of(pid: u32) -> anyhow::Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let kib =
+        text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    Ok(kib.with_context(|| format!("{path} does not tell VmRSS"))? << 10)
+}
+
+/// Files that a process may have open once it has raised its limit as far as it may; this one has then.
+pub(crate) fn most_files() -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Lowering to or keeping the maximum is always allowed; where it is not, the old limit holds.
+    if setrlimit(Resource::Nofile, limit).is_err() {
+        limit = getrlimit(Resource::Nofile);
+    }
+    limit.current.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX)
 }
 
 /// Where cargo built this program: the folder above that of the profile.

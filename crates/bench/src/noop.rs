@@ -2,12 +2,13 @@
 //!
 //! Separate submissions in batches, over TLS, to a pool with its database on the disk; workers
 //! with the fake runtime over their real links, each with its durable spool of results; the ends
-//! come through the requesters' own streams of events. The peer starts a process per task, which
-//! its workers always do, and keeps nothing durable.
+//! come through the requesters' own streams of events. Of the peers HyperQueue starts a process per task,
+//! which its workers always do, and Dask calls a function in Python; neither keeps anything durable.
 
 use crate::child::{self, Pool};
+use crate::machine::{self, Meters};
+use crate::peer::{Cluster, DASK, HYPERQUEUE};
 use crate::report::Report;
-use crate::{hq, machine};
 use anyhow::{Context, bail};
 use futures::StreamExt;
 use futures::future::try_join_all;
@@ -48,12 +49,8 @@ pub(crate) fn task() -> SubmitTaskRequest {
 ///
 /// # Errors
 /// Where something does not run; a peer that does not is left out.
-pub(crate) async fn measure(report: &mut Report, peer: Option<&mut hq::Cluster>) -> anyhow::Result<()> {
-    report.begin("no-op tasks: the peer");
-    let peer_rate = match peer {
-        Some(cluster) => cluster.throughput(PEER_TASKS).await,
-        None => None,
-    };
+pub(crate) async fn measure(report: &mut Report, peer: Option<&mut Cluster>) -> anyhow::Result<()> {
+    let peers = measure_peers(report, peer).await;
     let total = USERS * TASKS_PER_USER;
     report.begin(&format!("no-op tasks: {total} submissions of {USERS} users, {WORKERS} workers of {CORES} cores"));
     let dir = machine::scratch()?;
@@ -66,33 +63,45 @@ pub(crate) async fn measure(report: &mut Report, peer: Option<&mut hq::Cluster>)
         let events = client.watch(&[]).await?;
         requesters.push((client, events));
     }
-    let (pool_before, workers_before) = (machine::cpu_of(pool.process.pid()?)?, machine::cpu_of(workers.pid()?)?);
-    let own_before = machine::cpu_of(std::process::id())?;
+    let meters = Meters::start([
+        ("pool", pool.process.pid()?),
+        ("workers", workers.pid()?),
+        ("requesters", std::process::id()),
+    ])?;
     let begin = Instant::now();
     try_join_all(requesters.into_iter().map(|(client, events)| tokio::spawn(request(client, events))))
         .await?
         .into_iter()
         .collect::<anyhow::Result<()>>()?;
     let seconds = begin.elapsed().as_secs_f64();
-    let per_task =
-        |before: std::time::Duration, after: std::time::Duration| (after - before).as_secs_f64() * 1e6 / total as f64;
-    let pool_cpu = per_task(pool_before, machine::cpu_of(pool.process.pid()?)?);
-    let workers_cpu = per_task(workers_before, machine::cpu_of(workers.pid()?)?);
-    let own_cpu = per_task(own_before, machine::cpu_of(std::process::id())?);
     let rate = total as f64 / seconds;
-    println!(
-        "  {seconds:.2} s: {rate:.0} tasks/s; processor time per task: pool {pool_cpu:.0} us, workers {workers_cpu:.0} us, requesters {own_cpu:.0} us"
-    );
+    println!("  {seconds:.2} s: {rate:.0} tasks/s");
+    let [pool_cpu, ..] = meters.stop("task", total as f64)?;
     workers.stop().await?;
     pool.process.stop().await?;
-    report.add(
-        "noop_throughput",
-        rate,
-        "tasks/s",
-        peer_rate.map(|rate| (format!("{}, /bin/true as processes, not durable", hq::NAME), rate)),
-    );
+    report.add("noop_throughput", rate, "tasks/s", peers);
     report.add("pool_cpu_per_task", pool_cpu, "us", None);
     Ok(())
+}
+
+/// Tasks per second of the peers that run here, the fastest first.
+async fn measure_peers(report: &mut Report, hyperqueue: Option<&mut Cluster>) -> Vec<(String, f64)> {
+    let mut rates = Vec::new();
+    report.begin(&format!("no-op tasks: {}", HYPERQUEUE.name));
+    if let Some(cluster) = hyperqueue
+        && let Some(rate) = cluster.throughput(PEER_TASKS).await
+    {
+        rates.push((format!("{}, /bin/true as processes, not durable", HYPERQUEUE.name), rate));
+    }
+    report.begin(&format!("no-op tasks: {}", DASK.name));
+    if let Some(mut cluster) = Cluster::start(&DASK).await {
+        if let Some(rate) = cluster.throughput(PEER_TASKS).await {
+            rates.push((format!("{}, empty functions, not durable", DASK.name), rate));
+        }
+        cluster.stop().await;
+    }
+    rates.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    rates
 }
 
 /// One requester: submits in batches and hears the ends meanwhile.

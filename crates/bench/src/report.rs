@@ -14,14 +14,28 @@ pub(crate) struct Figure {
     pub(crate) value: f64,
     /// Of `value` and `peer_value`.
     pub(crate) unit: &'static str,
-    /// Beside what, in the same run.
+    /// Beside what, in the same run: the best of its peers.
     pub(crate) peer: Option<String>,
     /// The peer's figure.
     pub(crate) peer_value: Option<f64>,
     /// `value` / `peer_value`.
     pub(crate) ratio: Option<f64>,
+    /// Its other peers, the better ones first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) others: Vec<Other>,
     /// Load average of the last minute when the measurement began: what else the machine did.
     pub(crate) load: f64,
+}
+
+/// A peer that another one beats.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Other {
+    /// Beside what, in the same run.
+    pub(crate) peer: String,
+    /// The peer's figure.
+    pub(crate) peer_value: f64,
+    /// The figure's own value / `peer_value`.
+    pub(crate) ratio: f64,
 }
 
 /// Those of one run.
@@ -45,14 +59,22 @@ impl Report {
         println!("{what} (load {:.2})", self.load);
     }
 
-    /// Adds a figure, with what the peer did.
-    pub(crate) fn add(&mut self, name: &'static str, value: f64, unit: &'static str, peer: Option<(String, f64)>) {
+    /// Adds a figure, with what its peers did, the best first.
+    pub(crate) fn add(
+        &mut self,
+        name: &'static str,
+        value: f64,
+        unit: &'static str,
+        peers: impl IntoIterator<Item = (String, f64)>,
+    ) {
         if self.only.as_deref().is_some_and(|only| only != name) {
             return;
         }
-        let (peer, peer_value) = peer.unzip();
+        let mut peers = peers.into_iter();
+        let (peer, peer_value) = peers.next().unzip();
         let ratio = peer_value.map(|peer| value / peer);
-        self.figures.push(Figure { name, value, unit, peer, peer_value, ratio, load: self.load });
+        let others = peers.map(|(peer, peer_value)| Other { peer, peer_value, ratio: value / peer_value }).collect();
+        self.figures.push(Figure { name, value, unit, peer, peer_value, ratio, others, load: self.load });
     }
 
     /// Prints the table and writes the file.
@@ -72,6 +94,10 @@ impl Report {
                 "{:<28} {value:>12} {:<8} {peer_value:>12} {ratio:>8} {:>6.2}  {peer}",
                 figure.name, figure.unit, figure.load
             );
+            for Other { peer, peer_value, ratio } in &figure.others {
+                let (peer_value, ratio) = (rounded(*peer_value), rounded(*ratio));
+                println!("{:<50} {peer_value:>12} {ratio:>8} {:>6}  {peer}", "", "");
+            }
         }
         let path = std::env::var_os("BENCH_JSON")
             .map(PathBuf::from)
@@ -104,7 +130,7 @@ pub(crate) fn percentile(samples: &mut [f64], share: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{percentile, rounded};
+    use super::{Report, percentile, rounded};
 
     #[test]
     fn percentiles_are_samples() {
@@ -113,6 +139,17 @@ mod tests {
             assert_eq!(percentile(&mut samples, share), value, "{share}");
         }
         assert!(percentile(&mut [], 0.5).is_nan());
+    }
+
+    #[test]
+    fn the_best_peer_is_the_peer_and_the_others_stay_beside_it() {
+        let mut report = Report::new(None);
+        report.add("alone", 1.0, "s", None);
+        report.add("beside", 8.0, "tasks/s", vec![("fast".to_owned(), 4.0), ("slow".to_owned(), 2.0)]);
+        let told = serde_json::to_value(&report.figures).unwrap();
+        assert!(told[0]["peer"].is_null() && told[0].get("others").is_none());
+        assert_eq!((&told[1]["peer"], &told[1]["ratio"]), (&"fast".into(), &2.0.into()));
+        assert_eq!(told[1]["others"], serde_json::json!([{"peer": "slow", "peer_value": 2.0, "ratio": 4.0}]));
     }
 
     #[test]

@@ -111,6 +111,7 @@ impl Engine {
             Step::EndPaid => {
                 let report = self.bounded(attempt, report, now);
                 self.note_image(node, element);
+                self.note_run(node, element, report.metering.wall, report.outcome.is_success());
                 if self.is_verified(element.task) {
                     self.vote(attempt, node, report, now);
                     self.restate(element.task, now);
@@ -198,6 +199,7 @@ impl Engine {
         if !matches!(outcome, Outcome::ImageUnavailable { .. }) {
             self.record(node, Record::Failed);
             self.judge_node(node, Finding::Error, now);
+            self.note_failure(node);
         }
         let suspects = self.suspect(at, node, blame);
         let Policy { max_infrastructure_failures, max_image_failures, retry_delay, max_retry_delay, .. } = self.policy;

@@ -33,6 +33,7 @@ mod poison;
 mod projects;
 mod queue;
 mod recent;
+mod record;
 mod rest;
 mod restore;
 mod retries;
@@ -56,7 +57,7 @@ pub use batch::Batch;
 pub use brake::BrakeView;
 pub use explain::{Explanation, Faults, KeptWhy, MOST_BEFORE, Place, Resting, WhereItRuns, WhyItWaits};
 pub use hivemind_trust::Secret;
-pub use view::{Counts, LinkState, NodeStatus};
+pub use view::{Counts, LinkState, NodeMerit, NodeStatus};
 pub use waits::{BlockedBy, MOST_BLOCKERS};
 
 use accounts::{Registration, Transfer};

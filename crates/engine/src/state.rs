@@ -6,6 +6,7 @@ use crate::after::Way;
 use crate::attempts::Blame;
 use crate::backlog::Pace;
 use crate::elements::Elements;
+use crate::record::{Form, Walls};
 use crate::rest::Strain;
 use crate::shares::Charge;
 use crate::spans::{self, Spans};
@@ -72,6 +73,8 @@ pub(crate) struct Task {
     pub(crate) waiting: u32,
     /// What every element of it asks of a node.
     pub(crate) need: Need,
+    /// How long its elements took.
+    pub(crate) walls: Walls,
     /// Open tasks that it waits for.
     pub(crate) blockers: Blockers,
     /// When those of its elements that were never tried are given up.
@@ -95,6 +98,7 @@ impl Task {
             running: 0,
             waiting: count,
             need,
+            walls: Walls::default(),
             blockers: Blockers::default(),
             queue_until: None,
             stored: false,
@@ -307,6 +311,8 @@ pub(crate) struct Node {
     pub(crate) recent: Recent,
     /// The images that it ran last, newest first.
     pub(crate) images: Images,
+    /// How it did lately.
+    pub(crate) form: Form,
 }
 
 /// The images that a node ran last.
@@ -359,6 +365,7 @@ impl Node {
             at_stake: 0,
             recent: Recent::default(),
             images: Images::default(),
+            form: Form::default(),
         }
     }
 
@@ -431,6 +438,8 @@ impl Node {
             isolation: self.row.isolation,
             labels: self.row.labels.clone(),
             images: self.images.keys.clone(),
+            reliability: self.form.reliability(),
+            speed: self.form.speed(),
             ..NodeView::plain(self.row.id, self.row.owner, self.row.capacity)
         }
     }

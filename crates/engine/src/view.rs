@@ -4,11 +4,12 @@
 
 use crate::Engine;
 use crate::explain::Resting;
-use crate::state::Link;
+use crate::state::{Link, Node};
 use hivemind_model::service::Service;
 use hivemind_model::spec::Need;
-use hivemind_model::{AttemptRef, NodeId, Resources, TaskId, TaskSpec, Timestamp, UserId};
+use hivemind_model::{AttemptRef, NodeId, Resources, TaskId, TaskSpec, Timestamp, TrustTier, UserId};
 use hivemind_placement::{NodeView, Prospects, prospects};
+use hivemind_trust::standing::left;
 use std::sync::Arc;
 
 /// Sizes, for people and for metrics.
@@ -68,6 +69,23 @@ pub struct NodeStatus {
     pub resting_until: Option<Timestamp>,
 }
 
+/// What a node's work has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeMerit {
+    /// Which.
+    pub id: NodeId,
+    /// What its verified work, and that of its owner's nodes, amounts to.
+    pub trust: TrustTier,
+    /// Verified results in a row; halved by errors.
+    pub verified: u16,
+    /// Wrong results in its whole life.
+    pub wrong: u16,
+    /// What it may still be given today; `None` where it is known and may be given any number.
+    pub quota_left: Option<u32>,
+    /// Where it failed everything: until when it gets no work.
+    pub resting_until: Option<Timestamp>,
+}
+
 /// A link as the shell sees it.
 pub(crate) const fn link_state(link: Link) -> LinkState {
     match link {
@@ -118,6 +136,21 @@ impl Engine {
             queued: node.backlog.len(),
             resting_until: node.strain.resting_until,
         })
+    }
+
+    /// What the work of these nodes has shown; unknown ones are left out.
+    #[must_use]
+    pub fn merits(&self, nodes: &[NodeId]) -> Vec<NodeMerit> {
+        let known = nodes.iter().filter_map(|id| self.nodes.get(id));
+        let merit = |node: &Node| NodeMerit {
+            id: node.row.id,
+            trust: node.tier,
+            verified: node.trust.valid,
+            wrong: node.trust.wrong,
+            quota_left: left(&node.trust, self.seen_at),
+            resting_until: node.strain.resting_until,
+        };
+        known.map(merit).collect()
     }
 
     /// Nodes that have attempts, by id. After a start none of them is linked: whoever has not

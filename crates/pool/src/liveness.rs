@@ -2,7 +2,7 @@
 //!
 //! A table of shards holds the moment each node was last heard from, on the monotonic clock, and
 //! its newest usage sample. One task looks for nodes that were silent for too long and tells the
-//! engine. Start at [`Liveness::check`].
+//! engine. Start at [`Liveness::check`]. Time in which the pool itself was held up is nobody's silence.
 //!
 //! Invariant: one node's `Connected` and `Lost` are queued one after the other, never on a
 //! picture that the other has changed.
@@ -116,9 +116,14 @@ impl Liveness {
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
+            let due = tokio::select! {
                 () = stop.cancelled() => return,
-                _ = ticks.tick() => {}
+                due = ticks.tick() => due,
+            };
+            // Where this was held up, so was the hearing: what the nodes said may wait to be read.
+            let held_up = due.elapsed();
+            if held_up > every {
+                self.forgive(held_up);
             }
             for node in self.overdue() {
                 if let Err(refused) = self.lose(node, writer, links).await {
@@ -142,6 +147,15 @@ impl Liveness {
             writer.enqueue(Command::Lost { node }).await?
         };
         pending.reply().await.map(|_| ())
+    }
+
+    /// Gives every node so much more time.
+    fn forgive(&self, held_up: Duration) {
+        for shard in &self.shards {
+            for entry in shard.lock().values_mut() {
+                entry.lost_at = entry.lost_at.map(|lost| lost + held_up);
+            }
+        }
     }
 
     fn overdue(&self) -> Vec<NodeId> {
@@ -173,4 +187,19 @@ impl Liveness {
 
 fn shard_of(node: NodeId) -> usize {
     usize::try_from(node.0 % SHARDS as u64).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_that_was_held_up_gives_its_nodes_that_time() {
+        let (silent, gone) = (NodeId(1), NodeId(2));
+        let liveness = Liveness::new(Duration::ZERO, vec![silent]);
+        liveness.sample(gone, Usage::default());
+        assert_eq!(liveness.overdue(), [silent]);
+        liveness.forgive(Duration::from_secs(3600));
+        assert!(liveness.overdue().is_empty() && liveness.in_time(silent) && !liveness.in_time(gone));
+    }
 }

@@ -31,6 +31,8 @@ const MAX_HANDSHAKES: usize = 512;
 const MAX_HANDSHAKES_OF_ONE: usize = 64;
 /// Connections at once.
 const MAX_CONNECTIONS: usize = 65_536;
+/// File descriptors for everything that is no connection: the database, contents on their way, output.
+const OTHER_FILES: usize = 1024;
 /// A handshake takes no longer.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Wait after a failed accept, such as for want of file descriptors.
@@ -88,8 +90,8 @@ pub(crate) async fn accept(
     }
 }
 
-/// As many connections as leave half of the file descriptors for everything else. The process is
-/// given all that it may have.
+/// As many connections as leave enough of the file descriptors for everything else, and never more than
+/// half of few. The process is given all that it may have.
 fn most_connections() -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     let most = limit.maximum.unwrap_or(u64::MAX);
@@ -101,7 +103,7 @@ fn most_connections() -> usize {
         }
     }
     let files = limit.current.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
-    (files / 2).clamp(1, MAX_CONNECTIONS)
+    (files - OTHER_FILES.min(files / 2)).clamp(1, MAX_CONNECTIONS)
 }
 
 /// Who may come in. Nobody is known yet, so what counts is where they come from: one network may

@@ -14,11 +14,11 @@
 
 use crate::clock::Clock;
 use crate::disk::Disk;
-use hivemind_engine::{Engine, Explanation};
+use hivemind_engine::{Engine, Explanation, NodeMerit};
 use hivemind_ledger::LedgerChanges;
 use hivemind_model::rows::RowChanges;
 use hivemind_model::spec::Need;
-use hivemind_model::{Command, Effect, Reply, TaskId};
+use hivemind_model::{Command, Effect, NodeId, Reply, TaskId};
 use hivemind_placement::Prospects;
 use hivemind_store::{Store, StoreError};
 use std::sync::Arc;
@@ -76,6 +76,7 @@ enum Request {
     WhyWaiting { tasks: Vec<TaskId>, reply: oneshot::Sender<Vec<Option<String>>> },
     Prospects { need: Need, reply: oneshot::Sender<Prospects> },
     Explain { task: TaskId, reply: oneshot::Sender<Option<Explanation>> },
+    Merits { nodes: Vec<NodeId>, reply: oneshot::Sender<Vec<NodeMerit>> },
 }
 
 struct Committing {
@@ -178,6 +179,10 @@ impl Loop {
             Request::Explain { task, reply } => {
                 // As above.
                 let _gone = reply.send(self.engine.explain(task));
+            }
+            Request::Merits { nodes, reply } => {
+                // As above.
+                let _gone = reply.send(self.engine.merits(&nodes));
             }
         }
     }

@@ -21,7 +21,7 @@ fn many_seeds_hold_every_promise() {
         all.rewards,
         all.accruals_recovered,
     ];
-    assert!(rough.into_iter().all(|count| count >= 20), "the weather is too fine to prove anything: {all:?}");
+    assert!(rough.into_iter().all(|count| count >= 10), "the weather is too fine to prove anything: {all:?}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use hivemind_model::command::NodeOffer;
 use hivemind_model::rows::Report;
 use hivemind_model::state::{Metering, Outcome};
 use hivemind_model::{AttemptRef, Millis, NodeId, Resources, TaskSpec};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// How long a lease lasts after the sending of the last acknowledged sign of life.
@@ -46,6 +46,8 @@ pub(crate) struct Worker {
     /// When the last acknowledged sign of life was sent.
     pub(crate) acked_at: Time,
     pub(crate) containers: BTreeMap<AttemptRef, Container>,
+    /// What does not fit beside them yet, in the order in which it came.
+    backlog: VecDeque<(AttemptRef, Arc<TaskSpec>)>,
     /// Results that the pool has not acknowledged; on disk.
     pub(crate) spool: BTreeMap<AttemptRef, Report>,
 }
@@ -64,6 +66,7 @@ impl Worker {
             hello_at: 0,
             acked_at: 0,
             containers: BTreeMap::new(),
+            backlog: VecDeque::new(),
             spool: BTreeMap::new(),
         }
     }
@@ -76,6 +79,28 @@ impl Worker {
             labels: hivemind_model::Labels::default(),
             isolation: hivemind_model::Isolation::Basic,
         }
+    }
+}
+
+impl Worker {
+    fn has(&self, attempt: AttemptRef) -> bool {
+        let waits = self.backlog.iter().any(|(other, _)| *other == attempt);
+        waits || self.spool.contains_key(&attempt) || self.containers.contains_key(&attempt)
+    }
+
+    fn forget(&mut self, attempt: AttemptRef) {
+        self.containers.remove(&attempt);
+        self.spool.remove(&attempt);
+        self.backlog.retain(|(other, _)| *other != attempt);
+    }
+
+    /// Takes the first of what waits out, where it fits beside what runs.
+    fn next_that_fits(&mut self) -> Option<(AttemptRef, Arc<TaskSpec>)> {
+        let (_, first) = self.backlog.front()?;
+        let running = self.containers.values().map(|container| container.spec.resources);
+        let all = running.chain([first.resources]).try_fold(Resources::default(), |sum, need| sum.checked_add(&need));
+        all.filter(|all| self.capacity.covers(all))?;
+        self.backlog.pop_front()
     }
 }
 
@@ -100,6 +125,7 @@ impl World {
         this.up = false;
         this.epoch += 1;
         this.containers.clear();
+        this.backlog.clear();
         this.welcome = false;
         let link = this.link.take();
         self.summary.worker_kills += 1;
@@ -124,7 +150,8 @@ impl World {
         this.link = Some(link);
         this.welcome = false;
         this.hello_at = self.now;
-        let holds = this.containers.keys().chain(this.spool.keys()).copied().collect();
+        let waiting = this.backlog.iter().map(|(attempt, _)| attempt);
+        let holds = this.containers.keys().chain(waiting).chain(this.spool.keys()).copied().collect();
         let hello = Up::Hello { offer: this.offer(), holds };
         self.links.insert(link, crate::world::Link { worker, pool_epoch, open: true, up_after: 0, down_after: 0 });
         // Nothing forbids a worker to send its results before it was welcomed.
@@ -171,8 +198,7 @@ impl World {
                 let this = &mut self.workers[worker];
                 this.welcome = true;
                 for attempt in stale {
-                    this.containers.remove(&attempt);
-                    this.spool.remove(&attempt);
+                    this.forget(attempt);
                 }
                 let results: Vec<(AttemptRef, Report)> =
                     this.spool.iter().map(|(attempt, report)| (*attempt, report.clone())).collect();
@@ -188,12 +214,13 @@ impl World {
                 for (attempt, report) in results {
                     self.send_up(link, Up::Finished(attempt, report));
                 }
+                return self.start_what_fits(worker);
             }
             Down::HeartbeatAck { sent_at } => self.renew_lease(worker, sent_at),
             Down::Assign { attempt, spec } => return self.worker_is_assigned(worker, attempt, spec),
             Down::Stop(attempt) => {
-                self.workers[worker].containers.remove(&attempt);
-                self.workers[worker].spool.remove(&attempt);
+                self.workers[worker].forget(attempt);
+                return self.start_what_fits(worker);
             }
             Down::FinishedAck(attempt) => drop(self.workers[worker].spool.remove(&attempt)),
         }
@@ -201,17 +228,26 @@ impl World {
     }
 
     fn worker_is_assigned(&mut self, worker: usize, attempt: AttemptRef, spec: Arc<TaskSpec>) -> Result<(), Violation> {
-        self.prove_only_one_runs(attempt)?;
-        let (prepare, hangs) = (self.rng.between(1, 400), !self.calm && self.rng.chance(self.weather.hangs));
         let this = &mut self.workers[worker];
-        let epoch = this.epoch;
-        if this.spool.contains_key(&attempt) || this.containers.contains_key(&attempt) {
+        if this.has(attempt) {
             return Ok(());
         }
         // The assignment was long under way: without a live lease nothing may begin.
         if self.now >= this.acked_at + STOP_BEFORE && self.config.sabotage != Sabotage::IgnoreLeases {
             self.report(worker, attempt, Outcome::Infrastructure { reason: "the lease had run out".into() }, Millis(0));
         } else {
+            this.backlog.push_back((attempt, spec));
+        }
+        self.start_what_fits(worker)
+    }
+
+    /// Starts the first of what waits, as long as there is room for it.
+    fn start_what_fits(&mut self, worker: usize) -> Result<(), Violation> {
+        while let Some((attempt, spec)) = self.workers[worker].next_that_fits() {
+            self.prove_only_one_runs(attempt)?;
+            let (prepare, hangs) = (self.rng.between(1, 400), !self.calm && self.rng.chance(self.weather.hangs));
+            let this = &mut self.workers[worker];
+            let epoch = this.epoch;
             this.containers.insert(attempt, Container { spec, began: None, hangs });
             self.soon(prepare, Event::Begins { worker, epoch, attempt });
         }
@@ -236,11 +272,11 @@ impl World {
         }
     }
 
-    pub(crate) fn container_ends(&mut self, worker: usize, epoch: u64, attempt: AttemptRef) {
+    pub(crate) fn container_ends(&mut self, worker: usize, epoch: u64, attempt: AttemptRef) -> Result<(), Violation> {
         if self.workers[worker].epoch != epoch {
-            return;
+            return Ok(());
         }
-        let Some(container) = self.workers[worker].containers.remove(&attempt) else { return };
+        let Some(container) = self.workers[worker].containers.remove(&attempt) else { return Ok(()) };
         let wall = Millis(self.now - container.began.unwrap_or(self.now));
         let outcome = if wall == container.spec.max_runtime {
             Outcome::TimedOut
@@ -258,6 +294,7 @@ impl World {
             Outcome::Exited { code: 0 }
         };
         self.report(worker, attempt, outcome, wall);
+        self.start_what_fits(worker)
     }
 
     /// Puts a result on the worker's disk, and sends it if it can.
@@ -289,6 +326,7 @@ impl World {
         if this.epoch != epoch || now < this.acked_at + STOP_BEFORE || self.config.sabotage == Sabotage::IgnoreLeases {
             return;
         }
+        this.backlog.clear();
         for (attempt, container) in std::mem::take(&mut this.containers) {
             let wall = Millis(now - container.began.unwrap_or(now));
             if self.rng.chance(500) {

@@ -280,7 +280,7 @@ impl World {
             Event::Beats { worker, link } => self.worker_beats(worker, link),
             Event::LeaseEnds { worker, epoch } => self.worker_loses_lease(worker, epoch),
             Event::Begins { worker, epoch, attempt } => self.container_begins(worker, epoch, attempt),
-            Event::Ends { worker, epoch, attempt } => self.container_ends(worker, epoch, attempt),
+            Event::Ends { worker, epoch, attempt } => return self.container_ends(worker, epoch, attempt),
             Event::ClientActs => self.client_acts(),
             Event::ClientSends { op } => self.client_sends(op),
             Event::Asked { op } => self.pool_is_asked(op),

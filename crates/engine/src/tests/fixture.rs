@@ -376,16 +376,16 @@ fn durable(engine: &Engine) -> BTreeMap<String, String> {
     state
 }
 
-/// Every element is paid for at most once, and once more for each of its retries (T3, L4).
+/// Every element is paid for at most once, and once more for each of its retries, or for each of its copies (T3, L4).
 pub(super) fn paid_once(tables: &Tables) {
-    let mut paid: BTreeMap<ElementRef, u32> = BTreeMap::new();
+    let mut paid: BTreeMap<ElementRef, u64> = BTreeMap::new();
     for row in tables.attempts.values() {
         if let AttemptPhase::Ended { cost, .. } = &row.phase {
-            *paid.entry(row.attempt.element).or_default() += u32::from(cost.is_positive());
+            *paid.entry(row.attempt.element).or_default() += u64::from(cost.is_positive());
         }
     }
     for (at, times) in paid {
-        let most = tables.tasks[&at.task].spec.retries + 1;
+        let most = tables.tasks[&at.task].spec.paid_attempts();
         assert!(times <= most, "T3: {at} is paid {times} times, at most {most} are due");
     }
 }

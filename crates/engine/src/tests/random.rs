@@ -4,10 +4,12 @@ use super::fixture::*;
 use hivemind_model::after::{After, Dependency, Unmet, When};
 use hivemind_model::array::Array;
 use hivemind_model::command::{EndedTask, GraphDependency, GraphTask, JoinUse};
-use hivemind_model::rows::{AttemptPhase, ElementPhase, Role};
+use hivemind_model::rows::{AttemptPhase, AttemptRow, ElementPhase, Report, Role};
 use hivemind_model::service::NodeChange;
+use hivemind_model::spec::Digest;
 use hivemind_model::spec::Patience;
 use hivemind_model::state::Outcome;
+use hivemind_model::verify::{Doubt, Rule};
 use hivemind_model::*;
 use proptest::prelude::*;
 
@@ -72,6 +74,15 @@ fn patient(pool: &Pool, spec: &mut TaskSpec, waits: &Waits) {
         2 => Patience { deadline: Some(pool.now.after(Millis(2500))), queue: seconds(2), ..Patience::default() },
         _ => Patience::default(),
     };
+    spec.verify.rule = match waits.patience {
+        5 => Rule::Quorum { replicas: 2, quorum: 2 },
+        6 => Rule::Confidence { doubt: Doubt(100_000) },
+        7 => Rule::Known { digest: Digest([1; 32]) },
+        _ => Rule::First,
+    };
+    if waits.patience > 4 {
+        spec.retries = 0;
+    }
     if let Some(array) = &mut spec.array {
         array.max_fails = (waits.max_fails < 3).then_some(waits.max_fails.into());
     }
@@ -169,7 +180,9 @@ fn command(pool: &mut Pool, act: Act) -> Option<Command> {
             shape(&mut spec, array);
             patient(pool, &mut spec, &waits);
             // Some tasks wait for lost nodes; some for less than the pool does.
-            spec.patience.lost_after = [None, None, Some(12_000), Some(1_000)][usize::from(id) % 4].map(Millis);
+            if spec.verify.rule == Rule::First {
+                spec.patience.lost_after = [None, None, Some(12_000), Some(1_000)][usize::from(id) % 4].map(Millis);
+            }
             Command::Submit {
                 user: UserId(user),
                 max_price: None,
@@ -242,7 +255,9 @@ fn command(pool: &mut Pool, act: Act) -> Option<Command> {
         }
         Act::Finish { pick: which, wrong, outcome: kind, wall } => {
             let (node, attempt) = pick(pool, which, wrong);
-            Command::Finished { node, attempt, report: report(outcome(kind), wall) }
+            let content = u8::try_from(wall % 5 / 3).unwrap_or(0) + 1;
+            let report = Report { digest: Some(Digest([content; 32])), ..report(outcome(kind), wall) };
+            Command::Finished { node, attempt, report }
         }
         Act::Pass { millis } => {
             pool.now = pool.now.after(Millis(millis));
@@ -284,10 +299,12 @@ fn prepared(policy: Policy, cores: u32) -> Pool {
     pool
 }
 
-/// Every element that was accepted was so once, whatever became of its attempts.
+/// Every element that was accepted was so once, whatever became of its attempts; of one whose copies are compared
+/// several results may be right.
 fn accepted_once(tables: &crate::tables::Tables) {
     let mut accepted = std::collections::BTreeSet::new();
-    for row in tables.attempts.values() {
+    let alone = |row: &&AttemptRow| tables.tasks[&row.attempt.element.task].spec.verify.rule == Rule::First;
+    for row in tables.attempts.values().filter(alone) {
         if matches!(&row.phase, AttemptPhase::Ended { report, .. } if report.outcome.is_success()) {
             assert!(accepted.insert(row.attempt.element), "T3: {} is accepted twice", row.attempt.element);
         }
@@ -295,7 +312,7 @@ fn accepted_once(tables: &crate::tables::Tables) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
     #[test]
     fn nodes_that_come_and_go_break_nothing(acts in proptest::collection::vec(unsteady(), 1..160), brake in proptest::bool::ANY) {
         let mut policy = Policy { remember_lost: Millis(15_000), poison_nodes: 2, ..Policy::default() };
@@ -320,6 +337,12 @@ proptest! {
             let command = Command::Connected { node: id, session: pool.sessions, offer: offer(node, 3), holds };
             pool.run(command).expect("it is enrolled");
         }
+        // Copies may ask for more owners than there are; then their requester gives up.
+        let verified = pool.tables.tasks.values().filter(|row| row.spec.verify.rule != Rule::First);
+        let open: Vec<_> = verified.map(|row| (row.user, row.progress.id)).collect();
+        for (user, task) in open {
+            pool.run(Command::Cancel { user, task, elements: None }).ok();
+        }
         let mut rounds = 0;
         while pool.engine.counts().pending + pool.engine.counts().running > 0 {
             pool.pass(1_000);
@@ -338,7 +361,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
     #[test]
     fn whatever_is_asked_every_invariant_holds(acts in proptest::collection::vec(act(), 1..120)) {
         let mut policy = Policy { max_infrastructure_failures: 3, ..Policy::default() };

@@ -12,6 +12,7 @@ use crate::liveness::Usage;
 use crate::shared::{Shared, has_bearer, operators_only};
 use crate::status;
 use crate::tokens::MAX_JOIN_SECONDS;
+use hivemind_engine::NodeMerit;
 use hivemind_model::command::NodeOffer;
 use hivemind_model::rows::{NodeRow, StandingRow};
 use hivemind_model::service::Service;
@@ -189,12 +190,16 @@ impl NodeCalls {
         let standings: HashMap<NodeId, StandingRow> = standings.into_iter().map(|row| (row.node, row)).collect();
         let pending = self.0.store.node_earnings(owner).await.map_err(|error| status::store(&error))?;
         let pending: HashMap<NodeId, Cpt> = pending.into_iter().collect();
+        let ids = rows.iter().map(|row| row.id).collect();
+        let merits = self.0.writer.merits(ids).await.map_err(|refused| status::refused(&refused))?;
+        let merits: HashMap<NodeId, NodeMerit> = merits.into_iter().map(|merit| (merit.id, merit)).collect();
         let mut nodes = Vec::with_capacity(rows.len());
         for row in rows {
             let owner = self.0.user_name(row.owner).await?;
             let runtime = standings.get(&row.id).map(|row| self.0.runtime(row)).unwrap_or_default();
             let pending = pending.get(&row.id).copied().unwrap_or_default();
-            nodes.push(self.summary(&row, owner, runtime, pending));
+            let summary = self.summary(&row, owner, runtime, pending);
+            nodes.push(with_merit(summary, merits.get(&row.id)));
         }
         Ok(nodes)
     }
@@ -248,6 +253,18 @@ impl NodeCalls {
             isolation: row.isolation.as_str().into(),
             ..NodeSummary::default()
         }
+    }
+}
+
+fn with_merit(summary: NodeSummary, merit: Option<&NodeMerit>) -> NodeSummary {
+    let Some(merit) = merit else { return summary };
+    NodeSummary {
+        trust: merit.trust.as_str().into(),
+        verified_results: merit.verified.into(),
+        wrong_results: merit.wrong.into(),
+        quota_left: merit.quota_left.unwrap_or_default(),
+        resting_until_unix_ms: merit.resting_until.map_or(0, |at| at.0),
+        ..summary
     }
 }
 

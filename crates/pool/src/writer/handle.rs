@@ -6,10 +6,10 @@
 
 use super::Request;
 use crate::disk::{Disk, is_full};
-use hivemind_engine::Explanation;
+use hivemind_engine::{Explanation, NodeMerit};
 use hivemind_model::rows::RequestKey;
 use hivemind_model::spec::Need;
-use hivemind_model::{Command, Rejection, Reply, TaskId};
+use hivemind_model::{Command, NodeId, Rejection, Reply, TaskId};
 use hivemind_placement::Prospects;
 use hivemind_store::{Store, StoreError};
 use std::collections::HashMap;
@@ -135,6 +135,13 @@ impl Writer {
         let (reply, explanation) = oneshot::channel();
         self.requests.send(Request::Explain { task, reply }).await.map_err(|_| Refused::Stopped)?;
         explanation.await.map_err(|_| Refused::Stopped)
+    }
+
+    /// What the work of these nodes has shown.
+    pub(crate) async fn merits(&self, nodes: Vec<NodeId>) -> Result<Vec<NodeMerit>, Refused> {
+        let (reply, merits) = oneshot::channel();
+        self.requests.send(Request::Merits { nodes, reply }).await.map_err(|_| Refused::Stopped)?;
+        merits.await.map_err(|_| Refused::Stopped)
     }
 
     /// Looks up and queues; the command is kept where a late lookup may make a second try needed.

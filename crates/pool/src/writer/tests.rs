@@ -98,6 +98,10 @@ impl Store for Gate {
     async fn standings(&self, _: Option<UserId>) -> Result<Vec<StandingRow>, StoreError> {
         Ok(Vec::new())
     }
+
+    async fn trusts(&self, _: Option<UserId>) -> Result<Vec<hivemind_model::rows::TrustRow>, StoreError> {
+        Ok(Vec::new())
+    }
     async fn rewards(&self, _: &RewardFilter) -> Result<Vec<RewardRow>, StoreError> {
         Ok(Vec::new())
     }

@@ -63,7 +63,11 @@ pub(crate) fn node(id: u64, owner: u64) -> NodeRow {
             2 => Service::Draining { until: Timestamp(7) },
             _ => Service::Banned { reason: "it \"lied\"".to_owned() },
         },
-        labels: if id % 2 == 0 { Labels::default() } else { Labels::parse(&["arch=arm64", "location=lab"]).unwrap() },
+        labels: if id.is_multiple_of(2) {
+            Labels::default()
+        } else {
+            Labels::parse(&["arch=arm64", "location=lab"]).unwrap()
+        },
         isolation: Isolation::ALL[id as usize % 3],
     }
 }
