@@ -9,7 +9,7 @@
 use crate::worker;
 use hivemind_model::command::NodeOffer;
 use hivemind_model::rows::{LogLengths, Report};
-use hivemind_model::spec::{BlobRef, Digest, InputFile, MAX_FILES, TaskSpec, check_path};
+use hivemind_model::spec::{BlobRef, Digest, InputFile, MAX_FILES, Patience, TaskSpec, check_path};
 use hivemind_model::units::{Bytes, MilliCores, Millis};
 use hivemind_model::{AttemptRef, ElementRef, Isolation, Labels, Metering, Outcome, Resources, TaskId};
 
@@ -97,6 +97,7 @@ impl From<&TaskSpec> for worker::TaskSpec {
             gpus: spec.resources.gpus,
             name: spec.name.clone(),
             priority: u32::from(spec.priority),
+            lost_after_ms: spec.patience.lost_after.map_or(0, |time| time.0),
         }
     }
 }
@@ -117,6 +118,8 @@ pub fn task_spec(message: Option<worker::TaskSpec>) -> Result<TaskSpec, BadMessa
         return Err(missing("spec.max_runtime_ms"));
     }
     let priority = u8::try_from(spec.priority).ok().filter(|value| (1..=10).contains(value));
+    let lost_after = storable("spec.lost_after_ms", spec.lost_after_ms)?;
+    let lost_after = (lost_after > 0).then_some(Millis(lost_after));
     let resources = resources("spec", spec.cpu_millicores, spec.memory_bytes, spec.disk_bytes, spec.gpus)?;
     Ok(TaskSpec {
         name: bounded(&spec.name),
@@ -127,6 +130,7 @@ pub fn task_spec(message: Option<worker::TaskSpec>) -> Result<TaskSpec, BadMessa
             .ok_or_else(|| BadMessage::new("spec.priority", format!("{} is outside 1 to 10", spec.priority)))?,
         max_runtime: Millis(storable("spec.max_runtime_ms", spec.max_runtime_ms)?),
         resources,
+        patience: Patience { lost_after, ..Patience::default() },
         ..TaskSpec::default()
     })
 }

@@ -84,7 +84,8 @@ impl Agent {
         let attempts = ended.into_iter().map(|(attempt, report)| {
             let output = if report.output.is_some() { Output::Here } else { Output::Done };
             let phase = Phase::Delivering { report, output, sent: false };
-            (attempt, Attempt { need: Resources::default(), phase, logs_lost: false, failed_uploads: 0 })
+            let (need, grace) = (Resources::default(), Duration::ZERO);
+            (attempt, Attempt { need, phase, logs_lost: false, grace, failed_uploads: 0 })
         });
         Self {
             machine,
@@ -153,7 +154,7 @@ impl Agent {
 
     /// When [`Event::Tick`] is due next.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let lease = if self.attempts_need_lease() { self.lease.stop_at() } else { None };
+        let lease = if self.attempts_need_lease() { self.first_end() } else { None };
         let heartbeat = if self.link == Link::Up { self.next_heartbeat } else { None };
         let retry = if self.link == Link::Up { self.next_retry } else { None };
         [lease, heartbeat, retry, self.patience_ends()].into_iter().flatten().min()
@@ -200,7 +201,7 @@ impl Agent {
 
     /// When whoever watches this process must end what runs, should it not do so itself.
     pub(crate) fn reap_at(&self) -> Option<Instant> {
-        self.lease.reap_at()
+        self.lease.reap_at(self.graces().max().unwrap_or_default())
     }
 
     /// True where no more work is wanted.
@@ -211,7 +212,7 @@ impl Agent {
     fn on_tick(&mut self, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         if self.attempts_need_lease() && !self.lease.is_live(now) {
-            self.end_lease(&mut actions);
+            self.end_lease(now, &mut actions);
         }
         if self.patience_ends().is_some_and(|at| now >= at) {
             self.link = Link::Closing;
@@ -239,12 +240,26 @@ impl Agent {
         Action::SendHeartbeat { sequence: self.lease.heartbeat(now), active: self.jobs }
     }
 
-    /// Stops whatever may run. Over a link that is up the pool believes the attempts to be
+    /// For how long attempts that need a lease may outlast it.
+    fn graces(&self) -> impl Iterator<Item = Duration> {
+        self.attempts.values().filter(|entry| entry.phase.needs_lease()).map(|entry| entry.grace)
+    }
+
+    /// When the first attempt has to stop, unless the pool is heard.
+    fn first_end(&self) -> Option<Instant> {
+        self.lease.stop_at_with(self.graces().min()?)
+    }
+
+    /// Stops whatever may run no longer. Over a link that is up the pool believes the attempts to be
     /// here, so it is told; otherwise it learns from the next Hello, which does not name them.
-    fn end_lease(&mut self, actions: &mut Vec<Action>) {
+    fn end_lease(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let believed = matches!(self.link, Link::Greeting(_) | Link::Up);
+        let over = |entry: &Attempt| self.lease.stop_at_with(entry.grace).is_none_or(|at| now >= at);
         let live: Vec<AttemptRef> =
-            self.attempts.iter().filter(|(_, a)| a.phase.needs_lease()).map(|(r, _)| *r).collect();
+            self.attempts.iter().filter(|(_, a)| a.phase.needs_lease() && over(a)).map(|(r, _)| *r).collect();
+        if live.is_empty() {
+            return;
+        }
         actions.push(Action::Warn {
             text: format!("the lease ended without an answer from the pool: stopping {} attempts", live.len()),
         });
@@ -332,10 +347,10 @@ impl Agent {
         !self.backlog.is_empty() || (self.jobs > 0 && self.attempts.values().any(|attempt| attempt.phase.needs_lease()))
     }
 
-    fn insert(&mut self, attempt: AttemptRef, need: Resources, phase: Phase) {
+    fn insert(&mut self, attempt: AttemptRef, need: Resources, grace: Duration, phase: Phase) {
         self.remove(attempt);
         self.enter(attempt, &phase, &need);
-        self.attempts.insert(attempt, Attempt { need, phase, logs_lost: false, failed_uploads: 0 });
+        self.attempts.insert(attempt, Attempt { need, phase, logs_lost: false, grace, failed_uploads: 0 });
     }
 
     /// Every change of a phase goes through here, so that the line and the sums stay right.

@@ -14,6 +14,7 @@ fn some_spec() -> TaskSpec {
         priority: 5,
         max_runtime: Millis::from_secs(60),
         resources: Resources { cpu: MilliCores(1500), memory: Bytes::from_mib(64), disk: Bytes::from_mib(32), gpus: 1 },
+        patience: Patience { lost_after: Some(Millis(60_000)), ..Patience::default() },
         ..TaskSpec::default()
     }
 }

@@ -8,6 +8,7 @@ use crate::event::Work;
 use hivemind_model::rows::Report;
 use hivemind_model::{Outcome, Resources};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Longest reason that goes into a report, in characters.
@@ -83,6 +84,8 @@ pub(crate) struct Attempt {
     pub phase: Phase,
     /// True where what it wrote cannot be read back; the report then claims no bytes.
     pub logs_lost: bool,
+    /// How long it may run after the pool was last heard, where that is longer than the lease.
+    pub grace: Duration,
     /// Failed tries to store its output.
     pub failed_uploads: u32,
 }

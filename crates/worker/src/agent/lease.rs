@@ -1,6 +1,7 @@
 //! The lease: the time-limited right to run what the pool handed out.
 //!
-//! One lease covers every attempt of this node. It runs for a span that the pool names, counted
+//! One lease covers every attempt of this node; an attempt whose task waits for lost nodes may outlast it by
+//! what the task says. It runs for a span that the pool names, counted
 //! from the *sending* of the newest message that the pool has answered: the Hello (answered by
 //! its Welcome) or a heartbeat (answered by its number). The pool heard that message later than
 //! it was sent, and calls the node lost only one span after it heard it; so this lease always
@@ -82,10 +83,16 @@ impl Lease {
         self.from.map(|from| from + self.span / 10 * 9)
     }
 
+    /// As [`Lease::stop_at`], of what may run for `grace` after the newest message that was answered, where that is
+    /// longer.
+    pub(crate) fn stop_at_with(&self, grace: Duration) -> Option<Instant> {
+        self.from.map(|from| from + self.span.max(grace) / 10 * 9)
+    }
+
     /// When somebody else must begin the killing because this process did not: between
     /// [`Lease::stop_at`] and the end.
-    pub(crate) fn reap_at(&self) -> Option<Instant> {
-        self.from.map(|from| from + self.span / 20 * 19)
+    pub(crate) fn reap_at(&self, grace: Duration) -> Option<Instant> {
+        self.from.map(|from| from + self.span.max(grace) / 20 * 19)
     }
 
     /// True while work may run.
@@ -128,7 +135,10 @@ mod tests {
         lease.answered(second);
         assert_eq!(lease.until(), Some(start + ms(1200)));
         assert!(lease.is_live(start + ms(1099)) && !lease.is_live(start + ms(1100)));
-        assert_eq!(lease.reap_at(), Some(start + ms(1150)));
+        assert_eq!(lease.reap_at(Duration::ZERO), Some(start + ms(1150)));
+        assert_eq!(lease.reap_at(ms(4000)), Some(start + ms(4000)));
+        assert_eq!(lease.stop_at_with(ms(500)), lease.stop_at());
+        assert_eq!(lease.stop_at_with(ms(4000)), Some(start + ms(3800)));
         // An older answer that comes later takes nothing back.
         lease.answered(first);
         assert_eq!(lease.until(), Some(start + ms(1200)));

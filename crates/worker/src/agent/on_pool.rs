@@ -107,7 +107,8 @@ impl Agent {
         }
         let place = self.next_place;
         self.next_place += 1;
-        self.insert(attempt, need, Phase::Waiting { work: Arc::new(work), place, bytes });
+        let grace = work.spec.patience.lost_after.map_or(Duration::ZERO, |time| Duration::from_millis(time.0));
+        self.insert(attempt, need, grace, Phase::Waiting { work: Arc::new(work), place, bytes });
         Vec::new()
     }
 
@@ -139,7 +140,7 @@ impl Agent {
     /// An attempt that is not taken ends at once, through no fault of the task.
     fn give_back(&mut self, attempt: AttemptRef, reason: &str) -> Action {
         let report = Arc::new(no_fault(reason));
-        self.insert(attempt, Resources::default(), Phase::Spooling { report: Arc::clone(&report) });
+        self.insert(attempt, Resources::default(), Duration::ZERO, Phase::Spooling { report: Arc::clone(&report) });
         Action::Spool { attempt, report }
     }
 

@@ -380,6 +380,25 @@ fn what_the_owner_and_the_link_say_in_every_phase() {
 }
 
 #[test]
+fn a_task_that_waits_for_lost_nodes_outlasts_the_lease() {
+    let mut bench = Bench::linked();
+    let patience = hivemind_model::spec::Patience {
+        lost_after: Some(hivemind_model::Millis(60_000)),
+        ..hivemind_model::spec::Patience::default()
+    };
+    let spec = TaskSpec { patience, ..TaskSpec::clone(&work(1).spec) };
+    bench.on(Event::Assign { attempt: att(1), work: Work { spec: Arc::new(spec), ..work(1) } });
+    bench.assign(2, 1);
+    bench.on(Event::LinkLost);
+    bench.pass(9_000);
+    assert!(!matches!(bench.phase(1), Some(Phase::Stopping(_)) | None), "it is stopped with the others");
+    assert!(matches!(bench.phase(2), Some(Phase::Stopping(_)) | None), "it outlasts its lease");
+    assert_eq!(bench.agent.next_deadline(), Some(bench.now + Duration::from_millis(45_000)));
+    bench.pass(45_000);
+    assert!(matches!(bench.phase(1), Some(Phase::Stopping(_)) | None));
+}
+
+#[test]
 fn the_end_of_the_lease_in_every_phase() {
     let linked = [
         "none",
