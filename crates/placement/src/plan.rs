@@ -94,6 +94,8 @@ enum Fate {
 struct Pass<'a> {
     rooms: Rooms<'a>,
     placements: Vec<Placement>,
+    /// What a node was kept free for and is placed there now; it is met again among what waits.
+    served: Option<Rank>,
     reserved: Option<Reservation>,
     reserve_before: Timestamp,
     most: usize,
@@ -108,6 +110,7 @@ impl<'a> Pass<'a> {
         let mut pass = Self {
             rooms: Rooms::new(snapshot.fleet, seed),
             placements: Vec::new(),
+            served: None,
             reserved: None,
             reserve_before: snapshot.reserve_before,
             most,
@@ -128,6 +131,7 @@ impl<'a> Pass<'a> {
         if has_room && self.rooms.take(reserved.node, &reserved.need.resources) {
             let element = reserved.rank.element();
             self.placements.push(Placement { element, node: reserved.node, backlog: false });
+            self.served = Some(reserved.rank);
         } else if could_run {
             self.rooms.block(reserved.node);
             self.reserved = Some(reserved.clone());
@@ -213,6 +217,9 @@ impl<'a> Pass<'a> {
     /// on a node.
     fn place(&mut self, user: UserId, waiting: &Waiting<'_>, known: usize) -> Fate {
         let element = waiting.rank.element();
+        if self.served == Some(waiting.rank) {
+            return Fate::PassedOver;
+        }
         if let Some(node) = self.rooms.place(known, waiting) {
             return Fate::Placed(Placement { element, node, backlog: false });
         }
@@ -227,7 +234,7 @@ impl<'a> Pass<'a> {
     /// Reserves a node for an element that found no room, if it has waited for long and no other has one.
     fn reserve(&mut self, user: UserId, waiting: &Waiting<'_>, known: usize) -> bool {
         let rank = waiting.rank;
-        if self.reserved.is_some() || rank.since() > self.reserve_before {
+        if self.reserved.is_some() || self.served == Some(rank) || rank.since() > self.reserve_before {
             return false;
         }
         let Some(node) = self.rooms.nearest_to_room(known, waiting.not_owners) else { return false };
