@@ -178,7 +178,7 @@ impl Engine {
     fn requeue(&mut self, attempt: AttemptRef, report: Report, now: Timestamp) {
         let Live { failed_on, node, .. } = self.end_attempt(attempt, report, Payment::Nothing, now);
         if self.panels.contains_key(&attempt.element) {
-            self.leave(attempt, node);
+            self.leave(attempt, node, false);
             return self.judge(vec![attempt.element], now);
         }
         self.queue_again(attempt.element, failed_on);
@@ -188,7 +188,7 @@ impl Engine {
     fn retry(&mut self, attempt: AttemptRef, report: Report, blame: Blame, pause: Pause, now: Timestamp) {
         let outcome = report.outcome.clone();
         let Live { node, failed_on, .. } = self.end_attempt(attempt, report, Payment::Nothing, now);
-        self.leave(attempt, node);
+        self.leave(attempt, node, true);
         self.try_elsewhere(attempt.element, Failure { node, failed_on, outcome, blame, pause }, now);
     }
 

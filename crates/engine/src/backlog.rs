@@ -287,7 +287,9 @@ impl Engine {
         let (mut hopeless, mut lines) = (BTreeSet::new(), MOST_LINES);
         for _ in 0..MOST_QUEUED {
             let Some(placement) = self.next_for_backlog(&mut hopeless, &mut lines) else { return false };
-            self.assign(placement, Seat::Backlog, whole, now);
+            if !self.assign(placement, Seat::Backlog, whole, now) {
+                return false;
+            }
         }
         true
     }

@@ -7,6 +7,8 @@
 //! Invariant: an element of a verified task has a panel exactly while it is live; of a result that is
 //! here and not decided nothing is paid.
 
+mod restored;
+
 use crate::Engine;
 use crate::life::{Event, Step, step};
 use crate::state::Stage;
@@ -20,7 +22,7 @@ use hivemind_placement::Turn;
 use hivemind_trust::panel::{Say, Seat};
 use hivemind_trust::standing::staked;
 use hivemind_trust::{Accepted, Basis, Class, Decision, Finding, Panel, decide};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The copies of one element.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -73,6 +75,11 @@ fn class_of(report: &Report) -> Class {
 }
 
 impl Engine {
+    /// True where the right result is known.
+    fn is_known(&self, task: TaskId) -> bool {
+        self.tasks.get(&task).is_some_and(|task| matches!(task.row.spec.verify.rule, Rule::Known { .. }))
+    }
+
     /// True where results of the task are compared before one is accepted.
     pub(crate) fn is_verified(&self, task: TaskId) -> bool {
         self.tasks.get(&task).is_some_and(|task| task.row.spec.verify.rule != Rule::First)
@@ -110,35 +117,48 @@ impl Engine {
         let basis = staked(self.basis(node, now), at_once);
         let live = self.take_off(attempt, now);
         self.settle_share(attempt, &live, now);
+        if self.is_known(at.task) {
+            // The hold is for one answer; what this earned is there for others who try, until it turns out right.
+            self.ledger.return_accrual(attempt, now);
+        }
         let Some(copies) = self.panels.get_mut(&at) else { panic!("T3: {attempt} votes, but {at} has no panel") };
         let place = u32::try_from(copies.reported.len()).unwrap_or(u32::MAX);
         let ballot = Ballot { at: now, due, place, trust: basis.trust, suspect: basis.suspect, struck: false };
         let reported = Reported { node, assigned_at: live.assigned_at, report, ballot };
         self.pending.attempts.push(reported.row(attempt));
         copies.reported.insert(attempt, reported);
-        self.classify(attempt, now);
+        self.classify_and_judge(attempt, now);
     }
 
-    /// Puts a result into its class, or asks for the comparison that tells it.
-    fn classify(&mut self, attempt: AttemptRef, now: Timestamp) {
+    fn classify_and_judge(&mut self, attempt: AttemptRef, now: Timestamp) {
+        if self.classify(attempt) {
+            self.judge(vec![attempt.element], now);
+        }
+    }
+
+    /// Counts a result in its class; false where that takes a comparison, which is asked for.
+    fn classify(&mut self, attempt: AttemptRef) -> bool {
         let at = attempt.element;
-        let Some(spec) = self.tasks.get(&at.task).map(|task| task.row.spec.clone()) else { return };
-        let Some(copies) = self.panels.get_mut(&at) else { return };
-        let Some(class) = copies.reported.get(&attempt).map(|reported| class_of(&reported.report)) else { return };
+        let Some(spec) = self.tasks.get(&at.task).map(|task| task.row.spec.clone()) else { return false };
+        let Some(copies) = self.panels.get_mut(&at) else { return false };
+        let Some(class) = copies.reported.get(&attempt).map(|reported| class_of(&reported.report)) else {
+            return false;
+        };
         let firsts = copies.firsts(class.exit_code);
         let known = firsts.iter().any(|(_, other)| *other == class);
         let exact = matches!(spec.verify.compare, Compare::Exact) || matches!(spec.verify.rule, Rule::Known { .. });
         if known || exact || class.exit_code < 0 {
-            return self.count_vote(attempt, class, now);
+            return self.count_vote(attempt, class);
         }
         let done = copies.comparing.entry(attempt).or_default();
         let with: Vec<AttemptRef> =
             firsts.iter().map(|(first, _)| *first).filter(|first| !done.contains(first)).collect();
         if with.is_empty() {
-            return self.count_vote(attempt, class, now);
+            return self.count_vote(attempt, class);
         }
         done.extend(&with);
         self.pending.effects.push(Effect::Compare { attempt, with, spec });
+        false
     }
 
     /// Takes the answer to a comparison. One that nobody waits for any more changes nothing.
@@ -149,9 +169,10 @@ impl Engine {
         }
         let votes = copies.panel.votes();
         match same_as.and_then(|other| votes.iter().find(|vote| vote.attempt == other)).map(|vote| vote.class) {
-            Some(class) => self.count_vote(attempt, class, now),
+            Some(class) if self.count_vote(attempt, class) => self.judge(vec![attempt.element], now),
+            Some(_) => {}
             // Others may have become the first of a class since.
-            None => self.classify(attempt, now),
+            None => self.classify_and_judge(attempt, now),
         }
         self.restate(attempt.element.task, now);
     }
@@ -167,11 +188,12 @@ impl Engine {
         }
     }
 
-    fn count_vote(&mut self, attempt: AttemptRef, class: Class, now: Timestamp) {
+    /// Counts a vote; the caller judges.
+    fn count_vote(&mut self, attempt: AttemptRef, class: Class) -> bool {
         let at = attempt.element;
-        let Some(copies) = self.panels.get_mut(&at) else { return };
+        let Some(copies) = self.panels.get_mut(&at) else { return false };
         copies.comparing.remove(&attempt);
-        let Some(ballot) = copies.reported.get(&attempt).map(|reported| reported.ballot) else { return };
+        let Some(ballot) = copies.reported.get(&attempt).map(|reported| reported.ballot) else { return false };
         let basis = Basis { trust: ballot.trust, suspect: ballot.suspect };
         copies
             .panel
@@ -179,7 +201,7 @@ impl Engine {
             .unwrap_or_else(|refused| panic!("T3: {attempt} votes against the rules: {refused}"));
         let struck = ballot.struck.then(|| copies.panel.votes().last().map(|vote| vote.owner)).flatten();
         struck.into_iter().for_each(|owner| copies.panel.strike(owner));
-        self.judge(vec![at], now);
+        true
     }
 
     /// Does what is decided about each of these elements, and about those that this bears on.
@@ -234,7 +256,8 @@ impl Engine {
     ) {
         let Decision::Accept { right, wrong, outvoted, .. } = decision else { return };
         let Some(mut copies) = self.close_panel(at, now) else { return };
-        let first = right.first().map(|vote| vote.attempt);
+        // What a node left that was caught since is not handed out, even where it looks the same.
+        let first = right.iter().find(|vote| vote.say == Say::Counted).map(|vote| vote.attempt);
         let outcome =
             first.and_then(|first| copies.reported.get(&first)).map(|reported| reported.report.outcome.clone());
         let Some((first, outcome)) = first.zip(outcome) else { panic!("T3: {at} is accepted on no result") };
@@ -248,6 +271,15 @@ impl Engine {
             }
         }
         let lost = wrong.iter().chain(outvoted).count();
+        // Nobody knows what it is worth that is being compared still: as what was stopped, it is paid.
+        for attempt in std::mem::take(&mut copies.comparing).into_keys() {
+            if let Some(reported) = copies.reported.remove(&attempt) {
+                match reported.ballot.struck {
+                    false => self.pay_vote(attempt, reported, now),
+                    true => drop(copies.reported.insert(attempt, reported)),
+                }
+            }
+        }
         for (attempt, reported) in std::mem::take(&mut copies.reported) {
             let reason = format!("its result is not the one on which others agree ({lost} differed); it is not paid");
             self.drop_vote(attempt, reported, Outcome::Disputed { reason }, now);
@@ -285,23 +317,20 @@ impl Engine {
             }
             self.touch_trust(row.node, now);
         }
-        let with_votes = |copies: &Copies| copies.panel.counted().any(|vote| vote.owner == owner);
-        let struck: Vec<ElementRef> =
-            self.panels.iter().filter(|(_, copies)| with_votes(copies)).map(|(at, _)| *at).collect();
-        for at in struck {
-            let Some(copies) = self.panels.get_mut(&at) else { continue };
-            copies.panel.strike(owner);
-            let votes = copies.panel.votes().iter().filter(|vote| vote.owner == owner);
-            for attempt in votes.map(|vote| vote.attempt) {
-                if let Some(reported) = copies.reported.get_mut(&attempt) {
-                    reported.ballot.struck = true;
-                    self.pending.attempts.push(reported.row(attempt));
-                }
+        let own: BTreeSet<NodeId> = own.into_iter().collect();
+        for (at, copies) in &mut self.panels {
+            let theirs = |reported: &Reported| own.contains(&reported.node) && !reported.ballot.struck;
+            // What is being compared still becomes a vote that is struck at once.
+            for (attempt, reported) in copies.reported.iter_mut().filter(|(_, reported)| theirs(reported)) {
+                reported.ballot.struck = true;
+                self.pending.attempts.push(reported.row(*attempt));
+                copies.panel.strike(owner);
+                open.push(*at);
             }
-            open.push(at);
         }
         for at in again {
             if self.reopen(at, owner) {
+                self.restate(at.task, now);
                 open.push(at);
             }
         }
@@ -340,11 +369,11 @@ impl Engine {
         true
     }
 
-    /// A copy came to nothing through no fault of the task.
-    pub(crate) fn leave(&mut self, attempt: AttemptRef, node: NodeId) {
+    /// A copy came to nothing through no fault of the task; `failed`: but of its node.
+    pub(crate) fn leave(&mut self, attempt: AttemptRef, node: NodeId, failed: bool) {
         if let Some(copies) = self.panels.get_mut(&attempt.element) {
             copies.panel.leave(attempt);
-            copies.failed_on.push(node);
+            copies.failed_on.extend(failed.then_some(node));
             if let Some(node) = self.nodes.get_mut(&node) {
                 node.at_stake -= 1;
             }
@@ -362,9 +391,11 @@ impl Engine {
     /// Ends an element with a panel: what runs is stopped and paid up to now.
     pub(crate) fn end_copies(&mut self, at: ElementRef, outcome: Outcome, unjudged: Unjudged, now: Timestamp) {
         let Some(copies) = self.close_panel(at, now) else { return };
+        // What is here of a known answer is not the answer, and the hold is for that alone.
+        let judged = self.is_known(at.task);
         for (attempt, reported) in copies.reported {
             match unjudged {
-                Unjudged::Paid if !reported.ballot.struck => self.pay_vote(attempt, reported, now),
+                Unjudged::Paid if !reported.ballot.struck && !judged => self.pay_vote(attempt, reported, now),
                 Unjudged::Paid | Unjudged::Unpaid => self.drop_vote(attempt, reported, outcome.clone(), now),
             }
         }
@@ -432,47 +463,6 @@ impl Engine {
         self.ledger.return_accrual(attempt, now);
         let phase = AttemptPhase::Ended { ended_at: now, report: Report { outcome, ..report }, cost: Cpt::ZERO };
         self.pending.attempts.push(AttemptRow { attempt, node, assigned_at, phase });
-    }
-
-    /// Builds panels again from the rows that were stored. Comparisons that were under way are asked for
-    /// again.
-    pub(crate) fn restore_panels(&mut self, rows: Vec<AttemptRow>) {
-        let now = self.seen_at;
-        let verified = |task: &&crate::state::Task| task.row.spec.verify.rule != Rule::First;
-        for task in self.tasks.values().filter(verified) {
-            let live = task.elements().filter(|(_, element)| element.phase == ElementPhase::Live);
-            self.panels.extend(live.map(|(at, _)| (at, Copies::default())));
-        }
-        let mut votes: Vec<(u32, AttemptRef)> = Vec::new();
-        for row in rows {
-            let AttemptPhase::Reported { report, ballot } = row.phase else { continue };
-            let reported = Reported { node: row.node, assigned_at: row.assigned_at, report, ballot };
-            votes.push((ballot.place, row.attempt));
-            self.panels.entry(row.attempt.element).or_default().reported.insert(row.attempt, reported);
-        }
-        votes.sort_unstable();
-        let out: Vec<(AttemptRef, NodeId)> = self.live.iter().map(|(attempt, live)| (*attempt, live.node)).collect();
-        let here = votes.iter().filter_map(|(_, attempt)| {
-            Some((*attempt, self.panels.get(&attempt.element)?.reported.get(attempt)?.node))
-        });
-        let seats: Vec<(AttemptRef, NodeId)> = here.chain(out).collect();
-        for (attempt, node) in seats {
-            let owner = self.nodes.get(&node).map(|node| node.row.owner);
-            if let (Some(copies), Some(owner)) = (self.panels.get_mut(&attempt.element), owner) {
-                if let Some(node) = self.nodes.get_mut(&node) {
-                    node.at_stake += 1;
-                }
-                copies
-                    .panel
-                    .seat(Seat { attempt, node, owner })
-                    .unwrap_or_else(|refused| panic!("T3: {attempt} was handed out against the rules: {refused}"));
-            }
-        }
-        for (_, attempt) in votes {
-            self.classify(attempt, now);
-        }
-        let open: Vec<ElementRef> = self.panels.keys().copied().collect();
-        self.judge(open, now);
     }
 }
 

@@ -18,6 +18,7 @@ use hivemind_model::rows::{
 use hivemind_model::service::Service;
 use hivemind_model::verify::Rule;
 use hivemind_model::{AttemptRef, ElementRef, Level, NodeId, Policy, TaskId, TaskState, Timestamp};
+use hivemind_trust::Secret;
 use hivemind_trust::standing::enrolled;
 use std::collections::BTreeMap;
 
@@ -28,7 +29,21 @@ impl Engine {
     /// # Errors
     /// The first invariant that the stored state breaks.
     pub fn restore(policy: Policy, rows: Recovered, books: LedgerImage) -> Result<Self, Violation> {
-        let mut engine = Self::empty(policy, Ledger::restore(books)?, rows.counters, rows.clock);
+        Self::restore_with(policy, Secret::new([0; 32]), rows, books)
+    }
+
+    /// As [`Engine::restore`], of a pool that throws its spot checks with this [secret](Engine::with_secret): results that
+    /// wait for a check are decided anew at once, and would pass unchecked by any other.
+    ///
+    /// # Errors
+    /// As [`Engine::restore`].
+    pub fn restore_with(
+        policy: Policy,
+        secret: Secret,
+        rows: Recovered,
+        books: LedgerImage,
+    ) -> Result<Self, Violation> {
+        let mut engine = Self::empty(policy, Ledger::restore(books)?, rows.counters, rows.clock).with_secret(secret);
         rows.usages.into_iter().for_each(|row| engine.shares.restore(row));
         for user in rows.users {
             engine.restore_user(user)?;

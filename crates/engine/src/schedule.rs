@@ -90,11 +90,12 @@ impl Engine {
         self.passes += 1;
         self.resume = plan.resume;
         let before = std::mem::replace(&mut self.reserved, plan.reserved).map(|kept| kept.node);
-        for placement in plan.placements {
-            self.assign(placement, Seat::Room, whole, now);
-        }
+        let proposed = plan.placements.len();
+        let assigned = plan.placements.into_iter().filter(|it| self.assign(*it, Seat::Room, whole, now)).count();
+        // What was refused waits still, and there may be room for it elsewhere.
+        let refused = (1..proposed).contains(&assigned);
         let returned = self.keep_free(before, now);
-        returned || self.resume.is_some()
+        returned || refused || self.resume.is_some()
     }
 
     /// A node that is kept free has no backlog; true where it had one.
@@ -143,27 +144,28 @@ impl Engine {
         })
     }
 
-    /// Makes the next attempt of a waiting element on a node, unless its room has gone.
-    pub(crate) fn assign(&mut self, placement: Placement, seat: Seat, whole: &Resources, now: Timestamp) {
+    /// Makes the next attempt of a waiting element on a node; false where its room has gone, or where the node's owner
+    /// has got a copy of the element since that was planned.
+    pub(crate) fn assign(&mut self, placement: Placement, seat: Seat, whole: &Resources, now: Timestamp) -> bool {
         let (at, id) = (placement.element, placement.node);
-        let (Some(task), Some(node)) = (self.tasks.get_mut(&at.task), self.nodes.get_mut(&id)) else { return };
+        let (Some(task), Some(node)) = (self.tasks.get_mut(&at.task), self.nodes.get_mut(&id)) else { return false };
         let need = &task.need;
-        let Some(session) = node.working_session() else { return };
+        let Some(session) = node.working_session() else { return false };
         let takes = match seat {
             Seat::Room => !node.spent && node.free().covers(&need.resources),
             Seat::Backlog => node.waits(&self.policy.backlog) > 0 && node.view().could_run(need),
         };
         if !takes {
-            return;
+            return false;
         }
         // What a node was kept free for is placed beside the queue, and may be in the plan twice: once it has
         // one copy by this plan, the queue has it again for the next, which other owners must get.
         if self.panels.get(&at).is_some_and(|copies| copies.bars(node.row.owner)) {
-            return;
+            return false;
         }
         let rank = task.rank(at);
         let user = task.row.user;
-        let Some(failed_on) = self.queue.remove(user, rank, need) else { return };
+        let Some(failed_on) = self.queue.remove(user, rank, need) else { return false };
         let resources = need.resources;
         let charge = self.shares.charge(user, dominant_share(&resources, whole), now);
         self.pending.usages.insert(user);
@@ -220,5 +222,6 @@ impl Engine {
         if seat == Seat::Backlog {
             self.promote(id, now);
         }
+        true
     }
 }

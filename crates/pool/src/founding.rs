@@ -84,7 +84,8 @@ pub(crate) async fn found(
     let data = &config.data;
     let store = SqliteStore::open(&data.join("pool.db"), SqliteOptions::default()).await;
     let store = Arc::new(store.with_context(|| format!("cannot open the store in {}", data.display()))?);
-    let recovered = recover(store.as_ref(), config).await?;
+    let secret = spot_secret(data)?;
+    let recovered = recover(store.as_ref(), config, secret).await?;
     let clock = match &recovered {
         Some(Recovery { floor, .. }) => Clock::resume(*floor)?,
         None => Clock::from(Timestamp(0)),
@@ -95,14 +96,13 @@ pub(crate) async fn found(
         Some(Recovery { engine, rows, .. }) => {
             (engine, Board::recovered(&rows), rows.users.iter().any(|user| user.role == Role::Operator))
         }
-        None => (Engine::found(config.policy.clone(), started_at), Board::default(), false),
+        None => (Engine::found(config.policy.clone(), started_at).with_secret(secret), Board::default(), false),
     };
     let authority = Authority::open(data, started_at).context("cannot open the certificate authority")?;
     let disk = Disk::new(data, tuning.disk_reserve.0, tuning.command_reserve.0);
     let logs = Logs::open(data.join("logs"), tuning.log_cap.0, disk.clone()).context("cannot open the logs")?;
     let (questions, asked) = mpsc::unbounded_channel();
     let live = Arc::new(Followers { board, hub: Hub::default(), links: Links::new(started_at), logs, questions });
-    let engine = engine.with_secret(spot_secret(data)?);
     let liveness = Liveness::new(Duration::from_millis(config.policy.lost_after.0), live.board.busy_nodes());
     let (writer, task) = writer::spawn(engine, store.clone(), clock.clone(), live.clone(), disk.clone(), writer_stop);
     let auth = Auth::new(&tuning.rates)?;
@@ -160,14 +160,14 @@ struct Recovery {
 }
 
 /// What is stored; `None` where no pool was founded yet.
-async fn recover(store: &dyn Store, config: &PoolConfig) -> anyhow::Result<Option<Recovery>> {
+async fn recover(store: &dyn Store, config: &PoolConfig, secret: Secret) -> anyhow::Result<Option<Recovery>> {
     let Some((rows, books)) = store.recover().await.context("cannot read the stored pool")? else { return Ok(None) };
     let tasks = rows.tasks.iter().map(|task| task.submitted_at);
     let attempts = rows.attempts.iter().map(|attempt| attempt.assigned_at);
     let nodes = rows.nodes.iter().map(|node| node.seen_at);
     let awake = [rows.clock.awake_at, books.last_at];
     let floor = tasks.chain(attempts).chain(nodes).chain(awake).max().unwrap_or_default();
-    let engine = Engine::restore(config.policy.clone(), rows.clone(), books)
+    let engine = Engine::restore_with(config.policy.clone(), secret, rows.clone(), books)
         .context("the stored pool is damaged; restore it from a backup")?;
     Ok(Some(Recovery { engine, rows, floor }))
 }

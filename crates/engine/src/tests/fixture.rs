@@ -8,6 +8,7 @@ use hivemind_model::array::Array;
 use hivemind_model::command::{GraphTask, NodeOffer, Once};
 use hivemind_model::rows::{AttemptPhase, CHUNK, Element, ElementPhase, Report, RequestKey, Role, TaskProgress};
 use hivemind_model::state::{Metering, Outcome};
+use hivemind_model::verify::Compare;
 use hivemind_model::*;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -336,6 +337,11 @@ fn states(task: &Task) -> Vec<(u32, Element)> {
     runs
 }
 
+/// Other comparisons are asked for again, and what hangs on them is decided after that.
+fn is_exact(engine: &Engine, at: ElementRef) -> bool {
+    engine.tasks[&at.task].row.spec.verify.compare == Compare::Exact
+}
+
 /// All of an engine's state that must survive a restart, as text.
 fn durable(engine: &Engine) -> BTreeMap<String, String> {
     let mut state = BTreeMap::new();
@@ -361,11 +367,16 @@ fn durable(engine: &Engine) -> BTreeMap<String, String> {
         let mut seats: Vec<_> = copies.panel.seats().iter().map(|seat| seat.attempt).collect();
         seats.sort_unstable();
         let (votes, reported) = (copies.panel.votes(), &copies.reported);
-        state.insert(format!("panel {at}"), format!("{seats:?} {votes:?} {reported:?} {}", copies.wanted));
+        let shown = match is_exact(engine, *at) {
+            true => format!("{seats:?} {votes:?} {reported:?} {}", copies.wanted),
+            false => format!("{reported:?}"),
+        };
+        state.insert(format!("panel {at}"), shown);
     }
     // Whether a due retry has been seen by a tick yet is forgotten.
     let mut waiting: Vec<ElementRef> =
         engine.queue.elements().map(|(at, _)| at).chain(engine.delayed.keys().map(|(_, at)| *at)).collect();
+    waiting.retain(|at| !engine.panels.contains_key(at) || is_exact(engine, *at));
     waiting.sort_unstable();
     state.insert("waiting".into(), format!("{waiting:?}"));
     state.insert("books".into(), format!("{:?}", engine.ledger.image()));

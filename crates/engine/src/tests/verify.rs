@@ -1,11 +1,14 @@
 //! Copies of one element: agreed on, contradicted, lost, and looked at again.
 
 use super::fixture::*;
+use crate::Engine;
 use hivemind_model::rows::{AttemptPhase, ElementPhase, Report};
 use hivemind_model::service::NodeChange;
 use hivemind_model::spec::Digest;
 use hivemind_model::verify::{Compare, Doubt, Rule, Verification};
 use hivemind_model::*;
+use hivemind_trust::Secret;
+use hivemind_trust::coin::throw;
 
 /// A pool where `owners` people have a node of four cores each, and anna wants work done.
 fn town(owners: usize) -> Pool {
@@ -41,6 +44,27 @@ impl Pool {
     fn say(&mut self, (attempt, node): &(AttemptRef, String), content: u8) {
         let report = Report { digest: Some(Digest([content; 32])), ..report(Outcome::Exited { code: 0 }, 500) };
         self.run(Command::Finished { node: self.node(node), attempt: *attempt, report }).expect("it is current");
+    }
+
+    /// Finds a node wrong by a known answer that it alone is asked for, and does not know.
+    fn catch(&mut self, cheat: &str) {
+        let others: Vec<String> =
+            self.tables.nodes.values().map(|node| node.name.clone()).filter(|name| name != cheat).collect();
+        let set = |pool: &mut Self, change: NodeChange| {
+            for name in &others {
+                let by = pool.tables.nodes[&pool.node(name)].owner;
+                pool.run(Command::SetNode { by, node: name.clone(), change: change.clone() }).expect("it is their own");
+            }
+        };
+        set(self, NodeChange::Cordon);
+        let known = self.submit_spec("anna", verified(Rule::Known { digest: Digest([5; 32]) })).expect("accepted");
+        let asked = self.copies(known);
+        assert_eq!(asked.iter().map(|(_, node)| node.as_str()).collect::<Vec<_>>(), [cheat]);
+        self.say(&asked[0], 6);
+        set(self, NodeChange::Uncordon);
+        let right = self.copies(known)[0].clone();
+        self.say(&right, 5);
+        assert_eq!(self.tables.trusts[&self.node(cheat)].wrong, 1);
     }
 
     fn cost(&self, attempt: AttemptRef) -> Option<Cpt> {
@@ -204,22 +228,7 @@ fn who_is_caught_loses_all_trust_and_what_rested_on_them_is_done_again() {
         of(&pool, index).iter().for_each(|copy| pool.say(copy, 1));
     }
     let cheat = both[0].1.clone();
-    // The cheat alone is asked for a known answer, and does not know it; then the others are.
-    let others: Vec<String> = (0..12).map(|n| format!("node{n}")).filter(|name| *name != cheat).collect();
-    let set = |pool: &mut Pool, change: NodeChange| {
-        for name in &others {
-            let by = pool.user(&name.replace("node", "owner"));
-            pool.run(Command::SetNode { by, node: name.clone(), change: change.clone() }).expect("it is their own");
-        }
-    };
-    set(&mut pool, NodeChange::Cordon);
-    let known = pool.submit_spec("anna", verified(Rule::Known { digest: Digest([5; 32]) })).expect("accepted");
-    let asked = pool.copies(known);
-    assert_eq!(asked.iter().map(|(_, node)| node).collect::<Vec<_>>(), [&cheat]);
-    pool.say(&asked[0], 6);
-    set(&mut pool, NodeChange::Uncordon);
-    let right = pool.copies(known)[0].clone();
-    pool.say(&right, 5);
+    pool.catch(&cheat);
     let row = pool.tables.trusts[&pool.node(&cheat)];
     assert_eq!((row.valid, row.wrong), (0, 1));
     // As many as the hold can pay for, whatever the others still cost.
@@ -271,5 +280,133 @@ fn that_a_copy_failed_is_one_nodes_word_too() {
         pool.run(Command::Finished { node: pool.node(node), attempt: *attempt, report }).expect("it is current");
     }
     assert_eq!(pool.progress(task).state, TaskState::Failed);
+    assert!(copies.iter().all(|(attempt, _)| pool.cost(*attempt).is_some_and(Cpt::is_positive)));
+}
+
+#[test]
+fn wrong_tries_for_a_known_answer_leave_the_hold_to_the_next() {
+    let mut pool = town(4);
+    let task = pool.submit_spec("anna", verified(Rule::Known { digest: Digest([5; 32]) })).expect("accepted");
+    for wrong in 1..=3 {
+        let (attempt, node) = pool.copies(task)[0].clone();
+        pool.start(&node, attempt).expect("it is current");
+        // All of its time, and so all of the hold.
+        (0..6).for_each(|_| pool.pass(10_000));
+        let report = Report { digest: Some(Digest([wrong; 32])), ..report(Outcome::Exited { code: 0 }, 60_000) };
+        pool.run(Command::Finished { node: pool.node(&node), attempt, report }).expect("it is current");
+        assert!(pool.tables.accruals.is_empty(), "what is not the answer earns nothing");
+    }
+    let (attempt, node) = pool.copies(task)[0].clone();
+    pool.start(&node, attempt).expect("it is current");
+    pool.pass(60_000);
+    pool.run(Command::Cancel { user: pool.user("anna"), task, elements: None }).expect("open");
+    let paid: Vec<bool> = (1..=4).map(|n| pool.cost(first(task, n)).is_some_and(Cpt::is_positive)).collect();
+    assert_eq!(paid, [false, false, false, true], "only what ran when it was cancelled");
+    assert!(pool.tables.holds.is_empty());
+}
+
+#[test]
+fn what_waits_for_a_spot_check_waits_for_it_after_a_restart() {
+    let mut pool = town(3);
+    for id in pool.tables.nodes.keys() {
+        let node = pool.engine.nodes.get_mut(id).expect("enrolled");
+        node.trust.valid = 900;
+        pool.tables.trusts.insert(*id, node.trust);
+    }
+    pool.restart();
+    (0..3).for_each(|n| drop(pool.connect(&format!("node{n}"), &[])));
+    let task = pool.submit_spec("anna", verified(Rule::Confidence { doubt: Doubt(50_000) })).expect("accepted");
+    let after = after::After {
+        tasks: vec![after::Dependency { task, when: after::When::Success, each: false }],
+        ..after::After::default()
+    };
+    pool.submit_spec("anna", TaskSpec { after, ..short() }).expect("accepted");
+    let copy = pool.copies(task)[0].clone();
+    let checks = |secret: &Secret| throw(secret, copy.0, pool.engine.policy().trust.spot_floor);
+    let secret = (1..=255).map(|n| Secret::new([n; 32])).find(checks).expect("one in twenty does");
+    assert!(!checks(&Secret::new([0; 32])));
+    pool.engine = std::mem::replace(&mut pool.engine, Engine::found(Policy::default(), pool.now)).with_secret(secret);
+    pool.pass(1000);
+    let report = Report { digest: Some(Digest([1; 32])), ..report(Outcome::Exited { code: 0 }, 500) };
+    let node = pool.node(&copy.1);
+    pool.engine.apply(Command::Finished { node, attempt: copy.0, report }, pool.now).expect("it is current");
+    pool.engine.schedule(pool.now);
+    let batch = pool.engine.take_batch();
+    pool.tables.apply(&batch).expect("the batch keeps every promise");
+    let restore = |pool: &Pool, secret| {
+        let (rows, books) = pool.tables.recover().expect("founded");
+        Engine::restore_with(Policy::default(), secret, rows, books).expect("what was stored is true")
+    };
+    let state = |engine: &Engine| engine.tasks.get(&task).map(|task| task.row.progress.state);
+    assert_eq!(state(&restore(&pool, secret)), Some(TaskState::Pending), "its check is out");
+    // By another secret it is decided at the start, and so is what waits for it.
+    assert_eq!(state(&restore(&pool, Secret::new([0; 32]))), None);
+}
+
+#[test]
+fn after_a_restart_no_result_is_judged_before_all_of_them_are_counted() {
+    let mut pool = town(8);
+    let task = pool.submit_spec("anna", verified(Rule::Confidence { doubt: Doubt(50_000) })).expect("accepted");
+    let cheat = pool.copies(task)[0].clone();
+    pool.pass(1000);
+    pool.say(&cheat, 2);
+    let copies = pool.copies(task);
+    let trusted = pool.node(&copies[0].1);
+    let node = pool.engine.nodes.get_mut(&trusted).expect("enrolled");
+    node.trust.valid = 900;
+    pool.engine.touch_trust(trusted, pool.now);
+    pool.say(&copies[0], 1);
+    let copies = pool.copies(task);
+    pool.say(&copies[0], 2);
+    // Until the word of the cheat is struck; each step is compared with a restart.
+    pool.catch(&cheat.1);
+    assert_eq!(pool.progress(task).state, TaskState::Pending);
+}
+
+#[test]
+fn of_equal_results_one_of_a_cheat_is_not_the_one_that_is_kept() {
+    let mut pool = town(5);
+    let task = pool.submit_spec("anna", quorum(3, 2)).expect("accepted");
+    let copies = pool.copies(task);
+    pool.pass(1000);
+    pool.say(&copies[0], 1);
+    pool.catch(&copies[0].1);
+    pool.say(&copies[1], 1);
+    pool.say(&copies[2], 1);
+    assert_eq!(pool.progress(task).state, TaskState::Completed);
+    assert_eq!(pool.element(ElementRef::only(task)).accepted, copies[1].0.number);
+    assert_eq!(pool.cost(copies[0].0), Some(Cpt::ZERO));
+}
+
+#[test]
+fn a_comparison_that_goes_on_when_its_cheat_is_caught_counts_for_nothing() {
+    let mut pool = town(6);
+    let mut spec = quorum(2, 2);
+    spec.verify.compare = Compare::Numeric { tolerance: 1000 };
+    let task = pool.submit_spec("anna", spec).expect("accepted");
+    let copies = pool.copies(task);
+    pool.pass(1000);
+    pool.say(&copies[0], 1);
+    pool.say(&copies[1], 2);
+    pool.catch(&copies[1].1);
+    pool.run(Command::Compared { attempt: copies[1].0, same_as: Some(copies[0].0) }).expect("asked for");
+    assert_eq!(pool.progress(task).state, TaskState::Pending, "its vote was struck before it was one");
+    let further = pool.copies(task);
+    pool.say(&further[0], 1);
+    assert_eq!(pool.progress(task).state, TaskState::Completed);
+    assert_eq!(pool.cost(copies[1].0), Some(Cpt::ZERO));
+}
+
+#[test]
+fn what_is_being_compared_when_others_decide_is_paid() {
+    let mut pool = town(4);
+    let mut spec = quorum(3, 2);
+    spec.verify.compare = Compare::Numeric { tolerance: 1000 };
+    let task = pool.submit_spec("anna", spec).expect("accepted");
+    let copies = pool.copies(task);
+    pool.pass(1000);
+    (1..).zip(&copies).for_each(|(content, copy)| pool.say(copy, content));
+    pool.run(Command::Compared { attempt: copies[1].0, same_as: Some(copies[0].0) }).expect("asked for");
+    assert_eq!(pool.progress(task).state, TaskState::Completed);
     assert!(copies.iter().all(|(attempt, _)| pool.cost(*attempt).is_some_and(Cpt::is_positive)));
 }
