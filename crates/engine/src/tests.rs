@@ -11,6 +11,7 @@ mod life;
 mod million;
 mod money;
 mod nodes;
+mod panels;
 mod patience;
 mod poison;
 mod policies;
