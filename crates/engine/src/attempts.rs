@@ -33,6 +33,8 @@ pub(crate) enum Pause {
 pub(crate) struct Failure {
     /// Where.
     pub(crate) node: NodeId,
+    /// When the attempt was handed out.
+    pub(crate) assigned_at: Timestamp,
     /// Where those before failed.
     pub(crate) failed_on: Vec<NodeId>,
     /// How.
@@ -187,19 +189,29 @@ impl Engine {
     /// Ends an attempt unpaid and queues its element again, unless it has failed too often.
     fn retry(&mut self, attempt: AttemptRef, report: Report, blame: Blame, pause: Pause, now: Timestamp) {
         let outcome = report.outcome.clone();
+<<<<<<< HEAD
         let Live { node, failed_on, .. } = self.end_attempt(attempt, report, Payment::Nothing, now);
         self.leave(attempt, node, true);
         self.try_elsewhere(attempt.element, Failure { node, failed_on, outcome, blame, pause }, now);
+=======
+        let Live { node, assigned_at, failed_on, .. } = self.end_attempt(attempt, report, Payment::Nothing, now);
+        self.leave(attempt, node);
+        self.try_elsewhere(attempt.element, Failure { node, assigned_at, failed_on, outcome, blame, pause }, now);
+>>>>>>> scale-a2
     }
 
     /// Queues an element again whose attempt has failed, unless that was one failure too many.
     pub(crate) fn try_elsewhere(&mut self, at: ElementRef, failure: Failure, now: Timestamp) {
-        let Failure { node, mut failed_on, outcome, blame, pause } = failure;
+        let Failure { node, assigned_at, mut failed_on, outcome, blame, pause } = failure;
         // Who names an image that nobody has must not spoil the record of those who look for it.
         if !matches!(outcome, Outcome::ImageUnavailable { .. }) {
             self.record(node, Record::Failed);
+<<<<<<< HEAD
             self.judge_node(node, Finding::Error, now);
             self.note_failure(node);
+=======
+            self.note_error(node, assigned_at, now);
+>>>>>>> scale-a2
         }
         let suspects = self.suspect(at, node, blame);
         let Policy { max_infrastructure_failures, max_image_failures, retry_delay, max_retry_delay, .. } = self.policy;

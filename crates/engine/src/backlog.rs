@@ -16,6 +16,7 @@
 
 use crate::Engine;
 use crate::attempts::{Blame, stale};
+use crate::copies::Copies;
 use crate::schedule::Seat;
 use crate::state::{Live, Node, Stage};
 use hivemind_model::churn::Backlog;
@@ -108,7 +109,7 @@ impl Node {
     /// How many attempts it takes beyond its room.
     fn depth(&self, policy: &Backlog) -> usize {
         let is_short = self.pace.mean().is_some_and(|mean| mean < policy.short);
-        if !is_short || self.working_session().is_none() {
+        if !is_short || !self.takes_work() {
             return 0;
         }
         let depth = self.row.capacity.cpu.0.div_ceil(1000).saturating_mul(policy.depth_per_core).min(policy.most);
@@ -363,7 +364,12 @@ impl Engine {
             // The last one first: it would wait longest.
             for (_, attempt) in node.backlog.iter().rev() {
                 let Some(need) = self.tasks.get(&attempt.element.task).map(|task| &task.need) else { continue };
-                let Some(view) = views.iter_mut().find(|view| view.id != *id && view.has_room(need)) else { break };
+                let mut roomy = views.iter_mut().filter(|view| view.id != *id && view.has_room(need)).peekable();
+                if roomy.peek().is_none() {
+                    break;
+                }
+                // Not for a node that will not get it: it would come back to this backlog, and so on for ever.
+                let Some(view) = roomy.find(|view| self.may_move(*attempt, node, view.id)) else { continue };
                 let Some(free) = view.free.checked_sub(&need.resources) else { break };
                 view.free = free;
                 moved.push(*attempt);
@@ -375,6 +381,14 @@ impl Engine {
             self.put_back(attempt, "another node has room for it", now);
         }
         any
+    }
+
+    /// True where an attempt that waits on `from` would be placed on `to` if it were taken back.
+    fn may_move(&self, attempt: AttemptRef, from: &Node, to: NodeId) -> bool {
+        let Some(owner) = self.nodes.get(&to).map(|node| node.row.owner) else { return false };
+        let barred = |copies: &Copies| owner != from.row.owner && copies.bars(owner);
+        let failed = |live: &Live| live.failed_on.contains(&to);
+        !self.panels.get(&attempt.element).is_some_and(barred) && !self.live.get(&attempt).is_some_and(failed)
     }
 
     /// Gives what was handed out and does not run its room after a start, in the order in which it was handed out, as

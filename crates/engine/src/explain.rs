@@ -58,6 +58,10 @@ pub struct WhyItWaits {
     pub node_reserved: bool,
     /// The nodes that could run it and rest; `None` where there are none.
     pub resting: Option<Resting>,
+    /// How many nodes could run it, but have used up what they may take today.
+    pub spent: usize,
+    /// True where another task blocks it.
+    pub is_blocked: bool,
 }
 
 /// Nodes that get no work for a while because they failed everything.
@@ -164,17 +168,22 @@ impl Engine {
             failures: failed(element.failures, task.row.spec.retries),
             node_reserved: self.reserved.as_ref().is_some_and(|kept| kept.rank == rank),
             resting: self.resting(need),
+            spent: self.spent.iter().filter(|id| self.would_run(**id, need)).count(),
+            is_blocked,
         }
     }
 
     /// The nodes that could run something with this need if they did not rest.
     pub(crate) fn resting(&self, need: &Need) -> Option<Resting> {
-        let rests = self.rests.iter().filter(|(_, id)| {
-            let node = self.nodes.get(id).filter(|node| node.willing_session().is_some());
-            node.is_some_and(|node| node.view().could_run(need))
-        });
+        let rests = self.rests.iter().filter(|(_, id)| self.would_run(*id, need));
         let until = rests.clone().map(|(until, _)| *until).next()?;
         Some(Resting { nodes: rests.count(), until })
+    }
+
+    /// True where a node is there, big enough, and would work if it were let.
+    fn would_run(&self, id: NodeId, need: &Need) -> bool {
+        let node = self.nodes.get(&id).filter(|node| node.willing_session().is_some());
+        node.is_some_and(|node| node.view().could_run(need))
     }
 
     fn run_of(&self, attempt: AttemptRef) -> Option<WhereItRuns> {

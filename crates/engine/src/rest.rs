@@ -22,6 +22,8 @@ pub(crate) struct Strain {
     pub(crate) resting_until: Option<Timestamp>,
     /// When its last rest began.
     rested_at: Option<Timestamp>,
+    /// When an error last lowered its trust.
+    pub(crate) erred_at: Option<Timestamp>,
 }
 
 impl Engine {

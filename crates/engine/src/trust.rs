@@ -24,6 +24,19 @@ impl Engine {
         }
     }
 
+    /// Notes that a node lost or broke an attempt that it was handed at `assigned_at`.
+    ///
+    /// What it was handed before its last error does not count a second time: a power cut under fifty elements is one error,
+    /// not fifty, which would leave nothing of any trust or quota.
+    pub(crate) fn note_error(&mut self, id: NodeId, assigned_at: Timestamp, now: Timestamp) {
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        if node.strain.erred_at.is_some_and(|at| assigned_at <= at) {
+            return;
+        }
+        node.strain.erred_at = Some(now);
+        self.judge_node(id, Finding::Error, now);
+    }
+
     /// What the vote of a node is worth now.
     pub(crate) fn basis(&self, id: NodeId, now: Timestamp) -> Basis {
         let Some(node) = self.nodes.get(&id) else { return Basis::default() };

@@ -151,6 +151,7 @@ impl Engine {
         self.ledger.return_accrual(attempt, now);
         let failure = Failure {
             node: live.node,
+            assigned_at: live.assigned_at,
             failed_on: live.failed_on.clone(),
             outcome: Outcome::Infrastructure { reason: WAS_LOST.into() },
             blame,

@@ -207,6 +207,6 @@ impl Engine {
 
     /// Every node that is given work, full or not.
     pub(crate) fn working(&self) -> impl Iterator<Item = NodeView> {
-        self.nodes.values().filter(|node| node.working_session().is_some()).map(|node| node.view())
+        self.nodes.values().filter(|node| node.takes_work()).map(|node| node.view())
     }
 }

@@ -142,6 +142,8 @@ fn what_is_refused_and_how() {
         ("hivemind submit --array -1 bb:1", "neither an index nor a range"),
         ("hivemind submit --label location bb:1", "is not a label"),
         ("hivemind submit --min-trust new bb:1", "[possible values: known"),
+        ("hivemind submit --replicas 0 bb:1", "0 is not in 1.."),
+        ("hivemind submit --replicas 2 --quorum 0 bb:1", "0 is not in 1.."),
         ("hivemind run --array 1-5 bb:1", "unexpected argument '--array'"),
         ("hivemind retry task_1 --failed --elements 1", "cannot be used with"),
         ("hivemind status task_1 --entries --failed", "cannot be used with"),

@@ -34,10 +34,10 @@ pub struct PatienceOptions {
 #[command(next_help_heading = "Verification")]
 pub struct VerifyOptions {
     /// Run so many copies of each element, on nodes of different owners; each copy is paid
-    #[arg(long, value_name = "N", conflicts_with_all = ["confidence", "expect"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["confidence", "expect"], value_parser = clap::value_parser!(u32).range(1..))]
     pub replicas: Option<u32>,
     /// So many of them must agree [default: all]
-    #[arg(long, value_name = "N", requires = "replicas")]
+    #[arg(long, value_name = "N", requires = "replicas", value_parser = clap::value_parser!(u32).range(1..))]
     pub quorum: Option<u32>,
     /// Add copies until the result is as credible, such as 0.999
     #[arg(long, value_name = "P", allow_hyphen_values = true, conflicts_with = "expect", value_parser = confidence)]

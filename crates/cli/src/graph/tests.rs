@@ -149,3 +149,14 @@ fn circles_are_found_with_their_names() {
     let told = judged("g", &serde_json::Value::Array(deep).to_string());
     assert!(told.contains("`n11` -> (9989 more) -> `n0`") && told.len() < 1000, "{told}");
 }
+
+#[test]
+fn the_line_of_a_key_is_found_in_a_file_of_many_tasks() {
+    let tasks: String = (1..=20_000).map(|n| format!("[[task]]\nname = \"t{n}\"\nimage = \"bb:1\"\n\n")).collect();
+    let wrong = format!("{tasks}[[task]]\nname = \"last\"\nimage = \"bb:1\"\ncpu = 1\n");
+    let began = std::time::Instant::now();
+    let told = judged("g.toml", &wrong);
+    assert!(told.starts_with("g.toml:80004: task `last`, key `cpu`: it is not known"), "{told}");
+    // To count the lines before each key anew took minutes.
+    assert!(began.elapsed() < std::time::Duration::from_secs(30), "{:?}", began.elapsed());
+}

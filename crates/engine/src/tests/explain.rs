@@ -86,3 +86,20 @@ fn a_node_that_is_kept_free_is_told() {
     assert!(waits(&pool, large).node_reserved);
     assert!(!waits(&pool, small).node_reserved);
 }
+
+#[test]
+fn a_node_that_may_take_nothing_more_today_is_no_node_with_room() {
+    let mut policy = Policy::default();
+    (policy.trust.first_quota, policy.trust.most_quota, policy.trust.least_quota) = (1, 1, 1);
+    let mut pool = Pool::ready_with(policy);
+    let waiting = |pool: &mut Pool| {
+        let task = pool.submit("anna", 1);
+        let waits = pool.engine.explain(task).expect("it is open").first_waiting;
+        if waits.is_none() {
+            pool.finish("box", first(task, 1), Outcome::Exited { code: 0 }, 5).expect("current");
+        }
+        waits
+    };
+    let waits = (0..100).find_map(|_| waiting(&mut pool)).expect("its quota ends");
+    assert_eq!((waits.why, waits.constraints.linked, waits.spent), (WhyWaiting::NoNode, 0, 1));
+}

@@ -172,3 +172,20 @@ fn who_waits_for_the_only_node_is_told_that_it_rests() {
     pool.pass(30_000);
     assert_eq!(pool.sent(), format!("node_1/1: run {}", first(small, 1)));
 }
+
+#[test]
+fn a_node_that_is_lost_under_many_elements_made_one_error() {
+    let mut pool = only_box();
+    pool.enroll("bert", "box", 8);
+    let quota = |pool: &Pool| pool.engine.nodes.values().next().expect("enrolled").trust.quota;
+    let tasks: Vec<TaskId> = (0..8).map(|_| pool.submit("anna", 1)).collect();
+    let before = quota(&pool);
+    for task in &tasks[..7] {
+        pool.finish("box", first(*task, 1), broke(), 5).expect("it is current");
+    }
+    assert_eq!(quota(&pool), before / 2, "halved once");
+    pool.pass(30_000);
+    pool.finish("box", first(tasks[0], 2), broke(), 5).expect("it is current");
+    let floor = pool.engine.policy().trust.least_quota * 8;
+    assert_eq!(quota(&pool), (before / 4).max(floor), "what it was handed after that counts");
+}

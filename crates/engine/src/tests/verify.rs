@@ -284,6 +284,7 @@ fn that_a_copy_failed_is_one_nodes_word_too() {
 }
 
 #[test]
+<<<<<<< HEAD
 fn wrong_tries_for_a_known_answer_leave_the_hold_to_the_next() {
     let mut pool = town(4);
     let task = pool.submit_spec("anna", verified(Rule::Known { digest: Digest([5; 32]) })).expect("accepted");
@@ -409,4 +410,28 @@ fn what_is_being_compared_when_others_decide_is_paid() {
     pool.run(Command::Compared { attempt: copies[1].0, same_as: Some(copies[0].0) }).expect("asked for");
     assert_eq!(pool.progress(task).state, TaskState::Completed);
     assert!(copies.iter().all(|(attempt, _)| pool.cost(*attempt).is_some_and(Cpt::is_positive)));
+=======
+fn a_copy_that_waits_on_the_only_owner_left_stays_there() {
+    let mut pool = town(3);
+    let short: Vec<TaskId> = (0..12).map(|_| pool.submit("anna", 1)).collect();
+    for task in short {
+        let (attempt, node) = pool.copies(task).remove(0);
+        pool.finish(&node, attempt, Outcome::Exited { code: 0 }, 1).expect("it is current");
+    }
+    let task = pool.submit_spec("anna", quorum(2, 2)).expect("accepted");
+    let copies = pool.copies(task);
+    let large = pool.submit("anna", 4);
+    let full = pool.copies(large).remove(0).1;
+    assert!(copies.iter().all(|(_, node)| *node != full), "the third node is full");
+    pool.say(&copies[0], 1);
+    pool.say(&copies[1], 2);
+    for _ in 0..5 {
+        let other = pool.submit("anna", 1);
+        let (attempt, node) = pool.copies(other).remove(0);
+        pool.pass(100);
+        pool.finish(&node, attempt, Outcome::Exited { code: 0 }, 1).expect("it is current");
+    }
+    let third = pool.copies(task).remove(0);
+    assert_eq!((third.0.number, third.1), (3, full), "the others have room, but a copy already");
+>>>>>>> scale-a2
 }

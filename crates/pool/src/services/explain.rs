@@ -4,11 +4,13 @@
 //!
 //! Invariant: only the caller's own task; no other user's work and no node that does not run it is named.
 
+mod waiting;
+
 use super::summary;
 use super::token::spendable;
 use crate::shared::Shared;
 use crate::status;
-use hivemind_engine::{Explanation, Faults, LinkState, WhereItRuns, WhyItWaits};
+use hivemind_engine::{BlockedBy, Explanation, LinkState, WhereItRuns, WhyItWaits};
 use hivemind_model::rows::{Report, TaskRow};
 use hivemind_model::{Bytes, Cpt, ElementRef, Millis, Outcome, TaskState, UserId};
 use hivemind_placement::{Ask, Change, Remedy, Standing};
@@ -54,23 +56,17 @@ fn of_open(shared: &Shared, row: &TaskRow, open: &Explanation, common: ExplainRe
     let told = ExplainResponse { hold_expires_at_unix_ms: open.expires_at.map_or(0, |at| at.0), ..common };
     let told = match &open.first_live {
         Some(live) => of_live(shared, row, live, told),
-        None => told,
+        None => ExplainResponse { reason: waiting::UNDECIDED.into(), advice: waiting::OTHERS.into(), ..told },
     };
     match &open.first_waiting {
-        Some(waits) => of_waiting(waits, told),
+        Some(waits) => of_waiting(waits, &open.blocked_by, told),
         None => told,
     }
 }
 
-fn of_waiting(waits: &WhyItWaits, told: ExplainResponse) -> ExplainResponse {
+fn of_waiting(waits: &WhyItWaits, blocked_by: &[BlockedBy], told: ExplainResponse) -> ExplainResponse {
     let nodes = &waits.constraints;
-    let (reason, advice) = match waits.faults {
-        Some(Faults { count, most, not_before: Some(_) }) => (
-            format!("it failed {count} of {most} times through no fault of its own, and is tried again shortly"),
-            "wait: it is tried again by itself".to_owned(),
-        ),
-        Some(Faults { not_before: None, .. }) | None => (waits.why.to_string(), remedy(&nodes.remedy)),
-    };
+    let (reason, advice) = waiting::told(waits, blocked_by);
     let changes = match &nodes.remedy {
         Remedy::Change(changes) => changes.iter().map(change).collect(),
         Remedy::Next { .. } | Remedy::Wait { .. } | Remedy::NoNode | Remedy::Nothing => Vec::new(),
@@ -97,19 +93,16 @@ fn of_waiting(waits: &WhyItWaits, told: ExplainResponse) -> ExplainResponse {
     }
 }
 
-/// What to do, given that what was submitted never changes.
-fn remedy(remedy: &Remedy) -> String {
-    match remedy {
-        Remedy::Change(_) => format!("cancel it and submit it again: {remedy}"),
-        Remedy::Next { .. } | Remedy::Wait { .. } | Remedy::NoNode | Remedy::Nothing => remedy.to_string(),
-    }
-}
-
 fn of_live(shared: &Shared, row: &TaskRow, live: &WhereItRuns, told: ExplainResponse) -> ExplainResponse {
     let node = shared.live.board.node_name(live.node);
     let number = live.attempt.number;
-    let doing = if live.started_at.is_some() { "runs" } else { "is being prepared" };
+    let doing = match (live.started_at, live.queued) {
+        (Some(_), _) => "runs",
+        (None, true) => "waits until there is room",
+        (None, false) => "is being prepared",
+    };
     let link = match live.link {
+        _ if live.kept.is_some() => "",
         LinkState::Online | LinkState::Draining => "",
         LinkState::Away | LinkState::Offline => {
             "; its link is broken, and unless it comes back another node gets the task"
@@ -118,8 +111,9 @@ fn of_live(shared: &Shared, row: &TaskRow, live: &WhereItRuns, told: ExplainResp
     let element = live.attempt.element;
     let note = shared.live.board.live(element).map(|live| live.note.to_string()).unwrap_or_default();
     let of = row.spec.array.as_ref().map(|_| format!(" of element {}", element.index)).unwrap_or_default();
+    let kept = live.kept.map(|(why, _)| waiting::kept(why)).unwrap_or_default();
     ExplainResponse {
-        reason: format!("attempt {number}{of} {doing} on node {node}{link}"),
+        reason: format!("attempt {number}{of} {doing} on node {node}{link}{kept}"),
         run: Some(RunPlace {
             node,
             link: link_word(live.link).into(),

@@ -80,3 +80,32 @@ async fn what_runs_and_what_ended_is_told_to_its_requester_alone() {
     let status = explain(&ada, "x").await.unwrap_err();
     assert!(status.message().contains("task_id"), "{status}");
 }
+
+#[tokio::test]
+async fn what_waits_for_a_task_is_not_said_to_be_next() {
+    let pool = TestPool::start().await;
+    let (ada, bob) = (pool.user("ada").await, pool.user("bob").await);
+    let identity = pool.join(&bob, "one").await;
+    let (mut link, _) = pool.link(&identity, hello("one")).await;
+    let task = ada.submit("first").await;
+    let attempt = link.assigned().await;
+    link.started(attempt).await;
+    let after = |cores| SubmitTaskRequest {
+        after: vec![Dependency { task_id: task.clone(), when: "success".into(), each: false }],
+        required_cpu_cores: cores,
+        ..ada.task("second")
+    };
+    let second = submit(&ada, after(1)).await;
+    let told = explain(&ada, &second).await.unwrap();
+    assert_eq!(told.reason, format!("it waits for {task} to complete"));
+    assert_eq!(told.advice, format!("wait: `hivemind explain {task}` tells how that one stands"));
+    assert_eq!(told.place, None);
+    let large = submit(&ada, after(64)).await;
+    let told = explain(&ada, &large).await.unwrap();
+    assert_eq!(told.reason, format!("it waits for {task} to complete"));
+    assert!(
+        told.advice.contains("ask for 4 cores instead of 64 cores"),
+        "what will not run then is told now: {}",
+        told.advice
+    );
+}
