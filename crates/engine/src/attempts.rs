@@ -189,15 +189,9 @@ impl Engine {
     /// Ends an attempt unpaid and queues its element again, unless it has failed too often.
     fn retry(&mut self, attempt: AttemptRef, report: Report, blame: Blame, pause: Pause, now: Timestamp) {
         let outcome = report.outcome.clone();
-<<<<<<< HEAD
-        let Live { node, failed_on, .. } = self.end_attempt(attempt, report, Payment::Nothing, now);
-        self.leave(attempt, node, true);
-        self.try_elsewhere(attempt.element, Failure { node, failed_on, outcome, blame, pause }, now);
-=======
         let Live { node, assigned_at, failed_on, .. } = self.end_attempt(attempt, report, Payment::Nothing, now);
-        self.leave(attempt, node);
+        self.leave(attempt, node, true);
         self.try_elsewhere(attempt.element, Failure { node, assigned_at, failed_on, outcome, blame, pause }, now);
->>>>>>> scale-a2
     }
 
     /// Queues an element again whose attempt has failed, unless that was one failure too many.
@@ -206,12 +200,8 @@ impl Engine {
         // Who names an image that nobody has must not spoil the record of those who look for it.
         if !matches!(outcome, Outcome::ImageUnavailable { .. }) {
             self.record(node, Record::Failed);
-<<<<<<< HEAD
-            self.judge_node(node, Finding::Error, now);
-            self.note_failure(node);
-=======
             self.note_error(node, assigned_at, now);
->>>>>>> scale-a2
+            self.note_failure(node);
         }
         let suspects = self.suspect(at, node, blame);
         let Policy { max_infrastructure_failures, max_image_failures, retry_delay, max_retry_delay, .. } = self.policy;

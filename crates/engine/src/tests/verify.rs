@@ -284,7 +284,6 @@ fn that_a_copy_failed_is_one_nodes_word_too() {
 }
 
 #[test]
-<<<<<<< HEAD
 fn wrong_tries_for_a_known_answer_leave_the_hold_to_the_next() {
     let mut pool = town(4);
     let task = pool.submit_spec("anna", verified(Rule::Known { digest: Digest([5; 32]) })).expect("accepted");
@@ -410,7 +409,9 @@ fn what_is_being_compared_when_others_decide_is_paid() {
     pool.run(Command::Compared { attempt: copies[1].0, same_as: Some(copies[0].0) }).expect("asked for");
     assert_eq!(pool.progress(task).state, TaskState::Completed);
     assert!(copies.iter().all(|(attempt, _)| pool.cost(*attempt).is_some_and(Cpt::is_positive)));
-=======
+}
+
+#[test]
 fn a_copy_that_waits_on_the_only_owner_left_stays_there() {
     let mut pool = town(3);
     let short: Vec<TaskId> = (0..12).map(|_| pool.submit("anna", 1)).collect();
@@ -433,5 +434,4 @@ fn a_copy_that_waits_on_the_only_owner_left_stays_there() {
     }
     let third = pool.copies(task).remove(0);
     assert_eq!((third.0.number, third.1), (3, full), "the others have room, but a copy already");
->>>>>>> scale-a2
 }
