@@ -5,7 +5,7 @@
 //! Invariant: nothing here is done twice on what is there already.
 
 use crate::auth::{Auth, random_password};
-use crate::blobs::Blobs;
+use crate::blobs::{Blobs, make_folder};
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::compare::Question;
@@ -133,7 +133,9 @@ pub(crate) async fn found(
 
 /// The secret on which spot checks hang: made once, known to nobody but the pool.
 fn spot_secret(data: &Path) -> anyhow::Result<Secret> {
-    let path = data.join("keys/spot.key");
+    let folder = data.join("keys");
+    make_folder(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let path = folder.join("spot.key");
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
