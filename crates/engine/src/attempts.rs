@@ -69,29 +69,33 @@ impl Live {
 impl Engine {
     /// Notes that an attempt's command runs.
     pub(crate) fn started(&mut self, node: NodeId, attempt: AttemptRef, now: Timestamp) -> Result<Reply, Rejection> {
-        let element = attempt.element;
         let standing = self.standing(node, attempt);
         match step(standing, Event::Started) {
             Step::Run => {
-                if let Some(live) = self.live.get_mut(&attempt) {
-                    live.stage = Stage::Running { started_at: now };
-                }
-                if let Some(task) = self.tasks.get_mut(&element.task) {
-                    task.running += 1;
-                }
-                self.meter_from(attempt, now);
-                self.touch_live(attempt);
-                self.restate(element.task, now);
+                self.run(attempt, now);
                 Ok(Reply::Done)
             }
             Step::TakeRoom => {
-                self.begin_queued(attempt, now)?;
-                self.started(node, attempt, now)
+                self.begin_queued(attempt, now);
+                Ok(Reply::Done)
             }
             Step::Nothing => Ok(Reply::Done),
             Step::Stale => Err(stale(attempt)),
             other => unreachable!("T3: {attempt} started at {standing:?} gives {other:?}"),
         }
+    }
+
+    /// The command of an attempt that has room runs.
+    pub(crate) fn run(&mut self, attempt: AttemptRef, now: Timestamp) {
+        if let Some(live) = self.live.get_mut(&attempt) {
+            live.stage = Stage::Running { started_at: now };
+        }
+        if let Some(task) = self.tasks.get_mut(&attempt.element.task) {
+            task.running += 1;
+        }
+        self.meter_from(attempt, now);
+        self.touch_live(attempt);
+        self.restate(attempt.element.task, now);
     }
 
     /// Takes the end of an attempt as its node reports it.
@@ -151,7 +155,7 @@ impl Engine {
                 }
             }
             Step::TakeRoom => {
-                self.begin_queued(attempt, now)?;
+                self.end_queued(attempt, now);
                 return self.finished(node, attempt, report, now);
             }
             Step::Stale => return Err(stale(attempt)),
@@ -374,7 +378,7 @@ fn exhausted(last: Outcome, faults: u32) -> Outcome {
     }
 }
 
-pub(crate) fn stale(attempt: AttemptRef) -> Rejection {
+fn stale(attempt: AttemptRef) -> Rejection {
     Rejection::new(
         Code::Stale,
         format!("{attempt} is not, or no longer, the current attempt on this node; stop it and forget it"),

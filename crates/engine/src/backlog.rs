@@ -15,13 +15,13 @@
 //! Invariant: the first of a backlog does not fit on its node.
 
 use crate::Engine;
-use crate::attempts::{Blame, stale};
+use crate::attempts::Blame;
 use crate::copies::Copies;
 use crate::schedule::Seat;
 use crate::state::{Live, Node, Stage};
 use hivemind_model::churn::Backlog;
 use hivemind_model::spec::Need;
-use hivemind_model::{AttemptRef, ElementRef, Millis, NodeId, Rejection, Resources, Timestamp, UserId};
+use hivemind_model::{AttemptRef, ElementRef, Millis, NodeId, Resources, Timestamp, UserId};
 use hivemind_placement::{NodeView, Placement, Queue as _, Rank, Waiting};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -178,8 +178,15 @@ impl Engine {
         self.tasks.get(&attempt.element.task).map(|task| task.row.spec.resources).unwrap_or_default()
     }
 
-    /// Reserves the room of a queued attempt, which must be there.
+    /// Gives a queued attempt its room, which must be there. What its node has begun already runs from now on.
     fn take_room(&mut self, attempt: AttemptRef, now: Timestamp) {
+        self.move_in(attempt, Node::reserve, now);
+        if self.live.get(&attempt).is_some_and(|live| live.begun) {
+            self.run(attempt, now);
+        }
+    }
+
+    fn move_in(&mut self, attempt: AttemptRef, reserve: fn(&mut Node, AttemptRef, &Resources), now: Timestamp) {
         let need = self.need_of(attempt);
         let deadline = now.after(self.max_runtime(attempt.element.task)).after(self.policy.overdue_after);
         let Some(live) = self.live.get_mut(&attempt) else { return };
@@ -192,26 +199,31 @@ impl Engine {
         let (id, order) = (live.node, live.order);
         if let Some(node) = self.nodes.get_mut(&id) {
             node.backlog.remove(&(order, attempt));
-            node.reserve(attempt, &need);
+            reserve(node, attempt, &need);
         }
         self.refresh_room(id);
     }
 
     /// The node has begun a queued attempt: it takes the room that it needs from those that are handed out and do not run
-    /// yet, newest first. Refused where even that is not enough: then it waits for a node again.
-    pub(crate) fn begin_queued(&mut self, attempt: AttemptRef, now: Timestamp) -> Result<(), Rejection> {
+    /// yet, newest first. Where even that is not enough the end of another is still on its way, which a node tells only once it
+    /// is on its disk: then the attempt runs as soon as it has that room here, too.
+    pub(crate) fn begin_queued(&mut self, attempt: AttemptRef, now: Timestamp) {
         let need = self.need_of(attempt);
-        let Some(id) = self.live.get(&attempt).map(|live| live.node) else { return Err(stale(attempt)) };
+        let Some(live) = self.live.get_mut(&attempt) else { return };
+        live.begun = true;
+        let id = live.node;
         while !self.nodes.get(&id).is_some_and(|node| node.free().covers(&need)) {
-            let Some(newest) = self.newest_assigned(id) else {
-                self.put_back(attempt, "its node began it without room for it", now);
-                return Err(stale(attempt));
-            };
+            // What gave way in vain has its room again.
+            let Some(newest) = self.newest_assigned(id) else { return self.promote(id, now) };
             self.give_way(newest, now);
         }
         self.take_room(attempt, now);
         self.promote(id, now);
-        Ok(())
+    }
+
+    /// The node has ended a queued attempt: that had its room there, and gives it back at once.
+    pub(crate) fn end_queued(&mut self, attempt: AttemptRef, now: Timestamp) {
+        self.move_in(attempt, Node::reserve_anyway, now);
     }
 
     fn newest_assigned(&self, id: NodeId) -> Option<AttemptRef> {
@@ -363,6 +375,9 @@ impl Engine {
             let Some(node) = self.nodes.get(id).filter(|node| node.linked_session().is_some()) else { continue };
             // The last one first: it would wait longest.
             for (_, attempt) in node.backlog.iter().rev() {
+                if self.live.get(attempt).is_some_and(|live| live.begun) {
+                    continue;
+                }
                 let Some(need) = self.tasks.get(&attempt.element.task).map(|task| &task.need) else { continue };
                 let mut roomy = views.iter_mut().filter(|view| view.id != *id && view.has_room(need)).peekable();
                 if roomy.peek().is_none() {

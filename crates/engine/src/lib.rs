@@ -206,8 +206,7 @@ impl Engine {
     /// counts as that. Beside what the command does, reward periods that have ended are closed.
     ///
     /// # Errors
-    /// The refusal; nothing has changed but a remembered client-made id, and but that an attempt which its node began
-    /// without room waits again.
+    /// The refusal; nothing has changed but a remembered client-made id.
     pub fn apply(&mut self, command: Command, now: Timestamp) -> Result<Reply, Rejection> {
         let now = self.enter(now);
         let reply = self.decide(command, now);

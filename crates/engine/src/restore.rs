@@ -239,6 +239,7 @@ impl Engine {
             assigned_at: row.assigned_at,
             stage,
             order: self.backlogs.next_order(),
+            begun: false,
             reserved_at: row.assigned_at,
             unknown: None,
             deadline: None,

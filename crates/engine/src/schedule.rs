@@ -202,6 +202,7 @@ impl Engine {
             assigned_at: now,
             stage,
             order,
+            begun: false,
             reserved_at: now,
             unknown: None,
             deadline: Some(deadline),

@@ -231,6 +231,8 @@ pub(crate) struct Live {
     pub(crate) stage: Stage,
     /// Its place among all that was handed out since the start.
     pub(crate) order: u64,
+    /// True where its node has begun it before it had room here: the news that made room on the node is still on its way.
+    pub(crate) begun: bool,
     /// Since when it has room on its node; means nothing while it has none.
     pub(crate) reserved_at: Timestamp,
     pub(crate) unknown: Option<Unknown>,
@@ -403,6 +405,13 @@ impl Node {
     pub(crate) fn reserve(&mut self, attempt: AttemptRef, need: &Resources) {
         let reserved = self.reserved.checked_add(need).filter(|reserved| self.ceiling.covers(reserved));
         self.reserved = reserved.unwrap_or_else(|| panic!("T5: {attempt} does not fit on {}", self.row.id));
+    }
+
+    /// As [`Node::reserve`], for an attempt that had its room already, whatever the pool knew of it.
+    pub(crate) fn reserve_anyway(&mut self, attempt: AttemptRef, need: &Resources) {
+        let reserved = self.reserved.checked_add(need);
+        self.reserved = reserved.unwrap_or_else(|| panic!("T5: {attempt} does not fit on any node"));
+        self.refresh_ceiling();
     }
 
     /// Takes back what an attempt was promised.
