@@ -116,7 +116,7 @@ impl Engine {
         match step(standing, Event::Reported(verdict)) {
             Step::EndPaid => {
                 let report = self.bounded(attempt, report, now);
-                self.note_image(node, element);
+                self.note_cached(node, element);
                 self.note_run(node, element, report.metering.wall, report.outcome.is_success());
                 if self.is_verified(element.task) {
                     self.vote(attempt, node, report, now);

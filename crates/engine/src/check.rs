@@ -352,6 +352,8 @@ impl Engine {
                 format_args!("{at} is to be retried, but does not wait for that"),
             )?;
         }
+        let open = self.queue.with_inputs().all(|task| self.tasks.contains_key(&task));
+        ensure(open, "T7", "it is remembered what a task reads that has ended")?;
         let queued = self.queue.len() + self.delayed.len();
         let mut blocked = 0;
         for task in self.tasks.values().filter(|task| !task.is_free()) {

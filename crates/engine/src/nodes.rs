@@ -178,10 +178,15 @@ impl Engine {
         self.note_room(id);
     }
 
-    /// Notes that a node has the image of an element, since it ran it.
-    pub(crate) fn note_image(&mut self, id: NodeId, at: ElementRef) {
-        let Some(image) = self.tasks.get(&at.task).map(|task| task.need.image) else { return };
-        if self.nodes.get_mut(&id).is_some_and(|node| node.images.note(image)) {
+    /// Notes that a node has the image and the inputs of an element, since it ran it.
+    pub(crate) fn note_cached(&mut self, id: NodeId, at: ElementRef) {
+        let (Some(task), Some(node)) = (self.tasks.get(&at.task), self.nodes.get_mut(&id)) else { return };
+        let mut is_new = node.images.note(task.need.image);
+        // The largest last: it is the newest then.
+        for input in task.inputs().iter().rev() {
+            is_new |= node.inputs.note(input.key);
+        }
+        if is_new {
             self.refresh_placeable(id);
         }
     }

@@ -6,8 +6,8 @@
 //! Invariant: no empty line and no requester without one; an element stands in one line at most.
 
 use hivemind_model::spec::Need;
-use hivemind_model::{ElementRef, NodeId, Resources, UserId};
-use hivemind_placement::{Line, Queue as View, Rank, Turn, Waiting};
+use hivemind_model::{ElementRef, NodeId, Resources, TaskId, UserId};
+use hivemind_placement::{Input, Line, Queue as View, Rank, Turn, Waiting};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The waiting elements, by requester and by what they need.
@@ -17,6 +17,8 @@ pub(crate) struct Queue {
     turns: BTreeSet<Turn>,
     /// How many lines ask for each need.
     needs: BTreeMap<Need, usize>,
+    /// What the elements of open tasks read, of those that read anything.
+    inputs: BTreeMap<TaskId, Box<[Input]>>,
     len: usize,
 }
 
@@ -46,6 +48,23 @@ impl Run {
 }
 
 impl Queue {
+    /// Notes what every element of a task reads, so that nodes that have it are preferred.
+    pub(crate) fn set_inputs(&mut self, task: TaskId, inputs: Box<[Input]>) {
+        if !inputs.is_empty() {
+            self.inputs.insert(task, inputs);
+        }
+    }
+
+    /// Forgets what the elements of a task that has ended read.
+    pub(crate) fn forget_inputs(&mut self, task: TaskId) {
+        self.inputs.remove(&task);
+    }
+
+    /// The tasks of which it is known what their elements read.
+    pub(crate) fn with_inputs(&self) -> impl Iterator<Item = TaskId> {
+        self.inputs.keys().copied()
+    }
+
     /// Adds an element of a requester who has used so much, with the nodes where it failed.
     pub(crate) fn push(&mut self, turn: Turn, rank: Rank, need: &Need, failed_on: Vec<NodeId>) {
         self.add(turn, rank, need, Run { last: rank.element().index, failed_on, not_owners: Vec::new() });
@@ -256,11 +275,12 @@ impl View for Queue {
             let line = requester.lines.get(need)?;
             let waiting = line.iter().flat_map(|(first, run)| {
                 let indices = first.element().index..=run.last;
-                indices.map(|index| Waiting {
+                let inputs: &[Input] = self.inputs.get(&first.element().task).map_or(&[], |inputs| inputs);
+                indices.map(move |index| Waiting {
                     rank: first.of(index),
                     failed_on: &run.failed_on,
                     not_owners: &run.not_owners,
-                    inputs: &[],
+                    inputs,
                 })
             });
             Some(Line { need: need.clone(), head: *head, waiting: Box::new(waiting) })
@@ -271,7 +291,7 @@ impl View for Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hivemind_model::{Bytes, MilliCores, TaskId, Timestamp};
+    use hivemind_model::{Bytes, MilliCores, Timestamp};
 
     fn need(cores: u32) -> Need {
         let cpu = MilliCores::from_cores(cores);

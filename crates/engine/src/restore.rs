@@ -116,6 +116,7 @@ impl Engine {
             user.open_elements += u64::from(row.spec.elements());
         }
         let task = Task { stored: true, ..Task::new(row) };
+        self.queue.set_inputs(id, task.inputs());
         let twice = self.tasks.insert(id, task).is_some();
         ensure(!twice, "T2", format_args!("{id} is stored twice"))
     }

@@ -16,7 +16,7 @@ impl Engine {
     /// from failure to failure; where no try is left, this was its outcome.
     pub(crate) fn fail_paid(&mut self, attempt: AttemptRef, node: NodeId, report: Report, now: Timestamp) {
         let at = attempt.element;
-        self.note_image(node, at);
+        self.note_cached(node, at);
         // One node's word; whether it is true is decided as that of a success is.
         if self.is_verified(at.task) {
             return self.vote(attempt, node, report, now);

@@ -14,13 +14,14 @@ use hivemind_model::rows::{
     AttemptPhase, AttemptRow, Element, Ended, NodeRow, Role, StandingRow, Tally, TaskRow, TrustRow,
 };
 use hivemind_model::service::Service;
-use hivemind_model::spec::Need;
+use hivemind_model::spec::{Digest, Need};
 use hivemind_model::state::Outcome;
 use hivemind_model::{
     AttemptRef, Cpt, ElementRef, Level, Millis, NodeId, Resources, TaskState, Timestamp, TrustTier, UserId,
 };
-use hivemind_placement::{Keys, MAX_KEYS, NodeView, Rank};
+use hivemind_placement::{Input, Keys, MAX_KEYS, NodeView, Rank};
 use hivemind_trust::Recent;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A user, as far as bounds and names need it.
@@ -105,6 +106,16 @@ impl Task {
             dirty: false,
             listed: false,
         }
+    }
+
+    /// What each of its elements reads, the largest files first, as many as are remembered of a node.
+    pub(crate) fn inputs(&self) -> Box<[Input]> {
+        let key = |digest: &Digest| digest.0.iter().take(8).fold(0, |key, byte| key << 8 | u64::from(*byte));
+        let files = self.row.spec.files.iter().map(|file| &file.blob);
+        let mut inputs: Vec<Input> = files.map(|blob| Input { key: key(&blob.digest), bytes: blob.size.0 }).collect();
+        inputs.sort_unstable_by_key(|input| (Reverse(input.bytes), input.key));
+        inputs.truncate(MAX_KEYS);
+        inputs.into()
     }
 
     fn position(&self, index: u32) -> Option<u32> {
@@ -311,28 +322,30 @@ pub(crate) struct Node {
     pub(crate) at_stake: u32,
     /// What was accepted with a vote of it lately.
     pub(crate) recent: Recent,
-    /// The images that it ran last, newest first.
-    pub(crate) images: Images,
+    /// The images that it ran last.
+    pub(crate) images: Lately,
+    /// The inputs that it read last.
+    pub(crate) inputs: Lately,
     /// How it did lately.
     pub(crate) form: Form,
 }
 
-/// The images that a node ran last.
+/// Keys of what a node used last, images or inputs: what it is likely to have still.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Images {
+pub(crate) struct Lately {
     newest_first: VecDeque<u64>,
     keys: Keys,
 }
 
-impl Images {
-    /// Notes that an image ran; true where it was not among them.
-    pub(crate) fn note(&mut self, image: u64) -> bool {
-        if self.newest_first.front() == Some(&image) {
+impl Lately {
+    /// Notes that it was used; true where it was not among them.
+    pub(crate) fn note(&mut self, key: u64) -> bool {
+        if self.newest_first.front() == Some(&key) {
             return false;
         }
-        let new = !self.keys.has(image);
-        self.newest_first.retain(|other| *other != image);
-        self.newest_first.push_front(image);
+        let new = !self.keys.has(key);
+        self.newest_first.retain(|other| *other != key);
+        self.newest_first.push_front(key);
         self.newest_first.truncate(MAX_KEYS);
         if new {
             self.keys = Keys::of(self.newest_first.iter().copied());
@@ -366,7 +379,8 @@ impl Node {
             spent: false,
             at_stake: 0,
             recent: Recent::default(),
-            images: Images::default(),
+            images: Lately::default(),
+            inputs: Lately::default(),
             form: Form::default(),
         }
     }
@@ -447,6 +461,7 @@ impl Node {
             isolation: self.row.isolation,
             labels: self.row.labels.clone(),
             images: self.images.keys.clone(),
+            inputs: self.inputs.keys.clone(),
             reliability: self.form.reliability(),
             speed: self.form.speed(),
             ..NodeView::plain(self.row.id, self.row.owner, self.row.capacity)

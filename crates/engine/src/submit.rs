@@ -254,6 +254,7 @@ impl Engine {
             }
             self.stirred = true;
         }
+        self.queue.set_inputs(id, task.inputs());
         self.tasks.insert(id, task);
         self.expiries.insert((expires_at, id));
         self.touch_task(id);

@@ -244,6 +244,7 @@ impl Engine {
         task.row.progress.ended_at = Some(now);
         let elements = u64::from(task.elements.len());
         if let Some(task) = self.tasks.remove(&id) {
+            self.queue.forget_inputs(id);
             self.recent.push(id, Past::of(&task));
             self.unlink_dependencies(&task);
             self.forget_patience(&task);

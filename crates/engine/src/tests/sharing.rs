@@ -1,6 +1,7 @@
 //! Fair share: who has much waiting does not keep others out.
 
 use super::fixture::*;
+use hivemind_model::spec::{BlobRef, Digest, InputFile};
 use hivemind_model::state::Outcome;
 use hivemind_model::*;
 
@@ -61,4 +62,34 @@ fn what_was_used_is_forgiven_with_time_and_known_after_a_restart() {
     assert_eq!(shown(&pool), "bert first");
     pool.restart();
     assert_eq!(shown(&pool), "bert first", "a restart forgives nothing");
+}
+
+#[test]
+fn a_node_that_has_read_the_inputs_is_preferred() {
+    let mut pool = Pool::ready();
+    pool.register("carl");
+    for name in ["one", "two", "three"] {
+        pool.enroll("carl", name, 2);
+        pool.connect(name, &[]).expect("enrolled");
+    }
+    let reads = |content: u8| {
+        let blob = BlobRef { digest: Digest([content; 32]), size: Bytes::from_mib(1) };
+        TaskSpec { files: vec![InputFile { path: "in".into(), blob }], ..(*spec(1)).clone() }
+    };
+    let placed = |pool: &Pool, task| pool.tables.attempts[&first(task, 1)].node;
+    // Every node has the image, so that it tells none of them apart.
+    let all: Vec<TaskId> = (0..4).map(|_| pool.submit("anna", 2)).collect();
+    for task in all {
+        let name = pool.tables.nodes[&placed(&pool, task)].name.clone();
+        pool.finish(&name, first(task, 1), Outcome::Exited { code: 0 }, 5).expect("it is current");
+    }
+    for content in 1..=12 {
+        let task = pool.submit_spec("anna", reads(content)).expect("accepted");
+        let node = placed(&pool, task);
+        let name = pool.tables.nodes[&node].name.clone();
+        pool.finish(&name, first(task, 1), Outcome::Exited { code: 0 }, 5).expect("it is current");
+        let again = pool.submit_spec("anna", reads(content)).expect("accepted");
+        assert_eq!(placed(&pool, again), node, "content {content}");
+        pool.finish(&name, first(again, 1), Outcome::Exited { code: 0 }, 5).expect("it is current");
+    }
 }
