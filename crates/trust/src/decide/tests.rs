@@ -246,8 +246,13 @@ fn any_votes(most: usize) -> impl Strategy<Value = Vec<(u8, Basis)>> {
     proptest::collection::vec((prop_oneof![4 => Just(0u8), 1 => 1u8..4], any_basis()), 0..=most)
 }
 
-/// The bar in other words than the rules': by logarithms of odds.
+/// The bar in other words than the rules': by logarithms of odds. What its first votes proved stays proved,
+/// though a further one may be of a node that is trusted less.
 fn odds(right: &[Vote], others: usize) -> f64 {
+    (1..=right.len()).map(|first| odds_of(&right[..first], others)).fold(0.0, f64::max)
+}
+
+fn odds_of(right: &[Vote], others: usize) -> f64 {
     let trust = |vote: &Vote| f64::from(vote.basis.trust);
     let own: f64 = right.iter().map(|vote| if vote.basis.suspect { 2f64.ln() } else { 4f64.ln() }).sum();
     let mut trusts: Vec<f64> = right.iter().map(trust).collect();
@@ -258,6 +263,16 @@ fn odds(right: &[Vote], others: usize) -> f64 {
         ([_, second, ..], 0) => (second / 2.0).max(1.0),
     };
     own + bonus.ln()
+}
+
+#[test]
+fn what_one_trusted_vote_proved_a_vote_of_less_trust_does_not_undo() {
+    let rule = Rule::Confidence { doubt: Doubt(96_619) };
+    let votes = [(0, trust(187)), (0, Basis { trust: 0, suspect: true })];
+    for count in 1..=2 {
+        let decision = decide(&panel_of(1, &votes[..count]), &rule, &secret(), &NEVER);
+        assert!(matches!(decision, Decision::Accept { class: accepted, .. } if accepted == class(0)), "{decision:?}");
+    }
 }
 
 proptest! {
