@@ -7,8 +7,10 @@
 
 use crate::after::When;
 use crate::array::Indices;
+use crate::egress::EgressPolicy;
 use crate::ids::{AttemptRef, NodeId, ProjectId, TaskId, UserId};
-use crate::node::{Isolation, Labels};
+use crate::node::{Isolation, Kinds, Labels};
+use crate::owner::Availability;
 use crate::resources::Resources;
 use crate::rows::{Report, RequestKey, RequestRow, Role};
 use crate::service::NodeChange;
@@ -41,6 +43,10 @@ pub struct NodeOffer {
     pub labels: Labels,
     /// How well its runtime isolates.
     pub isolation: Isolation,
+    /// What kinds of programs it runs.
+    pub kinds: Kinds,
+    /// What its owner lets tasks reach.
+    pub egress: EgressPolicy,
 }
 
 /// A task that had ended when it was looked up in the store; a task that waits for it needs to know.
@@ -236,6 +242,15 @@ pub enum Command {
         /// Of that link.
         session: u64,
     },
+    /// The owner of a node, or a rule of theirs, lets it work or not.
+    Avail {
+        /// Which.
+        node: NodeId,
+        /// Of that link.
+        session: u64,
+        /// From now on.
+        state: Availability,
+    },
     /// An attempt's command runs.
     Started {
         /// By whom.
@@ -291,6 +306,7 @@ impl Command {
             | Self::SetNode { .. }
             | Self::Lost { .. }
             | Self::Drain { .. }
+            | Self::Avail { .. }
             | Self::Started { .. }
             | Self::Finished { .. }
             | Self::Compared { .. }
@@ -318,6 +334,7 @@ impl Command {
             | Self::SetNode { .. }
             | Self::Lost { .. }
             | Self::Drain { .. }
+            | Self::Avail { .. }
             | Self::Started { .. }
             | Self::Finished { .. }
             | Self::Compared { .. }

@@ -1,4 +1,4 @@
-//! What a node is, beside what it has: labels, isolation, trust.
+//! What a node is, beside what it has: kinds of programs, labels, isolation, trust.
 //!
 //! Labels are what its owner calls it (`location=berlin`, `arch=arm64`), isolation is what its
 //! runtime can do, trust is what its verified work has shown.
@@ -180,6 +180,94 @@ macro_rules! tiers {
 }
 
 tiers! {
+    /// What kind of program a task is; that says what runs it.
+    Kind {
+        /// An image of a container.
+        #[default]
+        Container = "container",
+        /// A WebAssembly module.
+        Wasm = "wasm",
+    }
+}
+
+/// The kinds of programs that a node runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Kind>", into = "Vec<Kind>")]
+pub struct Kinds {
+    container: bool,
+    wasm: bool,
+}
+
+impl Kinds {
+    /// Containers only.
+    pub const CONTAINER: Self = Self { container: true, wasm: false };
+    /// WebAssembly modules only.
+    pub const WASM: Self = Self { container: false, wasm: true };
+    /// Every kind.
+    pub const ALL: Self = Self { container: true, wasm: true };
+
+    /// True where `kind` is one of them.
+    #[must_use]
+    pub const fn has(self, kind: Kind) -> bool {
+        match kind {
+            Kind::Container => self.container,
+            Kind::Wasm => self.wasm,
+        }
+    }
+
+    /// Those of either.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self { container: self.container || other.container, wasm: self.wasm || other.wasm }
+    }
+
+    /// Reads [`Self::words`] back; `None` where one is no kind, or there is none.
+    #[must_use]
+    pub fn parse<T: AsRef<str>>(words: &[T]) -> Option<Self> {
+        let kinds: Option<Vec<Kind>> = words.iter().map(|word| Kind::parse(word.as_ref())).collect();
+        Self::try_from(kinds?).ok()
+    }
+
+    /// As they are written on the wire and in the database.
+    #[must_use]
+    pub fn words(self) -> Vec<&'static str> {
+        Kind::ALL.iter().filter(|kind| self.has(**kind)).map(|kind| kind.as_str()).collect()
+    }
+}
+
+impl Default for Kinds {
+    fn default() -> Self {
+        Self::CONTAINER
+    }
+}
+
+/// A list that names no kind of program.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a node runs at least one kind of program: container, wasm")]
+pub struct NoKind;
+
+impl TryFrom<Vec<Kind>> for Kinds {
+    type Error = NoKind;
+
+    fn try_from(kinds: Vec<Kind>) -> Result<Self, NoKind> {
+        let found = Self { container: kinds.contains(&Kind::Container), wasm: kinds.contains(&Kind::Wasm) };
+        if found.container || found.wasm { Ok(found) } else { Err(NoKind) }
+    }
+}
+
+impl From<Kinds> for Vec<Kind> {
+    fn from(kinds: Kinds) -> Self {
+        Kind::ALL.iter().copied().filter(|kind| kinds.has(*kind)).collect()
+    }
+}
+
+impl fmt::Display for Kinds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words().join(", "))
+    }
+}
+
+tiers! {
     /// How well a node's runtime keeps tasks from the machine, lowest first.
     Isolation {
         /// A container of a runtime that has the rights of the machine's administrator.
@@ -237,6 +325,17 @@ mod tests {
         assert!(set.covers(&Labels::default()) && set.covers(&Labels::parse(&["a=1"]).expect("labels")));
         assert!(!set.covers(&Labels::parse(&["a=2"]).expect("labels")));
         assert!(!Labels::default().covers(&set));
+    }
+
+    #[test]
+    fn kinds_read_back_and_are_never_none() {
+        for kinds in [Kinds::CONTAINER, Kinds::WASM, Kinds::ALL] {
+            assert_eq!(Kinds::parse(&kinds.words()), Some(kinds));
+        }
+        assert_eq!(Kinds::parse::<&str>(&[]), None);
+        assert_eq!(Kinds::parse(&["container", "vm"]), None);
+        assert_eq!(Kinds::CONTAINER.or(Kinds::WASM), Kinds::ALL);
+        assert!(Kinds::WASM.has(Kind::Wasm) && !Kinds::WASM.has(Kind::Container));
     }
 
     #[test]

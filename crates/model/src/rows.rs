@@ -4,8 +4,9 @@
 //!
 //! Invariant: a row holds facts; what can be derived from other rows is not in it.
 
+use crate::egress::EgressPolicy;
 use crate::ids::{AttemptRef, ElementRef, NodeId, TaskId, UserId};
-use crate::node::{Isolation, Labels};
+use crate::node::{Isolation, Kinds, Labels};
 use crate::rejection::Rejection;
 use crate::resources::Resources;
 use crate::service::Service;
@@ -73,6 +74,10 @@ pub struct NodeRow {
     pub labels: Labels,
     /// How well its runtime isolates.
     pub isolation: Isolation,
+    /// What kinds of programs it runs.
+    pub kinds: Kinds,
+    /// What its owner lets tasks reach.
+    pub egress: EgressPolicy,
 }
 
 /// Where one element stands between its attempts.

@@ -7,8 +7,9 @@
 
 use crate::after::After;
 use crate::array::{Array, Indices};
+use crate::egress::Egress;
 use crate::level::Level;
-use crate::node::{Isolation, Labels, TrustTier};
+use crate::node::{Isolation, Kind, Labels, TrustTier};
 use crate::policy::Policy;
 use crate::rejection::{Code, Rejection};
 use crate::resources::Resources;
@@ -96,9 +97,15 @@ pub struct InputFile {
 pub struct TaskSpec {
     /// For people; need not be unique.
     pub name: String,
-    /// `name[:tag][@sha256:...]`.
+    /// `name[:tag][@sha256:...]`, or `sha256:...` of content that lies in the blob store.
     pub image: String,
-    /// Program and arguments; empty means the image's own command.
+    /// What kind of program it is.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub kind: Kind,
+    /// The content that `image` names by its digest: an archive of an image, or a module.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub image_blob: Option<BlobRef>,
+    /// Program and arguments; empty means the image's own command. Of a module: its arguments.
     pub command: Vec<String>,
     /// Files under `/task`.
     pub files: Vec<InputFile>,
@@ -135,7 +142,25 @@ pub struct TaskSpec {
     /// How its results are verified.
     #[serde(default, skip_serializing_if = "is_default")]
     pub verify: Verification,
+    /// What it may reach over the network; only nodes whose owner allows it run it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub egress: Egress,
+    /// Files and folders under `/task` that are kept; empty: [`OUTPUT`].
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub outputs: Vec<String>,
+    /// Its elements on one node may share a container, one after the other.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub warm: bool,
+    /// Where its requester allows a result of an equal task of theirs to be its result: of everything that
+    /// could change the result.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub reuse: Option<Digest>,
 }
+
+/// The folder under `/task` that is kept where a task names none.
+pub const OUTPUT: &str = "output";
+/// Most files and folders that a task names to be kept.
+pub const MAX_OUTPUTS: usize = 64;
 
 /// How long a requester waits; `None`: as long as the hold lasts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,6 +196,10 @@ pub struct Need {
     pub isolation: Isolation,
     /// What its owner must say of it.
     pub labels: Labels,
+    /// What kind of program it must run.
+    pub kind: Kind,
+    /// What its owner must let it reach.
+    pub egress: Egress,
     /// [`image_key`] of the image, to prefer nodes that have it.
     pub image: u64,
 }
@@ -203,6 +232,8 @@ impl TaskSpec {
             trust: self.min_trust,
             isolation: self.min_isolation,
             labels: self.labels.clone(),
+            kind: self.kind,
+            egress: self.egress.clone(),
             image: image_key(&self.image),
         }
     }
@@ -232,8 +263,9 @@ impl TaskSpec {
     /// The first field that is out of bounds, by the name it has in the API.
     pub fn check(&self, policy: &Policy) -> Result<(), Rejection> {
         check_text("task_name", &self.name, MAX_NAME_BYTES)?;
-        check_image(&self.image)?;
+        self.check_image()?;
         self.check_command()?;
+        self.check_outputs()?;
         if !(1..=10).contains(&self.priority) {
             return Err(Rejection::invalid(
                 "priority",
@@ -269,6 +301,53 @@ impl TaskSpec {
             if let Some(time) = time {
                 within(field, time.0, 1000, most, "ms")?;
             }
+        }
+        Ok(())
+    }
+
+    fn check_image(&self) -> Result<(), Rejection> {
+        if let Some(blob) = &self.image_blob {
+            return match self.image == blob.digest.to_string() {
+                true => Ok(()),
+                false => Err(Rejection::invalid("docker_image", "does not name the content that was pushed")),
+            };
+        }
+        if self.kind != Kind::Container {
+            return Err(Rejection::invalid("docker_image", "a module is pushed first, and named by its digest"));
+        }
+        check_image(&self.image)
+    }
+
+    /// The files and folders under `/task` that are kept.
+    pub fn kept(&self) -> impl Iterator<Item = &str> {
+        let named = self.outputs.iter().map(String::as_str);
+        named.chain(self.outputs.is_empty().then_some(OUTPUT))
+    }
+
+    fn check_outputs(&self) -> Result<(), Rejection> {
+        if self.outputs.len() > MAX_OUTPUTS {
+            return Err(Rejection::field(
+                Code::TooLarge,
+                "outputs",
+                format!("{} paths; at most {MAX_OUTPUTS} are taken; name a folder", self.outputs.len()),
+            ));
+        }
+        for path in &self.outputs {
+            check_path("outputs", path)?;
+        }
+        let mut paths: Vec<&str> = self.outputs.iter().map(String::as_str).collect();
+        if let Some((outer, inner)) = nested(&mut paths) {
+            return Err(Rejection::invalid("outputs", format!("`{inner}` is within `{outer}`; name one of them")));
+        }
+        if self.warm && (self.array.is_none() || self.kind != Kind::Container) {
+            return Err(Rejection::invalid("warm", "only elements of an array of containers can share one"));
+        }
+        if self.reuse.is_some() && (self.array.is_some() || !self.egress.is_empty() || self.verify.rule != Rule::First)
+        {
+            return Err(Rejection::invalid(
+                "reuse",
+                "only a plain task without network and without verification can take the result of an equal one",
+            ));
         }
         Ok(())
     }
@@ -313,15 +392,8 @@ impl TaskSpec {
         for path in &paths {
             check_path("files", path)?;
         }
-        paths.sort_unstable();
-        for pair in paths.windows(2) {
-            let nested = pair[1].strip_prefix(pair[0]).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-            if nested {
-                return Err(Rejection::invalid(
-                    "files",
-                    format!("`{}` and `{}` cannot both be files", pair[0], pair[1]),
-                ));
-            }
+        if let Some((outer, inner)) = nested(&mut paths) {
+            return Err(Rejection::invalid("files", format!("`{outer}` and `{inner}` cannot both be files")));
         }
         let total = self.files.iter().try_fold(0u64, |sum, file| sum.checked_add(file.blob.size.0));
         let most = policy.limits.max_input_bytes.0.min(self.resources.disk.0);
@@ -334,6 +406,16 @@ impl TaskSpec {
             )),
         }
     }
+}
+
+/// Two of `paths` of which one is the other or lies within it; sorts them.
+fn nested<'a>(paths: &mut [&'a str]) -> Option<(&'a str, &'a str)> {
+    // By parts: between `a` and `a/b` a plain order has `a-b`.
+    paths.sort_unstable_by(|a, b| a.split('/').cmp(b.split('/')));
+    let within = |outer: &str, inner: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    paths.windows(2).find(|pair| within(pair[0], pair[1])).map(|pair| (pair[0], pair[1]))
 }
 
 /// Checks a relative, `/`-separated path without `.`, `..`, empty parts or control characters.

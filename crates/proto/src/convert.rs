@@ -8,10 +8,12 @@
 
 use crate::worker;
 use hivemind_model::command::NodeOffer;
+use hivemind_model::egress::{Egress, EgressPolicy};
+use hivemind_model::owner::{Availability, MAX_REASON_BYTES};
 use hivemind_model::rows::{LogLengths, Report};
-use hivemind_model::spec::{BlobRef, Digest, InputFile, MAX_FILES, Patience, TaskSpec, check_path};
+use hivemind_model::spec::{BlobRef, Digest, InputFile, MAX_FILES, MAX_OUTPUTS, Patience, TaskSpec, check_path};
 use hivemind_model::units::{Bytes, MilliCores, Millis};
-use hivemind_model::{AttemptRef, ElementRef, Isolation, Labels, Metering, Outcome, Resources, TaskId};
+use hivemind_model::{AttemptRef, ElementRef, Isolation, Kind, Kinds, Labels, Metering, Outcome, Resources, TaskId};
 
 /// Longest text for people that is taken from the wire, in bytes.
 pub const MAX_TEXT_BYTES: usize = 4 << 10;
@@ -98,6 +100,15 @@ impl From<&TaskSpec> for worker::TaskSpec {
             name: spec.name.clone(),
             priority: u32::from(spec.priority),
             lost_after_ms: spec.patience.lost_after.map_or(0, |time| time.0),
+            kind: spec.kind.as_str().to_owned(),
+            image_content: spec.image_blob.map(|blob| worker::InputFile {
+                path: String::new(),
+                digest: blob.digest.to_string(),
+                size: blob.size.0,
+            }),
+            egress: spec.egress.as_slice().iter().map(ToString::to_string).collect(),
+            outputs: spec.outputs.clone(),
+            warm: spec.warm,
         }
     }
 }
@@ -131,8 +142,36 @@ pub fn task_spec(message: Option<worker::TaskSpec>) -> Result<TaskSpec, BadMessa
         max_runtime: Millis(storable("spec.max_runtime_ms", spec.max_runtime_ms)?),
         resources,
         patience: Patience { lost_after, ..Patience::default() },
+        kind: kind(&spec.kind)?,
+        image_blob: spec.image_content.as_ref().map(content).transpose()?,
+        egress: Egress::parse(&spec.egress).map_err(|bad| BadMessage::new("spec.egress", bad.to_string()))?,
+        outputs: outputs(spec.outputs)?,
+        warm: spec.warm,
         ..TaskSpec::default()
     })
+}
+
+fn kind(word: &str) -> Result<Kind, BadMessage> {
+    match word {
+        "" => Ok(Kind::Container),
+        word => Kind::parse(word)
+            .ok_or_else(|| BadMessage::new("spec.kind", format!("`{}` is none of container, wasm", bounded(word)))),
+    }
+}
+
+fn content(message: &worker::InputFile) -> Result<BlobRef, BadMessage> {
+    let size = Bytes(storable("spec.image_content.size", message.size)?);
+    Ok(BlobRef { digest: digest("spec.image_content.digest", &message.digest)?, size })
+}
+
+fn outputs(paths: Vec<String>) -> Result<Vec<String>, BadMessage> {
+    if paths.len() > MAX_OUTPUTS {
+        return Err(BadMessage::new("spec.outputs", format!("{} paths; at most {MAX_OUTPUTS}", paths.len())));
+    }
+    for path in &paths {
+        check_path("outputs", path).map_err(|why| BadMessage::new("spec.outputs", why.text))?;
+    }
+    Ok(paths)
 }
 
 fn input_file(message: worker::InputFile) -> Result<InputFile, BadMessage> {
@@ -257,6 +296,8 @@ pub fn wire_offer(offer: &NodeOffer, runtime: &str, version: &str) -> worker::No
         version: version.to_owned(),
         labels: offer.labels.as_slice().iter().map(ToString::to_string).collect(),
         isolation: offer.isolation.as_str().to_owned(),
+        kinds: offer.kinds.words().into_iter().map(str::to_owned).collect(),
+        egress: offer.egress.words(),
     }
 }
 
@@ -273,6 +314,32 @@ pub fn node_offer(message: Option<&worker::NodeOffer>) -> Result<NodeOffer, BadM
         gpu_info: bounded(&offer.gpu_info),
         labels: Labels::parse(&offer.labels).map_err(|bad| BadMessage::new("offer.labels", bad.to_string()))?,
         isolation: isolation(&offer.isolation)?,
+        kinds: kinds(&offer.kinds)?,
+        egress: EgressPolicy::parse(&offer.egress).map_err(|bad| BadMessage::new("offer.egress", bad.to_string()))?,
+    })
+}
+
+fn kinds(words: &[String]) -> Result<Kinds, BadMessage> {
+    if words.is_empty() {
+        return Ok(Kinds::CONTAINER);
+    }
+    Kinds::parse(words).ok_or_else(|| BadMessage::new("offer.kinds", "one is none of container, wasm"))
+}
+
+/// The message that tells whether the owner lets the machine work.
+#[must_use]
+pub fn owner_state(state: &Availability) -> worker::OwnerState {
+    worker::OwnerState { state: state.as_str().to_owned(), reason: state.reason().to_owned() }
+}
+
+/// Whether the owner lets the machine work.
+///
+/// # Errors
+/// Where the word is none.
+pub fn availability(message: &worker::OwnerState) -> Result<Availability, BadMessage> {
+    let reason: String = bounded(&message.reason).chars().take(MAX_REASON_BYTES / 4).collect();
+    Availability::parse(&message.state, reason).ok_or_else(|| {
+        BadMessage::new("owner.state", format!("`{}` is none of open, finishing, paused", bounded(&message.state)))
     })
 }
 

@@ -60,6 +60,8 @@ fn what_is_sent_is_what_is_read() {
         gpu_info: "none".into(),
         labels: Labels::parse(&["location=lab", "arch=arm64"]).expect("labels"),
         isolation: Isolation::Rootless,
+        kinds: hivemind_model::Kinds::ALL,
+        egress: hivemind_model::EgressPolicy::Public,
     };
     let set = vec![("HIVEMIND_INDEX".to_owned(), "7".to_owned())];
     assert_eq!(env(wire_env(&set)), Ok(set));
