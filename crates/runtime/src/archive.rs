@@ -13,7 +13,7 @@ use tempfile::NamedTempFile;
 
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// A folder.
     Folder,
     /// A file that is read.
@@ -24,7 +24,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// The kind of a regular file with this mode.
-    pub(crate) fn of_file(mode: u32) -> Self {
+    pub fn of_file(mode: u32) -> Self {
         if mode & 0o111 == 0 { Self::File } else { Self::Program }
     }
 
@@ -50,7 +50,7 @@ impl Kind {
 }
 
 /// Packs entries as they come, and brings them into their order at the end.
-pub(crate) struct Packer {
+pub struct Packer {
     builder: tar::Builder<BufWriter<NamedTempFile>>,
     scratch: PathBuf,
     last: PathBuf,
@@ -60,7 +60,7 @@ pub(crate) struct Packer {
 
 impl Packer {
     /// An archive without entries, in a file in `scratch`.
-    pub(crate) fn new(scratch: &Path) -> io::Result<Self> {
+    pub fn new(scratch: &Path) -> io::Result<Self> {
         Ok(Self {
             builder: builder(scratch)?,
             scratch: scratch.to_owned(),
@@ -71,7 +71,7 @@ impl Packer {
     }
 
     /// Adds what `content` gives, which are `size` bytes; of a folder none are taken.
-    pub(crate) fn add(&mut self, path: &Path, kind: Kind, size: u64, content: impl Read) -> io::Result<()> {
+    pub fn add(&mut self, path: &Path, kind: Kind, size: u64, content: impl Read) -> io::Result<()> {
         self.is_sorted &= path >= self.last.as_path();
         path.clone_into(&mut self.last);
         self.entries += 1;
@@ -79,7 +79,7 @@ impl Packer {
     }
 
     /// The archive; `None` where nothing was added.
-    pub(crate) fn finish(self) -> io::Result<Option<NamedTempFile>> {
+    pub fn finish(self) -> io::Result<Option<NamedTempFile>> {
         if self.entries == 0 {
             return Ok(None);
         }

@@ -7,12 +7,13 @@
 //! reads and the archive that one makes.
 
 use crate::archive::{Kind, Packer};
-use crate::{Check, Finished, Job, Runtime, Sink, Stop, Stream, Verdict};
+use crate::{Check, Control, Finished, Image, Job, Runtime, Sink, Stop, Stream, Verdict};
 use async_trait::async_trait;
-use hivemind_model::Isolation;
 use hivemind_model::spec::check_path;
 use hivemind_model::state::{Metering, Outcome};
 use hivemind_model::units::{Bytes, Millis};
+use hivemind_model::{Isolation, Kinds};
+use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -95,12 +96,21 @@ impl Runtime for FakeRuntime {
         "fake"
     }
 
+    fn kinds(&self) -> Kinds {
+        Kinds::ALL
+    }
+
+    fn no_network(&self) -> Option<String> {
+        None
+    }
+
     fn isolation(&self) -> Isolation {
         self.config.isolation
     }
 
-    async fn run(&self, job: Job, sink: Arc<dyn Sink>, stop: Stop, scratch: &Path) -> Finished {
-        if job.image.starts_with(ABSENT_IMAGE) {
+    async fn run(&self, job: Job, sink: Arc<dyn Sink>, mut control: Control, scratch: &Path) -> Finished {
+        let stop = control.stop.clone();
+        if matches!(&job.image, Image::Named(name) if name.starts_with(ABSENT_IMAGE)) {
             let reason = format!("`{}` does not exist", job.image);
             return Finished {
                 outcome: Outcome::BadImage { reason },
@@ -117,14 +127,20 @@ impl Runtime for FakeRuntime {
                 () = stop.cancelled() => {}
             }
         }
+        tokio::select! {
+            () = control.until_paused(false) => {}
+            () = stop.cancelled() => {}
+        }
         if stop.is_cancelled() {
             return Finished { outcome: Outcome::Cancelled, metering: Metering::default(), image_id, output: None };
         }
         let began = Instant::now();
         let limit = Duration::from_millis(job.max_runtime.0);
-        let act = Act { job: &job, sink: &*sink, stop: &stop, scratch, limit };
+        let stood = Mutex::new(Duration::ZERO);
+        let act = Act { job: &job, sink: &*sink, stop: &stop, scratch, limit, control: &control, stood: &stood };
         let (outcome, output) = act.perform().await;
-        let wall = Millis(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let wall = began.elapsed().saturating_sub(*stood.lock());
+        let wall = Millis(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX));
         let peak_memory = if outcome == Outcome::OutOfMemory { job.resources.memory } else { Bytes(0) };
         Finished { outcome, metering: Metering { wall, cpu: Millis(0), peak_memory }, image_id, output }
     }
@@ -156,6 +172,9 @@ struct Act<'a> {
     stop: &'a Stop,
     scratch: &'a Path,
     limit: Duration,
+    control: &'a Control,
+    /// For how long it stood still.
+    stood: &'a Mutex<Duration>,
 }
 
 impl Act<'_> {
@@ -212,11 +231,26 @@ impl Act<'_> {
     }
 
     async fn sleep(&self, wanted: Duration) -> Ended {
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => (Outcome::Cancelled, None),
-            () = tokio::time::sleep(wanted.min(self.limit)) => {
-                if wanted > self.limit { (Outcome::TimedOut, None) } else { exit(0) }
+        let mut control = self.control.clone();
+        let mut left = wanted.min(self.limit);
+        loop {
+            let began = Instant::now();
+            let stands = control.is_paused();
+            let ended = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => Some((Outcome::Cancelled, None)),
+                () = control.until_paused(!stands) => None,
+                () = tokio::time::sleep(left), if !stands => {
+                    Some(if wanted > self.limit { (Outcome::TimedOut, None) } else { exit(0) })
+                }
+            };
+            if stands {
+                *self.stood.lock() += began.elapsed();
+            } else {
+                left = left.saturating_sub(began.elapsed());
+            }
+            if let Some(ended) = ended {
+                return ended;
             }
         }
     }

@@ -9,11 +9,11 @@
 //! Invariant: the `docker` program is never called, and no path of this machine is ever mounted
 //! into a container.
 
-use crate::{Check, Finished, Job, Runtime, Sink, Stop};
+use crate::{Check, Control, Finished, Job, Runtime, Sink};
 use async_trait::async_trait;
 use bollard::Docker;
-use hivemind_model::Isolation;
 use hivemind_model::state::{Metering, Outcome};
+use hivemind_model::{Isolation, Kinds};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,16 +123,24 @@ impl Runtime for DockerRuntime {
         "docker"
     }
 
+    fn kinds(&self) -> Kinds {
+        Kinds::CONTAINER
+    }
+
+    fn no_network(&self) -> Option<String> {
+        Some("tasks have no network here yet".into())
+    }
+
     fn isolation(&self) -> Isolation {
         self.inner.isolation
     }
 
-    async fn run(&self, job: Job, sink: Arc<dyn Sink>, stop: Stop, scratch: &Path) -> Finished {
+    async fn run(&self, job: Job, sink: Arc<dyn Sink>, control: Control, scratch: &Path) -> Finished {
         // On its own task, so that a caller who drops this future still gets a container that is
         // stopped and removed: the guard fires the stop.
-        let own_stop = stop.child_token();
-        let _guard = own_stop.clone().drop_guard();
-        let task = tokio::spawn(run::attempt(self.inner.clone(), job, sink, own_stop, scratch.to_owned()));
+        let own = Control { stop: control.stop.child_token(), paused: control.paused };
+        let _guard = own.stop.clone().drop_guard();
+        let task = tokio::spawn(run::attempt(self.inner.clone(), job, sink, own, scratch.to_owned()));
         task.await.unwrap_or_else(|error| {
             let reason = format!("the runtime failed: {error}; its container is removed at the agent's next start");
             Finished {

@@ -12,7 +12,7 @@ use super::image::Image;
 use super::meter::Meter;
 use super::volume::Volume;
 use super::{Inner, create, daemon, inputs, outputs, streams};
-use crate::{Finished, Job, Sink, Stop, Stream};
+use crate::{Control, Finished, Image as Source, Job, Sink, Stop, Stream};
 use bollard::container::AttachContainerResults;
 use bollard::errors::Error;
 use bollard::models::{ContainerState, ContainerWaitResponse};
@@ -80,9 +80,10 @@ pub(super) async fn attempt(
     inner: Arc<Inner>,
     job: Job,
     sink: Arc<dyn Sink>,
-    stop: Stop,
+    control: Control,
     scratch: PathBuf,
 ) -> Finished {
+    let stop = control.stop.clone();
     let finished = |ran: Ran, image_id: String| Finished {
         outcome: ran.outcome,
         metering: ran.metering,
@@ -93,7 +94,11 @@ pub(super) async fn attempt(
         let reason = format!("{} runs here already", job.attempt);
         return finished(Ran::not_at_all(Outcome::Infrastructure { reason }), String::new());
     };
-    let image = match inner.images.resolve(&job.image, &*sink, &stop).await {
+    let Source::Named(named) = &job.image else {
+        let reason = "this runtime loads no archives of images yet".into();
+        return finished(Ran::not_at_all(Outcome::Infrastructure { reason }), String::new());
+    };
+    let image = match inner.images.resolve(named, &*sink, &stop).await {
         Ok(image) => image,
         Err(outcome) => return finished(Ran::not_at_all(outcome), String::new()),
     };
@@ -153,7 +158,7 @@ impl Attempt {
             Ok(created) => created,
             Err(error) => {
                 if daemon::is_absent(&error) {
-                    self.inner.images.forget(&self.job.image);
+                    self.inner.images.forget(&self.job.image.to_string());
                 }
                 return Err(daemon::refused_create(&error));
             }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::Usage;
 use hivemind_model::{ElementRef, Resources, TaskId};
 use parking_lot::Mutex;
 use std::io::Read;
@@ -18,15 +19,21 @@ impl Sink for Kept {
             Stream::Stderr => kept.1.extend_from_slice(data),
         }
     }
+    fn progress(&self, _: u8) {}
+    fn usage(&self, _: Usage) {}
 }
 
 fn job(words: &[&str]) -> Job {
     Job {
         attempt: ElementRef::only(TaskId(1)).attempt(1),
-        image: "any:1".into(),
+        kind: hivemind_model::Kind::Container,
+        image: Image::Named("any:1".into()),
         command: words.iter().map(|word| (*word).to_owned()).collect(),
         env: vec![("HIVEMIND_ENTRY".into(), "a  'b'".into())],
         files: Vec::new(),
+        outputs: vec!["output".into()],
+        egress: hivemind_model::Egress::default(),
+        warm: false,
         max_runtime: Millis(60_000),
         resources: Resources::default(),
     }
@@ -35,7 +42,7 @@ fn job(words: &[&str]) -> Job {
 async fn run(job: Job) -> (Finished, String, String, usize) {
     let (runtime, sink) = (FakeRuntime::default(), Arc::new(Kept::default()));
     let scratch = tempfile::tempdir().expect("a folder");
-    let finished = runtime.run(job, sink.clone(), Stop::new(), scratch.path()).await;
+    let finished = runtime.run(job, sink.clone(), Control::stopping(Stop::new()), scratch.path()).await;
     assert_eq!(runtime.running(), 0);
     let kept = sink.0.lock();
     (finished, String::from_utf8_lossy(&kept.0).into_owned(), String::from_utf8_lossy(&kept.1).into_owned(), kept.2)
@@ -68,7 +75,7 @@ async fn words_do_what_the_table_says() {
     }
     let (finished, ..) = run(job(&["fail-node"])).await;
     assert!(matches!(finished.outcome, Outcome::Infrastructure { .. }));
-    let (finished, ..) = run(Job { image: "no-such-image:1".into(), ..job(&[]) }).await;
+    let (finished, ..) = run(Job { image: Image::Named("no-such-image:1".into()), ..job(&[]) }).await;
     assert!(matches!(finished.outcome, Outcome::BadImage { .. }));
     assert_eq!(finished.image_id, "");
 }
@@ -96,7 +103,12 @@ async fn an_input_file_is_printed_and_an_output_file_is_archived() {
 
     let scratch = tempfile::tempdir().expect("a folder");
     let finished = FakeRuntime::default()
-        .run(job(&["produce", "d/x", "text"]), Arc::new(Kept::default()), Stop::new(), scratch.path())
+        .run(
+            job(&["produce", "d/x", "text"]),
+            Arc::new(Kept::default()),
+            Control::stopping(Stop::new()),
+            scratch.path(),
+        )
         .await;
     let mut archive =
         tar::Archive::new(std::fs::File::open(finished.output.expect("an archive").path()).expect("opened"));
@@ -118,8 +130,12 @@ async fn sleep_ends_by_itself_by_the_limit_or_by_the_stop() {
 
     let (runtime, stop, sink) = (FakeRuntime::default(), Stop::new(), Arc::new(Kept::default()));
     let scratch = std::env::temp_dir();
-    let running =
-        runtime.run(Job { max_runtime: Millis(7_200_000), ..job(&["sleep", "3600000"]) }, sink, stop.clone(), &scratch);
+    let running = runtime.run(
+        Job { max_runtime: Millis(7_200_000), ..job(&["sleep", "3600000"]) },
+        sink,
+        Control::stopping(stop.clone()),
+        &scratch,
+    );
     let (finished, ()) = tokio::join!(running, async {
         assert_eq!(runtime.running(), 1);
         stop.cancel();

@@ -5,7 +5,7 @@ use bollard::query_parameters::KillContainerOptionsBuilder;
 use hivemind_model::Resources;
 use hivemind_model::state::Outcome;
 use hivemind_model::units::{Bytes, Millis};
-use hivemind_runtime::{Job, Runtime, Stop};
+use hivemind_runtime::{Control, Job, Runtime, Stop};
 
 #[tokio::test]
 async fn exit_codes_are_the_command_s_own() {
@@ -82,7 +82,7 @@ async fn a_stop_before_the_start_starts_nothing() {
     let Some(rig) = Rig::up("early").await else { return };
     let (ear, stop) = (std::sync::Arc::new(crate::rig::Ear::default()), Stop::new());
     stop.cancel();
-    let finished = rig.runtime.run(rig.job(&["true"]), ear.clone(), stop, rig.folder.path()).await;
+    let finished = rig.runtime.run(rig.job(&["true"]), ear.clone(), Control::stopping(stop), rig.folder.path()).await;
     assert_eq!((finished.outcome, ear.starts()), (Outcome::Cancelled, 0));
     rig.down().await;
 }

@@ -9,7 +9,7 @@ use hivemind_runtime::docker::DockerConfig;
 use std::time::Duration;
 
 async fn outcome(rig: &Rig, image: String) -> Outcome {
-    rig.run(Job { image, ..rig.job(&["true"]) }).await.0.outcome
+    rig.run(Job { image: image.into(), ..rig.job(&["true"]) }).await.0.outcome
 }
 
 async fn forget(rig: &Rig, image: &str) {
@@ -24,7 +24,7 @@ async fn a_local_image_is_pinned_by_its_id() {
     let Some(rig) = Rig::up("local").await else { return };
     let id = rig.docker.inspect_image(IMAGE).await.expect("inspected").id.expect("an id");
     for image in [format!("{IMAGE}@{id}"), format!("docker.io/library/{IMAGE}")] {
-        let (finished, _) = rig.run(Job { image, ..rig.job(&["true"]) }).await;
+        let (finished, _) = rig.run(Job { image: image.into(), ..rig.job(&["true"]) }).await;
         assert_eq!((finished.outcome, &finished.image_id), (Outcome::Exited { code: 0 }, &id));
     }
     rig.down().await;
@@ -65,7 +65,7 @@ async fn jobs_of_one_image_share_one_pull_and_are_told_of_it() {
     let Some(rig) = Rig::up("pull").await else { return };
     let registry = Registry::start("shared").await;
     let image = registry.reference(&format!("shared@{}", registry.digest()));
-    let job = || Job { image: image.clone(), ..rig.job(&["echo", "pulled"]) };
+    let job = || Job { image: image.clone().into(), ..rig.job(&["echo", "pulled"]) };
     let (first, ear, _) = rig.start(job());
     ear.until(|ear| ear.heard().iter().any(|heard| matches!(heard, Heard::Note(_)))).await;
     let (second, other, _) = rig.start(job());
@@ -86,7 +86,7 @@ async fn jobs_of_one_image_share_one_pull_and_are_told_of_it() {
 async fn a_pull_can_be_stopped() {
     let Some(rig) = Rig::up("pullstop").await else { return };
     let registry = Registry::start("stopped").await;
-    let (running, ear, stop) = rig.start(Job { image: registry.reference("stopped:1"), ..rig.job(&["true"]) });
+    let (running, ear, stop) = rig.start(Job { image: registry.reference("stopped:1").into(), ..rig.job(&["true"]) });
     ear.until(|ear| !ear.heard().is_empty()).await;
     stop.cancel();
     assert_eq!(running.await.expect("ended").outcome, Outcome::Cancelled);

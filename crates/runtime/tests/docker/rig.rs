@@ -6,7 +6,7 @@ use futures::StreamExt;
 use hivemind_model::units::{Bytes, MilliCores, Millis};
 use hivemind_model::{AttemptRef, ElementRef, Resources, TaskId};
 use hivemind_runtime::docker::{DiskLimit, DockerConfig, DockerRuntime};
-use hivemind_runtime::{Finished, Job, Runtime, Sink, Stop, Stream};
+use hivemind_runtime::{Control, Finished, Job, Runtime, Sink, Stop, Stream, Usage};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::Path;
@@ -104,6 +104,8 @@ impl Sink for Ear {
     fn output(&self, stream: Stream, data: &[u8]) {
         self.keep(Heard::Output(stream, data.to_vec()));
     }
+    fn progress(&self, _: u8) {}
+    fn usage(&self, _: Usage) {}
 }
 
 /// A config for tests whose instance nobody else has.
@@ -143,10 +145,14 @@ impl Rig {
         let task = TaskId(self.next.fetch_add(1, Ordering::Relaxed));
         Job {
             attempt: ElementRef::only(task).attempt(1),
+            kind: hivemind_model::Kind::Container,
             image: IMAGE.into(),
             command: command.iter().map(|word| (*word).to_owned()).collect(),
             env: Vec::new(),
             files: Vec::new(),
+            outputs: vec!["output".into()],
+            egress: hivemind_model::Egress::default(),
+            warm: false,
             max_runtime: Millis(100_000),
             resources: Resources {
                 cpu: MilliCores(1000),
@@ -167,7 +173,7 @@ impl Rig {
 
     pub(crate) async fn run(&self, job: Job) -> (Finished, Arc<Ear>) {
         let ear = Arc::new(Ear::default());
-        let running = self.runtime.run(job, ear.clone(), Stop::new(), self.folder.path());
+        let running = self.runtime.run(job, ear.clone(), Control::stopping(Stop::new()), self.folder.path());
         let finished = tokio::time::timeout(DEADLINE, running).await.expect("the job did not end");
         (finished, ear)
     }
@@ -177,7 +183,7 @@ impl Rig {
         let (ear, stop) = (Arc::new(Ear::default()), Stop::new());
         let (runtime, heard, token, scratch) =
             (self.runtime.clone(), ear.clone(), stop.clone(), self.folder.path().to_owned());
-        (tokio::spawn(async move { runtime.run(job, heard, token, &scratch).await }), ear, stop)
+        (tokio::spawn(async move { runtime.run(job, heard, Control::stopping(token), &scratch).await }), ear, stop)
     }
 
     /// How many containers, volumes and image files of this instance there are.

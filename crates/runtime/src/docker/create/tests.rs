@@ -6,10 +6,14 @@ use serde_json::{Value, json};
 fn job() -> Job {
     Job {
         attempt: ElementRef { task: TaskId(12), index: 7 }.attempt(3),
-        image: "python:3.12".into(),
+        kind: hivemind_model::Kind::Container,
+        image: crate::Image::Named("python:3.12".into()),
         command: vec!["python".into(), "-c".into(), "1".into()],
         env: Vec::new(),
         files: Vec::new(),
+        outputs: vec!["output".into()],
+        egress: hivemind_model::Egress::default(),
+        warm: false,
         max_runtime: Millis(1000),
         resources: Resources { cpu: MilliCores(1500), memory: Bytes::from_mib(512), disk: Bytes::from_gib(1), gpus: 0 },
     }

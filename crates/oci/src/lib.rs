@@ -1,0 +1,1 @@
+//! A runtime of its own for containers, without a daemon.

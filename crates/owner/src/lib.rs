@@ -1,0 +1,1 @@
+//! Whether a machine may work now: its owner comes first.
