@@ -6,6 +6,9 @@
 //!
 //! Invariant: the program has no dependencies; what it prints is a stranger's word to whoever reads it.
 
+#[path = "../program/wire.rs"]
+pub mod wire;
+
 /// The executable.
 pub static PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guest"));
 

@@ -16,9 +16,11 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 pub mod archive;
+pub mod collect;
 pub mod docker;
 pub mod fake;
 pub mod offer;
+pub mod warm;
 
 /// One attempt, ready to be run.
 #[derive(Debug, Clone)]

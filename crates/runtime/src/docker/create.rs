@@ -7,6 +7,7 @@
 
 use super::image::Image;
 use crate::Job;
+use crate::warm::{EMPTIED, GUEST};
 use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount,
     MountTmpfsOptions, MountType, MountVolumeOptions, MountVolumeOptionsDriverConfig, ResourcesUlimits,
@@ -85,9 +86,33 @@ pub(super) fn request(job: &Job, image: &Image, volume: &TaskVolume, instance: &
     }
 }
 
+/// The request that makes a container in which elements like `job` run one after the other: the same
+/// profile, with the guest as its first process, which is spoken to through its standard streams.
+pub(super) fn warm_request(job: &Job, image: &Image, volume: &TaskVolume, instance: &str) -> ContainerCreateBody {
+    let emptied =
+        EMPTIED.iter().copied().chain(image.volumes.iter().map(String::as_str).filter(|path| *path != "/task"));
+    let entrypoint = [GUEST, "warm"].into_iter().chain(emptied).map(str::to_owned).collect();
+    ContainerCreateBody {
+        entrypoint: Some(entrypoint),
+        cmd: None,
+        // What is an element's own comes with its command.
+        env: Some(own_environment().into()),
+        attach_stdin: Some(true),
+        open_stdin: Some(true),
+        // When the agent goes away, so does the guest.
+        stdin_once: Some(true),
+        ..request(job, image, volume, instance)
+    }
+}
+
 fn environment(job: &Job) -> Vec<String> {
     let ours = job.environment().into_iter().map(|(name, value)| format!("{name}={value}"));
-    ours.chain(["HOME=/task".into(), "TMPDIR=/tmp".into()]).collect()
+    ours.chain(own_environment()).collect()
+}
+
+/// Beside what tells a command which attempt it is.
+fn own_environment() -> [String; 2] {
+    ["HOME=/task".into(), "TMPDIR=/tmp".into()]
 }
 
 fn host_config(job: &Job, image: &Image, volume: &TaskVolume, labels: HashMap<String, String>) -> HostConfig {

@@ -31,6 +31,10 @@ pub(super) struct Image {
     pub(super) id: String,
     /// The folders that it declares as volumes.
     pub(super) volumes: Vec<String>,
+    /// What it puts before every command.
+    pub(super) entrypoint: Vec<String>,
+    /// Its own command.
+    pub(super) command: Vec<String>,
 }
 
 /// A reference, taken apart; the name in its short form, as the daemon lists it.
@@ -219,9 +223,11 @@ fn describe(found: ImageInspect) -> Result<Image, Outcome> {
     let Some(id) = found.id.filter(|id| id.parse::<Digest>().is_ok()) else {
         return Err(Outcome::Infrastructure { reason: "the Docker daemon gave an image without an id".into() });
     };
-    let declared = found.config.and_then(|config| config.volumes).unwrap_or_default();
+    let config = found.config.unwrap_or_default();
+    let (entrypoint, command) = (config.entrypoint.unwrap_or_default(), config.cmd.unwrap_or_default());
+    let declared = config.volumes.unwrap_or_default();
     let volumes = declared_volumes(declared).map_err(|reason| Outcome::BadImage { reason })?;
-    Ok(Image { id, volumes })
+    Ok(Image { id, volumes, entrypoint, command })
 }
 
 /// The folders that have to be covered, cleaned, sorted, without doubles.

@@ -1,4 +1,5 @@
-//! Processor time and memory of a running container.
+//! Processor time and memory of a running container, and the ways to kill it and to make it stand still
+//! without the daemon.
 //!
 //! The kernel's counters vanish with the container, so they are read while it runs: often at
 //! first, then once a second, and once more when its output ends, which is a moment before they
@@ -17,6 +18,7 @@ use futures::StreamExt;
 use hivemind_model::units::{Bytes, Millis};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// First interval.
 const SOONEST: Duration = Duration::from_millis(10);
@@ -33,11 +35,22 @@ pub(super) struct Cgroup {
     cpu: PathBuf,
     /// The highest use where the kernel keeps it, else the present one.
     memory: PathBuf,
+    /// The present use.
+    present: PathBuf,
     /// Counts what was killed for its memory.
     ooms: PathBuf,
     processes: PathBuf,
     /// Kills all at once; only in the second generation.
     kill: Option<PathBuf>,
+    freezer: Freezer,
+}
+
+/// Where all of a group is made to stand still.
+#[derive(Debug, Clone)]
+struct Freezer {
+    file: PathBuf,
+    freeze: &'static str,
+    thaw: &'static str,
 }
 
 impl Cgroup {
@@ -56,19 +69,28 @@ impl Cgroup {
                     ooms: memory.join("memory.oom_control"),
                     processes: memory.join("cgroup.procs"),
                     memory: memory.join("memory.max_usage_in_bytes"),
+                    present: memory.join("memory.usage_in_bytes"),
                     kill: None,
+                    freezer: Freezer {
+                        file: root.join("freezer").join(&group).join("freezer.state"),
+                        freeze: "FROZEN",
+                        thaw: "THAWED",
+                    },
                 });
             }
             let unified = root.join(&group);
             if unified.join("cgroup.procs").exists() {
                 let peak = unified.join("memory.peak");
-                let memory = if peak.exists() { peak } else { unified.join("memory.current") };
+                let present = unified.join("memory.current");
+                let memory = if peak.exists() { peak } else { present.clone() };
                 return Some(Self {
                     cpu: unified.join("cpu.stat"),
                     memory,
+                    present,
                     ooms: unified.join("memory.events"),
                     processes: unified.join("cgroup.procs"),
                     kill: Some(unified.join("cgroup.kill")),
+                    freezer: Freezer { file: unified.join("cgroup.freeze"), freeze: "1", thaw: "0" },
                 });
             }
         }
@@ -81,11 +103,27 @@ impl Cgroup {
         Sample {
             cpu_nanos: text(&self.cpu).and_then(|text| nanoseconds(&text)),
             memory_bytes: text(&self.memory).and_then(|text| text.trim().parse().ok()),
+            present_bytes: text(&self.present).and_then(|text| text.trim().parse().ok()),
             ooms: text(&self.ooms).and_then(|text| value_of(&text, "oom_kill")),
         }
     }
 
-    /// Kills every process without the daemon. True where none is left.
+    /// Makes everything in it stand still, or go on. False where that cannot be had so.
+    pub(super) fn freeze(&self, still: bool) -> bool {
+        let word = if still { self.freezer.freeze } else { self.freezer.thaw };
+        // Never made here: the group may have gone.
+        let opened = std::fs::OpenOptions::new().write(true).open(&self.freezer.file);
+        opened.and_then(|mut file| std::io::Write::write_all(&mut file, word.as_bytes())).is_ok()
+    }
+
+    /// Forgets the highest use so far; where the kernel cannot, only present uses count from now on.
+    fn forget_peak(&mut self) {
+        if self.kill.is_some() || std::fs::write(&self.memory, "0").is_err() {
+            self.memory.clone_from(&self.present);
+        }
+    }
+
+    /// Kills every process without the daemon, also where they stand still. True where none is left.
     pub(super) fn kill(&self) -> bool {
         for _ in 0..KILL_ROUNDS {
             if let Some(kill) = &self.kill {
@@ -103,6 +141,8 @@ impl Cgroup {
                     let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
                 }
             }
+            // In the first generation what stands still dies when it goes on.
+            self.freeze(false);
             std::thread::yield_now();
         }
         false
@@ -114,6 +154,7 @@ impl Cgroup {
 struct Sample {
     cpu_nanos: Option<u64>,
     memory_bytes: Option<u64>,
+    present_bytes: Option<u64>,
     ooms: Option<u64>,
 }
 
@@ -137,8 +178,12 @@ pub(super) struct Meter<'a> {
     id: &'a str,
     cgroup: Option<Cgroup>,
     interval: Duration,
+    next: Instant,
+    /// The counters at the beginning.
+    base: Sample,
     cpu_nanos: u64,
     peak_bytes: u64,
+    present_bytes: u64,
     ooms: u64,
 }
 
@@ -146,14 +191,27 @@ impl<'a> Meter<'a> {
     /// Starts to watch the container `id`, which has just been started.
     pub(super) fn new(docker: &'a Docker, id: &'a str) -> Self {
         let cgroup = Cgroup::locate(id);
+        Self::of(docker, id, cgroup)
+    }
+
+    fn of(docker: &'a Docker, id: &'a str, cgroup: Option<Cgroup>) -> Self {
         let interval = if cgroup.is_some() { SOONEST } else { LATEST };
-        Self { docker, id, cgroup, interval, cpu_nanos: 0, peak_bytes: 0, ooms: 0 }
+        let (base, next) = (Sample::default(), Instant::now() + interval);
+        Self { docker, id, cgroup, interval, next, base, cpu_nanos: 0, peak_bytes: 0, present_bytes: 0, ooms: 0 }
+    }
+
+    /// Starts to watch the container `id` anew: what it used up to now does not count. The first sample
+    /// comes late, because the last one loses nothing here.
+    pub(super) fn again(docker: &'a Docker, id: &'a str, mut cgroup: Cgroup) -> Self {
+        cgroup.forget_peak();
+        let base = cgroup.read();
+        Self { base, interval: LATEST, next: Instant::now() + LATEST, ..Self::of(docker, id, Some(cgroup)) }
     }
 
     /// Waits until the next sample is due. Each interval is a quarter longer than the last, so
     /// that of a short life at most a fifth is missed.
     pub(super) async fn due(&self) {
-        tokio::time::sleep(self.interval).await;
+        tokio::time::sleep_until(self.next).await;
     }
 
     /// Takes a sample after [`Meter::due`].
@@ -164,6 +222,7 @@ impl<'a> Meter<'a> {
             None => self.ask().await,
         };
         self.keep(sample);
+        self.next = Instant::now() + self.interval;
     }
 
     /// Takes a last sample; only where that is cheap.
@@ -175,9 +234,11 @@ impl<'a> Meter<'a> {
     }
 
     fn keep(&mut self, sample: Sample) {
-        self.cpu_nanos = self.cpu_nanos.max(sample.cpu_nanos.unwrap_or(0));
+        let since = |now: Option<u64>, then: Option<u64>| now.unwrap_or(0).saturating_sub(then.unwrap_or(0));
+        self.cpu_nanos = self.cpu_nanos.max(since(sample.cpu_nanos, self.base.cpu_nanos));
         self.peak_bytes = self.peak_bytes.max(sample.memory_bytes.unwrap_or(0));
-        self.ooms = self.ooms.max(sample.ooms.unwrap_or(0));
+        self.present_bytes = sample.present_bytes.unwrap_or(self.present_bytes);
+        self.ooms = self.ooms.max(since(sample.ooms, self.base.ooms));
     }
 
     async fn ask(&self) -> Sample {
@@ -186,8 +247,9 @@ impl<'a> Meter<'a> {
         match tokio::time::timeout(ANSWER, answers.next()).await {
             Ok(Some(Ok(stats))) => {
                 let cpu_nanos = stats.cpu_stats.and_then(|cpu| cpu.cpu_usage?.total_usage);
-                let memory_bytes = stats.memory_stats.and_then(|memory| memory.max_usage.or(memory.usage));
-                Sample { cpu_nanos, memory_bytes, ooms: None }
+                let memory = stats.memory_stats.unwrap_or_default();
+                let memory_bytes = memory.max_usage.or(memory.usage);
+                Sample { cpu_nanos, memory_bytes, present_bytes: memory.usage, ooms: None }
             }
             // A sample less: the command may have ended meanwhile.
             _ => Sample::default(),
@@ -199,11 +261,27 @@ impl<'a> Meter<'a> {
         self.cgroup.as_ref().is_some_and(Cgroup::kill)
     }
 
+    /// Makes the container's processes stand still, or go on, without the daemon. False where that cannot
+    /// be had so.
+    pub(super) fn freeze_directly(&self, still: bool) -> bool {
+        self.cgroup.as_ref().is_some_and(|cgroup| cgroup.freeze(still))
+    }
+
+    /// True where the kernel's counter tells of a kill for memory.
+    pub(super) fn counted_oom(&self) -> bool {
+        self.ooms > 0
+    }
+
     /// True where the kernel killed something for its memory, by its counter or, where that
     /// vanished too soon, by its log. The daemon's own word may come too late: it hears of it on
     /// another way than of the end.
     pub(super) fn saw_oom(&self) -> bool {
         self.ooms > 0 || kernel_log::tells_oom(self.id)
+    }
+
+    /// Memory at the last sample.
+    pub(super) fn present(&self) -> Bytes {
+        Bytes(self.present_bytes)
     }
 
     /// The highest processor time and memory seen.
@@ -228,25 +306,43 @@ mod tests {
             let root = tempfile::tempdir().expect("a folder");
             write(root.path(), &format!("memory/{group}/cgroup.procs"), "");
             write(root.path(), &format!("memory/{group}/memory.max_usage_in_bytes"), "4096\n");
+            write(root.path(), &format!("memory/{group}/memory.usage_in_bytes"), "2048\n");
+            write(root.path(), &format!("freezer/{group}/freezer.state"), "");
             write(root.path(), &format!("cpuacct/{group}/cpuacct.usage"), "7000000\n");
             write(
                 root.path(),
                 &format!("memory/{group}/memory.oom_control"),
                 "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
             );
-            let cgroup = Cgroup::locate_under(root.path(), "ID").expect("found");
-            assert_eq!(cgroup.read(), Sample { cpu_nanos: Some(7_000_000), memory_bytes: Some(4096), ooms: Some(2) });
-            assert!(cgroup.kill());
+            let mut cgroup = Cgroup::locate_under(root.path(), "ID").expect("found");
+            let expected = Sample {
+                cpu_nanos: Some(7_000_000),
+                memory_bytes: Some(4096),
+                present_bytes: Some(2048),
+                ooms: Some(2),
+            };
+            assert_eq!(cgroup.read(), expected);
+            assert!(cgroup.kill() && cgroup.freeze(true));
+            let state = std::fs::read_to_string(root.path().join(format!("freezer/{group}/freezer.state")));
+            assert_eq!(state.expect("read"), "FROZEN");
+            cgroup.forget_peak();
+            assert_eq!(cgroup.read().memory_bytes, Some(0));
 
             let root = tempfile::tempdir().expect("a folder");
             write(root.path(), &format!("{group}/cgroup.procs"), "");
             write(root.path(), &format!("{group}/memory.current"), "1\n");
             write(root.path(), &format!("{group}/cpu.stat"), "usage_usec 7000\nuser_usec 1\n");
             write(root.path(), &format!("{group}/memory.events"), "oom 3\noom_kill 1\noom_group_kill 0\n");
-            let sample = Cgroup::locate_under(root.path(), "ID").expect("found").read();
-            assert_eq!(sample, Sample { cpu_nanos: Some(7_000_000), memory_bytes: Some(1), ooms: Some(1) });
+            let cgroup = Cgroup::locate_under(root.path(), "ID").expect("found");
+            let expected =
+                Sample { cpu_nanos: Some(7_000_000), memory_bytes: Some(1), present_bytes: Some(1), ooms: Some(1) };
+            assert_eq!(cgroup.read(), expected);
+            assert!(!cgroup.freeze(true), "a file that is not there is not made");
             write(root.path(), &format!("{group}/memory.peak"), "9\n");
-            assert_eq!(Cgroup::locate_under(root.path(), "ID").expect("found").read().memory_bytes, Some(9));
+            let mut cgroup = Cgroup::locate_under(root.path(), "ID").expect("found");
+            assert_eq!(cgroup.read().memory_bytes, Some(9));
+            cgroup.forget_peak();
+            assert_eq!(cgroup.read().memory_bytes, Some(1));
         }
     }
 

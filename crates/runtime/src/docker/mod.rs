@@ -3,7 +3,8 @@
 //! Start at [`DockerRuntime`]. One attempt is followed from top to bottom in [`run`]; what its
 //! container may do is decided in [`create`] alone; the rest is one file per thing that a
 //! container needs: its [`image`], its [`volume`], its [`inputs`] and [`outputs`], its
-//! [`streams`], the [`meter`] beside it, and the three ways it is removed ([`cleaner`] after it
+//! [`streams`], the [`meter`] beside it, the [`watch`] over its progress, its [`stand`] still where its owner
+//! wants so, and the three ways it is removed ([`cleaner`] after it
 //! ended, [`sweep`] at the next start, [`reaper`] after the agent was killed).
 //!
 //! Invariant: the `docker` program is never called, and no path of this machine is ever mounted
@@ -21,19 +22,24 @@ use std::time::Duration;
 mod cleaner;
 mod create;
 mod daemon;
+mod follow;
 mod health;
 mod image;
 mod inputs;
 mod isolation;
+mod judge;
 mod kernel_log;
 mod meter;
 mod outputs;
 mod pull;
 mod reaper;
 mod run;
+mod stand;
 mod streams;
 mod sweep;
 mod volume;
+mod warm;
+mod watch;
 
 pub use reaper::{LeasePen, Reaped, Reaper, reap, spawn_reaper};
 
@@ -94,6 +100,7 @@ struct Inner {
     images: image::Images,
     volumes: volume::Volumes,
     cleaner: cleaner::Cleaner,
+    warm: warm::Warm,
 }
 
 impl DockerRuntime {
@@ -108,11 +115,14 @@ impl DockerRuntime {
         let volumes = volume::Volumes::open(&config.state, config.disk_limit).await?;
         let images = image::Images::new(docker.clone(), config.pull_stall);
         let cleaner = cleaner::Cleaner::new(docker.clone());
-        Ok(Self { inner: Arc::new(Inner { docker, instance: config.instance, isolation, images, volumes, cleaner }) })
+        let (instance, warm) = (config.instance, warm::Warm::default());
+        Ok(Self { inner: Arc::new(Inner { docker, instance, isolation, images, volumes, cleaner, warm }) })
     }
 
-    /// Waits until everything that ended so far has been removed.
+    /// Removes the containers that wait for further elements, and waits until everything that ended so far
+    /// has been removed.
     pub async fn settled(&self) {
+        self.inner.warm.retire(&self.inner.cleaner).await;
         self.inner.cleaner.settled().await;
     }
 }

@@ -1,12 +1,15 @@
-//! What a task left under /task/output, on its way out.
+//! What a task left of what is to be kept, on its way out.
 //!
-//! Start at [`collect`]. What the daemon gives is not passed on: it is packed again, with only
-//! regular files and folders with relative paths, in the normal form of [`crate::archive`].
+//! Start at [`collect`]. Where the agent holds the task's disk itself, it is read there; else the daemon is
+//! asked for an archive of each output. What the daemon gives is not passed on: it is packed again by the
+//! rules of [`crate::collect`].
 //!
 //! Invariant: nothing is unpacked on this machine, and no link is followed.
 
 use super::daemon;
-use crate::archive::{Kind, Packer};
+use super::volume::Volume;
+use crate::archive::Kind;
+use crate::collect::{Collected, Kept};
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::query_parameters::DownloadFromContainerOptionsBuilder;
@@ -15,49 +18,75 @@ use futures::{Stream, StreamExt};
 use hivemind_model::state::Outcome;
 use std::ffi::OsStr;
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
 use tokio::sync::mpsc;
 
-/// Where a task leaves what is to be kept.
-const FOLDER: &str = "/task/output";
-/// Most entries of an archive.
-const MOST_ENTRIES: usize = 100_000;
-/// Most bytes of all paths together; they are held in memory while they are sorted.
-const MOST_NAME_BYTES: usize = 64 << 20;
-/// Longest path, and most folders of one, that clients unpack.
-const MOST_PATH_BYTES: usize = 4096;
-const MOST_DEPTH: usize = 64;
 /// Pieces of the daemon's stream waiting to be packed.
 const WAITING_PIECES: usize = 8;
+/// Longest path of an entry that is looked at.
+const MOST_PATH_BYTES: usize = 8192;
 
-/// What came of it.
-#[derive(Debug, Default)]
-pub(super) struct Collected {
-    /// The archive; `None` where there was nothing.
-    pub(super) archive: Option<NamedTempFile>,
-    /// What was left out, for people.
-    pub(super) remark: Option<String>,
+/// What is collected, and into what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// Relative to /task.
+    pub(super) outputs: &'a [String],
+    /// Most bytes.
+    pub(super) limit: u64,
+    /// Where the archive is written.
+    pub(super) scratch: &'a Path,
 }
 
-/// Packs /task/output of the container `name`, which has ended, into a file in `scratch`.
-///
-/// More than `limit` bytes (holes of sparse files count) are not taken: the archive is given up
-/// and the remark says so.
-pub(super) async fn collect(docker: &Docker, name: &str, limit: u64, scratch: &Path) -> Result<Collected, Outcome> {
-    let options = DownloadFromContainerOptionsBuilder::default().path(FOLDER).build();
+/// Packs what is wanted of the container `name`, in which nothing runs any more.
+pub(super) async fn collect(
+    docker: &Docker,
+    name: &str,
+    volume: &Volume,
+    wanted: Wanted<'_>,
+) -> Result<Collected, Outcome> {
+    let Wanted { outputs, limit, scratch } = wanted;
+    if outputs.is_empty() || outputs.iter().all(|output| volume.lacks(output)) && crate::collect::is_usual(outputs) {
+        return Ok(Collected::default());
+    }
+    let failed = |error: io::Error| daemon::io_fault("the outputs could not be collected", &error);
+    if let Some(held) = volume.held() {
+        let (outputs, scratch) = (outputs.to_vec(), scratch.to_owned());
+        let work = move || crate::collect::collect(held.as_fd(), &outputs, limit, &scratch);
+        return tokio::task::spawn_blocking(work)
+            .await
+            .unwrap_or_else(|error| Err(io::Error::other(error)))
+            .map_err(failed);
+    }
+    let mut kept = Kept::new(outputs, limit, scratch).map_err(failed)?;
+    for output in outputs {
+        kept = one(docker, name, output, kept).await?;
+        if kept.is_full() {
+            break;
+        }
+    }
+    kept.finish().map_err(failed)
+}
+
+/// Adds what lies at `output`, by the daemon's archive of it.
+async fn one(docker: &Docker, name: &str, output: &str, mut kept: Kept) -> Result<Kept, Outcome> {
+    let options = DownloadFromContainerOptionsBuilder::default().path(&format!("/task/{output}")).build();
     let mut stream = docker.download_from_container(name, Some(options));
     let first = match stream.next().await {
-        None => return Ok(Collected::default()),
-        Some(Err(error)) if daemon::is_absent(&error) => return Ok(Collected::default()),
-        Some(Err(error)) => return Err(daemon::fault("the outputs could not be read", &error)),
         Some(Ok(first)) => first,
+        Some(Err(error)) if !daemon::is_absent(&error) => {
+            return Err(daemon::fault("the outputs could not be read", &error));
+        }
+        None | Some(Err(_)) => {
+            kept.missing(output);
+            return Ok(kept);
+        }
     };
     let (pieces, packed) = mpsc::channel(WAITING_PIECES);
-    let scratch = scratch.to_owned();
+    let output = PathBuf::from(output);
     let packing =
-        tokio::task::spawn_blocking(move || repack(Pieces { from: packed, held: Bytes::new() }, limit, &scratch));
+        tokio::task::spawn_blocking(move || repack(Pieces { from: packed, held: Bytes::new() }, &output, kept));
     feed(first, stream, pieces).await;
     let packed = packing.await.unwrap_or_else(|error| Err(io::Error::other(error)));
     packed.map_err(|error| daemon::io_fault("the outputs could not be collected", &error))
@@ -99,77 +128,36 @@ impl Read for Pieces {
     }
 }
 
-/// What was left out, and the first of it.
-#[derive(Debug, Default)]
-struct Skipped {
-    count: usize,
-    first: String,
-}
-
-impl Skipped {
-    fn add(&mut self, path: &[u8]) {
-        if self.count == 0 {
-            self.first = String::from_utf8_lossy(path).chars().filter(|c| !c.is_control()).take(100).collect();
-        }
-        self.count += 1;
-    }
-
-    fn remark(&self) -> Option<String> {
-        let count = self.count;
-        (count > 0).then(|| {
-            format!("{count} under {FOLDER} left out (only regular files and folders with plain names are kept), first `{}`", self.first)
-        })
-    }
-}
-
-/// Reads the daemon's archive and writes the one that is kept.
-fn repack(from: impl Read, limit: u64, scratch: &Path) -> io::Result<Collected> {
+/// Reads the daemon's archive of what lies at `output` and adds it to what is kept.
+fn repack(from: impl Read, output: &Path, mut kept: Kept) -> io::Result<Kept> {
     let mut archive = tar::Archive::new(from);
-    let mut packer = Packer::new(scratch)?;
-    let (mut skipped, mut entries, mut names, mut bytes) = (Skipped::default(), 0usize, 0usize, 0u64);
     for entry in archive.entries()? {
         let mut entry = entry?;
         let kind = entry.header().entry_type();
         let raw = entry.path_bytes().into_owned();
-        let Some(path) = inner_path(&raw) else {
-            skipped.add(&raw);
+        let path = if kind.is_file() || kind.is_dir() { path_of(&raw, output) } else { None };
+        let Some(path) = path else {
+            kept.skip(&raw);
             continue;
         };
-        let is_root = path.as_os_str().is_empty();
-        if !(kind.is_file() || kind.is_dir()) || (is_root && kind.is_file()) {
-            skipped.add(&raw);
-            continue;
-        }
-        if is_root {
-            continue;
-        }
-        entries += 1;
-        names += raw.len();
-        bytes = bytes.saturating_add(entry.size());
-        if entries > MOST_ENTRIES || names > MOST_NAME_BYTES || bytes > limit {
-            let remark = format!(
-                "{FOLDER} was not kept: it has more than {MOST_ENTRIES} entries, {MOST_NAME_BYTES} bytes of names, or {limit} bytes (holes count), which is the task's disk"
-            );
-            return Ok(Collected { archive: None, remark: Some(remark) });
-        }
         let kind = if kind.is_dir() { Kind::Folder } else { Kind::of_file(entry.header().mode()?) };
         let size = entry.size();
-        packer.add(&path, kind, size, &mut entry)?;
+        kept.add(&path, kind, size, &mut entry)?;
+        if kept.is_full() {
+            break;
+        }
     }
-    Ok(Collected { archive: packer.finish()?, remark: skipped.remark() })
+    Ok(kept)
 }
 
-/// The path below /task/output, empty for the folder itself; `None` where it leads elsewhere, or
-/// where nobody would unpack it: one such name would cost the requester everything beside it.
-fn inner_path(raw: &[u8]) -> Option<PathBuf> {
+/// The path under /task of an entry of the archive of `output`: such an archive names it by its last part.
+/// `None` where the entry leads elsewhere.
+fn path_of(raw: &[u8], output: &Path) -> Option<PathBuf> {
     let mut parts = raw.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
-    if raw.starts_with(b"/") || parts.next() != Some(b"output") {
+    if raw.starts_with(b"/") || raw.len() > MOST_PATH_BYTES || parts.next() != output.file_name().map(OsStr::as_bytes) {
         return None;
     }
-    if raw.len() > MOST_PATH_BYTES || parts.clone().count() > MOST_DEPTH || raw.iter().any(u8::is_ascii_control) {
-        return None;
-    }
-    let mut path = PathBuf::new();
+    let mut path = output.to_owned();
     for part in parts {
         if part == b".." {
             return None;

@@ -6,6 +6,7 @@
 
 use super::create::{LABEL_ATTEMPT, LABEL_INSTANCE};
 use super::daemon;
+use super::meter::Cgroup;
 use bollard::Docker;
 use bollard::models::{ContainerSummary, Volume};
 use bollard::query_parameters::{
@@ -51,6 +52,10 @@ pub(super) async fn containers(docker: &Docker, instance: &str, which: Which<'_>
     for container in found.iter().filter(|container| which.takes(container.labels.as_ref(), container.created)) {
         let Some(id) = &container.id else { continue };
         count += 1;
+        // Dead at once, also where it stands still; the daemon has only to tidy up.
+        if let Some(cgroup) = Cgroup::locate(id) {
+            cgroup.kill();
+        }
         if let Err(error) = remove_container(docker, id).await {
             stuck.push(format!("container {id}: {error}"));
         }

@@ -6,7 +6,7 @@
 //! is kept per size and copied from then on. Where this process may not make loop devices, a
 //! plain volume of the daemon is used, and `health` says that it has no limit.
 //!
-//! Invariant: nothing of a task's content is ever read here.
+//! Invariant: nothing of a task's content is ever read here; who does so, through what is held, follows no link.
 
 use super::DiskLimit;
 use super::create::{TaskVolume, USER_ID, name_of};
@@ -17,6 +17,7 @@ use hivemind_model::units::Bytes;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -28,7 +29,7 @@ mod held;
 pub(super) mod plain;
 mod template;
 pub(super) use abandoned::Abandoned;
-use held::Held;
+pub(super) use held::Held;
 use template::Template;
 
 /// Most sizes whose fresh file system is kept.
@@ -53,7 +54,7 @@ pub(super) struct Volume {
     /// As the container's request names it.
     pub(super) source: TaskVolume,
     file: Option<PathBuf>,
-    held: Option<Held>,
+    held: Option<Arc<Held>>,
 }
 
 impl Volumes {
@@ -189,6 +190,17 @@ impl Volumes {
 }
 
 impl Volume {
+    /// The file system, where this process keeps it mounted. It stays mounted for as long as anybody has it.
+    pub(super) fn held(&self) -> Option<Arc<Held>> {
+        self.held.clone()
+    }
+
+    /// What the progress file says last.
+    pub(super) async fn percent(&self) -> Option<u8> {
+        let held = self.held()?;
+        tokio::task::spawn_blocking(move || super::watch::percent(held.as_fd())).await.ok().flatten()
+    }
+
     /// True where the task certainly left nothing of that name in /task.
     pub(super) fn lacks(&self, name: &str) -> bool {
         self.held.as_ref().is_some_and(|held| held.lacks(name))
@@ -216,10 +228,10 @@ impl Volume {
 
 /// Keeps the file system on `device` mounted; `None` on kernels before 5.2, where the daemon is
 /// asked instead.
-async fn hold(device: &str) -> Option<Held> {
+async fn hold(device: &str) -> Option<Arc<Held>> {
     let source = device.to_owned();
     let held = spawn_blocking(move || Held::mount(&source)).await;
-    held.inspect_err(|error| tracing::debug!(device, %error, "the disk is not kept mounted")).ok()
+    held.inspect_err(|error| tracing::debug!(device, %error, "the disk is not kept mounted")).ok().map(Arc::new)
 }
 
 /// The size of the image: what was asked for, and about what ext4 takes for its tables.

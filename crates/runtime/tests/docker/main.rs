@@ -12,3 +12,4 @@ mod images;
 mod registry;
 mod rig;
 mod slow_daemon;
+mod warm;

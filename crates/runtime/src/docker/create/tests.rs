@@ -19,11 +19,17 @@ fn job() -> Job {
     }
 }
 
-fn made(job: &Job, volumes: &[&str], device: Option<&str>) -> Value {
-    let image = Image {
+fn image(volumes: &[&str]) -> Image {
+    Image {
         id: format!("sha256:{}", "a".repeat(64)),
         volumes: volumes.iter().map(|path| (*path).to_owned()).collect(),
-    };
+        entrypoint: vec!["/entry".into()],
+        command: Vec::new(),
+    }
+}
+
+fn made(job: &Job, volumes: &[&str], device: Option<&str>) -> Value {
+    let image = image(volumes);
     let volume = TaskVolume { name: name_of("node_1", job.attempt), device: device.map(str::to_owned) };
     serde_json::to_value(request(job, &image, &volume, "node_1")).expect("a request")
 }
@@ -178,4 +184,26 @@ fn a_plain_volume_names_no_device_and_a_tiny_share_is_raised() {
     let request = made(&Job { resources, ..job() }, &[], None);
     assert_eq!(request.pointer("/HostConfig/Mounts/0/VolumeOptions/DriverConfig"), Some(&json!({"Name": "local"})));
     assert_eq!(request.pointer("/HostConfig/NanoCpus"), Some(&json!(10_000_000)));
+}
+
+/// A warm container may do nothing that another one may not.
+#[test]
+fn a_warm_container_has_the_same_profile() {
+    let job = Job { warm: true, env: vec![("HIVEMIND_X".into(), "1".into())], ..job() };
+    let volume = TaskVolume { name: name_of("node_1", job.attempt), device: Some("/dev/loop7".into()) };
+    let image = image(&["/data"]);
+    let value = |request| serde_json::to_value(request).expect("a request");
+    let mut warm = value(warm_request(&job, &image, &volume, "node_1"));
+    let mut usual = value(request(&job, &image, &volume, "node_1"));
+    assert_eq!(warm["Entrypoint"], json!([GUEST, "warm", "/tmp", "/dev/shm", "/dev/mqueue", "/data"]));
+    assert_eq!(warm["Env"], json!(["HOME=/task", "TMPDIR=/tmp"]), "what is an element's own is not its neighbour's");
+    for stream in ["AttachStdin", "OpenStdin", "StdinOnce"] {
+        assert_eq!(warm[stream], json!(true), "{stream}");
+    }
+    for differs in ["Entrypoint", "Cmd", "Env", "AttachStdin", "OpenStdin", "StdinOnce"] {
+        for request in [&mut warm, &mut usual] {
+            request.as_object_mut().expect("an object").remove(differs);
+        }
+    }
+    assert_eq!(warm, usual);
 }

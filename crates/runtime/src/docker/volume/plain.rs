@@ -73,7 +73,7 @@ async fn make(
         .map_err(|error| failed(&error))
 }
 
-/// An archive of the folder `task`, owned by the job's user.
+/// An archive of the folder `task` with the one for the progress in it, owned by the job's user.
 fn folder() -> std::io::Result<Vec<u8>> {
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(tar::EntryType::Directory);
@@ -84,5 +84,6 @@ fn folder() -> std::io::Result<Vec<u8>> {
     header.set_mtime(0);
     let mut builder = tar::Builder::new(Vec::new());
     builder.append_data(&mut header, "task/", std::io::empty())?;
+    builder.append_data(&mut header, format!("task/{}/", super::super::watch::FOLDER), std::io::empty())?;
     builder.into_inner()
 }
