@@ -52,9 +52,9 @@ pub(super) async fn containers(docker: &Docker, instance: &str, which: Which<'_>
     for container in found.iter().filter(|container| which.takes(container.labels.as_ref(), container.created)) {
         let Some(id) = &container.id else { continue };
         count += 1;
-        // Dead at once, also where it stands still; the daemon has only to tidy up.
+        // What stands still would not see that it is killed. By the daemon, so that it is known by whom.
         if let Some(cgroup) = Cgroup::locate(id) {
-            cgroup.kill();
+            cgroup.freeze(false);
         }
         if let Err(error) = remove_container(docker, id).await {
             stuck.push(format!("container {id}: {error}"));

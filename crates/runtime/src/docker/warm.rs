@@ -35,7 +35,7 @@ const IDLE: Duration = Duration::from_secs(5);
 /// Most containers that wait.
 const MOST_IDLE: usize = 16;
 /// Longest wait for a guest that was started to say so.
-const HELLO_PATIENCE: Duration = Duration::from_secs(10);
+const HELLO_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What elements that share a container have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +60,8 @@ struct Container {
     cgroup: Option<Cgroup>,
     channel: Channel,
     folder: Arc<Folder>,
+    /// Bytes of its disk that were in use before the first element.
+    fresh: u64,
     volume: Volume,
     /// Of the attempt whose name it bears.
     live: Live,
@@ -242,7 +244,8 @@ async fn make(attempt: &Attempt, image: Image, key: Key, live: Live) -> Result<C
     match begin(attempt, &image, &volume).await {
         Ok((id, folder, channel)) => {
             let (name, cgroup, folder) = (attempt.name.clone(), Cgroup::locate(&id), Arc::new(folder));
-            Ok(Container { key, name, id, cgroup, channel, folder, volume, live })
+            let fresh = volume.held().map_or(0, |held| held.used());
+            Ok(Container { key, name, id, cgroup, channel, folder, fresh, volume, live })
         }
         Err(outcome) => {
             let leftovers = Leftovers { container: Some(attempt.name.clone()), volume, live };

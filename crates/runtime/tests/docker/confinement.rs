@@ -82,7 +82,10 @@ async fn the_root_is_read_only_and_tmp_executes_nothing() {
 #[tokio::test]
 async fn task_is_empty_writable_executable_and_exactly_as_large_as_promised() {
     let Some(rig) = Rig::up("disk").await else { return };
-    assert_eq!(says(&rig, "pwd; ls -A /task; cp /bin/busybox busybox && ./busybox echo runs").await, "/task\nruns\n");
+    assert_eq!(
+        says(&rig, "pwd; ls -A /task; cp /bin/busybox busybox && ./busybox echo runs").await,
+        "/task\n.hivemind\nruns\n"
+    );
     says(&rig, "dd if=/dev/zero of=x bs=1M count=8").await;
     for _ in 0..2 {
         // The second disk of a size is copied from the first.

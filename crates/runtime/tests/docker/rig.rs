@@ -35,6 +35,8 @@ pub(crate) enum Heard {
     Note(String),
     Started,
     Output(Stream, Vec<u8>),
+    Progress(u8),
+    Usage(Usage),
 }
 
 #[derive(Default)]
@@ -104,8 +106,12 @@ impl Sink for Ear {
     fn output(&self, stream: Stream, data: &[u8]) {
         self.keep(Heard::Output(stream, data.to_vec()));
     }
-    fn progress(&self, _: u8) {}
-    fn usage(&self, _: Usage) {}
+    fn progress(&self, percent: u8) {
+        self.keep(Heard::Progress(percent));
+    }
+    fn usage(&self, usage: Usage) {
+        self.keep(Heard::Usage(usage));
+    }
 }
 
 /// A config for tests whose instance nobody else has.
@@ -180,10 +186,16 @@ impl Rig {
 
     /// Runs `job` in the background.
     pub(crate) fn start(&self, job: Job) -> (tokio::task::JoinHandle<Finished>, Arc<Ear>, Stop) {
-        let (ear, stop) = (Arc::new(Ear::default()), Stop::new());
-        let (runtime, heard, token, scratch) =
-            (self.runtime.clone(), ear.clone(), stop.clone(), self.folder.path().to_owned());
-        (tokio::spawn(async move { runtime.run(job, heard, Control::stopping(token), &scratch).await }), ear, stop)
+        let stop = Stop::new();
+        let (running, ear) = self.start_with(job, Control::stopping(stop.clone()));
+        (running, ear, stop)
+    }
+
+    /// Runs `job` in the background, steered by `control`.
+    pub(crate) fn start_with(&self, job: Job, control: Control) -> (tokio::task::JoinHandle<Finished>, Arc<Ear>) {
+        let ear = Arc::new(Ear::default());
+        let (runtime, heard, scratch) = (self.runtime.clone(), ear.clone(), self.folder.path().to_owned());
+        (tokio::spawn(async move { runtime.run(job, heard, control, &scratch).await }), ear)
     }
 
     /// How many containers, volumes and image files of this instance there are.

@@ -93,12 +93,31 @@ async fn an_element_cannot_reach_the_guest() {
 #[tokio::test]
 async fn what_an_element_changes_for_the_next_one_costs_it_the_container() {
     let Some(rig) = Rig::up("warm-worn").await else { return };
-    let (finished, ear) = rig.run(element(&rig, 0, "mkdir -p /tmp/a/b && chmod 0 /tmp/a/b /tmp/a; exit 4")).await;
-    exited(&finished, 4, &ear);
-    rig.runtime.settled().await;
-    let (finished, ear) = rig.run(element(&rig, 1, "find /tmp")).await;
+    let many = "mkdir d; i=0; while touch d/file-with-a-rather-long-name-$i 2>/dev/null; do i=$((i+1)); done";
+    for (index, change, look, fine) in [
+        (0, "mkdir -p /tmp/a/b && chmod 0 /tmp/a/b /tmp/a", "find /tmp", "/tmp\n"),
+        (2, "/bin/busybox renice -n 5 -p 1 || exit 9", "read stat < /proc/self/stat; set -- $stat; echo ${19}", "0\n"),
+        (4, many, "find /task -name 'file*'", ""),
+    ] {
+        let (finished, ear) = rig.run(element(&rig, index, &format!("{change}; exit 4"))).await;
+        exited(&finished, 4, &ear);
+        let (finished, ear) = rig.run(element(&rig, index + 1, look)).await;
+        exited(&finished, 0, &ear);
+        assert_eq!(ear.out(), fine, "{change}");
+    }
+    rig.down().await;
+}
+
+#[tokio::test]
+async fn objects_without_a_file_are_removed() {
+    let Some(rig) = Rig::up("warm-ipc").await else { return };
+    // Neither of busybox' words makes one; a message queue of POSIX is a file in its own file system.
+    let (finished, ear) = rig.run(element(&rig, 0, "touch /dev/mqueue/q && ls /dev/mqueue")).await;
     exited(&finished, 0, &ear);
-    assert_eq!(ear.out(), "/tmp\n");
+    assert_eq!(ear.out(), "q\n");
+    let (finished, ear) = rig.run(element(&rig, 1, "ls /dev/mqueue; cat /proc/sysvipc/shm | wc -l")).await;
+    exited(&finished, 0, &ear);
+    assert_eq!(ear.out(), "1\n");
     rig.down().await;
 }
 

@@ -22,8 +22,13 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use tokio::time::Instant;
 
+/// By how much the tables of a disk may grow before its container goes: folders never shrink.
+const SLACK: u64 = 256 << 10;
 /// What a command ends with that was killed.
 const KILLED: i32 = 137;
+/// What the guest ends with where a call fails that does not, unless a command has set limits for it: it
+/// must be no way to compute for nothing.
+const FAILED: i64 = 3;
 /// The signal that kills.
 const SIGKILL: i32 = 9;
 
@@ -42,8 +47,9 @@ pub(super) async fn one(attempt: &Attempt, container: &mut Container, command: C
     let (mut stand, mut watch) = (Stand::new(), Watch::new(container.volume.held()));
     let started = Instant::now();
     let mut follow = Follow { attempt, container, stand: &mut stand, watch: &mut watch, started };
-    let (end, ended) = match follow.container.channel.run(command).await {
-        Ok(()) => follow.to_the_end(&mut meter).await,
+    let asked = tokio::time::timeout(KILL_PATIENCE, follow.container.channel.run(command)).await;
+    let (end, ended) = match asked.unwrap_or_else(|_| Err(Broken::Io(io::ErrorKind::TimedOut.into()))) {
+        Ok(()) => follow.until_end(&mut meter).await,
         Err(broken) => (End::Own, Err(broken)),
     };
     let wall = started.elapsed().saturating_sub(stand.total());
@@ -56,7 +62,8 @@ pub(super) async fn one(attempt: &Attempt, container: &mut Container, command: C
         Err(broken) => (died(attempt, end, &meter, &broken).await, true),
     };
     let (held, folder) = (container.volume.held(), container.folder.clone());
-    let left = Left { attempt, held, folder, watch: &mut watch, is_wanted: end != End::Stopped };
+    let left =
+        Left { attempt, held, folder, fresh: container.fresh, watch: &mut watch, is_wanted: end != End::Stopped };
     match left.take(!worn).await {
         Ok((output, is_clean)) => (Ran { outcome, metering, output }, is_clean && !worn),
         // How it ended counts for more than what it left.
@@ -78,7 +85,7 @@ struct Follow<'a> {
 
 impl Follow<'_> {
     /// Hands on what the command writes until it has ended, by itself or by us.
-    async fn to_the_end(&mut self, meter: &mut Meter<'_>) -> (End, Result<Ended, Broken>) {
+    async fn until_end(&mut self, meter: &mut Meter<'_>) -> (End, Result<Ended, Broken>) {
         let Self { attempt, container, stand, watch, started } = self;
         let (sink, mut control) = (&*attempt.sink, attempt.control.clone());
         let (docker, name) = (&attempt.inner.docker, &attempt.name);
@@ -97,7 +104,7 @@ impl Follow<'_> {
                 }
                 () = tokio::time::sleep_until(patience.unwrap_or(*started)), if patience.is_some() => {
                     // The guest does not do it.
-                    attempt.kill(meter).await;
+                    end_container(attempt, meter).await;
                     return (end, Err(Broken::Gone));
                 }
                 () = meter.due(), if !stand.is_still() => {
@@ -119,11 +126,19 @@ impl Follow<'_> {
             // It is to end now. What stands still hears nothing, so that all of it is killed.
             let asked = tokio::time::timeout(KILL_SOON, container.channel.kill());
             if stand.is_still() || !asked.await.is_ok_and(|asked| asked.is_ok()) {
-                attempt.kill(meter).await;
+                end_container(attempt, meter).await;
                 return (end, Err(Broken::Gone));
             }
             patience = Some(Instant::now() + KILL_SOON);
         }
+    }
+}
+
+/// Kills the container and waits until it is dead, as far as the daemon tells.
+async fn end_container(attempt: &Attempt, meter: &Meter<'_>) {
+    attempt.kill(meter).await;
+    if tokio::time::timeout(KILL_PATIENCE, attempt.wait()).await.is_err() {
+        tracing::error!(container = attempt.name, "a warm container that was killed does not end; its removal goes on");
     }
 }
 
@@ -151,7 +166,7 @@ async fn died(attempt: &Attempt, end: End, meter: &Meter<'_>, broken: &Broken) -
         End::Own => {}
     }
     if !matches!(broken, Broken::Gone) {
-        attempt.kill(meter).await;
+        end_container(attempt, meter).await;
         let why = match broken {
             Broken::Io(error) => format!("{broken}: {error}"),
             Broken::Malformed(what) => format!("{broken}: {what}"),
@@ -168,9 +183,13 @@ async fn died(attempt: &Attempt, end: End, meter: &Meter<'_>, broken: &Broken) -
         }
     };
     match state.map(|container| container.state.unwrap_or_default()) {
-        // Nothing inside can bring the guest to an end by itself, so it is no way to compute for nothing.
-        Ok(state) if matches!(state.exit_code, Some(0..=3)) => {
-            Outcome::Infrastructure { reason: "the guest in the warm container ended".into() }
+        // So it ends where nobody speaks to it any more.
+        Ok(state) if state.exit_code == Some(0) => {
+            Outcome::Infrastructure { reason: "the way to the warm container broke off".into() }
+        }
+        Ok(state) if state.exit_code == Some(FAILED) => {
+            attempt.remark(Some("the command brought the container's first process to an end"));
+            Outcome::Exited { code: KILLED }
         }
         Ok(state) => attempt.outcome(end, &state, meter).await,
         Err(error) => daemon::fault("how the warm container ended cannot be read", &error),
@@ -182,6 +201,8 @@ struct Left<'a> {
     attempt: &'a Attempt,
     held: Option<Arc<Held>>,
     folder: Arc<Folder>,
+    /// Bytes that were in use before the first element.
+    fresh: u64,
     watch: &'a mut Watch,
     /// False: its outputs are wanted by nobody.
     is_wanted: bool,
@@ -191,10 +212,10 @@ impl Left<'_> {
     /// Collects the outputs, and sets the folder back where the container is to be used again. True where that
     /// is done.
     async fn take(self, is_kept: bool) -> Result<(Option<tempfile::NamedTempFile>, bool), Outcome> {
-        let Self { attempt, held, folder, watch, is_wanted } = self;
+        let Self { attempt, held, folder, fresh, watch, is_wanted } = self;
         let Some(held) = held else { return Ok((None, false)) };
         let (outputs, scratch) = (attempt.job.outputs.clone(), attempt.scratch.clone());
-        let limit = attempt.job.resources.disk.0;
+        let (limit, most_used) = (attempt.job.resources.disk.0, fresh.saturating_add(SLACK));
         let lacks_all = crate::collect::is_usual(&outputs) && outputs.iter().all(|output| held.lacks(output));
         let work = move || {
             let percent = watch::percent(held.as_fd());
@@ -203,7 +224,8 @@ impl Left<'_> {
             } else {
                 Ok(Collected::default())
             };
-            let set_back = if is_kept { folder.set_back(held.as_fd()).map(|()| true) } else { Ok(false) };
+            let set_back =
+                if is_kept { folder.set_back(held.as_fd()).map(|()| held.used() <= most_used) } else { Ok(false) };
             (percent, collected, set_back)
         };
         let (percent, collected, set_back) = tokio::task::spawn_blocking(work)

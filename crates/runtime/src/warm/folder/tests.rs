@@ -66,7 +66,7 @@ fn everything_else_goes_however_it_lies_there() {
     std::os::unix::net::UnixListener::bind(at("deep/socket")).expect("bound");
     fs::hard_link(at("a"), at("deep/hard")).expect("linked");
     fs::create_dir_all(at("closed/inner")).expect("made");
-    fs::set_permissions(at("closed"), fs::Permissions::from_mode(0)).expect("set");
+    fs::set_permissions(at("closed"), fs::Permissions::from_mode(0o000)).expect("set");
     folder.set_back(opened.as_fd()).expect("set back");
     assert_eq!(listed(task.path()), before);
     assert!(Path::new("/etc/passwd").exists());
