@@ -48,6 +48,7 @@ unsafe extern "C" {
     fn kill(pid: c_int, signal: c_int) -> c_int;
     fn signal(signal: c_int, handler: extern "C" fn(c_int)) -> *const c_void;
     fn write(fd: c_int, data: *const c_void, length: usize) -> isize;
+    fn __errno_location() -> *mut c_int;
     fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
     fn prctl(option: c_int, ...) -> c_int;
     fn getrlimit(kind: c_int, limit: *mut [c_ulong; 2]) -> c_int;
@@ -75,10 +76,14 @@ pub(super) fn standard(number: RawFd) -> File {
 static BELL: AtomicI32 = AtomicI32::new(-1);
 
 extern "C" fn ring(_: c_int) {
-    // SAFETY: one byte of a constant; `write` may be called in a handler. A full pipe rings already, and
-    // what `write` leaves in errno is looked at by nobody between a call and its check: signals of children
-    // come while `poll` waits, which gives EINTR, or are taken with the next one.
-    unsafe { write(BELL.load(Ordering::Relaxed), (&raw const BELL).cast(), 1) };
+    // SAFETY: one byte of a constant, and a place that every thread has; both calls are allowed in a handler.
+    // A full pipe rings already, and whoever was interrupted finds errno as it was.
+    unsafe {
+        let errno = __errno_location();
+        let before = *errno;
+        write(BELL.load(Ordering::Relaxed), (&raw const BELL).cast(), 1);
+        *errno = before;
+    }
 }
 
 /// Becomes readable whenever a child has ended.

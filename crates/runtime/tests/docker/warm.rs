@@ -1,6 +1,6 @@
 //! Elements of an array that share a container.
 
-use crate::rig::{Ear, IMAGE, Rig, make_image};
+use crate::rig::{Ear, Rig, make_image};
 use bollard::query_parameters::{KillContainerOptionsBuilder, ListContainersOptionsBuilder};
 use hivemind_model::state::Outcome;
 use hivemind_model::units::{Bytes, Millis};
@@ -8,6 +8,7 @@ use hivemind_model::{ElementRef, Resources, TaskId};
 use hivemind_runtime::{Control, Finished, Job, Runtime, Stop};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// The element `index` of one array.
@@ -244,39 +245,40 @@ async fn the_image_s_entry_point_comes_first_and_its_folders_are_emptied() {
     rig.down().await;
 }
 
-/// How many elements that do nothing one node runs in a second, four at a time.
+/// How many elements that do nothing one node runs in a second.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement: cargo test -p hivemind-runtime --test docker warm_throughput -- --ignored --nocapture"]
 async fn warm_throughput() {
     let Some(rig) = Rig::up("warm-rate").await else { return };
-    let rig = Arc::new(rig);
-    let (lanes, seconds) = (4, 10);
-    let warm_up = (0..lanes).map(|lane| {
-        let rig = rig.clone();
-        tokio::spawn(async move { rig.run(element(&rig, lane, "true")).await.0.outcome })
-    });
-    for outcome in futures::future::join_all(warm_up).await {
-        assert_eq!(outcome.expect("ended"), Outcome::Exited { code: 0 });
+    let (rig, next) = (Arc::new(rig), Arc::new(AtomicU32::new(0)));
+    for lanes in [1, 2, 4, 8] {
+        // Each lane's container is there before the time counts.
+        lanes_for(&rig, &next, lanes, Duration::from_millis(1500)).await;
+        let span = Duration::from_secs(5);
+        let done = lanes_for(&rig, &next, lanes, span).await;
+        println!("{lanes} at a time: {:.0} elements per second", f64::from(done) / span.as_secs_f64());
     }
-    let began = Instant::now();
-    let lane = |lane: u32| {
-        let rig = rig.clone();
+    Arc::into_inner(rig).expect("nobody else has it").down().await;
+}
+
+/// Ends elements, so many at a time, for so long; how many.
+async fn lanes_for(rig: &Arc<Rig>, next: &Arc<AtomicU32>, lanes: usize, span: Duration) -> u32 {
+    let end = Instant::now() + span;
+    let lane = |_| {
+        let (rig, next) = (rig.clone(), next.clone());
         tokio::spawn(async move {
-            let mut done = 0u32;
-            while began.elapsed() < Duration::from_secs(seconds) {
-                let job = Job { command: vec!["true".into()], ..element(&rig, lanes * (done + 1) + lane, "") };
-                let ear = Arc::new(Ear::default());
+            let mut done = 0;
+            while Instant::now() < end {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let job = Job { command: vec!["true".into()], ..element(&rig, index, "") };
                 let control = Control::stopping(Stop::new());
-                let finished = rig.runtime.run(job, ear, control, rig.folder.path()).await;
+                let finished = rig.runtime.run(job, Arc::new(Ear::default()), control, rig.folder.path()).await;
                 assert_eq!(finished.outcome, Outcome::Exited { code: 0 });
                 done += 1;
             }
             done
         })
     };
-    let done: u32 =
-        futures::future::join_all((0..lanes).map(lane)).await.into_iter().map(|lane| lane.expect("ended")).sum();
-    let rate = f64::from(done) / began.elapsed().as_secs_f64();
-    println!("{done} elements in {:.1} s: {rate:.0} per second; image {IMAGE}", began.elapsed().as_secs_f64());
-    Arc::into_inner(rig).expect("nobody else has it").down().await;
+    let lanes = futures::future::join_all((0..lanes).map(lane)).await;
+    lanes.into_iter().map(|lane| lane.expect("ended")).sum()
 }
