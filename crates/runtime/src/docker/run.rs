@@ -22,6 +22,7 @@ use bollard::errors::Error;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::CreateContainerOptionsBuilder;
 use hivemind_model::state::{Metering, Outcome};
+use hivemind_model::units::Bytes;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,7 +104,7 @@ pub(super) async fn attempt(
         warm::element(this, image, live).await
     } else {
         this.inner.warm.make_room(&this.inner.cleaner).await;
-        match this.disk().await {
+        match this.disk(0).await {
             Ok(volume) => this.alone(image, volume, live).await,
             Err(outcome) => Ran::not_at_all(outcome),
         }
@@ -119,9 +120,10 @@ impl Attempt {
         ran
     }
 
-    /// A fresh disk.
-    pub(super) async fn disk(&self) -> Result<Volume, Outcome> {
-        self.inner.volumes.prepare(&self.inner.instance, self.job.attempt, self.job.resources.disk).await
+    /// A fresh disk, with room for so many bytes beside the job's own.
+    pub(super) async fn disk(&self, beside: u64) -> Result<Volume, Outcome> {
+        let size = Bytes(self.job.resources.disk.0.saturating_add(beside));
+        self.inner.volumes.prepare(&self.inner.instance, self.job.attempt, size).await
     }
 
     /// From the container to what it left.

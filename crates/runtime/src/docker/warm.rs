@@ -237,7 +237,8 @@ fn key(attempt: &Attempt, image: &Image) -> io::Result<Key> {
 async fn make(attempt: &Attempt, image: Image, key: Key, live: Live) -> Result<Container, Ran> {
     let inner = &attempt.inner;
     inner.warm.make_room(&inner.cleaner).await;
-    let volume = attempt.disk().await.map_err(Ran::not_at_all)?;
+    // The guest takes nothing of what the job was promised.
+    let volume = attempt.disk(PROGRAM.len() as u64).await.map_err(Ran::not_at_all)?;
     if volume.held().is_none() {
         return Err(attempt.alone(image, volume, live).await);
     }

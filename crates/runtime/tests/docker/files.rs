@@ -140,3 +140,27 @@ async fn an_input_file_that_is_gone_is_the_machine_s_fault() {
     assert!(reason.contains("none"), "{reason}");
     rig.down().await;
 }
+
+#[tokio::test]
+async fn named_outputs_are_the_same_bytes_however_they_are_read() {
+    let Some(rig) = Rig::up("outputs-named").await else { return };
+    let Some(plain) = Rig::with("outputs-plain", |config| DockerConfig { disk_limit: DiskLimit::None, ..config }).await
+    else {
+        return;
+    };
+    let script = "mkdir -p a/b/c; echo one > a/b/x; echo two > a/y; echo three > z; chmod 755 z; ln -s /etc etc";
+    let mut archives = Vec::new();
+    for rig in [&rig, &plain] {
+        let outputs = ["z", "a/b", "none", "etc"].map(str::to_owned).into();
+        let (finished, ear) = rig.run(Job { outputs, ..rig.script(script) }).await;
+        assert_eq!(finished.outcome, Outcome::Exited { code: 0 }, "{}", ear.err());
+        assert!(ear.err().contains("hivemind: 1 under /task left out"), "{}", ear.err());
+        assert!(ear.err().contains("nothing to keep at `/task/none`"), "{}", ear.err());
+        let paths: Vec<_> = entries(&finished).into_iter().map(|(path, ..)| path).collect();
+        assert_eq!(paths, ["a", "a/b", "a/b/c", "a/b/x", "z"]);
+        archives.push(std::fs::read(finished.output.expect("outputs").path()).expect("read"));
+    }
+    assert!(archives[0] == archives[1], "the bytes differ");
+    rig.down().await;
+    plain.down().await;
+}

@@ -2,9 +2,10 @@
 
 use crate::rig::{Ear, Rig, make_image};
 use bollard::query_parameters::{KillContainerOptionsBuilder, ListContainersOptionsBuilder};
-use hivemind_model::state::Outcome;
+use hivemind_model::state::{Metering, Outcome};
 use hivemind_model::units::{Bytes, Millis};
 use hivemind_model::{ElementRef, Resources, TaskId};
+use hivemind_runtime::docker::{DiskLimit, DockerConfig};
 use hivemind_runtime::{Control, Finished, Job, Runtime, Stop};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -211,12 +212,14 @@ async fn one_that_waits_goes_by_itself() {
     rig.run(element(&rig, 1, "true")).await;
     let first = containers(&rig).await;
     rig.run(rig.job(&["true"])).await;
+    rig.run(element(&rig, 2, "true")).await;
     let away = async {
         while containers(&rig).await.contains(&first[0]) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(4), away).await.expect("it stays");
+    tokio::time::timeout(crate::rig::DEADLINE, away).await.expect("it stays");
+    assert_eq!(containers(&rig).await.len(), 1);
     rig.down().await;
 }
 
@@ -242,6 +245,39 @@ async fn the_image_s_entry_point_comes_first_and_its_folders_are_emptied() {
     exited(&finished, 0, &ear);
     let (_, next) = rig.run(job(3, "find /data")).await;
     assert_eq!((ear.out().as_str(), next.out().as_str()), ("image /task\n", "/data\n"));
+    rig.down().await;
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_set_back_a_disk_runs_each_alone() {
+    let Some(rig) = Rig::with("warm-plain", |config| DockerConfig { disk_limit: DiskLimit::None, ..config }).await
+    else {
+        return;
+    };
+    for index in 0..2 {
+        let (finished, ear) = rig.run(element(&rig, index, "ls /task; echo $HIVEMIND_INDEX; touch x")).await;
+        exited(&finished, 0, &ear);
+        assert_eq!(ear.out(), format!("{index}\n"));
+        rig.runtime.settled().await;
+        assert!(containers(&rig).await.is_empty());
+    }
+    rig.down().await;
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_ends_its_element() {
+    let Some(rig) = Rig::up("warm-dropped").await else { return };
+    let (running, ear, _stop) = rig.start(element(&rig, 0, "echo up; while true; do sleep 600; done"));
+    ear.until(|ear| ear.out() == "up\n").await;
+    running.abort();
+    assert!(running.await.is_err());
+    // Its container waits, and goes.
+    let gone = async {
+        while rig.leftovers().await != (0, 0, 0) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(crate::rig::DEADLINE, gone).await.expect("the container stayed");
     rig.down().await;
 }
 

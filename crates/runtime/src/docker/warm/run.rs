@@ -24,6 +24,8 @@ use tokio::time::Instant;
 
 /// By how much the tables of a disk may grow before its container goes: folders never shrink.
 const SLACK: u64 = 256 << 10;
+/// By how much the kernel's two ways to measure processor time may differ.
+const MEASURE_MICROS: u64 = 50_000;
 /// What a command ends with that was killed.
 const KILLED: i32 = 137;
 /// What the guest ends with where a call fails that does not, unless a command has set limits for it: it
@@ -57,13 +59,26 @@ pub(super) async fn one(attempt: &Attempt, container: &mut Container, command: C
     let (cpu, peak_memory) = meter.seen();
     let metering = Metering { wall: millis(wall), cpu, peak_memory };
     let (outcome, worn) = match ended {
-        Ok(ended) => (outcome(end, &ended, &meter, &program), ended.worn || meter.counted_oom()),
+        Ok(ended) => {
+            let kernel = cpu.0.saturating_mul(1000).saturating_add(MEASURE_MICROS);
+            if container.cgroup.is_some() && ended.cpu_micros > kernel {
+                tracing::warn!(
+                    container = attempt.name,
+                    guest = ended.cpu_micros,
+                    kernel,
+                    "a guest says more processor time than the kernel"
+                );
+            }
+            (outcome(end, &ended, &meter, &program), ended.worn || meter.counted_oom())
+        }
         // The disk of a container that died is as its last element left it.
         Err(broken) => (died(attempt, end, &meter, &broken).await, true),
     };
     let (held, folder) = (container.volume.held(), container.folder.clone());
     let left =
         Left { attempt, held, folder, fresh: container.fresh, watch: &mut watch, is_wanted: end != End::Stopped };
+    // As for a container that never came to life.
+    let metering = if matches!(outcome, Outcome::CannotStart { .. }) { Metering::default() } else { metering };
     match left.take(!worn).await {
         Ok((output, is_clean)) => (Ran { outcome, metering, output }, is_clean && !worn),
         // How it ended counts for more than what it left.
@@ -228,9 +243,14 @@ impl Left<'_> {
                 if is_kept { folder.set_back(held.as_fd()).map(|()| held.used() <= most_used) } else { Ok(false) };
             (percent, collected, set_back)
         };
-        let (percent, collected, set_back) = tokio::task::spawn_blocking(work)
-            .await
-            .unwrap_or_else(|error| (None, Err(io::Error::other(error)), Ok(false)));
+        let done = tokio::select! {
+            biased;
+            // Nobody waits for the outputs any more; the reader goes on to its end and is heard by nobody.
+            () = attempt.stop.cancelled(), if is_wanted => return Err(Outcome::Cancelled),
+            done = tokio::task::spawn_blocking(work) => done,
+        };
+        let (percent, collected, set_back) =
+            done.unwrap_or_else(|error| (None, Err(io::Error::other(error)), Ok(false)));
         watch.last(percent, &*attempt.sink);
         let collected = collected.map_err(|error| daemon::io_fault("the outputs could not be collected", &error))?;
         attempt.remark(collected.remark.as_deref());
