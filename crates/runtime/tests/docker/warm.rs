@@ -140,7 +140,7 @@ async fn every_end_is_the_element_s_own() {
         let command = command.iter().map(|word| (*word).to_owned()).collect();
         let (finished, ear) = rig.run(Job { command, ..element(&rig, index, "") }).await;
         assert_eq!(finished.outcome, Outcome::CannotStart { reason: reason.into() });
-        assert_eq!(ear.starts(), 0);
+        assert_eq!((ear.starts(), finished.metering), (0, Metering::default()));
     }
     let job =
         Job { max_runtime: Millis(500), ..element(&rig, 7, "trap '' TERM; echo up; while true; do sleep 600; done") };
