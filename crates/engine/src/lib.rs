@@ -15,6 +15,7 @@
 mod accounts;
 mod after;
 mod attempts;
+mod avail;
 mod backlog;
 mod batch;
 mod brake;
@@ -244,6 +245,7 @@ impl Engine {
             Command::Disconnected { node, session } => self.disconnected(node, session, now),
             Command::Lost { node } => self.lost(node, now),
             Command::Drain { node, session } => self.drain(node, session, now),
+            Command::Avail { node, session, state } => self.avail(node, session, state, now),
             Command::Started { node, attempt } => self.started(node, attempt, now),
             Command::Finished { node, attempt, report } => self.finished(node, attempt, report, now),
             Command::Compared { attempt, same_as } => {

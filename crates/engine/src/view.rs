@@ -7,7 +7,7 @@ use crate::explain::Resting;
 use crate::state::{Link, Node};
 use hivemind_model::service::Service;
 use hivemind_model::spec::Need;
-use hivemind_model::{AttemptRef, NodeId, Resources, TaskId, TaskSpec, Timestamp, TrustTier, UserId};
+use hivemind_model::{AttemptRef, Availability, NodeId, Resources, TaskId, TaskSpec, Timestamp, TrustTier, UserId};
 use hivemind_placement::{NodeView, Prospects, prospects};
 use hivemind_trust::standing::left;
 use std::sync::Arc;
@@ -67,10 +67,12 @@ pub struct NodeStatus {
     pub queued: usize,
     /// Where it failed everything: until when it gets no work.
     pub resting_until: Option<Timestamp>,
+    /// Whether its owner lets it work.
+    pub available: Availability,
 }
 
 /// What a node's work has shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeMerit {
     /// Which.
     pub id: NodeId,
@@ -135,6 +137,7 @@ impl Engine {
             attempts: node.live.len(),
             queued: node.backlog.len(),
             resting_until: node.strain.resting_until,
+            available: node.available.clone(),
         })
     }
 

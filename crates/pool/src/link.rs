@@ -273,6 +273,12 @@ impl Link {
                 self.shared.live.links.drain(self.node, self.session);
                 self.queue(Command::Drain { node: self.node, session: self.session }).await
             }
+            Event::Owner(state) => {
+                let state = convert::availability(&state).map_err(|bad| status::malformed(&bad))?;
+                self.queue(Command::Avail { node: self.node, session: self.session, state }).await
+            }
+            // Nobody asked for one.
+            Event::Benchmark(_) => Ok(()),
         }
     }
 

@@ -24,7 +24,9 @@ CREATE TABLE nodes (
     capacity    TEXT    NOT NULL,
     service     TEXT    NOT NULL,
     labels      TEXT    NOT NULL,
-    isolation   TEXT    NOT NULL CHECK (isolation IN ('basic', 'rootless', 'sandboxed'))
+    isolation   TEXT    NOT NULL CHECK (isolation IN ('basic', 'rootless', 'sandboxed')),
+    kinds       TEXT    NOT NULL,
+    egress      TEXT    NOT NULL
 ) STRICT;
 
 CREATE INDEX nodes_by_owner ON nodes (owner);

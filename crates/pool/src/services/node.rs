@@ -22,8 +22,8 @@ use hivemind_model::{
 use hivemind_proto::v1::node_service_server::NodeService;
 use hivemind_proto::v1::{
     CreateJoinTokenRequest, CreateJoinTokenResponse, ListNodesRequest, ListNodesResponse, ListRewardsRequest,
-    ListRewardsResponse, NodeSummary, RegisterNodeRequest, RegisterNodeResponse, ResourceReportRequest,
-    ResourceReportResponse, SetNodeRequest,
+    ListRewardsResponse, NodeHistoryRequest, NodeHistoryResponse, NodeSummary, RegisterNodeRequest,
+    RegisterNodeResponse, ResourceReportRequest, ResourceReportResponse, SetNodeRequest,
 };
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -106,6 +106,14 @@ impl NodeService for NodeCalls {
         one.into_iter().next().map(Response::new).ok_or_else(gone)
     }
 
+    async fn node_history(
+        &self,
+        request: Request<NodeHistoryRequest>,
+    ) -> Result<Response<NodeHistoryResponse>, Status> {
+        self.0.caller(&request.get_ref().token, request.metadata())?;
+        Err(Status::unimplemented("E_INVALID: not here yet"))
+    }
+
     async fn list_rewards(
         &self,
         request: Request<ListRewardsRequest>,
@@ -154,10 +162,16 @@ impl NodeCalls {
         }
     }
 
-    /// A node that is there keeps its labels and its isolation: this call does not know them.
+    /// A node that is there keeps what only its worker knows: labels, isolation, kinds of programs, network.
     fn with_what_its_worker_says(&self, offer: NodeOffer) -> NodeOffer {
         match self.0.live.board.node_named(&offer.name) {
-            Some(row) => NodeOffer { labels: row.labels, isolation: row.isolation, ..offer },
+            Some(row) => NodeOffer {
+                labels: row.labels,
+                isolation: row.isolation,
+                kinds: row.kinds,
+                egress: row.egress,
+                ..offer
+            },
             None => offer,
         }
     }
@@ -251,6 +265,8 @@ impl NodeCalls {
             service_reason,
             labels: row.labels.as_slice().iter().map(ToString::to_string).collect(),
             isolation: row.isolation.as_str().into(),
+            kinds: row.kinds.words().into_iter().map(str::to_owned).collect(),
+            network: row.egress.words(),
             ..NodeSummary::default()
         }
     }
@@ -314,6 +330,8 @@ fn offer(request: RegisterNodeRequest) -> Result<NodeOffer, Rejection> {
         gpu_info: request.gpu_info,
         labels: hivemind_model::Labels::default(),
         isolation: hivemind_model::Isolation::Basic,
+        kinds: hivemind_model::Kinds::CONTAINER,
+        egress: hivemind_model::EgressPolicy::None,
     })
 }
 

@@ -49,6 +49,9 @@ pub(super) fn task(
         after: spec.after.tasks.iter().map(dependencies::wire).collect(),
         verification: wishes::in_words(&spec.verify),
         labels: spec.labels.as_slice().iter().map(ToString::to_string).collect(),
+        network: spec.egress.as_slice().iter().map(ToString::to_string).collect(),
+        kind: spec.kind.as_str().into(),
+        reused_from: String::new(),
     }
 }
 
@@ -108,6 +111,7 @@ pub(super) fn attempt(shared: &Shared, row: &AttemptRow) -> AttemptSummary {
         stdout_bytes: report.map_or(0, |report| millis(report.logs.stdout.0)),
         stderr_bytes: report.map_or(0, |report| millis(report.logs.stderr.0)),
         logs_cut: report.is_some_and(|report| report.logs.cut),
+        ..AttemptSummary::default()
     }
 }
 

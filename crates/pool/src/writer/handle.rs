@@ -217,6 +217,7 @@ fn makes_work(command: &Command) -> bool {
         | Command::SetNode { .. }
         | Command::Lost { .. }
         | Command::Drain { .. }
+        | Command::Avail { .. }
         | Command::Started { .. }
         | Command::Finished { .. }
         | Command::Compared { .. }

@@ -355,6 +355,7 @@ impl Link {
             disk_usage: 5.0,
             gpu_usage: 0.0,
             active_attempts: 0,
+            ..Heartbeat::default()
         };
         self.send(FromWorker::Heartbeat(beat)).await;
     }

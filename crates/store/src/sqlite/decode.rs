@@ -157,6 +157,8 @@ impl FromColumns for NodeRow {
             service: columns.json()?,
             labels: columns.json()?,
             isolation: Isolation::parse(columns.take()?).ok_or_else(|| columns.damaged("is not an isolation"))?,
+            kinds: columns.json()?,
+            egress: columns.json()?,
         })
     }
 }

@@ -24,7 +24,7 @@ macro_rules! columns {
         "id, username, email, password_hash, role, registered_at, registered_from"
     };
     (nodes) => {
-        "id, name, owner, enrolled_at, seen_at, gpu_info, capacity, service, labels, isolation"
+        "id, name, owner, enrolled_at, seen_at, gpu_info, capacity, service, labels, isolation, kinds, egress"
     };
     (tasks) => {
         "id, user_id, state, submitted_at, ended_at, cap, cost, completed, failed, cancelled, failure, spec"

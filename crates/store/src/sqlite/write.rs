@@ -32,11 +32,12 @@ static USERS: Bulk = Bulk::new(
 
 static NODES: Bulk = Bulk::new(
     "nodes",
-    10,
-    "INSERT INTO nodes (id, name, owner, enrolled_at, seen_at, gpu_info, capacity, service, labels, isolation) VALUES",
+    12,
+    "INSERT INTO nodes (id, name, owner, enrolled_at, seen_at, gpu_info, capacity, service, labels, isolation, kinds, egress) VALUES",
     "ON CONFLICT (id) DO UPDATE SET name = excluded.name, owner = excluded.owner, enrolled_at = excluded.enrolled_at,
      seen_at = excluded.seen_at, gpu_info = excluded.gpu_info, capacity = excluded.capacity,
-     service = excluded.service, labels = excluded.labels, isolation = excluded.isolation",
+     service = excluded.service, labels = excluded.labels, isolation = excluded.isolation, kinds = excluded.kinds,
+     egress = excluded.egress",
 );
 
 static NEW_TASKS: Bulk = Bulk::new(
@@ -126,7 +127,9 @@ fn node(values: &mut Values, row: &NodeRow) -> Result<(), Fault> {
         .json(&row.capacity)?
         .json(&row.service)?
         .json(&row.labels)?
-        .put(row.isolation.as_str())?;
+        .put(row.isolation.as_str())?
+        .json(&row.kinds)?
+        .json(&row.egress)?;
     Ok(())
 }
 
