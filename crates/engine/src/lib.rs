@@ -38,6 +38,7 @@ mod record;
 mod rest;
 mod restore;
 mod retries;
+mod reuse;
 mod rewards;
 mod schedule;
 mod service;
@@ -235,6 +236,7 @@ impl Engine {
             Command::Submit { user, spec, max_price, ended, once } => {
                 self.submit(user, Offer { spec, max_price, ended }, once, now)
             }
+            Command::Reuse { user, spec, known, once } => self.reuse(user, spec, known, once, now),
             Command::SubmitGraph { user, tasks, max_price, ended, once } => {
                 self.submit_graph(user, Graph { tasks, max_price, ended }, once, now)
             }

@@ -51,7 +51,7 @@ pub(super) fn task(
         labels: spec.labels.as_slice().iter().map(ToString::to_string).collect(),
         network: spec.egress.as_slice().iter().map(ToString::to_string).collect(),
         kind: spec.kind.as_str().into(),
-        reused_from: String::new(),
+        reused_from: progress.reused.map(|known| known.element.task.to_string()).unwrap_or_default(),
     }
 }
 

@@ -207,6 +207,7 @@ fn makes_work(command: &Command) -> bool {
         | Command::Tip { .. }
         | Command::Transfer { .. }
         | Command::Submit { .. }
+        | Command::Reuse { .. }
         | Command::SubmitGraph { .. }
         | Command::Enroll { .. } => true,
         Command::CloseProject { .. }
