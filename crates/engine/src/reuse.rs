@@ -8,9 +8,10 @@
 use crate::Engine;
 use crate::state::Task;
 use hivemind_model::command::Once;
-use hivemind_model::rows::{Answer, Ended, TaskProgress, TaskRow};
+use hivemind_model::rows::{Answer, ElementPhase, Ended, TaskProgress, TaskRow};
 use hivemind_model::{
-    AttemptRef, Code, Cpt, Effect, ElementRef, Rejection, Reply, TaskId, TaskSpec, TaskState, Timestamp, UserId,
+    AttemptRef, Code, Cpt, Effect, ElementRef, Outcome, Rejection, Reply, TaskId, TaskSpec, TaskState, Timestamp,
+    UserId,
 };
 use std::sync::Arc;
 
@@ -47,7 +48,7 @@ impl Engine {
             }
             engine.counters.task += 1;
             engine.pending.counters_moved = true;
-            engine.pending.ended_tasks.push(Task::new(TaskRow {
+            let mut completed = Task::new(TaskRow {
                 user,
                 spec,
                 submitted_at: now,
@@ -61,7 +62,11 @@ impl Engine {
                     failure: None,
                     reused: Some(known),
                 },
-            }));
+            });
+            if let Some(element) = completed.element_mut(known.element.index) {
+                element.phase = ElementPhase::Ended { outcome: Outcome::Exited { code: 0 } };
+            }
+            engine.pending.ended_tasks.push(completed);
             let moved = Effect::TaskMoved { user, task, state: TaskState::Completed, percent: 100 };
             engine.pending.effects.push(moved);
             let cap = Cpt::ZERO;

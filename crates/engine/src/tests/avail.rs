@@ -153,6 +153,7 @@ fn a_known_result_is_taken_at_once_and_costs_nothing() {
     let row = &pool.tables.tasks[&copy];
     assert_eq!((row.progress.state, row.progress.cost), (TaskState::Completed, Cpt::ZERO));
     assert_eq!(row.source(row.first()), ElementRef::only(task));
+    assert_eq!(pool.outcomes(copy), "0 completed");
     assert_eq!((pool.money("anna"), pool.money("bert")), before);
     // A retry of the request makes no second task.
     assert_eq!(pool.run(take(first(task, 1), once(anna, "again", 1))), Ok(Reply::Submitted { task: copy, cap }));
