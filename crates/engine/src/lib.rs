@@ -248,6 +248,10 @@ impl Engine {
             Command::Lost { node } => self.lost(node, now),
             Command::Drain { node, session } => self.drain(node, session, now),
             Command::Avail { node, session, state } => self.avail(node, session, state, now),
+            Command::Measured { node, speed } => {
+                self.note_benchmark(node, speed);
+                Ok(Reply::Done)
+            }
             Command::Started { node, attempt } => self.started(node, attempt, now),
             Command::Finished { node, attempt, report } => self.finished(node, attempt, report, now),
             Command::Compared { attempt, same_as } => {

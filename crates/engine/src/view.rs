@@ -86,6 +86,8 @@ pub struct NodeMerit {
     pub resting_until: Option<Timestamp>,
     /// Whether its owner lets it work.
     pub available: Availability,
+    /// Its speed in thousandths of that of others with the same work; `None` where it did too little.
+    pub speed_in_tasks: Option<u32>,
 }
 
 /// A link as the shell sees it.
@@ -152,6 +154,7 @@ impl Engine {
             quota_left: left(&node.trust, self.seen_at),
             resting_until: node.strain.resting_until,
             available: node.available.clone(),
+            speed_in_tasks: node.form.speed_in_tasks(),
         };
         known.map(merit).collect()
     }

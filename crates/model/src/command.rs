@@ -262,6 +262,13 @@ pub enum Command {
         /// From now on.
         state: Availability,
     },
+    /// The pool has measured how fast one core of a node is.
+    Measured {
+        /// Which.
+        node: NodeId,
+        /// Thousandths of the mean of all that were measured.
+        speed: u32,
+    },
     /// An attempt's command runs.
     Started {
         /// By whom.
@@ -319,6 +326,7 @@ impl Command {
             | Self::Lost { .. }
             | Self::Drain { .. }
             | Self::Avail { .. }
+            | Self::Measured { .. }
             | Self::Started { .. }
             | Self::Finished { .. }
             | Self::Compared { .. }
@@ -348,6 +356,7 @@ impl Command {
             | Self::Lost { .. }
             | Self::Drain { .. }
             | Self::Avail { .. }
+            | Self::Measured { .. }
             | Self::Started { .. }
             | Self::Finished { .. }
             | Self::Compared { .. }

@@ -219,6 +219,7 @@ fn makes_work(command: &Command) -> bool {
         | Command::Lost { .. }
         | Command::Drain { .. }
         | Command::Avail { .. }
+        | Command::Measured { .. }
         | Command::Started { .. }
         | Command::Finished { .. }
         | Command::Compared { .. }
