@@ -1,7 +1,7 @@
 //! How much of the machine all tasks together get, held by the kernel.
 //!
-//! One control group is the parent of everything that tasks run in: at most its part of the processors and the memory, the
-//! lowest weight beside the owner's own programs, and one switch that makes all of it stand still. Start at
+//! One control group is the parent of everything that tasks run in: at most its part of the processors and the memory, a
+//! tenth of the weight of the owner's own programs, and one switch that makes all of it stand still. Start at
 //! [`Share::make`]; runtimes make their groups below [`Share::parent`].
 //!
 //! Its name ends in `.slice` and has no dash, because systemd then has it at the same place as everybody else, whichever of
@@ -22,6 +22,9 @@ mod tree;
 
 use tree::{Tree, Version};
 
+/// How much of the processors it gets where others want them, too: they have 100. Less would let what runs go by its time
+/// limit without its fault.
+const WEIGHT: u64 = 10;
 /// The length of a period of the processors' limit, in microseconds.
 const PERIOD_US: u64 = 100_000;
 /// The least quota that the kernel takes, in microseconds.
@@ -227,13 +230,13 @@ impl Share {
         let bytes = (u128::from(memory_bytes) * u128::from(memory) / 100) as u64 / 4096 * 4096;
         match self.tree.version {
             Version::One => vec![
-                Limit::new("cpu", "cpu.shares", "10"),
+                Limit::new("cpu", "cpu.shares", (WEIGHT * 1024 / 100).to_string()),
                 Limit::new("cpu", "cpu.cfs_period_us", PERIOD_US.to_string()),
                 Limit::new("cpu", "cpu.cfs_quota_us", if whole { "-1".into() } else { quota.to_string() }),
                 Limit::new("memory", "memory.limit_in_bytes", bytes.to_string()),
             ],
             Version::Two => vec![
-                Limit::new("cpu", "cpu.weight", "1"),
+                Limit::new("cpu", "cpu.weight", WEIGHT.to_string()),
                 Limit::new(
                     "cpu",
                     "cpu.max",

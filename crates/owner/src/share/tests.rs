@@ -26,7 +26,7 @@ fn version_two_has_its_values_and_keeps_them() {
     let fake = two();
     let read = |file: &str| fake.read(&format!("sys/fs/cgroup/hivemind_a_b.slice/{file}"));
     let mut share = Share::make(fake.path(), "a-b", &shares(50, 25), MACHINE).unwrap();
-    assert_eq!((read("cpu.weight"), read("cpu.max")), ("1".into(), "400000 100000".into()));
+    assert_eq!((read("cpu.weight"), read("cpu.max")), ("10".into(), "400000 100000".into()));
     assert_eq!((read("memory.max"), read("cgroup.freeze")), ((2u64 << 30).to_string(), "0".into()));
     assert_eq!(fake.read("sys/fs/cgroup/cgroup.subtree_control"), "+pids");
     assert_eq!(share.parent(Driver::Cgroupfs), "/hivemind_a_b.slice");
@@ -39,6 +39,40 @@ fn version_two_has_its_values_and_keeps_them() {
     assert_eq!((read("cpu.max"), read("memory.max")), ("max 100000".into(), (8u64 << 30).to_string()));
     share.freeze(true).unwrap();
     assert_eq!(read("cgroup.freeze"), "1");
+}
+
+#[test]
+fn a_hybrid_machine_is_used_through_version_one() {
+    let fake = Fake::new();
+    let (mut mounts, group) = (String::new(), "hivemind_a.slice");
+    for (number, controllers) in ["cpu,cpuacct", "memory", "freezer", "pids", "name=systemd"].into_iter().enumerate() {
+        let folder = format!("sys/fs/cgroup/{number}");
+        mounts +=
+            &format!("3{number} 23 0:2{number} / /{folder} rw,relatime shared:9 - cgroup cgroup rw,{controllers}\n");
+        fake.file(&format!("{folder}/cgroup.procs"), "");
+    }
+    mounts += "40 23 0:40 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+    fake.file("proc/self/mountinfo", mounts);
+    for file in
+        ["0/cpu.shares", "0/cpu.cfs_period_us", "0/cpu.cfs_quota_us", "1/memory.limit_in_bytes", "2/freezer.state"]
+    {
+        let (hierarchy, file) = file.split_once('/').unwrap();
+        fake.file(&format!("sys/fs/cgroup/{hierarchy}/{group}/{file}"), "");
+    }
+    fake.file(&format!("sys/fs/cgroup/0/{group}/cpuacct.usage"), "2500000000\n");
+    let read = |file: &str| fake.read(&format!("sys/fs/cgroup/{}", file.replace('/', &format!("/{group}/"))));
+    let mut share = Share::make(fake.path(), "a", &shares(50, 25), MACHINE).unwrap();
+    assert_eq!((read("0/cpu.shares"), read("0/cpu.cfs_quota_us")), ("102".into(), "400000".into()));
+    assert_eq!((read("1/memory.limit_in_bytes"), read("2/freezer.state")), ((2u64 << 30).to_string(), "THAWED".into()));
+    assert_eq!(share.cpu_used(), Duration::from_millis(2500));
+    share.set(&shares(100, 25)).unwrap();
+    assert_eq!(read("0/cpu.cfs_quota_us"), "-1");
+    share.freeze(true).unwrap();
+    assert_eq!(read("2/freezer.state"), "FROZEN");
+    let made: Vec<bool> = share.folders().iter().map(|folder| folder.exists()).collect();
+    assert_eq!((made.len(), made.iter().filter(|made| **made).count()), (6, 3));
+    // Files of a real control group are no hindrance; those here are.
+    assert!(share.remove().unwrap_err().to_string().contains("end what runs in it first"));
 }
 
 #[test]
@@ -135,8 +169,9 @@ fn this_machine_holds_a_share_freezes_it_and_forgets_it() {
     until("what ran has left", || {
         folders.iter().all(|folder| std::fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default().is_empty())
     });
-    for folder in folders.iter().filter(|folder| folder.exists()) {
-        std::fs::create_dir(folder.join("left")).unwrap();
+    // What a runtime makes below, in hierarchies that are not ours, too, goes with it.
+    for folder in &folders {
+        std::fs::create_dir_all(folder.join("left")).unwrap();
     }
     share.remove().unwrap();
     assert!(folders.iter().all(|folder| !folder.exists()));

@@ -55,6 +55,8 @@ impl Tree {
             // The same hierarchy may be mounted at several places.
             one.sort_by(|a, b| (&a.1, &a.0).cmp(&(&b.1, &b.0)));
             one.dedup_by(|a, b| a.1 == b.1);
+            // Docker has a group there, too, and leaves its parent.
+            one.extend(two.map(|top| (top, Vec::new())));
             return Some(Self { version: Version::One, hierarchies: one });
         }
         let top = two?;
