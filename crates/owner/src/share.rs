@@ -12,6 +12,7 @@
 
 use crate::preferences::Shares;
 use crate::sensors::Root;
+use hivemind_model::units::{Bytes, MilliCores};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -48,6 +49,26 @@ pub struct Capacity {
     pub cores: u32,
     /// Memory in bytes.
     pub memory_bytes: u64,
+}
+
+impl Capacity {
+    /// What this process sees of the machine.
+    #[must_use]
+    pub fn here() -> Self {
+        let system = rustix::system::sysinfo();
+        let memory_bytes = (system.totalram as u64).saturating_mul(u64::from(system.mem_unit));
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self { cores: u32::try_from(cores).unwrap_or(u32::MAX), memory_bytes }
+    }
+
+    /// What tasks get of it together. A worker offers no more, or tasks would end each other.
+    #[must_use]
+    pub fn shared(&self, shares: &Shares) -> (MilliCores, Bytes) {
+        let part = |whole: u64, percent: u32| (u128::from(whole) * u128::from(percent.min(100)) / 100) as u64;
+        let millicores = part(u64::from(self.cores) * 1000, shares.cpu_percent).max(1);
+        let bytes = part(self.memory_bytes, shares.memory_percent);
+        (MilliCores(u32::try_from(millicores).unwrap_or(u32::MAX)), Bytes(bytes))
+    }
 }
 
 /// Who makes the groups of containers, as Docker calls it.
@@ -222,12 +243,11 @@ impl Share {
 
     /// What the limits are, in the words of the kernel.
     fn limits(&self) -> Vec<Limit> {
-        let Capacity { cores, memory_bytes } = self.machine;
-        let (cpu, memory) = (u64::from(self.shares.cpu_percent), u64::from(self.shares.memory_percent));
-        let quota = (u64::from(cores) * PERIOD_US * cpu / 100).max(LEAST_QUOTA_US);
-        let whole = cpu >= 100;
+        let (MilliCores(millicores), Bytes(bytes)) = self.machine.shared(&self.shares);
+        let quota = (u64::from(millicores) * PERIOD_US / 1000).max(LEAST_QUOTA_US);
+        let whole = self.shares.cpu_percent >= 100;
         // In pages, as the kernel keeps it.
-        let bytes = (u128::from(memory_bytes) * u128::from(memory) / 100) as u64 / 4096 * 4096;
+        let bytes = bytes / 4096 * 4096;
         match self.tree.version {
             Version::One => vec![
                 Limit::new("cpu", "cpu.shares", (WEIGHT * 1024 / 100).to_string()),

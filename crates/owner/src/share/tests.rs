@@ -85,6 +85,17 @@ fn the_smallest_share_is_still_one_that_the_kernel_takes() {
 }
 
 #[test]
+fn a_worker_offers_no_more_than_its_share() {
+    assert_eq!(MACHINE.shared(&shares(75, 50)), (MilliCores(6000), Bytes(4 << 30)));
+    let least = Capacity { cores: 1, memory_bytes: 100 };
+    assert_eq!(least.shared(&shares(1, 1)), (MilliCores(10), Bytes(1)));
+    let most = Capacity { cores: u32::MAX, memory_bytes: u64::MAX };
+    assert_eq!(most.shared(&shares(100, 100)), (MilliCores(u32::MAX), Bytes(u64::MAX)));
+    let here = Capacity::here();
+    assert!(here.cores > 0 && here.memory_bytes > 0);
+}
+
+#[test]
 fn where_it_cannot_be_it_says_why() {
     let refused = |fake: &Fake, name: &str| {
         Share::make(fake.path(), name, &Shares::default(), MACHINE).expect_err("no group").to_string()
