@@ -14,9 +14,10 @@ use crate::{http, namespace, socks};
 use hivemind_model::units::Bytes;
 use hivemind_model::{Egress, Endpoint};
 use parking_lot::Mutex;
+use rustix::process::{Resource, getrlimit};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -29,6 +30,14 @@ use tokio_util::task::TaskTracker;
 const REQUEST_PATIENCE: Duration = Duration::from_secs(30);
 /// Wait after a connection could not be taken, as where this process has too many files open.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// Connections of all attempts in this process together: two files each, and half of the files that it may have open
+/// are for everything else.
+static ALL: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(1 << 20);
+    let most = usize::try_from(files / 4).unwrap_or(usize::MAX);
+    Arc::new(Semaphore::new(most.clamp(16, Semaphore::MAX_PERMITS)))
+});
 
 /// What an attempt has used of the network.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -122,33 +131,40 @@ async fn attend(listener: TcpListener, door: Door, shared: Arc<Shared>, stop: &C
                 continue;
             }
         };
-        let permit = shared.room().await;
+        let permits = shared.room().await;
         let (shared, door, stop) = (shared.clone(), door.clone(), stop.clone());
         tasks.spawn(async move {
             stop.run_until_cancelled(shared.serve(client, &door)).await;
-            drop(permit);
+            drop(permits);
         });
     }
 }
 
 impl Shared {
-    /// Waits until one connection more may begin. The permit is its room; `None` cannot be.
-    async fn room(&self) -> Option<OwnedSemaphorePermit> {
-        let permit = match self.room.clone().try_acquire_owned() {
-            Ok(permit) => Some(permit),
-            Err(_) => {
-                let most = self.way.rules.limits.connections;
-                self.way.journal.tell(&format!("{most} connections are open; more wait until one ends"));
-                self.room.clone().acquire_owned().await.ok()
-            }
-        };
+    /// Waits until one connection more may begin. The permits are its room.
+    async fn room(&self) -> [Option<OwnedSemaphorePermit>; 2] {
+        let most = self.way.rules.limits.connections;
+        let own = self.permit(&self.room, || format!("{most} connections are open; more wait until one ends"));
+        let own = own.await;
+        let all =
+            self.permit(&ALL, || "this machine's tasks have no more connections; one waits until another ends".into());
+        let all = all.await;
         loop {
             let wait = self.begun.lock().wait(Instant::now());
             let Some(wait) = wait else { break };
             tokio::time::sleep(wait).await;
         }
         self.begun.lock().spend(1);
-        permit
+        [own, all]
+    }
+
+    /// A permit of `room`, and where one has to wait for it, a line about it. `None` cannot be: no room is closed.
+    async fn permit(&self, room: &Arc<Semaphore>, wait: impl FnOnce() -> String) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = room.clone().try_acquire_owned() {
+            return Some(permit);
+        }
+        self.way.journal.tell(&wait());
+        room.clone().acquire_owned().await.ok()
     }
 
     /// One connection, from its beginning to its end.

@@ -176,7 +176,9 @@ impl Runtime for DockerRuntime {
     }
 
     async fn health(&self) -> Vec<Check> {
-        health::checks(&self.inner.docker, &self.inner.volumes).await
+        let mut checks = health::checks(&self.inner.docker, &self.inner.volumes).await;
+        checks.push(self.inner.network.check());
+        checks
     }
 }
 

@@ -9,7 +9,7 @@
 
 use super::create::{USER_ID, labels_of, name_of};
 use super::{Inner, daemon};
-use crate::{Job, Sink, Stream};
+use crate::{Check, Job, Sink, Stream, Verdict};
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::{
@@ -64,6 +64,19 @@ impl Network {
     /// Why tasks have no network here, with what to do about it.
     pub(super) fn missing(&self) -> Option<String> {
         self.missing.clone()
+    }
+
+    /// How it is, for people.
+    pub(super) fn check(&self) -> Check {
+        let (verdict, detail, fix) = match &self.missing {
+            None => (Verdict::Good, format!("tasks may reach: {}", self.rules.policy), String::new()),
+            Some(why) => (
+                Verdict::Weak,
+                format!("none: {why}"),
+                "run the worker as root, with runc; tasks that ask for no network do not need it".into(),
+            ),
+        };
+        Check { name: "network of tasks".into(), verdict, detail, fix }
     }
 
     /// Makes and starts the holder `name`. Gives its id.

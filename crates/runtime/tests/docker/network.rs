@@ -89,6 +89,8 @@ async fn what_was_asked_for_is_reached_by_its_name_and_through_the_proxy() {
     let names = [("files.test", "127.0.0.1"), ("a.wild.test", "127.0.0.1")];
     let Some(rig) = Rig::with("granted", |config| public(config, &web, &names)).await else { return };
     assert_eq!(rig.runtime.no_network(), None);
+    let checks = rig.runtime.health().await;
+    assert!(checks.iter().any(|check| check.name == "network of tasks" && check.detail == "tasks may reach: public"));
     let port = web.port();
     let script = format!(
         "b=/bin/busybox; $b wget -q -O- http://files.test:{port}/; echo; \
