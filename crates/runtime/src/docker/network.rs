@@ -30,9 +30,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 /// Under which name the holder's image is listed. It is used by its digest alone.
 const IMAGE_NAME: &str = concat!("hivemind-guest:", env!("CARGO_PKG_VERSION"));
 /// Memory of a holder: what starts it needs more than what runs then.
-const MEMORY_BYTES: i64 = 16 << 20;
+const MEMORY_BYTES: i64 = 32 << 20;
 /// Processes and threads of a holder; as with memory, most are for its start.
-const PIDS: i64 = 16;
+const PIDS: i64 = 32;
 /// Share of a core, in billionths: a start takes milliseconds of it, and then it is idle.
 const NANO_CPUS: i64 = 500_000_000;
 /// /dev/shm of a holder, which the daemon makes whether it is used or not.
