@@ -20,6 +20,7 @@ pub mod collect;
 pub mod docker;
 pub mod fake;
 pub mod offer;
+pub mod together;
 pub mod warm;
 
 /// One attempt, ready to be run.

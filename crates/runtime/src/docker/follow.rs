@@ -4,12 +4,12 @@
 //!
 //! Invariant: whatever was stopped here is dead, or was said to live in the log, when this returns.
 
-use super::daemon;
 use super::meter::Meter;
 use super::run::{Attempt, End, KILL_SOON};
 use super::stand::Stand;
 use super::streams;
 use super::watch::Watch;
+use super::{daemon, network};
 use bollard::container::AttachContainerResults;
 use bollard::errors::Error;
 use bollard::models::ContainerWaitResponse;
@@ -62,11 +62,12 @@ impl Attempt {
                     meter.last_sample();
                     drained = Some(result);
                 }
+                line = self.way.line() => network::tell(&*self.sink, &line),
                 () = meter.due(), if !stand.is_still() => {
                     meter.sample().await;
                     watch.tick();
                 }
-                () = watch.report(meter, &*self.sink) => {}
+                () = watch.report(meter, self.way.used(), &*self.sink) => {}
                 () = tokio::time::sleep_until(patience.unwrap_or(started)), if patience.is_some() => {
                     meter.kill_directly();
                     break Ok(());

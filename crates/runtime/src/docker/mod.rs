@@ -5,7 +5,8 @@
 //! container needs: its [`image`], its [`volume`], its [`inputs`] and [`outputs`], its
 //! [`streams`], the [`meter`] beside it, the [`watch`] over its progress, its [`stand`] still where its owner
 //! wants so, and the three ways it is removed ([`cleaner`] after it
-//! ended, [`sweep`] at the next start, [`reaper`] after the agent was killed).
+//! ended, [`sweep`] at the next start, [`reaper`] after the agent was killed). What may reach
+//! hosts has a [`network`], too; elements that may share a container are [`warm`].
 //!
 //! Invariant: the `docker` program is never called, and no path of this machine is ever mounted
 //! into a container.
@@ -13,8 +14,9 @@
 use crate::{Check, Control, Finished, Job, Runtime, Sink};
 use async_trait::async_trait;
 use bollard::Docker;
+use hivemind_egress::{Loosened, NetworkLimits, Rules};
 use hivemind_model::state::{Metering, Outcome};
-use hivemind_model::{Isolation, Kinds};
+use hivemind_model::{EgressPolicy, Isolation, Kinds};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +32,7 @@ mod isolation;
 mod judge;
 mod kernel_log;
 mod meter;
+mod network;
 mod outputs;
 mod pull;
 mod reaper;
@@ -57,6 +60,12 @@ pub struct DockerConfig {
     pub disk_limit: DiskLimit,
     /// A pull that shows no progress for so long is given up.
     pub pull_stall: Duration,
+    /// What tasks may reach over the network, beside what they asked for themselves.
+    pub egress: EgressPolicy,
+    /// How much of the network each attempt may use.
+    pub network: NetworkLimits,
+    /// For tests alone: nothing sets it but a program that was compiled to.
+    pub loosened: Loosened,
 }
 
 impl DockerConfig {
@@ -69,6 +78,9 @@ impl DockerConfig {
             state: state.into(),
             disk_limit: DiskLimit::Detect,
             pull_stall: Duration::from_secs(120),
+            egress: EgressPolicy::None,
+            network: NetworkLimits::default(),
+            loosened: Loosened::default(),
         }
     }
 }
@@ -99,6 +111,7 @@ struct Inner {
     isolation: Isolation,
     images: image::Images,
     volumes: volume::Volumes,
+    network: network::Network,
     cleaner: cleaner::Cleaner,
     warm: warm::Warm,
 }
@@ -114,9 +127,11 @@ impl DockerRuntime {
         let isolation = isolation::ask(&docker).await?;
         let volumes = volume::Volumes::open(&config.state, config.disk_limit).await?;
         let images = image::Images::new(docker.clone(), config.pull_stall);
+        let rules = Rules { policy: config.egress, limits: config.network, loosened: config.loosened };
+        let network = network::Network::new(rules, isolation);
         let cleaner = cleaner::Cleaner::new(docker.clone());
         let (instance, warm) = (config.instance, warm::Warm::default());
-        Ok(Self { inner: Arc::new(Inner { docker, instance, isolation, images, volumes, cleaner, warm }) })
+        Ok(Self { inner: Arc::new(Inner { docker, instance, isolation, images, volumes, network, cleaner, warm }) })
     }
 
     /// Removes the containers that wait for further elements, and waits until everything that ended so far
@@ -138,7 +153,7 @@ impl Runtime for DockerRuntime {
     }
 
     fn no_network(&self) -> Option<String> {
-        Some("tasks have no network here yet".into())
+        self.inner.network.missing()
     }
 
     fn isolation(&self) -> Isolation {
@@ -171,7 +186,9 @@ impl Runtime for DockerRuntime {
     }
 
     async fn health(&self) -> Vec<Check> {
-        health::checks(&self.inner.docker, &self.inner.volumes).await
+        let mut checks = health::checks(&self.inner.docker, &self.inner.volumes).await;
+        checks.push(self.inner.network.check());
+        checks
     }
 }
 

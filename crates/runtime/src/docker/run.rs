@@ -15,12 +15,13 @@ use super::meter::Meter;
 use super::stand::Stand;
 use super::volume::{Held, Volume};
 use super::watch::Watch;
-use super::{Inner, create, daemon, inputs, streams, volume, warm, watch};
+use super::{Inner, create, daemon, inputs, network, streams, volume, warm, watch};
 use crate::{Control, Finished, Image as Source, Job, Sink, Stop};
 use bollard::container::AttachContainerResults;
 use bollard::errors::Error;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::CreateContainerOptionsBuilder;
+use hivemind_egress::Used;
 use hivemind_model::state::{Metering, Outcome};
 use hivemind_model::units::Bytes;
 use std::path::PathBuf;
@@ -41,6 +42,8 @@ pub(super) struct Attempt {
     pub(super) scratch: PathBuf,
     /// Of its container.
     pub(super) name: String,
+    /// Out to the hosts that it may reach.
+    pub(super) way: network::Way,
 }
 
 /// How the waiting for a command ended.
@@ -98,7 +101,8 @@ pub(super) async fn attempt(
         return finished(Ran::not_at_all(Outcome::Cancelled), image.id);
     }
     let name = create::name_of(&inner.instance, job.attempt);
-    let this = Attempt { inner: inner.clone(), job, sink, control, stop, scratch, name };
+    let way = network::Way::default();
+    let mut this = Attempt { inner: inner.clone(), job, sink, control, stop, scratch, name, way };
     let image_id = image.id.clone();
     let ran = if warm::fits(&this, &image) {
         warm::element(this, image, live).await
@@ -114,9 +118,14 @@ pub(super) async fn attempt(
 
 impl Attempt {
     /// In a container of its own.
-    pub(super) async fn alone(&self, image: Image, volume: Volume, live: Live) -> Ran {
+    pub(super) async fn alone(&mut self, image: Image, volume: Volume, live: Live) -> Ran {
         let ran = self.contained(image, &volume).await;
-        self.inner.cleaner.remove(Leftovers { container: Some(self.name.clone()), volume, live }).await;
+        self.way.close(&*self.sink).await;
+        let Used { received, sent } = self.way.used();
+        tracing::debug!(attempt = %self.job.attempt, %received, %sent, "its network is closed");
+        let networked = !self.job.egress.is_empty();
+        let holder = networked.then(|| network::holder_of(&self.inner.instance, self.job.attempt));
+        self.inner.cleaner.remove(Leftovers { container: Some(self.name.clone()), holder, volume, live }).await;
         ran
     }
 
@@ -179,7 +188,9 @@ impl Attempt {
         if let Some(held) = volume.held() {
             progress_folder(held).await?;
         }
-        let id = self.create(create::request(&self.job, &image, source, &self.inner.instance)).await?;
+        let mut request = create::request(&self.job, &image, source, &self.inner.instance);
+        self.way.open(&self.inner, &self.job, &mut request).await?;
+        let id = self.create(request).await?;
         let attached = streams::attach(docker, &self.name)
             .await
             .map_err(|error| daemon::fault("the container's output cannot be read", &error))?;

@@ -69,7 +69,8 @@ struct Container {
 
 impl Container {
     async fn remove(self, cleaner: &Cleaner) {
-        cleaner.remove(Leftovers { container: Some(self.name), volume: self.volume, live: self.live }).await;
+        let (container, holder) = (Some(self.name), None);
+        cleaner.remove(Leftovers { container, holder, volume: self.volume, live: self.live }).await;
     }
 }
 
@@ -190,7 +191,7 @@ pub(super) async fn element(mut attempt: Attempt, image: Image, live: Live) -> R
             attempt.name.clone_from(&container.name);
             (container, Some(live))
         }
-        None => match make(&attempt, image, key, live).await {
+        None => match make(&mut attempt, image, key, live).await {
             Ok(container) => (container, None),
             Err(ran) => return ran,
         },
@@ -234,8 +235,8 @@ fn key(attempt: &Attempt, image: &Image) -> io::Result<Key> {
 }
 
 /// Makes a container with a guest that waits for its first command; else what came of the element.
-async fn make(attempt: &Attempt, image: Image, key: Key, live: Live) -> Result<Container, Ran> {
-    let inner = &attempt.inner;
+async fn make(attempt: &mut Attempt, image: Image, key: Key, live: Live) -> Result<Container, Ran> {
+    let inner = attempt.inner.clone();
     inner.warm.make_room(&inner.cleaner).await;
     // The guest takes nothing of what the job was promised.
     let volume = attempt.disk(PROGRAM.len() as u64).await.map_err(Ran::not_at_all)?;
@@ -249,7 +250,7 @@ async fn make(attempt: &Attempt, image: Image, key: Key, live: Live) -> Result<C
             Ok(Container { key, name, id, cgroup, channel, folder, fresh, volume, live })
         }
         Err(outcome) => {
-            let leftovers = Leftovers { container: Some(attempt.name.clone()), volume, live };
+            let leftovers = Leftovers { container: Some(attempt.name.clone()), holder: None, volume, live };
             inner.cleaner.remove(leftovers).await;
             Err(Ran::not_at_all(outcome))
         }

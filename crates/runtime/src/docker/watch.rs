@@ -8,6 +8,7 @@
 use super::meter::Meter;
 use super::volume::Held;
 use crate::{Sink, Usage};
+use hivemind_egress::Used;
 use hivemind_model::units::Bytes;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -56,14 +57,15 @@ impl Watch {
         }
     }
 
-    /// Tells `sink` what a look has seen; never resolves while none is under way. Losing the race of a
+    /// Tells `sink` what a look has seen, and what has passed through its `network`; never resolves while none is under way. Losing the race of a
     /// `select!` loses nothing.
-    pub(super) async fn report(&mut self, meter: &Meter<'_>, sink: &dyn Sink) {
+    pub(super) async fn report(&mut self, meter: &Meter<'_>, network: Used, sink: &dyn Sink) {
         let Some(look) = &mut self.look else { return std::future::pending().await };
         let seen = look.await.unwrap_or_default();
         self.look = None;
         let (cpu, _) = meter.seen();
-        sink.usage(Usage { cpu, memory: meter.present(), disk: Bytes(seen.disk), ..Usage::default() });
+        let Used { received, sent } = network;
+        sink.usage(Usage { cpu, memory: meter.present(), disk: Bytes(seen.disk), received, sent });
         self.tell(seen.percent, sink);
     }
 

@@ -10,6 +10,7 @@ mod endings;
 mod files;
 mod hostile;
 mod images;
+mod network;
 mod owner;
 mod registry;
 mod restart;

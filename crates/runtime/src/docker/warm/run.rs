@@ -16,6 +16,7 @@ use super::super::watch::{self, Watch};
 use super::Container;
 use crate::collect::Collected;
 use crate::warm::{Broken, Command, Ended, Folder, How, Said, why_not_started};
+use hivemind_egress::Used;
 use hivemind_model::state::{Metering, Outcome};
 use std::io;
 use std::os::fd::AsFd;
@@ -127,7 +128,7 @@ impl Follow<'_> {
                     watch.tick();
                     continue;
                 }
-                () = watch.report(meter, sink) => continue,
+                () = watch.report(meter, Used::default(), sink) => continue,
                 said = container.channel.next() => {
                     match said {
                         Ok(Said::Started) => sink.started(),
