@@ -3,11 +3,15 @@
 //! | Verb | What it does |
 //! |---|---|
 //! | `pause` | nothing, until it is killed: it keeps the namespaces of its container |
+//! | `attack THEME NONCE [KEY=VALUE..]` | tries to break what a runtime promises, and says how far it came |
 //!
 //! Invariant: it trusts nothing in its container, and nothing outside trusts it: what it says is checked
 //! like the words of any task.
 
 use std::process::ExitCode;
+
+mod attack;
+mod sys;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -16,8 +20,9 @@ fn main() -> ExitCode {
         ["pause"] => loop {
             std::thread::park();
         },
+        ["attack", theme, nonce, options @ ..] => attack::main(theme, nonce, options),
         _ => {
-            eprintln!("usage: guest pause");
+            eprintln!("usage: guest pause | guest attack THEME NONCE [KEY=VALUE..]");
             ExitCode::from(2)
         }
     }
