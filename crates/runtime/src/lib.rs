@@ -1,7 +1,7 @@
 //! Runs one attempt in isolation and tells what it did.
 //!
 //! Start at [`Runtime`]. [`docker`] runs real containers with the whole profile; [`fake`] is for
-//! tests and benchmarks of everything above.
+//! tests and benchmarks of everything above. [`selftest`] attacks what a runtime promises.
 //!
 //! Invariant: this crate knows no pool and no money; it knows one machine.
 
@@ -19,6 +19,7 @@ pub mod archive;
 pub mod docker;
 pub mod fake;
 pub mod offer;
+pub mod selftest;
 
 /// One attempt, ready to be run.
 #[derive(Debug, Clone)]

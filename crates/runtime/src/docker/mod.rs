@@ -28,6 +28,7 @@ mod isolation;
 mod kernel_log;
 mod meter;
 mod outputs;
+mod profile;
 mod pull;
 mod reaper;
 mod run;
@@ -35,6 +36,8 @@ mod streams;
 mod sweep;
 mod volume;
 
+pub use image::rules::ImageRules;
+pub use isolation::Sandbox;
 pub use reaper::{LeasePen, Reaped, Reaper, reap, spawn_reaper};
 
 /// How to reach the daemon, and what is whose.
@@ -51,6 +54,13 @@ pub struct DockerConfig {
     pub disk_limit: DiskLimit,
     /// A pull that shows no progress for so long is given up.
     pub pull_stall: Duration,
+    /// Which images may run.
+    pub images: ImageRules,
+    /// Whether gVisor makes the containers.
+    pub sandbox: Sandbox,
+    /// For tests alone: the promise that every container breaks.
+    #[doc(hidden)]
+    pub sabotage: Option<crate::selftest::Promise>,
 }
 
 impl DockerConfig {
@@ -63,6 +73,9 @@ impl DockerConfig {
             state: state.into(),
             disk_limit: DiskLimit::Detect,
             pull_stall: Duration::from_secs(120),
+            images: ImageRules::default(),
+            sandbox: Sandbox::Auto,
+            sabotage: None,
         }
     }
 }
@@ -91,7 +104,8 @@ struct Inner {
     docker: Docker,
     instance: String,
     isolation: Isolation,
-    images: image::Images,
+    images: Arc<image::Images>,
+    profile: profile::Profile,
     volumes: volume::Volumes,
     cleaner: cleaner::Cleaner,
 }
@@ -104,11 +118,13 @@ impl DockerRuntime {
     pub async fn connect(config: DockerConfig) -> Result<Self, String> {
         check_instance(&config.instance)?;
         let docker = daemon::connect(config.socket.as_deref()).await?;
-        let isolation = isolation::ask(&docker).await?;
+        let (isolation, runtime) = isolation::ask(&docker, config.sandbox).await?;
         let volumes = volume::Volumes::open(&config.state, config.disk_limit).await?;
-        let images = image::Images::new(docker.clone(), config.pull_stall);
+        let images = image::Images::new(docker.clone(), config.pull_stall, config.images, &config.state);
+        let profile = profile::Profile { runtime, sabotage: config.sabotage, instance: config.instance.clone() };
         let cleaner = cleaner::Cleaner::new(docker.clone());
-        Ok(Self { inner: Arc::new(Inner { docker, instance: config.instance, isolation, images, volumes, cleaner }) })
+        let instance = config.instance;
+        Ok(Self { inner: Arc::new(Inner { docker, instance, isolation, images, profile, volumes, cleaner }) })
     }
 
     /// Waits until everything that ended so far has been removed.
@@ -136,6 +152,9 @@ impl Runtime for DockerRuntime {
     }
 
     async fn run(&self, job: Job, sink: Arc<dyn Sink>, control: Control, scratch: &Path) -> Finished {
+        if let Some(refused) = no_gpu(&job) {
+            return refused;
+        }
         // On its own task, so that a caller who drops this future still gets a container that is
         // stopped and removed: the guard fires the stop.
         let own = Control { stop: control.stop.child_token(), paused: control.paused };
@@ -161,8 +180,22 @@ impl Runtime for DockerRuntime {
     }
 
     async fn health(&self) -> Vec<Check> {
-        health::checks(&self.inner.docker, &self.inner.volumes).await
+        health::checks(&self.inner.docker, &self.inner.volumes, self.inner.isolation).await
     }
+}
+
+/// Without a graphics processor a command that asks for one would compute something else than its author
+/// thinks, or for much longer: it is told so by name, and tried elsewhere.
+fn no_gpu(job: &Job) -> Option<Finished> {
+    let asked = job.resources.gpus;
+    (asked > 0).then(|| Finished {
+        outcome: Outcome::Infrastructure {
+            reason: format!("the task asks for {asked} GPUs, and the Docker runtime of this machine gives none"),
+        },
+        metering: Metering::default(),
+        image_id: String::new(),
+        output: None,
+    })
 }
 
 fn check_instance(instance: &str) -> Result<(), String> {

@@ -12,7 +12,7 @@ use super::image::Image;
 use super::meter::Meter;
 use super::volume::Volume;
 use super::{Inner, create, daemon, inputs, outputs, streams};
-use crate::{Control, Finished, Image as Source, Job, Sink, Stop, Stream};
+use crate::{Control, Finished, Job, Sink, Stop, Stream};
 use bollard::container::AttachContainerResults;
 use bollard::errors::Error;
 use bollard::models::{ContainerState, ContainerWaitResponse};
@@ -94,11 +94,7 @@ pub(super) async fn attempt(
         let reason = format!("{} runs here already", job.attempt);
         return finished(Ran::not_at_all(Outcome::Infrastructure { reason }), String::new());
     };
-    let Source::Named(named) = &job.image else {
-        let reason = "this runtime loads no archives of images yet".into();
-        return finished(Ran::not_at_all(Outcome::Infrastructure { reason }), String::new());
-    };
-    let image = match inner.images.resolve(named, &*sink, &stop).await {
+    let image = match inner.images.resolve(&job.image, &*sink, &stop).await {
         Ok(image) => image,
         Err(outcome) => return finished(Ran::not_at_all(outcome), String::new()),
     };
@@ -153,6 +149,7 @@ impl Attempt {
             super::volume::plain::own(docker, &self.inner.instance, self.job.attempt, &image, volume).await?;
         }
         let request = create::request(&self.job, &image, volume, &self.inner.instance);
+        let request = self.inner.profile.applied(request);
         let options = CreateContainerOptionsBuilder::default().name(&self.name).build();
         let created = match docker.create_container(Some(options), request).await {
             Ok(created) => created,

@@ -11,4 +11,5 @@ mod files;
 mod images;
 mod registry;
 mod rig;
+mod selftest;
 mod slow_daemon;
