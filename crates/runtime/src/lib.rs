@@ -20,6 +20,7 @@ pub mod docker;
 pub mod fake;
 pub mod offer;
 pub mod selftest;
+pub mod together;
 
 /// One attempt, ready to be run.
 #[derive(Debug, Clone)]
