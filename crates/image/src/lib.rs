@@ -1,13 +1,17 @@
 //! Archives of container images.
 //!
 //! [`pack`] makes an archive of a few files: an OCI image layout that also has the `manifest.json` by which
-//! `docker load` finds its way. Equal files make equal archives.
+//! `docker load` finds its way. Equal files make equal archives. [`read`] looks through an archive that a
+//! stranger made before anything else touches it.
 //!
-//! Invariant: nothing in an archive tells of the machine or the moment that made it.
+//! Invariant: nothing in an archive that was made here tells of the machine or the moment that made it, and
+//! nothing of one that was made elsewhere is unpacked here.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::io::{self, Write};
+
+pub mod read;
 
 /// A file in an image.
 #[derive(Debug, Clone, Copy)]

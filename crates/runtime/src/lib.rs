@@ -1,7 +1,7 @@
 //! Runs one attempt in isolation and tells what it did.
 //!
 //! Start at [`Runtime`]. [`docker`] runs real containers with the whole profile; [`fake`] is for
-//! tests and benchmarks of everything above.
+//! tests and benchmarks of everything above. [`selftest`] attacks what a runtime promises.
 //!
 //! Invariant: this crate knows no pool and no money; it knows one machine.
 
@@ -20,6 +20,7 @@ pub mod collect;
 pub mod docker;
 pub mod fake;
 pub mod offer;
+pub mod selftest;
 pub mod together;
 pub mod warm;
 

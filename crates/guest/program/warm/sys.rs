@@ -46,7 +46,7 @@ unsafe extern "C" {
     fn c_poll(fds: *mut PollFd, count: c_ulong, timeout: c_int) -> c_int;
     fn wait4(pid: c_int, status: *mut c_int, options: c_int, usage: *mut Usage) -> c_int;
     fn kill(pid: c_int, signal: c_int) -> c_int;
-    fn signal(signal: c_int, handler: extern "C" fn(c_int)) -> *const c_void;
+    fn signal(signal: c_int, action: usize) -> usize;
     fn write(fd: c_int, data: *const c_void, length: usize) -> isize;
     fn __errno_location() -> *mut c_int;
     fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
@@ -93,8 +93,8 @@ pub(super) fn tell_of_children() -> io::Result<File> {
     never_block(&writer)?;
     BELL.store(writer.into_raw_fd(), Ordering::Relaxed);
     // SAFETY: `ring` is a handler of the right kind and lives for ever.
-    let before = unsafe { signal(SIGCHLD, ring) };
-    if before.addr() == usize::MAX {
+    let before = unsafe { signal(SIGCHLD, ring as extern "C" fn(c_int) as usize) };
+    if before == usize::MAX {
         return Err(io::Error::last_os_error());
     }
     Ok(File::from(OwnedFd::from(reader)))

@@ -4,12 +4,13 @@
 //!
 //! Invariant: looking changes nothing.
 
+use super::daemon;
 use super::volume::Volumes;
-use super::{daemon, isolation};
 use crate::offer::free_disk;
 use crate::{Check, Verdict};
 use bollard::Docker;
 use bollard::models::{SystemInfo, SystemInfoCgroupVersionEnum};
+use hivemind_model::Isolation;
 use hivemind_model::units::Bytes;
 use std::path::Path;
 
@@ -22,10 +23,10 @@ fn check(name: &str, verdict: Verdict, detail: impl Into<String>, fix: &str) -> 
 }
 
 /// One line per thing.
-pub(super) async fn checks(docker: &Docker, volumes: &Volumes) -> Vec<Check> {
+pub(super) async fn checks(docker: &Docker, volumes: &Volumes, tier: Isolation) -> Vec<Check> {
     let mut checks = Vec::new();
     match docker.info().await {
-        Ok(info) => checks.extend(of_daemon(&info, Path::new("/proc/swaps"))),
+        Ok(info) => checks.extend(of_daemon(&info, tier, Path::new("/proc/swaps"))),
         Err(error) => checks.push(check(
             "docker daemon",
             Verdict::Bad,
@@ -74,7 +75,7 @@ fn user() -> Check {
 }
 
 /// What the daemon says of itself.
-fn of_daemon(info: &SystemInfo, swaps: &Path) -> Vec<Check> {
+fn of_daemon(info: &SystemInfo, tier: Isolation, swaps: &Path) -> Vec<Check> {
     let version = info.server_version.as_deref().unwrap_or("of unknown version");
     let driver = info.driver.as_deref().unwrap_or("unknown");
     let generation = match info.cgroup_version {
@@ -122,7 +123,7 @@ fn of_daemon(info: &SystemInfo, swaps: &Path) -> Vec<Check> {
             "use a kernel and daemon with seccomp",
         ),
     });
-    checks.push(check("isolation", Verdict::Good, isolation::of(info).as_str(), ""));
+    checks.push(check("isolation", Verdict::Good, tier.as_str(), ""));
     checks.push(match driver {
         "vfs" => {
             check("storage driver", Verdict::Weak, "vfs copies the whole image for each container", "use overlay2")
@@ -140,7 +141,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("swaps");
         std::fs::write(&file, swaps).expect("written");
-        let checks = of_daemon(info, &file);
+        let checks = of_daemon(info, Isolation::Basic, &file);
         for check in &checks {
             assert_eq!(check.fix.is_empty(), check.verdict == Verdict::Good, "{}", check.name);
         }

@@ -1,7 +1,8 @@
-//! Which image a reference names, found here or pulled.
+//! Which image a job names, found here, pulled, or loaded from an archive.
 //!
 //! Start at [`Images::resolve`]. A container is always made from the content-addressed id that
-//! comes out of it.
+//! comes out of it. What the owner allows is in [`rules`], archives in [`load`], and which of the
+//! fetched ones go again in [`kept`].
 //!
 //! Invariant: no credentials; what a stranger's task names is pulled as anybody could.
 
@@ -10,17 +11,29 @@ use super::pull::Pulls;
 use crate::{Sink, Stop};
 use bollard::Docker;
 use bollard::models::ImageInspect;
+use bollard::query_parameters::RemoveImageOptionsBuilder;
 use hivemind_model::spec::Digest;
 use hivemind_model::state::Outcome;
+use hivemind_model::units::Bytes;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+
+mod kept;
+mod load;
+pub(super) mod rules;
+
+use rules::ImageRules;
 
 /// How long a reference is taken to mean the same image; short, so that a rebuilt image is seen.
 const REMEMBERED: Duration = Duration::from_secs(5);
 /// Most references remembered.
 const MOST_REMEMBERED: usize = 256;
+/// Time between two looks at which fetched images go, where none is fetched meanwhile.
+const TIDY_EVERY: Duration = Duration::from_secs(3600);
 /// Most folders that an image may declare as volumes.
 const MOST_VOLUMES: usize = 16;
 
@@ -132,38 +145,127 @@ pub(super) struct Images {
     docker: Docker,
     pulls: Pulls,
     remembered: Mutex<HashMap<String, (Instant, Image)>>,
+    rules: ImageRules,
+    kept: kept::Kept,
+    /// One archive at a time.
+    loads: tokio::sync::Mutex<()>,
+    tidied: Mutex<Option<Instant>>,
+    /// The digest of the self-test's archive.
+    own: OnceLock<String>,
 }
 
 impl Images {
-    /// `stall`: a pull without progress for so long is given up.
-    pub(super) fn new(docker: Docker, stall: Duration) -> Self {
-        Self { pulls: Pulls::new(docker.clone(), stall), docker, remembered: Mutex::default() }
+    /// `stall`: a pull without progress for so long is given up. What was fetched is listed in a file in `state`.
+    pub(super) fn new(docker: Docker, stall: Duration, rules: ImageRules, state: &Path) -> Arc<Self> {
+        Arc::new(Self {
+            pulls: Pulls::new(docker.clone(), stall, rules.max_bytes),
+            docker,
+            remembered: Mutex::default(),
+            rules,
+            kept: kept::Kept::open(state.join("images.json")),
+            loads: tokio::sync::Mutex::default(),
+            tidied: Mutex::default(),
+            own: OnceLock::new(),
+        })
     }
 
-    /// The image that `text` names: the local one, else the pulled one.
+    /// The image that `source` names: the one that is here, else the pulled or loaded one.
     ///
     /// # Errors
-    /// `BadImage`, `Infrastructure`, or `Cancelled` where `stop` fires during a pull.
-    pub(super) async fn resolve(&self, text: &str, sink: &dyn Sink, stop: &Stop) -> Result<Image, Outcome> {
-        if let Some((since, image)) = self.remembered.lock().get(text)
+    /// `BadImage`, `ImageUnavailable` where the owner's rules refuse it, `Infrastructure`, or `Cancelled` where
+    /// `stop` fires meanwhile.
+    pub(super) async fn resolve(
+        self: &Arc<Self>,
+        source: &crate::Image,
+        sink: &dyn Sink,
+        stop: &Stop,
+    ) -> Result<Image, Outcome> {
+        let key = source.to_string();
+        if let Some((since, image)) = self.remembered.lock().get(&key)
             && since.elapsed() < REMEMBERED
         {
             return Ok(image.clone());
         }
-        let reference = Reference::parse(text).map_err(|reason| Outcome::BadImage { reason })?;
-        let found = match self.local(&reference).await? {
-            Some(found) => found,
-            None => {
-                self.pulls.pull(&reference, sink, stop).await?;
-                let gone = || Outcome::Infrastructure {
-                    reason: format!("{reference} was pulled and is not there: was it removed in between?"),
-                };
-                self.local(&reference).await?.ok_or_else(gone)?
-            }
+        self.tidy_at_times();
+        let image = match source {
+            crate::Image::Named(text) => self.named(text, sink, stop).await?,
+            crate::Image::Content { digest, file } => self.load(*digest, file, sink, stop).await?,
         };
-        let image = describe(found)?;
-        self.remember(text, &image);
+        self.remember(&key, &image);
         Ok(image)
+    }
+
+    async fn named(self: &Arc<Self>, text: &str, sink: &dyn Sink, stop: &Stop) -> Result<Image, Outcome> {
+        let reference = Reference::parse(text).map_err(|reason| Outcome::BadImage { reason })?;
+        self.rules.check_name(&rules::written_out(&reference)).map_err(refused)?;
+        let key = reference.to_string();
+        if let Some(found) = self.local(&reference).await? {
+            self.kept.used(&key);
+            return describe(found, &self.rules, &key);
+        }
+        self.rules.check_registry(&reference).await.map_err(refused)?;
+        self.pulls.pull(&reference, sink, stop).await?;
+        let gone = || Outcome::Infrastructure {
+            reason: format!("{reference} was pulled and is not there: was it removed in between?"),
+        };
+        let found = self.local(&reference).await?.ok_or_else(gone)?;
+        let bytes = found.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
+        self.kept.fetched(&key, found.id.as_deref().unwrap_or_default(), bytes);
+        let image = describe(found, &self.rules, &key);
+        if image.is_err() {
+            // Nobody will want it here again.
+            self.remove(&key, &key).await;
+        }
+        let this = self.clone();
+        tokio::spawn(async move { this.tidy().await });
+        image
+    }
+
+    fn tidy_at_times(self: &Arc<Self>) {
+        let mut tidied = self.tidied.lock();
+        if tidied.is_none_or(|at| at.elapsed() >= TIDY_EVERY) {
+            *tidied = Some(Instant::now());
+            let this = self.clone();
+            tokio::spawn(async move { this.tidy().await });
+        }
+    }
+
+    /// Removes fetched images that are not wanted any more.
+    async fn tidy(&self) {
+        for image in self.kept.due(self.rules.cache_bytes.0, self.rules.cache_idle) {
+            match self.inspect(&image.id).await {
+                // The owner gave it a name, and so wants it.
+                Ok(Some(found))
+                    if image.is_nameless() && found.repo_tags.as_ref().is_some_and(|tags| !tags.is_empty()) =>
+                {
+                    self.kept.gone(&image.key);
+                }
+                Ok(_) => self.remove(&image.key, image.handle()).await,
+                Err(outcome) => {
+                    tracing::warn!(image = image.key, ?outcome, "an image is not looked at; it is tried again later");
+                }
+            }
+        }
+    }
+
+    async fn remove(&self, key: &str, handle: &str) {
+        // Not by force: what a container or another name of the owner's stands on stays.
+        let options = RemoveImageOptionsBuilder::default().build();
+        match self.docker.remove_image(handle, Some(options), None).await {
+            Ok(_) => self.kept.gone(key),
+            Err(error) if daemon::is_absent(&error) => self.kept.gone(key),
+            Err(error) if daemon::status(&error) == Some(409) => {
+                tracing::debug!(image = key, error = daemon::explain(&error), "an image is in use and stays");
+            }
+            Err(error) => {
+                tracing::warn!(
+                    image = key,
+                    error = daemon::explain(&error),
+                    "an image could not be removed; it is tried again later"
+                );
+            }
+        }
+        self.remembered.lock().remove(key);
     }
 
     /// Takes back what was remembered of `text`: the image has gone.
@@ -219,15 +321,35 @@ fn has_digest(image: &ImageInspect, digest: &str) -> bool {
         || names.iter().any(|name| name.split_once('@').is_some_and(|(_, own)| own == digest))
 }
 
-fn describe(found: ImageInspect) -> Result<Image, Outcome> {
+/// The owner's rules refuse it: another owner's may not.
+fn refused(reason: String) -> Outcome {
+    Outcome::ImageUnavailable { reason }
+}
+
+fn describe(found: ImageInspect, rules: &ImageRules, name: &str) -> Result<Image, Outcome> {
     let Some(id) = found.id.filter(|id| id.parse::<Digest>().is_ok()) else {
         return Err(Outcome::Infrastructure { reason: "the Docker daemon gave an image without an id".into() });
     };
+    check_platform(found.os.as_deref().unwrap_or_default(), found.architecture.as_deref().unwrap_or_default(), name)?;
+    let bytes = found.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
+    rules.check_unpacked(name, Bytes(bytes)).map_err(refused)?;
     let config = found.config.unwrap_or_default();
     let (entrypoint, command) = (config.entrypoint.unwrap_or_default(), config.cmd.unwrap_or_default());
     let declared = config.volumes.unwrap_or_default();
     let volumes = declared_volumes(declared).map_err(|reason| Outcome::BadImage { reason })?;
     Ok(Image { id, volumes, entrypoint, command })
+}
+
+/// Refuses what is made for other machines; what does not say for which is tried.
+fn check_platform(os: &str, architecture: &str, name: &str) -> Result<(), Outcome> {
+    let own = hivemind_image::architecture();
+    let runs = matches!((own, architecture), ("amd64", "386")) || architecture == own || architecture.is_empty();
+    if runs && matches!(os, "" | "linux") {
+        return Ok(());
+    }
+    let shown = |text: &str| text.chars().filter(|c| !c.is_control()).take(40).collect::<String>();
+    let reason = format!("{name} is for {}/{}, and this machine is linux/{own}", shown(os), shown(architecture));
+    Err(Outcome::BadImage { reason })
 }
 
 /// The folders that have to be covered, cleaned, sorted, without doubles.

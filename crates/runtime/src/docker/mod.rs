@@ -34,6 +34,7 @@ mod kernel_log;
 mod meter;
 mod network;
 mod outputs;
+mod profile;
 mod pull;
 mod reaper;
 mod run;
@@ -44,6 +45,8 @@ mod volume;
 mod warm;
 mod watch;
 
+pub use image::rules::ImageRules;
+pub use isolation::Sandbox;
 pub use reaper::{LeasePen, Reaped, Reaper, reap, spawn_reaper};
 
 /// How to reach the daemon, and what is whose.
@@ -66,6 +69,13 @@ pub struct DockerConfig {
     pub network: NetworkLimits,
     /// For tests alone: nothing sets it but a program that was compiled to.
     pub loosened: Loosened,
+    /// Which images may run.
+    pub images: ImageRules,
+    /// Whether gVisor makes the containers.
+    pub sandbox: Sandbox,
+    /// For tests alone: the promise that every container breaks.
+    #[doc(hidden)]
+    pub sabotage: Option<crate::selftest::Promise>,
 }
 
 impl DockerConfig {
@@ -81,6 +91,9 @@ impl DockerConfig {
             egress: EgressPolicy::None,
             network: NetworkLimits::default(),
             loosened: Loosened::default(),
+            images: ImageRules::default(),
+            sandbox: Sandbox::Auto,
+            sabotage: None,
         }
     }
 }
@@ -109,7 +122,8 @@ struct Inner {
     docker: Docker,
     instance: String,
     isolation: Isolation,
-    images: image::Images,
+    images: Arc<image::Images>,
+    profile: profile::Profile,
     volumes: volume::Volumes,
     network: network::Network,
     cleaner: cleaner::Cleaner,
@@ -124,14 +138,16 @@ impl DockerRuntime {
     pub async fn connect(config: DockerConfig) -> Result<Self, String> {
         check_instance(&config.instance)?;
         let docker = daemon::connect(config.socket.as_deref()).await?;
-        let isolation = isolation::ask(&docker).await?;
+        let (isolation, runtime) = isolation::ask(&docker, config.sandbox).await?;
         let volumes = volume::Volumes::open(&config.state, config.disk_limit).await?;
-        let images = image::Images::new(docker.clone(), config.pull_stall);
+        let images = image::Images::new(docker.clone(), config.pull_stall, config.images, &config.state);
+        let profile = profile::Profile { runtime, sabotage: config.sabotage, instance: config.instance.clone() };
         let rules = Rules { policy: config.egress, limits: config.network, loosened: config.loosened };
         let network = network::Network::new(rules, isolation);
         let cleaner = cleaner::Cleaner::new(docker.clone());
         let (instance, warm) = (config.instance, warm::Warm::default());
-        Ok(Self { inner: Arc::new(Inner { docker, instance, isolation, images, volumes, network, cleaner, warm }) })
+        let inner = Inner { docker, instance, isolation, images, profile, volumes, network, cleaner, warm };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Removes the containers that wait for further elements, and waits until everything that ended so far
@@ -161,6 +177,9 @@ impl Runtime for DockerRuntime {
     }
 
     async fn run(&self, job: Job, sink: Arc<dyn Sink>, control: Control, scratch: &Path) -> Finished {
+        if let Some(refused) = no_gpu(&job) {
+            return refused;
+        }
         // On its own task, so that a caller who drops this future still gets a container that is
         // stopped and removed: the guard fires the stop.
         let own = Control { stop: control.stop.child_token(), paused: control.paused };
@@ -186,10 +205,24 @@ impl Runtime for DockerRuntime {
     }
 
     async fn health(&self) -> Vec<Check> {
-        let mut checks = health::checks(&self.inner.docker, &self.inner.volumes).await;
+        let mut checks = health::checks(&self.inner.docker, &self.inner.volumes, self.inner.isolation).await;
         checks.push(self.inner.network.check());
         checks
     }
+}
+
+/// Without a graphics processor a command that asks for one would compute something else than its author
+/// thinks, or for much longer: it is told so by name, and tried elsewhere.
+fn no_gpu(job: &Job) -> Option<Finished> {
+    let asked = job.resources.gpus;
+    (asked > 0).then(|| Finished {
+        outcome: Outcome::Infrastructure {
+            reason: format!("the task asks for {asked} GPUs, and the Docker runtime of this machine gives none"),
+        },
+        metering: Metering::default(),
+        image_id: String::new(),
+        output: None,
+    })
 }
 
 fn check_instance(instance: &str) -> Result<(), String> {

@@ -9,10 +9,11 @@ use super::image::Reference;
 use crate::{Sink, Stop};
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::CreateImageInfo;
+use bollard::models::{CreateImageInfo, OciPlatform};
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures::StreamExt;
 use hivemind_model::state::Outcome;
+use hivemind_model::units::Bytes;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,12 +40,14 @@ type Board = Arc<Mutex<HashMap<String, watch::Sender<Stage>>>>;
 pub(super) struct Pulls {
     docker: Docker,
     stall: Duration,
+    most: Bytes,
     board: Board,
 }
 
 impl Pulls {
-    pub(super) fn new(docker: Docker, stall: Duration) -> Self {
-        Self { docker, stall, board: Board::default() }
+    /// A pull of more than `most` bytes is given up.
+    pub(super) fn new(docker: Docker, stall: Duration, most: Bytes) -> Self {
+        Self { docker, stall, most, board: Board::default() }
     }
 
     /// Pulls `reference`, or waits for the pull of it that is under way.
@@ -78,15 +81,17 @@ impl Pulls {
         }
         let (sender, receiver) = watch::channel(Stage::Underway(format!("pulling {key}")));
         board.insert(key, sender.clone());
-        tokio::spawn(drive(self.docker.clone(), reference.clone(), self.stall, self.board.clone(), sender));
+        let fetch =
+            Fetch { docker: self.docker.clone(), reference: reference.clone(), stall: self.stall, most: self.most };
+        tokio::spawn(drive(fetch, self.board.clone(), sender));
         receiver
     }
 }
 
 /// Pulls until it is done or nobody waits any more.
-async fn drive(docker: Docker, reference: Reference, stall: Duration, board: Board, stage: watch::Sender<Stage>) {
-    let key = reference.to_string();
-    let work = fetch(&docker, &reference, stall, &stage);
+async fn drive(fetch: Fetch, board: Board, stage: watch::Sender<Stage>) {
+    let key = fetch.reference.to_string();
+    let work = fetch.run(&stage);
     tokio::pin!(work);
     let result = loop {
         tokio::select! {
@@ -105,41 +110,76 @@ async fn drive(docker: Docker, reference: Reference, stall: Duration, board: Boa
     stage.send_replace(Stage::Done(result));
 }
 
-async fn fetch(
-    docker: &Docker,
-    reference: &Reference,
+/// One pull.
+struct Fetch {
+    docker: Docker,
+    reference: Reference,
     stall: Duration,
-    stage: &watch::Sender<Stage>,
-) -> Result<(), Outcome> {
-    // The digest goes where the tag goes; without either, the daemon would pull every tag.
-    let version = reference.digest.as_ref().or(reference.tag.as_ref()).map_or("latest", String::as_str);
-    let options = CreateImageOptionsBuilder::default().from_image(&reference.name).tag(version).build();
-    let mut lines = std::pin::pin!(docker.create_image(Some(options), None, None));
-    let mut progress = Progress::default();
-    loop {
-        let line = tokio::time::timeout(stall, lines.next()).await;
-        match line {
-            Ok(None) => return Ok(()),
-            Ok(Some(Ok(info))) => {
-                let line = format!("pulling {reference}: {}", progress.take(info));
-                stage.send_if_modified(|now| match now {
-                    Stage::Underway(old) if *old == line => false,
-                    _ => {
-                        *now = Stage::Underway(line);
-                        true
-                    }
-                });
-            }
-            Ok(Some(Err(error))) => return Err(judge(reference, &error)),
-            Err(_) => {
-                let reason = format!(
-                    "the pull of {reference} showed no progress for {} s; is the way to its registry open?",
-                    stall.as_secs()
-                );
+    most: Bytes,
+}
+
+impl Fetch {
+    async fn run(&self, stage: &watch::Sender<Stage>) -> Result<(), Outcome> {
+        let Self { docker, reference, stall, most } = self;
+        // The digest goes where the tag goes; without either, the daemon would pull every tag.
+        let version = reference.digest.as_ref().or(reference.tag.as_ref()).map_or("latest", String::as_str);
+        let options = CreateImageOptionsBuilder::default().from_image(&reference.name).tag(version).build();
+        let mut lines = std::pin::pin!(docker.create_image(Some(options), None, None));
+        let mut progress = Progress::default();
+        loop {
+            let line = match tokio::time::timeout(*stall, lines.next()).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(Ok(info))) => format!("pulling {reference}: {}", progress.take(info)),
+                Ok(Some(Err(error))) => return Err(self.refused(&error).await),
+                Err(_) => {
+                    let reason = format!(
+                        "the pull of {reference} showed no progress for {} s; is the way to its registry open?",
+                        stall.as_secs()
+                    );
+                    return Err(Outcome::ImageUnavailable { reason });
+                }
+            };
+            // The daemon gives a pull up when nobody listens any more.
+            if progress.sum().1 > most.0 {
+                let reason =
+                    format!("{reference} is larger than {most}, which is the most that this machine's owner fetches");
                 return Err(Outcome::ImageUnavailable { reason });
             }
+            stage.send_if_modified(|now| match now {
+                Stage::Underway(old) if *old == line => false,
+                Stage::Underway(_) | Stage::Done(_) => {
+                    *now = Stage::Underway(line);
+                    true
+                }
+            });
         }
     }
+
+    /// What an error means; where there is nothing for this machine, for which there is.
+    async fn refused(&self, error: &Error) -> Outcome {
+        let outcome = judge(&self.reference, error);
+        if !daemon::explain(error).contains("no matching manifest") {
+            return outcome;
+        }
+        let name = self.reference.to_string();
+        let asked = self.docker.inspect_registry_image(&name, None);
+        let Ok(Ok(found)) = tokio::time::timeout(self.stall, asked).await else { return outcome };
+        let offered: Vec<String> = found.platforms.iter().take(16).map(platform).collect();
+        let reason = format!(
+            "{} is for {}, and this machine is linux/{}",
+            self.reference,
+            offered.join(", "),
+            hivemind_image::architecture()
+        );
+        Outcome::BadImage { reason }
+    }
+}
+
+fn platform(offered: &OciPlatform) -> String {
+    let part = |part: &Option<String>| {
+        part.iter().flat_map(|text| text.chars()).filter(|c| !c.is_control()).take(40).collect::<String>()
+    };
+    format!("{}/{}", part(&offered.os), part(&offered.architecture))
 }
 
 /// Bytes of each layer, here and in all.
@@ -158,15 +198,18 @@ impl Progress {
         {
             self.layers.insert(layer, (current.max(0), total.max(0)));
         }
-        let (current, total) = self
-            .layers
-            .values()
-            .fold((0i64, 0i64), |sum, layer| (sum.0.saturating_add(layer.0), sum.1.saturating_add(layer.1)));
+        let (current, total) = self.sum();
         if total == 0 {
             return "waiting for the registry".into();
         }
-        let percent = i128::from(current) * 100 / i128::from(total);
+        let percent = u128::from(current) * 100 / u128::from(total);
         format!("{} %", percent.min(100))
+    }
+
+    /// Bytes here and in all, of the layers that were begun.
+    fn sum(&self) -> (u64, u64) {
+        let add = |sum: u64, more: i64| sum.saturating_add(more.unsigned_abs());
+        self.layers.values().fold((0, 0), |sum, layer| (add(sum.0, layer.0), add(sum.1, layer.1)))
     }
 }
 

@@ -16,7 +16,7 @@ use super::stand::Stand;
 use super::volume::{Held, Volume};
 use super::watch::Watch;
 use super::{Inner, create, daemon, inputs, network, streams, volume, warm, watch};
-use crate::{Control, Finished, Image as Source, Job, Sink, Stop};
+use crate::{Control, Finished, Job, Sink, Stop};
 use bollard::container::AttachContainerResults;
 use bollard::errors::Error;
 use bollard::models::ContainerCreateBody;
@@ -89,11 +89,7 @@ pub(super) async fn attempt(
         let reason = format!("{} runs here already", job.attempt);
         return finished(Ran::not_at_all(Outcome::Infrastructure { reason }), String::new());
     };
-    let Source::Named(named) = &job.image else {
-        let reason = "this runtime loads no archives of images yet".into();
-        return finished(Ran::not_at_all(Outcome::Infrastructure { reason }), String::new());
-    };
-    let image = match inner.images.resolve(named, &*sink, &stop).await {
+    let image = match inner.images.resolve(&job.image, &*sink, &stop).await {
         Ok(image) => image,
         Err(outcome) => return finished(Ran::not_at_all(outcome), String::new()),
     };
@@ -208,7 +204,7 @@ impl Attempt {
     /// Makes the container and gives its id.
     pub(super) async fn create(&self, request: ContainerCreateBody) -> Result<String, Outcome> {
         let options = CreateContainerOptionsBuilder::default().name(&self.name).build();
-        match self.inner.docker.create_container(Some(options), request).await {
+        match self.inner.docker.create_container(Some(options), self.inner.profile.applied(request)).await {
             Ok(created) => Ok(created.id),
             Err(error) => {
                 if daemon::is_absent(&error) {

@@ -15,5 +15,6 @@ mod owner;
 mod registry;
 mod restart;
 mod rig;
+mod selftest;
 mod slow_daemon;
 mod warm;

@@ -35,11 +35,16 @@ fn digest(bytes: &[u8]) -> String {
 impl Registry {
     /// With the image `NAME:1`, whose layer is held back until [`Registry::open`].
     pub(crate) async fn start(name: &str) -> Self {
+        Self::for_machine(name, "amd64").await
+    }
+
+    /// As [`Registry::start`], for machines of another kind.
+    pub(crate) async fn for_machine(name: &str, architecture: &str) -> Self {
         // The daemon downloads a layer once, wherever it is named: no other test may have it.
         let layer = root_file_system(&format!("{name} {}", std::process::id()));
         let layer_digest = digest(&layer);
         let config = json!({
-            "architecture": "amd64", "os": "linux", "config": {},
+            "architecture": architecture, "os": "linux", "config": {},
             "rootfs": {"type": "layers", "diff_ids": [layer_digest]}, "history": [{"created_by": "test"}],
         });
         let config = serde_json::to_vec(&config).expect("json");

@@ -5,7 +5,7 @@ use bollard::query_parameters::{CreateImageOptionsBuilder, ListContainersOptions
 use futures::StreamExt;
 use hivemind_model::units::{Bytes, MilliCores, Millis};
 use hivemind_model::{AttemptRef, ElementRef, Resources, TaskId};
-use hivemind_runtime::docker::{DiskLimit, DockerConfig, DockerRuntime};
+use hivemind_runtime::docker::{DiskLimit, DockerConfig, DockerRuntime, ImageRules};
 use hivemind_runtime::{Control, Finished, Job, Runtime, Sink, Stop, Stream, Usage};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -118,6 +118,8 @@ impl Sink for Ear {
 pub(crate) fn config(name: &str, folder: &Path) -> DockerConfig {
     DockerConfig {
         pull_stall: Duration::from_secs(60),
+        // The tests' registries.
+        images: ImageRules { private_registries: vec!["127.0.0.1".into()], ..ImageRules::default() },
         ..DockerConfig::new(format!("test-{name}-{}", std::process::id()), folder)
     }
 }
