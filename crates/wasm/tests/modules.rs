@@ -323,3 +323,28 @@ async fn what_is_no_command_is_refused() {
         assert!(matches!(&finished.outcome, Outcome::BadImage { .. }), "{:?}", finished.outcome);
     }
 }
+
+#[tokio::test]
+async fn a_thousand_inputs_and_paths_of_every_kind() {
+    let kit = Kit::new();
+    let input = kit.folder.path().join("input");
+    std::fs::write(&input, "x").expect("written");
+    let files = (0..1000).map(|n| (format!("output/{n:03}"), input.clone())).collect();
+    // One name that nobody could unpack, and one that comes first by text but not by path.
+    let make = module(
+        r#"(data (i32.const 1024) "output/a\nb")
+           (data (i32.const 1040) "output-")
+           (func (export "_start")
+             (call $errno (call $mkdir (i32.const 3) (i32.const 1024) (i32.const 10)))
+             (call $errno (call $mkdir (i32.const 3) (i32.const 1040) (i32.const 7))))"#,
+    );
+    let mut job = Job { files, outputs: vec!["output-".into(), "output".into()], ..kit.job(&make) };
+    let (finished, heard) = kit.run(job.clone()).await;
+    assert_eq!((&finished.outcome, heard.numbers()), (&EXITED, vec![0, 0]), "{}", heard.err());
+    assert!(heard.err().starts_with("hivemind: 1 outputs left out"), "{}", heard.err());
+    let paths: Vec<String> = unpacked(&finished).into_iter().map(|(path, _)| path).collect();
+    assert_eq!((paths.len(), paths[0].as_str(), paths[1].as_str()), (1002, "output", "output/000"));
+    assert_eq!(paths[1001], "output-");
+    job.outputs = vec!["nothing".into()];
+    assert!(kit.run(job).await.0.output.is_none());
+}

@@ -8,11 +8,11 @@
 use super::collect::{self, Collected};
 use super::compile::{code, fault};
 use super::follow::{Followed, Following};
-use super::frames::Frames;
+use super::frames::{Frames, OUTPUT_PATIENCE};
 use super::nest::Helper;
 use super::{Inner, not_begun};
 use crate::profile::fuel_of;
-use crate::wire::{Ending, Order, Run};
+use crate::wire::{Ending, Order, Run, Tell, read_json};
 use hivemind_model::Kind;
 use hivemind_model::spec::{Digest, check_path};
 use hivemind_model::state::Outcome;
@@ -41,7 +41,7 @@ pub(super) async fn attempt(
     };
     let image_id = digest.to_string();
     match prepared(&inner, &job, (digest, &file), &*sink, &control).await {
-        Ok(prepared) => prepared.run(&job, &*sink, control, &scratch, image_id).await,
+        Ok(prepared) => prepared.run(&inner, &job, &*sink, control, &scratch, image_id).await,
         Err(outcome) => not_begun(outcome, image_id),
     }
 }
@@ -122,7 +122,15 @@ fn order(job: &Job) -> io::Result<Order> {
 
 impl Prepared {
     /// Follows the module to its end, and packs what it left.
-    async fn run(self, job: &Job, sink: &dyn Sink, control: Control, scratch: &Path, image_id: String) -> Finished {
+    async fn run(
+        self,
+        inner: &Inner,
+        job: &Job,
+        sink: &dyn Sink,
+        control: Control,
+        scratch: &Path,
+        image_id: String,
+    ) -> Finished {
         let Self { mut helper, mut frames, backing } = self;
         let stop = control.stop.clone();
         let following = Following::new(&mut helper, &mut frames, &backing, sink, control, job.max_runtime);
@@ -138,8 +146,14 @@ impl Prepared {
                 Err(lost) => outcome = lost,
             }
         }
-        if let Err(error) = helper.end().await {
-            outcome = fault("the module's process cannot be ended", error);
+        match inner.leaving.clone().acquire_owned().await {
+            // It waits to be ended, and was not told to do anything else.
+            Ok(permit) if is_whole => helper.leave(permit),
+            Ok(_) | Err(_) => {
+                if let Err(error) = helper.end().await {
+                    outcome = fault("the module's process cannot be ended", error);
+                }
+            }
         }
         Finished { outcome, metering, image_id, output }
     }
@@ -169,13 +183,24 @@ fn judged(followed: Followed, sink: &dyn Sink) -> (Outcome, bool) {
 
 async fn packed(
     helper: &mut Helper,
-    frames: Frames,
+    mut frames: Frames,
     job: &Job,
     scratch: &Path,
     stop: &hivemind_runtime::Stop,
 ) -> Result<Collected, Outcome> {
     let cannot = |error: io::Error| fault("the outputs could not be collected", error);
-    let frames = frames.blocking().map_err(cannot)?;
+    // Most leave nothing, which needs no thread that waits for files.
+    let first = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Err(Outcome::Cancelled),
+        first = tokio::time::timeout(OUTPUT_PATIENCE, frames.next()) => first,
+    };
+    let first = first.map_err(|_| cannot(io::ErrorKind::TimedOut.into()))?.map_err(cannot)?;
+    let first = first.ok_or_else(|| cannot(io::ErrorKind::UnexpectedEof.into()))?;
+    if let (Tell::Done, bytes) = &first {
+        return Ok(Collected { archive: None, left_out: read_json(bytes).map_err(cannot)? });
+    }
+    let frames = frames.blocking(first).map_err(cannot)?;
     let wanted = collect::Wanted { outputs: job.outputs.clone(), most: job.resources.disk.0 };
     let scratch = scratch.to_owned();
     let mut packing = tokio::task::spawn_blocking(move || collect::collect(frames, &wanted, &scratch));

@@ -16,6 +16,8 @@ use tempfile::NamedTempFile;
 
 /// Most entries of an archive.
 const MOST_ENTRIES: usize = 100_000;
+/// Most bytes of all paths together; they are held in memory while they are sorted.
+const MOST_NAME_BYTES: usize = 64 << 20;
 /// Longest path.
 const MOST_PATH_BYTES: usize = 4096;
 
@@ -59,7 +61,7 @@ fn unsound(what: &str) -> io::Error {
 /// Packs what the helper sends into a file in `scratch`.
 pub(super) fn collect(mut frames: BlockingFrames, wanted: &Wanted, scratch: &Path) -> io::Result<Collected> {
     let mut packer = Packer::new(scratch)?;
-    let (mut entries, mut left) = (0, wanted.most);
+    let (mut entries, mut names, mut left) = (0, 0, wanted.most);
     loop {
         let (tell, bytes) = frames.next()?;
         match tell {
@@ -72,7 +74,8 @@ pub(super) fn collect(mut frames: BlockingFrames, wanted: &Wanted, scratch: &Pat
                 let size = entry.size.unwrap_or(0);
                 left = left.checked_sub(size).ok_or_else(|| unsound("more bytes than the job has disk"))?;
                 entries += 1;
-                if entries > MOST_ENTRIES {
+                names += entry.path.len();
+                if entries > MOST_ENTRIES || names > MOST_NAME_BYTES {
                     return Err(unsound("more entries than an archive has"));
                 }
                 let kind = if entry.size.is_some() { Kind::File } else { Kind::Folder };

@@ -144,6 +144,9 @@ impl<'a> Following<'a> {
                 () = tokio::time::sleep_until(patience), if !self.has_started && !self.stands => {
                     return Followed::Lost(format!("the module did not begin within {} s", START_PATIENCE.as_secs()));
                 }
+                // Before what it says, which may never stop.
+                () = tokio::time::sleep_until(told), if self.progress.is_some() => self.tell_progress(),
+                _ = self.ticks.tick(), if self.has_started => self.tell_usage(),
                 said = self.frames.next() => match said {
                     Ok(Some((tell, bytes))) => {
                         if let Some(followed) = self.heard(tell, &bytes) {
@@ -153,8 +156,6 @@ impl<'a> Following<'a> {
                     Ok(None) => return Followed::Lost("the module's process has ended without a word".into()),
                     Err(error) => return Followed::Lost(format!("the module's process cannot be heard: {error}")),
                 },
-                () = tokio::time::sleep_until(told), if self.progress.is_some() => self.tell_progress(),
-                _ = self.ticks.tick(), if self.has_started => self.tell_usage(),
             }
         }
     }
@@ -180,6 +181,7 @@ impl<'a> Following<'a> {
                 }
                 self.sink.started();
             }
+            Tell::Stdout | Tell::Stderr if self.has_started && bytes.is_empty() => {}
             Tell::Stdout if self.has_started => self.sink.output(Stream::Stdout, bytes),
             Tell::Stderr if self.has_started => self.sink.output(Stream::Stderr, bytes),
             Tell::Progress if self.has_started => {

@@ -18,7 +18,7 @@ use tokio::net::UnixStream;
 /// Bytes read at once.
 const PIECE_BYTES: usize = 64 << 10;
 /// Longest silence of a helper that sends its outputs.
-const OUTPUT_PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const OUTPUT_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a helper says, one message after the other.
 pub(super) struct Frames {
@@ -73,12 +73,12 @@ impl Frames {
         }
     }
 
-    /// For a thread that may wait.
-    pub(super) fn blocking(self) -> io::Result<BlockingFrames> {
+    /// For a thread that may wait; `first` was heard already and comes again.
+    pub(super) fn blocking(self, first: (Tell, Bytes)) -> io::Result<BlockingFrames> {
         let stream = self.stream.into_std()?;
         stream.set_nonblocking(false)?;
         stream.set_read_timeout(Some(OUTPUT_PATIENCE))?;
-        Ok(BlockingFrames { stream, held: self.held })
+        Ok(BlockingFrames { stream, held: self.held, first: Some(first) })
     }
 }
 
@@ -96,11 +96,15 @@ fn send(stream: BorrowedFd<'_>, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
 pub(super) struct BlockingFrames {
     stream: Blocking,
     held: BytesMut,
+    first: Option<(Tell, Bytes)>,
 }
 
 impl BlockingFrames {
     /// The next message.
     pub(super) fn next(&mut self) -> io::Result<(Tell, Bytes)> {
+        if let Some(first) = self.first.take() {
+            return Ok(first);
+        }
         let mut piece = [0; 8 << 10];
         loop {
             if let Some(message) = parse(&mut self.held)? {

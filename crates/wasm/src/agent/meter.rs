@@ -57,6 +57,13 @@ fn sample(folder: &std::path::Path) -> Sample {
         line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok()).map_or(0, |kib| kib << 10)
     };
     let cpu = text("schedstat").split(' ').next().and_then(|nanos| nanos.parse().ok());
+    // A kernel without that counts in hundredths of a second.
+    let cpu = cpu.or_else(|| {
+        let stat = text("stat");
+        let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(11);
+        let (user, system): (u64, u64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        Some((user + system) * 10_000_000)
+    });
     Sample { cpu: cpu.unwrap_or(0), memory: bytes("VmRSS"), peak: bytes("VmHWM") }
 }
 

@@ -60,6 +60,9 @@ impl WasmConfig {
 
 /// Runs each module in a process of its own.
 ///
+/// When [`Runtime::run`] returns, the module runs no further instruction; what the kernel kept of its process
+/// is gone some milliseconds later, bounded in number, and [`WasmRuntime::settled`] waits for it.
+///
 /// Where nobody sends modules it is only a thread that waits.
 #[derive(Debug, Clone)]
 pub struct WasmRuntime {
@@ -74,7 +77,12 @@ struct Inner {
     cache: Cache,
     /// Modules are compiled one at a time: what that may take is not any task's share.
     compiling: tokio::sync::Semaphore,
+    /// Ended helpers that the kernel has not taken away yet hold one each.
+    leaving: Arc<tokio::sync::Semaphore>,
 }
+
+/// Most ended helpers that the kernel has not taken away yet.
+const MOST_LEAVING: u32 = 32;
 
 impl WasmRuntime {
     /// Makes the folder and reads what code is kept there. No helper is started yet.
@@ -94,7 +102,14 @@ impl WasmRuntime {
             Launcher { program: config.program.unwrap_or_else(|| "/proc/self/exe".into()), words: config.words };
         let nest = Nest::new(launcher, config.spare, config.keep).map_err(cannot)?;
         let compiling = tokio::sync::Semaphore::new(1);
-        Ok(Self { inner: Arc::new(Inner { state, nest, cache, compiling }) })
+        let leaving = Arc::new(tokio::sync::Semaphore::new(MOST_LEAVING as usize));
+        Ok(Self { inner: Arc::new(Inner { state, nest, cache, compiling, leaving }) })
+    }
+
+    /// Waits until the kernel has taken away every helper that ended so far.
+    pub async fn settled(&self) {
+        // Nobody closes it.
+        drop(self.inner.leaving.acquire_many(MOST_LEAVING).await);
     }
 
     /// How many helpers wait for a job at this moment.

@@ -19,7 +19,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 /// Longest time that a helper takes to lock itself up.
 const READY_PATIENCE: Duration = Duration::from_secs(20);
@@ -118,6 +118,16 @@ impl Helper {
         let ended = tokio::task::spawn_blocking(move || self.child.wait()).await;
         let status = ended.map_err(io::Error::other)??;
         Ok(status.signal().map_or(Death::Own, Death::Signal))
+    }
+
+    /// Ends it, and has what the kernel keeps of it taken away behind the caller's back: it runs no further
+    /// instruction, but the end of its namespaces takes some milliseconds. `permit` bounds how many there are.
+    pub(super) fn leave(mut self, permit: OwnedSemaphorePermit) {
+        self.kill();
+        tokio::task::spawn_blocking(move || {
+            drop(self);
+            drop(permit);
+        });
     }
 
     /// Waits until it has ended by itself; ends it after `patience`.

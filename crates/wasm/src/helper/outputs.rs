@@ -7,9 +7,12 @@ use super::vfs::path::find;
 use super::vfs::{Ino, Kind, ROOT, Vfs};
 use crate::wire::{Entry, LeftOut, Tell, Voice};
 use std::io;
+use std::rc::Rc;
 
 /// Bytes told at once.
 const PIECE_BYTES: usize = 64 << 10;
+/// Most bytes of all paths together.
+const MOST_NAME_BYTES: usize = 64 << 20;
 /// Longest path, and most folders of one, that are unpacked.
 const MOST_PATH_BYTES: usize = 4096;
 const MOST_DEPTH: usize = 64;
@@ -21,39 +24,79 @@ fn failed(fail: Fail) -> io::Error {
     }
 }
 
+/// A folder that is being told: its path, and what in it is still to come, the next one last.
+struct Level {
+    path: String,
+    rest: Vec<(Rc<str>, Ino)>,
+}
+
+/// On the way through what is kept.
+struct Sender<'a> {
+    voice: &'a Voice,
+    vfs: &'a Vfs,
+    left_out: LeftOut,
+    name_bytes: usize,
+}
+
 /// Sends each of `wanted` that is there, with all that is in it.
 pub(super) fn send(voice: &Voice, vfs: &Vfs, wanted: &[String]) -> io::Result<()> {
-    let mut left_out = LeftOut::default();
-    let mut waiting: Vec<(String, Ino)> = Vec::new();
+    let mut sender = Sender { voice, vfs, left_out: LeftOut::default(), name_bytes: 0 };
+    let mut wanted: Vec<&String> = wanted.iter().collect();
+    wanted.sort_by(|one, other| one.split('/').cmp(other.split('/')));
     for path in wanted {
         if let Ok(ino) = find(vfs, ROOT, path.as_bytes()) {
-            waiting.push((path.clone(), ino));
+            sender.send_tree(path, ino)?;
         }
     }
-    waiting.sort_by(|one, other| other.0.cmp(&one.0));
-    while let Some((path, ino)) = waiting.pop() {
-        if path.len() > MOST_PATH_BYTES || path.split('/').count() > MOST_DEPTH || path.contains(char::is_control) {
-            if left_out.count == 0 {
-                left_out.first = path.chars().filter(|c| !c.is_control()).take(100).collect();
+    voice.say_json(Tell::Done, &sender.left_out)
+}
+
+impl Sender<'_> {
+    /// Sends what is at `path`, and all that is in it.
+    fn send_tree(&mut self, path: &str, ino: Ino) -> io::Result<()> {
+        let mut levels: Vec<Level> = Vec::new();
+        levels.extend(self.send_one(path.to_owned(), ino)?);
+        while let Some(level) = levels.last_mut() {
+            match level.rest.pop() {
+                Some((name, ino)) => {
+                    let path = format!("{}/{name}", level.path);
+                    levels.extend(self.send_one(path, ino)?);
+                }
+                None => drop(levels.pop()),
             }
-            left_out.count += 1;
-            continue;
         }
-        let facts = vfs.facts(ino).map_err(failed)?;
+        Ok(())
+    }
+
+    /// Sends one thing; of a folder what is in it.
+    fn send_one(&mut self, path: String, ino: Ino) -> io::Result<Option<Level>> {
+        let is_plain = path.len() <= MOST_PATH_BYTES
+            && path.split('/').count() <= MOST_DEPTH
+            && !path.contains(char::is_control)
+            && self.name_bytes + path.len() <= MOST_NAME_BYTES;
+        if !is_plain {
+            if self.left_out.count == 0 {
+                self.left_out.first = path.chars().filter(|c| !c.is_control()).take(100).collect();
+            }
+            self.left_out.count += 1;
+            return Ok(None);
+        }
+        self.name_bytes += path.len();
+        let facts = self.vfs.facts(ino).map_err(failed)?;
         match facts.kind {
             Kind::Folder => {
-                voice.say_json(Tell::Entry, &Entry { path: path.clone(), size: None })?;
-                // The last one pushed is the next.
-                let names = vfs.names(ino).map_err(failed)?;
-                waiting.extend(names.iter().rev().map(|(name, ino)| (format!("{path}/{name}"), *ino)));
+                self.voice.say_json(Tell::Entry, &Entry { path: path.clone(), size: None })?;
+                let names = self.vfs.names(ino).map_err(failed)?;
+                let rest = names.iter().rev().map(|(name, ino)| (name.clone(), *ino)).collect();
+                Ok(Some(Level { path, rest }))
             }
             Kind::File => {
-                voice.say_json(Tell::Entry, &Entry { path, size: Some(facts.size) })?;
-                send_file(voice, vfs, ino, facts.size)?;
+                self.voice.say_json(Tell::Entry, &Entry { path, size: Some(facts.size) })?;
+                send_file(self.voice, self.vfs, ino, facts.size)?;
+                Ok(None)
             }
         }
     }
-    voice.say_json(Tell::Done, &left_out)
 }
 
 fn send_file(voice: &Voice, vfs: &Vfs, ino: Ino, size: u64) -> io::Result<()> {
