@@ -4,7 +4,7 @@ mod kit;
 
 use hivemind_model::state::Outcome;
 use hivemind_model::units::{Bytes, Millis};
-use hivemind_runtime::{Image, Job};
+use hivemind_runtime::Job;
 use kit::{Kit, doing, module, unpacked};
 
 const EXITED: Outcome = Outcome::Exited { code: 0 };
@@ -280,51 +280,6 @@ async fn descriptors_and_files_are_bounded() {
 }
 
 #[tokio::test]
-async fn what_is_no_command_is_refused() {
-    let kit = Kit::new();
-    let text = |text: &str| wat::parse_str(text).expect("a module");
-    for (bytes, word) in [
-        (b"\0asm\x0d\0\x01\0".to_vec(), "component"),
-        (b"#!/bin/sh\n".to_vec(), "no WebAssembly"),
-        (Vec::new(), "no WebAssembly"),
-        (b"\0asm\x01\0\0\0\x03".to_vec(), "not valid"),
-        (text(r#"(module (memory (export "memory") 1))"#), "no `_start`"),
-        (text(r#"(module (func (export "_start")))"#), "no `memory`"),
-        (text(r#"(module (func (export "_start") (param i32)) (memory (export "memory") 1))"#), "without parameters"),
-        (text(r#"(module (func (export "_initialize")) (memory (export "memory") 1))"#), "library"),
-        (text(r#"(module (import "env" "x" (func)) (func (export "_start")) (memory (export "memory") 1))"#), "`env`"),
-        (
-            text(
-                r#"(module (import "wasi_snapshot_preview1" "fd_close" (func)) (func (export "_start")) (memory (export "memory") 1))"#,
-            ),
-            "imports",
-        ),
-        (text(r#"(module (memory (export "memory") 1 1 shared) (func (export "_start")))"#), "not valid"),
-        (text(r#"(module (memory (export "memory") i64 1) (func (export "_start")))"#), "not valid"),
-    ] {
-        for _ in 0..2 {
-            let (finished, _) = kit.run(kit.job(&bytes)).await;
-            assert!(
-                matches!(&finished.outcome, Outcome::BadImage { reason } if reason.contains(word)),
-                "{word}: {:?}",
-                finished.outcome
-            );
-        }
-    }
-    let egress = hivemind_model::Egress::parse(&["example.org:443"]).expect("egress");
-    let hello = doing("");
-    for job in [
-        Job { egress, ..kit.job(&hello) },
-        Job { image: Image::Named("alpine".into()), ..kit.job(&hello) },
-        Job { kind: hivemind_model::Kind::Container, ..kit.job(&hello) },
-        Job { files: vec![("../x".into(), "/dev/null".into())], ..kit.job(&hello) },
-    ] {
-        let (finished, _) = kit.run(job).await;
-        assert!(matches!(&finished.outcome, Outcome::BadImage { .. }), "{:?}", finished.outcome);
-    }
-}
-
-#[tokio::test]
 async fn a_thousand_inputs_and_paths_of_every_kind() {
     let kit = Kit::new();
     let input = kit.folder.path().join("input");
@@ -347,4 +302,48 @@ async fn a_thousand_inputs_and_paths_of_every_kind() {
     assert_eq!(paths[1001], "output-");
     job.outputs = vec!["nothing".into()];
     assert!(kit.run(job).await.0.output.is_none());
+}
+
+#[tokio::test]
+async fn files_are_read_and_written_anywhere() {
+    let kit = Kit::new();
+    let anywhere = module(
+        r#"(data (i32.const 1024) "f")
+           (data (i32.const 1030) "0123456789")
+           (func (export "_start")
+             (call $errno (call $open (i32.const 1024) (i32.const 1) (i32.const 5)))
+             (call $put (call $opened) (i32.const 1030) (i32.const 10))
+             (call $errno (call $tell (i32.const 5) (i32.const 16)))
+             (call $number (i64.load (i32.const 16)))
+             ;; Five bytes behind the end, which leaves a hole.
+             (call $errno (call $seek (i32.const 5) (i64.const 5) (i32.const 2) (i32.const 16)))
+             (call $number (i64.load (i32.const 16)))
+             (call $put (i32.const 5) (i32.const 1030) (i32.const 1))
+             (call $errno (call $seek (i32.const 5) (i64.const -17) (i32.const 1) (i32.const 16)))
+             (i32.store (i32.const 0) (i32.const 1031))
+             (i32.store (i32.const 4) (i32.const 2))
+             (call $errno (call $pwrite (i32.const 5) (i32.const 0) (i32.const 1) (i64.const 7) (i32.const 20)))
+             (i32.store (i32.const 0) (i32.const 70000))
+             (i32.store (i32.const 4) (i32.const 100))
+             (call $errno (call $pread (i32.const 5) (i32.const 0) (i32.const 1) (i64.const 6) (i32.const 20)))
+             (call $errno (i32.load (i32.const 20)))
+             (call $number (i64.load (i32.const 70000)))
+             ;; Only new: it is there. As a folder: it is none. Without its name it lives on.
+             (call $errno (call $open (i32.const 1024) (i32.const 1) (i32.const 5)))
+             (call $errno (call $open (i32.const 1024) (i32.const 1) (i32.const 2)))
+             (call $errno (call $unlink (i32.const 3) (i32.const 1024) (i32.const 1)))
+             (call $errno (call $unlink (i32.const 3) (i32.const 1024) (i32.const 1)))
+             (call $errno (call $set_size (i32.const 5) (i64.const 3)))
+             (call $errno (call $renumber (i32.const 5) (i32.const 0)))
+             (call $errno (call $fd_close (i32.const 5)))
+             (call $errno (call $seek (i32.const 0) (i64.const 0) (i32.const 2) (i32.const 16)))
+             (call $number (i64.load (i32.const 16)))
+             (call $errno (call $fd_close (i32.const 0)))
+             (call $errno (call $fd_close (i32.const 0)))
+             (call $errno (call $fd_close (i32.const -1)))
+             (call $errno (call $seek (i32.const 1) (i64.const 0) (i32.const 0) (i32.const 16))))"#,
+    );
+    let text = u64::from_le_bytes(*b"6129\0\0\0\0");
+    let expected = [0, 0, 10, 0, 15, 28, 0, 0, 10, text, 20, 54, 0, 44, 0, 0, 8, 0, 3, 0, 8, 8, 70];
+    assert_eq!(kit.said(&anywhere).await.numbers(), expected);
 }

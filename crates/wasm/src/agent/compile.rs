@@ -122,7 +122,7 @@ fn judged(death: Death) -> Result<String, Outcome> {
             Ok(format!("compiling it takes more than {COMPILE_CPU_SECONDS} s of a processor"))
         }
         Death::Signal(libc::SIGABRT) => {
-            Ok(format!("compiling it takes more than {} MiB of memory", COMPILE_MEMORY >> 20))
+            Ok(format!("compiling it takes more than {} MiB of memory, or too much stack", COMPILE_MEMORY >> 20))
         }
         Death::Signal(libc::SIGXFSZ) => Ok("its code is too large".into()),
         Death::Signal(signal @ (libc::SIGSEGV | libc::SIGILL | libc::SIGBUS | libc::SIGFPE)) => {
@@ -131,6 +131,21 @@ fn judged(death: Death) -> Result<String, Outcome> {
         Death::Own => Ok("the compiler fails on it".into()),
         Death::Signal(signal) => {
             Err(fault("the module was not compiled", format!("its helper was ended by signal {signal}")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compiler_that_is_ended_by_its_module_refuses_it_and_by_others_does_not() {
+        for signal in [libc::SIGXCPU, libc::SIGABRT, libc::SIGSEGV, libc::SIGXFSZ] {
+            assert!(judged(Death::Signal(signal)).is_ok(), "{signal}");
+        }
+        for signal in [libc::SIGKILL, libc::SIGTERM, libc::SIGSYS] {
+            assert!(matches!(judged(Death::Signal(signal)), Err(Outcome::Infrastructure { .. })), "{signal}");
         }
     }
 }

@@ -198,7 +198,13 @@ impl Nest {
 
 fn tend(launcher: &Launcher, spare: usize, keep: Duration, ready: &Mutex<Vec<Helper>>, asks: &mpsc::Receiver<Ask>) {
     loop {
-        match asks.recv_timeout(keep) {
+        // With nothing to give up there is nothing to wake for.
+        let asked = if ready.lock().is_empty() {
+            asks.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            asks.recv_timeout(keep)
+        };
+        match asked {
             Ok(Ask::One(answer)) => {
                 let helper =
                     launcher.start().map_err(|error| format!("a helper for modules cannot be started: {error}"));

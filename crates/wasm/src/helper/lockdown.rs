@@ -155,7 +155,9 @@ pub(super) fn limit_files(most: u64) -> io::Result<()> {
 
 /// All that compiling may take.
 pub(super) fn limit_work(cpu_seconds: u64, memory: u64, file: u64) -> io::Result<()> {
-    limit(Resource::Cpu, cpu_seconds)?;
+    // A little later for certain, as at the hard limit the kernel does not say why it ends a process.
+    let limits = Rlimit { current: Some(cpu_seconds), maximum: Some(cpu_seconds + 5) };
+    rustix::process::setrlimit(Resource::Cpu, limits).map_err(because("a limit of time"))?;
     limit_memory(memory)?;
     limit_files(file)
 }

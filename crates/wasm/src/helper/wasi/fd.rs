@@ -8,7 +8,8 @@ use crate::helper::errno::{Answer, Errno};
 use crate::helper::vfs::{Ino, Kind};
 use crate::wire::Tell;
 
-const CHARACTERS: u8 = 2;
+/// Of a stream: none that WASI has a name for, as of a pipe. So nobody takes it for a terminal.
+const STREAM: u8 = 0;
 const FOLDER: u8 = 3;
 const FILE: u8 = 4;
 /// The number of the device that everything is on.
@@ -69,7 +70,7 @@ pub(super) fn fd_fdstat_get(call: &mut Call<'_>, fd: i32, out: i32) -> Answer<()
     let descriptor = call.state.fds.get(fd)?;
     let mut stat = [0; 24];
     stat[0] = match descriptor.thing {
-        Thing::Stdin | Thing::Stdout | Thing::Stderr => CHARACTERS,
+        Thing::Stdin | Thing::Stdout | Thing::Stderr => STREAM,
         Thing::File { .. } => FILE,
         Thing::Folder { .. } => FOLDER,
     };
@@ -101,7 +102,7 @@ pub(super) fn fd_filestat_get(call: &mut Call<'_>, fd: i32, out: i32) -> Answer<
         Some(ino) => put_filestat(call, ino, out),
         None => {
             let mut stat = [0; 64];
-            stat[16] = CHARACTERS;
+            stat[16] = STREAM;
             stat[24] = 1;
             call.put(out, &stat)
         }
