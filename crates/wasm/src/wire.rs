@@ -277,3 +277,31 @@ impl Voice {
         let _ = (&*self.0).read(&mut byte);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_read_in_any_pieces() {
+        let whole = [message(b'1', b"one").expect("short"), message(b'P', &[7]).expect("short")].concat();
+        for cut in 0..=whole.len() {
+            let mut held = BytesMut::from(&whole[..cut]);
+            let mut read = Vec::new();
+            for rest in [&b""[..], &whole[cut..]] {
+                held.extend_from_slice(rest);
+                while let Some((tell, bytes)) = parse(&mut held).expect("sound") {
+                    read.push((tell, bytes.to_vec()));
+                }
+            }
+            assert_eq!(read, [(Tell::Stdout, b"one".to_vec()), (Tell::Progress, vec![7])], "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn what_no_helper_says_is_refused_at_once() {
+        for bad in [&b"?"[..], b"J\x01\0\0\0x", b"1\xff\xff\xff\xff"] {
+            assert!(parse(&mut BytesMut::from(bad)).is_err(), "{bad:?}");
+        }
+    }
+}

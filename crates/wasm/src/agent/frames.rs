@@ -100,6 +100,12 @@ pub(super) struct BlockingFrames {
 }
 
 impl BlockingFrames {
+    /// What is said into the other end of `stream`.
+    #[cfg(test)]
+    pub(super) fn of(stream: Blocking) -> Self {
+        Self { stream, held: BytesMut::new(), first: None }
+    }
+
     /// The next message.
     pub(super) fn next(&mut self) -> io::Result<(Tell, Bytes)> {
         if let Some(first) = self.first.take() {

@@ -155,6 +155,7 @@ impl Runtime for WasmRuntime {
 
     /// Nothing that runs outlives its agent, and what it writes has no name; only half-made code is left.
     async fn sweep(&self) -> Result<usize, String> {
+        self.settled().await;
         // What is being compiled by this process is its own.
         let Ok(_permit) = self.inner.compiling.try_acquire() else { return Ok(0) };
         self.inner
