@@ -1,5 +1,5 @@
-//! How long a module takes that does nothing: `noop PROGRAM [TIMES] [PAUSE_MILLIS]`, where PROGRAM is a
-//! built helper. Prints one line of figures in microseconds.
+//! How long a module takes that does nothing: `noop [TIMES] [PAUSE_MILLIS]`. Prints one line of figures in
+//! microseconds. As the worker's program it is its own helper, with the worker's allocator.
 
 use hivemind_model::spec::Digest;
 use hivemind_model::units::{Bytes, MilliCores, Millis};
@@ -8,9 +8,14 @@ use hivemind_runtime::{Control, Image, Job, Runtime, Sink, Stop, Stream, Usage};
 use hivemind_wasm::{WasmConfig, WasmRuntime};
 use sha2::Digest as _;
 use std::error::Error;
+use std::ffi::OsString;
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 struct Deaf;
 
@@ -42,15 +47,21 @@ fn job(folder: &Path) -> Result<Job, Box<dyn Error>> {
     })
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if arguments.get(1).is_some_and(|word| word == hivemind_wasm::HELPER_WORD) {
+        return Ok(hivemind_wasm::helper_main(&arguments[2..]));
+    }
+    tokio::runtime::Runtime::new()?.block_on(measure())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn measure() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let program = arguments.next().ok_or("usage: noop PROGRAM [TIMES] [PAUSE_MILLIS]")?;
     let times: usize = arguments.next().as_deref().unwrap_or("1000").parse()?;
     let pause: u64 = arguments.next().as_deref().unwrap_or("0").parse()?;
     let folder = tempfile::tempdir()?;
-    let config = WasmConfig { program: Some(program.into()), ..WasmConfig::new(folder.path().join("state")) };
-    let runtime = WasmRuntime::open(config)?;
+    let runtime = WasmRuntime::open(WasmConfig::new(folder.path().join("state")))?;
     let job = job(folder.path())?;
     let mut took = Vec::new();
     for turn in 0..=times {

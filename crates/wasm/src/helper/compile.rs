@@ -3,7 +3,7 @@
 //! Invariant: only a module that can be run here becomes code.
 
 use super::engine::Tools;
-use super::lockdown;
+use super::lockdown::Locked;
 use super::wasi::MODULE;
 use crate::limits::{COMPILE_CODE, COMPILE_CPU_SECONDS, COMPILE_MEMORY};
 use crate::profile::{MOST_FUNCTIONS, MOST_MODULE_BYTES};
@@ -20,12 +20,12 @@ const FUNCTION_SECTION: u8 = 3;
 const MOST_REASON: usize = 500;
 
 /// Reads the module from the first file and writes its code into the second.
-pub(super) fn compile(voice: &Voice, tools: &Tools) -> io::Result<()> {
+pub(super) fn compile(voice: &Voice, tools: &Tools, locked: &Locked) -> io::Result<()> {
     let mut files = voice.take_files(2)?.into_iter();
     let (Some(module), Some(mut out)) = (files.next(), files.next()) else {
         return Err(io::Error::other("files are missing"));
     };
-    lockdown::limit_work(COMPILE_CPU_SECONDS, COMPILE_MEMORY, COMPILE_CODE)?;
+    locked.limit_work(COMPILE_CPU_SECONDS, COMPILE_MEMORY, COMPILE_CODE)?;
     let mut bytes = Vec::new();
     module.take(MOST_MODULE_BYTES + 1).read_to_end(&mut bytes)?;
     let code = code_of(&bytes, tools);

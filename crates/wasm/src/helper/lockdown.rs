@@ -26,12 +26,21 @@ fn because(what: &str) -> impl Fn(rustix::io::Errno) -> io::Error + '_ {
     move |errno| io::Error::new(errno.kind(), format!("{what}: {}", io::Error::from(errno)))
 }
 
-/// Gives up everything that compiling and running a module does not need; what could not be given up here.
+/// A process that is locked up.
+pub(super) struct Locked {
+    /// How; what could not be had here is said.
+    pub(super) locks: Vec<Lock>,
+    /// Bytes of memory that it could write to before it had its order. Some allocators reserve a great deal.
+    held: u64,
+}
+
+/// Gives up everything that compiling and running a module does not need.
 ///
 /// # Errors
 /// Where one of the locks that must hold does not, or the agent `agent` has gone.
-pub(super) fn lock_up(agent: i32) -> io::Result<Vec<Lock>> {
+pub(super) fn lock_up(agent: i32) -> io::Result<Locked> {
     close_others()?;
+    let held = held_memory()?;
     // Fails only for who leads a group already.
     let _ = rustix::process::setsid();
     let is_root = rustix::process::geteuid().is_root();
@@ -56,7 +65,7 @@ pub(super) fn lock_up(agent: i32) -> io::Result<Vec<Lock>> {
         return Err(io::Error::other("the agent has gone"));
     }
     seccomp::install()?;
-    Ok(locks)
+    Ok(Locked { locks, held })
 }
 
 /// Whatever the agent had open by mistake.
@@ -143,21 +152,31 @@ fn lasting_limits() -> io::Result<()> {
     limit(Resource::Nofile, MOST_FILES)
 }
 
-/// Memory that this process can write to.
-pub(super) fn limit_memory(most: u64) -> io::Result<()> {
-    limit(Resource::Data, most)
+/// Bytes that this process can write to, as its limit counts them.
+fn held_memory() -> io::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmData:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.map(|kib| kib << 10).ok_or_else(|| io::Error::other("the kernel does not say how much memory this is"))
 }
 
-/// The longest file that it can write.
-pub(super) fn limit_files(most: u64) -> io::Result<()> {
-    limit(Resource::Fsize, most)
-}
+impl Locked {
+    /// Memory that this process can write to beside what it held before.
+    pub(super) fn limit_memory(&self, most: u64) -> io::Result<()> {
+        limit(Resource::Data, self.held.saturating_add(most))
+    }
 
-/// All that compiling may take.
-pub(super) fn limit_work(cpu_seconds: u64, memory: u64, file: u64) -> io::Result<()> {
-    // A little later for certain, as at the hard limit the kernel does not say why it ends a process.
-    let limits = Rlimit { current: Some(cpu_seconds), maximum: Some(cpu_seconds + 5) };
-    rustix::process::setrlimit(Resource::Cpu, limits).map_err(because("a limit of time"))?;
-    limit_memory(memory)?;
-    limit_files(file)
+    /// The longest file that it can write.
+    pub(super) fn limit_files(&self, most: u64) -> io::Result<()> {
+        limit(Resource::Fsize, most)
+    }
+
+    /// All that compiling may take.
+    pub(super) fn limit_work(&self, cpu_seconds: u64, memory: u64, file: u64) -> io::Result<()> {
+        // A little later for certain, as at the hard limit the kernel does not say why it ends a process.
+        let limits = Rlimit { current: Some(cpu_seconds), maximum: Some(cpu_seconds + 5) };
+        rustix::process::setrlimit(Resource::Cpu, limits).map_err(because("a limit of time"))?;
+        self.limit_memory(memory)?;
+        self.limit_files(file)
+    }
 }

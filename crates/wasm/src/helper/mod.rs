@@ -55,12 +55,12 @@ pub fn helper_main(arguments: &[OsString]) -> ExitCode {
 fn serve(voice: &Voice, agent: i32) -> io::Result<()> {
     let tools =
         engine::Tools::new().map_err(|error| io::Error::other(format!("no compiler can be made: {error:#}")))?;
-    let locks = lockdown::lock_up(agent)?;
-    voice.say_json(Tell::Ready, &Ready { config: tools.config.clone(), locks })?;
+    let locked = lockdown::lock_up(agent)?;
+    voice.say_json(Tell::Ready, &Ready { config: tools.config.clone(), locks: locked.locks.clone() })?;
     let Some(order) = voice.hear()? else { return Ok(()) };
     match order {
-        Order::Compile => compile::compile(voice, &tools)?,
-        Order::Run(job) => run::run(voice, &tools, *job)?,
+        Order::Compile => compile::compile(voice, &tools, &locked)?,
+        Order::Run(job) => run::run(voice, &tools, &locked, *job)?,
         Order::Try => voice.say_json(Tell::Tried, &probe::try_all(agent))?,
     }
     voice.until_left();

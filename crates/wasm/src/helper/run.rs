@@ -6,11 +6,12 @@
 use super::engine::Tools;
 use super::errno::{Fail, Halt};
 use super::limits::Limits;
+use super::lockdown::Locked;
+use super::outputs;
 use super::random::Random;
 use super::vfs::Vfs;
 use super::wasi::State;
 use super::wasi::fds::Fds;
-use super::{lockdown, outputs};
 use crate::profile::PROGRAM_NAME;
 use crate::wire::{Ending, Run, Tell, Voice};
 use std::fs::File;
@@ -23,14 +24,14 @@ const OWN_MEMORY: u64 = 512 << 20;
 const DISK_SLACK: u64 = 1 << 20;
 
 /// Takes the files of `job`, runs it, and tells how it ended and what it left.
-pub(super) fn run(voice: &Voice, tools: &Tools, job: Run) -> io::Result<()> {
+pub(super) fn run(voice: &Voice, tools: &Tools, locked: &Locked, job: Run) -> io::Result<()> {
     let mut files = voice.take_files(2 + job.inputs.len())?.into_iter();
     let (Some(code), Some(backing)) = (files.next(), files.next()) else {
         return Err(io::Error::other("files are missing"));
     };
     let size = code.metadata()?.len();
-    lockdown::limit_memory(job.memory.saturating_add(OWN_MEMORY).saturating_add(size))?;
-    lockdown::limit_files(job.disk.saturating_add(DISK_SLACK))?;
+    locked.limit_memory(job.memory.saturating_add(OWN_MEMORY).saturating_add(size))?;
+    locked.limit_files(job.disk.saturating_add(DISK_SLACK))?;
     let module = load(tools, code)
         .map_err(|error| io::Error::other(format!("the module's code cannot be loaded here: {error:#}")))?;
     let mut vfs = Vfs::new(backing, job.disk);
