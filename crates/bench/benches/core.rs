@@ -58,6 +58,8 @@ fn engine() -> (Engine, UserId, NodeId) {
         gpu_info: String::new(),
         labels: hivemind_model::Labels::default(),
         isolation: hivemind_model::Isolation::Basic,
+        kinds: hivemind_model::Kinds::ALL,
+        egress: hivemind_model::EgressPolicy::None,
     };
     let Ok(Reply::Enrolled { node }) =
         engine.apply(Command::Enroll { owner: user, offer: offer.clone(), token: None }, NOW)

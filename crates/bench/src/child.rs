@@ -205,6 +205,7 @@ pub(crate) async fn run_workers(data: PathBuf, cores: u32, tokens: Vec<String>) 
     for (number, token) in tokens.into_iter().enumerate() {
         let name = format!("bench-{number}");
         let config = WorkerConfig {
+            egress: hivemind_model::EgressPolicy::None,
             data: data.join(&name),
             join: Some(token),
             server: None,

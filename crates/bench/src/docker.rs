@@ -18,7 +18,7 @@ use futures::StreamExt;
 use futures::future::try_join_all;
 use hivemind_model::{Bytes, ElementRef, MilliCores, Millis, Outcome, Resources, TaskId};
 use hivemind_runtime::docker::{DockerConfig, DockerRuntime};
-use hivemind_runtime::{Job, Runtime, Sink, Stop, Stream};
+use hivemind_runtime::{Control, Job, Runtime, Sink, Stop, Stream, Usage};
 use hivemind_testkit::image;
 use std::path::Path;
 use std::sync::Arc;
@@ -37,6 +37,8 @@ impl Sink for Silence {
     fn note(&self, _: &str) {}
     fn started(&self) {}
     fn output(&self, _: Stream, _: &[u8]) {}
+    fn progress(&self, _: u8) {}
+    fn usage(&self, _: Usage) {}
 }
 
 struct Rig<'a> {
@@ -104,6 +106,10 @@ impl Rig<'_> {
             image: image::BUSYBOX.into(),
             command: vec!["true".into()],
             files: Vec::new(),
+            kind: hivemind_model::Kind::Container,
+            outputs: vec![hivemind_model::spec::OUTPUT.into()],
+            egress: hivemind_model::Egress::default(),
+            warm: false,
             env: Vec::new(),
             max_runtime: Millis::from_secs(60),
             resources: Resources {
@@ -113,7 +119,7 @@ impl Rig<'_> {
                 gpus: 0,
             },
         };
-        let finished = self.runtime.run(job, Arc::new(Silence), Stop::new(), self.scratch).await;
+        let finished = self.runtime.run(job, Arc::new(Silence), Control::stopping(Stop::new()), self.scratch).await;
         ensure!(finished.outcome == Outcome::Exited { code: 0 }, "a container ended otherwise: {:?}", finished.outcome);
         Ok(())
     }

@@ -118,6 +118,8 @@ fn offer(name: &str) -> hivemind_proto::worker::NodeOffer {
         gpu_info: String::new(),
         labels: hivemind_model::Labels::default(),
         isolation: hivemind_model::Isolation::Basic,
+        kinds: hivemind_model::Kinds::ALL,
+        egress: hivemind_model::EgressPolicy::None,
     };
     wire_offer(&offer, "fake", env!("CARGO_PKG_VERSION"))
 }
@@ -182,7 +184,7 @@ impl Line {
                 () = all.cancelled() => return Ok(()),
                 _ = ticks.tick() => {
                     let sequence = beats.say(counted.get().is_some());
-                    let beat = Heartbeat { sequence, cpu_usage: 3.0, memory_usage: 40.0, disk_usage: 50.0, gpu_usage: 0.0, active_attempts: 0 };
+                    let beat = Heartbeat { sequence, cpu_usage: 3.0, memory_usage: 40.0, disk_usage: 50.0, ..Heartbeat::default() };
                     self.out.send(message(worker_event::Event::Heartbeat(beat))).await.context("the link takes nothing more")?;
                 }
                 message = self.incoming.message() => {

@@ -220,7 +220,7 @@ async fn feed(
 ) -> Result<Option<BlobRef>, ClientError> {
     let wire_size =
         i64::try_from(size).map_err(|_| ClientError::invalid(format!("`{}`", path.display()), "it is too large"))?;
-    let head = UploadChunk { token: String::new(), size: wire_size, data: Bytes::new() };
+    let head = UploadChunk { token: String::new(), size: wire_size, data: Bytes::new(), ..UploadChunk::default() };
     if send.send(head).await.is_err() {
         return Ok(None);
     }
@@ -239,7 +239,7 @@ async fn feed(
             return Ok(Some(BlobRef { digest: Digest(hash.finalize().into()), size: Size(size) }));
         }
         hash.update(&buffer);
-        if send.send(UploadChunk { token: String::new(), size: 0, data: buffer.into() }).await.is_err() {
+        if send.send(UploadChunk { data: buffer.into(), ..UploadChunk::default() }).await.is_err() {
             return Ok(None);
         }
         progress(done, size);

@@ -89,6 +89,7 @@ impl Engine {
     pub(crate) fn run(&mut self, attempt: AttemptRef, now: Timestamp) {
         if let Some(live) = self.live.get_mut(&attempt) {
             live.stage = Stage::Running { started_at: now };
+            live.stood = Millis(0);
         }
         if let Some(task) = self.tasks.get_mut(&attempt.element.task) {
             task.running += 1;
@@ -344,8 +345,8 @@ impl Engine {
     /// A report as far as it is believed: no more time than the pool's own clock saw since it
     /// handed the attempt out, nor than the task may run; texts of bounded length.
     fn bounded(&self, attempt: AttemptRef, mut report: Report, now: Timestamp) -> Report {
-        let seen = self.live.get(&attempt).map(|live| now.since(live.assigned_at)).unwrap_or_default();
-        report.metering.wall = report.metering.wall.min(seen).min(self.max_runtime(attempt.element.task));
+        let seen = self.live.get(&attempt).map(|live| self.ran(attempt, live.assigned_at, now)).unwrap_or_default();
+        report.metering.wall = report.metering.wall.min(seen);
         cut(&mut report.image_id);
         match &mut report.outcome {
             Outcome::CannotStart { reason }

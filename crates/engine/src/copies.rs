@@ -430,7 +430,7 @@ impl Engine {
         let (mut payment, mut metering) = (Payment::Nothing, Metering::default());
         match (step(live.standing(), Event::Stopped), stage) {
             (Step::StopPaid, Stage::Running { started_at }) => {
-                metering.wall = now.since(started_at).min(self.max_runtime(attempt.element.task));
+                metering.wall = self.ran(attempt, started_at, now);
                 payment = self.price(attempt, node, metering.wall, now);
             }
             (Step::StopUnpaid, _) => {}

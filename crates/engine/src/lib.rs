@@ -15,6 +15,7 @@
 mod accounts;
 mod after;
 mod attempts;
+mod avail;
 mod backlog;
 mod batch;
 mod brake;
@@ -37,6 +38,7 @@ mod record;
 mod rest;
 mod restore;
 mod retries;
+mod reuse;
 mod rewards;
 mod schedule;
 mod service;
@@ -234,6 +236,7 @@ impl Engine {
             Command::Submit { user, spec, max_price, ended, once } => {
                 self.submit(user, Offer { spec, max_price, ended }, once, now)
             }
+            Command::Reuse { user, spec, known, once } => self.reuse(user, spec, known, once, now),
             Command::SubmitGraph { user, tasks, max_price, ended, once } => {
                 self.submit_graph(user, Graph { tasks, max_price, ended }, once, now)
             }
@@ -244,6 +247,11 @@ impl Engine {
             Command::Disconnected { node, session } => self.disconnected(node, session, now),
             Command::Lost { node } => self.lost(node, now),
             Command::Drain { node, session } => self.drain(node, session, now),
+            Command::Avail { node, session, state } => self.avail(node, session, state, now),
+            Command::Measured { node, speed } => {
+                self.note_benchmark(node, speed);
+                Ok(Reply::Done)
+            }
             Command::Started { node, attempt } => self.started(node, attempt, now),
             Command::Finished { node, attempt, report } => self.finished(node, attempt, report, now),
             Command::Compared { attempt, same_as } => {

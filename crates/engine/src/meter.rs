@@ -47,7 +47,7 @@ impl Engine {
         };
         let (task, node) = (attempt.element.task, live.node);
         let limit = self.max_runtime(task);
-        let wall = now.since(started_at).min(limit);
+        let wall = self.ran(attempt, started_at, now);
         let (payee, price) = self.price_of(task, node, wall);
         // The price only grows with time, and the cap is the price of all of it.
         let more = price.micro() - self.ledger.accrued(attempt).micro();
@@ -56,7 +56,9 @@ impl Engine {
             .unwrap_or_else(|refusal| panic!("L4: the books refuse what {attempt} earned: {refusal}"));
         let every = self.policy.economy.meter_every.0;
         let passed = wall.0 / every + 1;
-        let next = (wall < limit).then(|| started_at.after(Millis(passed.saturating_mul(every))));
+        let stood = Millis(now.since(started_at).0.saturating_sub(wall.0));
+        let next = started_at.after(stood).after(Millis(passed.saturating_mul(every)));
+        let next = (wall < limit).then(|| next.max(now.after(Millis(1))));
         if let Some(live) = self.live.get_mut(&attempt) {
             live.meter = next;
         }

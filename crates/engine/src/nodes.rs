@@ -223,6 +223,8 @@ impl Engine {
             service: Service::InService,
             labels: offer.labels,
             isolation: offer.isolation,
+            kinds: offer.kinds,
+            egress: offer.egress,
         };
         let trust = enrolled(id, row.capacity.cpu, now, &self.policy.trust);
         self.nodes.insert(id, Node::new(row, trust));
@@ -244,6 +246,8 @@ impl Engine {
             node.row.gpu_info = offer.gpu_info;
             node.row.labels = offer.labels;
             node.row.isolation = offer.isolation;
+            node.row.kinds = offer.kinds;
+            node.row.egress = offer.egress;
             node.refresh_ceiling();
         }
         self.touch_node(id);

@@ -244,6 +244,7 @@ impl Engine {
             reserved_at: row.assigned_at,
             unknown: None,
             deadline: None,
+            stood: hivemind_model::Millis(0),
             meter: None,
             charge: Charge::default(),
             failed_on: Vec::new(),

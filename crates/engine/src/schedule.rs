@@ -206,6 +206,7 @@ impl Engine {
             reserved_at: now,
             unknown: None,
             deadline: Some(deadline),
+            stood: Millis(0),
             meter: None,
             charge,
             failed_on,

@@ -17,7 +17,8 @@ use hivemind_model::service::Service;
 use hivemind_model::spec::{Digest, Need};
 use hivemind_model::state::Outcome;
 use hivemind_model::{
-    AttemptRef, Cpt, ElementRef, Level, Millis, NodeId, Resources, TaskState, Timestamp, TrustTier, UserId,
+    AttemptRef, Availability, Cpt, ElementRef, Level, Millis, NodeId, Resources, TaskState, Timestamp, TrustTier,
+    UserId,
 };
 use hivemind_placement::{Input, Keys, MAX_KEYS, NodeView, Rank};
 use hivemind_trust::Recent;
@@ -250,6 +251,8 @@ pub(crate) struct Live {
     /// When it is overdue, or, where it is queued, goes back to the queue. After a restart there is none until its node is back: the node may
     /// have had the result all the while that the pool was away.
     pub(crate) deadline: Option<Timestamp>,
+    /// For how long it stood still for the owner of its node, up to the last time that it went on.
+    pub(crate) stood: Millis,
     /// When what it earned is metered next; `None` while its command does not run, and once all of it is.
     pub(crate) meter: Option<Timestamp>,
     /// What its requester was charged for it.
@@ -316,6 +319,10 @@ pub(crate) struct Node {
     pub(crate) trust_dirty: bool,
     /// What its trust, and that of its owner's nodes, amounts to.
     pub(crate) tier: TrustTier,
+    /// Whether its owner lets it work.
+    pub(crate) available: Availability,
+    /// Since when it stands still for its owner.
+    pub(crate) paused_since: Option<Timestamp>,
     /// True where it has used up what it may take today.
     pub(crate) spent: bool,
     /// Elements that are not decided and of which it has a copy.
@@ -376,6 +383,8 @@ impl Node {
             trust,
             trust_dirty: false,
             tier: TrustTier::New,
+            available: Availability::Open,
+            paused_since: None,
             spent: false,
             at_stake: 0,
             recent: Recent::default(),
@@ -393,9 +402,10 @@ impl Node {
         }
     }
 
-    /// The session over which it is given work: it is willing, and does not rest.
+    /// The session over which it is given work: it is willing, does not rest, and its owner lets
+    /// it work.
     pub(crate) fn working_session(&self) -> Option<u64> {
-        self.willing_session().filter(|_| self.strain.resting_until.is_none())
+        self.willing_session().filter(|_| self.strain.resting_until.is_none() && self.available.takes_work())
     }
 
     /// The session of a node whose link is up, whose worker wants work, and which people let have some.
@@ -459,6 +469,8 @@ impl Node {
             level: self.level,
             trust: self.tier,
             isolation: self.row.isolation,
+            kinds: self.row.kinds,
+            egress: self.row.egress.clone(),
             labels: self.row.labels.clone(),
             images: self.images.keys.clone(),
             inputs: self.inputs.keys.clone(),

@@ -137,7 +137,7 @@ impl Engine {
         let mut metering = Metering::default();
         match (step(live.standing(), Event::Stopped), stage) {
             (Step::StopPaid, Stage::Running { started_at }) => {
-                metering.wall = now.since(started_at).min(self.max_runtime(at.task));
+                metering.wall = self.ran(attempt, started_at, now);
                 payment = self.price(attempt, node, metering.wall, now);
             }
             (Step::StopUnpaid, Stage::Queued | Stage::Assigned) => {}

@@ -7,7 +7,7 @@ use crate::explain::Resting;
 use crate::state::{Link, Node};
 use hivemind_model::service::Service;
 use hivemind_model::spec::Need;
-use hivemind_model::{AttemptRef, NodeId, Resources, TaskId, TaskSpec, Timestamp, TrustTier, UserId};
+use hivemind_model::{AttemptRef, Availability, NodeId, Resources, TaskId, TaskSpec, Timestamp, TrustTier, UserId};
 use hivemind_placement::{NodeView, Prospects, prospects};
 use hivemind_trust::standing::left;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ pub struct NodeStatus {
 }
 
 /// What a node's work has shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeMerit {
     /// Which.
     pub id: NodeId,
@@ -84,6 +84,10 @@ pub struct NodeMerit {
     pub quota_left: Option<u32>,
     /// Where it failed everything: until when it gets no work.
     pub resting_until: Option<Timestamp>,
+    /// Whether its owner lets it work.
+    pub available: Availability,
+    /// Its speed in thousandths of that of others with the same work; `None` where it did too little.
+    pub speed_in_tasks: Option<u32>,
 }
 
 /// A link as the shell sees it.
@@ -149,6 +153,8 @@ impl Engine {
             wrong: node.trust.wrong,
             quota_left: left(&node.trust, self.seen_at),
             resting_until: node.strain.resting_until,
+            available: node.available.clone(),
+            speed_in_tasks: node.form.speed_in_tasks(),
         };
         known.map(merit).collect()
     }

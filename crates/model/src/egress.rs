@@ -236,12 +236,21 @@ impl EgressPolicy {
     pub fn allows(&self, egress: &Egress) -> bool {
         match self {
             Self::None => egress.is_empty(),
-            Self::Only(list) => egress.as_slice().iter().all(|asked| {
-                list.as_slice().contains(asked) || {
-                    let host = asked.host.strip_prefix("*.").unwrap_or(&asked.host);
-                    list.as_slice().iter().any(|allowed| allowed.is_wildcard() && allowed.covers(host, asked.port))
-                }
-            }),
+            Self::Only(_) => egress.as_slice().iter().all(|asked| self.allows_endpoint(asked)),
+            Self::Public => true,
+        }
+    }
+
+    /// As [`Self::allows`], of one host or wildcard.
+    #[must_use]
+    pub fn allows_endpoint(&self, asked: &Endpoint) -> bool {
+        match self {
+            Self::None => false,
+            Self::Only(list) => {
+                let host = asked.host.strip_prefix("*.").unwrap_or(&asked.host);
+                let above = |allowed: &Endpoint| allowed.is_wildcard() && allowed.covers(host, asked.port);
+                list.as_slice().iter().any(|allowed| allowed == asked || above(allowed))
+            }
             Self::Public => true,
         }
     }

@@ -203,6 +203,8 @@ pub struct Policy {
     pub max_retry_delay: Millis,
     /// A live node that has not ended an attempt this long after `max_runtime` has lost it.
     pub overdue_after: Millis,
+    /// What stands still for so long because the owner of its node wants that is tried elsewhere.
+    pub most_pause: Millis,
 }
 
 impl Default for Policy {
@@ -226,6 +228,7 @@ impl Default for Policy {
             retry_delay: Millis(500),
             max_retry_delay: Millis::from_secs(60),
             overdue_after: Millis::from_secs(600),
+            most_pause: Millis::from_secs(3600),
         }
     }
 }
@@ -287,6 +290,7 @@ impl Policy {
             ("trust.memory", 0, self.trust.memory.0, 12 * MAX_POLICY_MILLIS),
             ("trust.spot_floor", 0, self.trust.spot_floor.into(), 1_000_000),
             ("overdue_after", 0, self.overdue_after.0, 12 * MAX_POLICY_MILLIS),
+            ("most_pause", 0, self.most_pause.0, 12 * MAX_POLICY_MILLIS),
             ("max_infrastructure_failures", 1, self.max_infrastructure_failures.into(), u32::MAX.into()),
             ("remember_lost", 0, self.remember_lost.0, MAX_POLICY_MILLIS),
             ("poison_nodes", 2, self.poison_nodes.into(), u32::MAX.into()),

@@ -9,8 +9,8 @@ mod ask;
 pub use ask::{Ask, Constraint};
 
 use crate::NodeView;
-use hivemind_model::Resources;
 use hivemind_model::spec::Need;
+use hivemind_model::{Kind, Resources};
 use std::borrow::Borrow;
 use std::fmt;
 
@@ -81,6 +81,7 @@ impl fmt::Display for Remedy {
                     // Quantities and tiers come first: it is either "ask for", "and for", or "drop".
                     match (from, index) {
                         (Ask::Label(_), _) => write!(f, "{between}drop --label {from}")?,
+                        (Ask::Host(_), _) => write!(f, "{between}drop --network {from}")?,
                         (_, 0) => write!(f, "ask for {to} instead of {from}")?,
                         (_, _) => write!(f, ", and for {to} instead of {from}")?,
                     }
@@ -165,6 +166,8 @@ pub fn constraints<N: Borrow<NodeView>>(
         (_, 0, 0, Some((_, _, changes))) => Remedy::Change(changes),
         (_, 0, 0, None) => Remedy::Nothing,
     };
+    // Nearly every node runs containers: that is worth a line only where some do not.
+    standings.retain(|standing| standing.asked != Some(Ask::Kind(Some(Kind::Container))) || standing.too_small > 0);
     Constraints { linked, capable, room, standings, remedy }
 }
 

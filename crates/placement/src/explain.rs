@@ -5,7 +5,7 @@
 use crate::NodeView;
 use crate::index::largest;
 use hivemind_model::spec::Need;
-use hivemind_model::{Isolation, Label, Labels, Level, Resources, TrustTier};
+use hivemind_model::{Egress, Endpoint, Isolation, Kind, Label, Labels, Level, Resources, TrustTier};
 use std::borrow::Borrow;
 use std::fmt;
 
@@ -25,6 +25,16 @@ pub enum WhyWaiting {
     NoLabels {
         /// What is needed.
         need: Labels,
+    },
+    /// No node that is big enough runs such programs.
+    NoKind {
+        /// What is needed.
+        need: Kind,
+    },
+    /// No node that would do so far has an owner who lets it reach all that it asks for.
+    NoNetwork {
+        /// What is needed.
+        need: Egress,
     },
     /// No node that is big enough and has the labels isolates as well.
     IsolationTooLow {
@@ -89,7 +99,7 @@ impl<T: Ord> Highest<T> {
 pub fn prospects<N: Borrow<NodeView>>(nodes: impl IntoIterator<Item = N>, need: &Need) -> Prospects {
     let (mut linked, mut capable, mut free) = (false, 0, 0);
     let mut most = Resources::default();
-    let (mut big_enough, mut labelled) = (false, false);
+    let (mut big_enough, mut of_kind, mut labelled, mut connected) = (false, false, false, false);
     // Each of those that have come through what stands before it.
     let (mut isolation, mut trust, mut level) = (Highest(None), Highest(None), Highest(None));
     for node in nodes {
@@ -97,10 +107,14 @@ pub fn prospects<N: Borrow<NodeView>>(nodes: impl IntoIterator<Item = N>, need: 
         linked = true;
         most = largest(&most, &node.capacity);
         let big = node.capacity.covers(&need.resources);
-        let has_labels = big && node.labels.covers(&need.labels);
+        let runs_it = big && node.kinds.has(need.kind);
+        let has_labels = runs_it && node.labels.covers(&need.labels);
+        let has_network = has_labels && node.egress.allows(&need.egress);
         big_enough |= big;
+        of_kind |= runs_it;
         labelled |= has_labels;
-        let suits = has_labels
+        connected |= has_network;
+        let suits = has_network
             && isolation.see(node.isolation, &need.isolation)
             && trust.see(node.trust, &need.trust)
             && level.see(node.level, &need.level);
@@ -113,8 +127,12 @@ pub fn prospects<N: Borrow<NodeView>>(nodes: impl IntoIterator<Item = N>, need: 
         WhyWaiting::Next
     } else if !big_enough {
         WhyWaiting::TooBig { need: need.resources, most }
+    } else if !of_kind {
+        WhyWaiting::NoKind { need: need.kind }
     } else if !labelled {
         WhyWaiting::NoLabels { need: need.labels.clone() }
+    } else if !connected {
+        WhyWaiting::NoNetwork { need: need.egress.clone() }
     } else if let Some(highest) = isolation.too_low(&need.isolation) {
         WhyWaiting::IsolationTooLow { need: need.isolation, highest }
     } else if let Some(highest) = trust.too_low(&need.trust) {
@@ -145,6 +163,21 @@ impl fmt::Display for WhyWaiting {
                     f,
                     "it needs a node with the {word} {}, and none that is big enough has that; drop --label or wait for one",
                     labels.join(" and ")
+                )
+            }
+            Self::NoKind { need } => {
+                let what = match need {
+                    Kind::Container => "containers",
+                    Kind::Wasm => "WebAssembly modules",
+                };
+                write!(f, "it needs a node that runs {what}, and none that is big enough does; wait for one")
+            }
+            Self::NoNetwork { need } => {
+                let hosts: Vec<String> = need.as_slice().iter().map(Endpoint::to_string).collect();
+                write!(
+                    f,
+                    "it needs a node whose owner lets it reach {}, and none that would do otherwise has one; drop --network or wait for one",
+                    hosts.join(" and ")
                 )
             }
             Self::IsolationTooLow { need, highest } => write!(

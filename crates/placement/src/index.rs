@@ -12,7 +12,7 @@
 use crate::NodeView;
 use crate::score::mix;
 use hivemind_model::spec::Need;
-use hivemind_model::{Isolation, Labels, Level, NodeId, Resources, TrustTier};
+use hivemind_model::{Isolation, Kinds, Labels, Level, NodeId, Resources, TrustTier};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -44,6 +44,10 @@ pub(crate) struct Most {
     trust: TrustTier,
     isolation: Isolation,
     labels: u64,
+    /// Of all of them together.
+    kinds: Kinds,
+    /// [`EgressPolicy::breadth`](hivemind_model::EgressPolicy::breadth).
+    egress: u8,
 }
 
 /// The larger of both in every dimension.
@@ -65,6 +69,8 @@ impl Most {
             trust: node.trust,
             isolation: node.isolation,
             labels: label_bits(&node.labels),
+            kinds: node.kinds,
+            egress: node.egress.breadth(),
         }
     }
 
@@ -75,6 +81,8 @@ impl Most {
         self.trust = self.trust.max(other.trust);
         self.isolation = self.isolation.max(other.isolation);
         self.labels |= other.labels;
+        self.kinds = self.kinds.or(other.kinds);
+        self.egress = self.egress.max(other.egress);
     }
 
     /// False where none of them can be what `need` asks for. `labels` are its [`label_bits`].
@@ -83,6 +91,8 @@ impl Most {
             && self.trust >= need.trust
             && self.isolation >= need.isolation
             && self.labels & labels == labels
+            && self.kinds.has(need.kind)
+            && (self.egress > 0 || need.egress.is_empty())
     }
 }
 

@@ -3,7 +3,7 @@
 //! Invariant: what must hold for an element to run there is written down here and nowhere else.
 
 use hivemind_model::spec::Need;
-use hivemind_model::{Isolation, Labels, Level, NodeId, Resources, TrustTier, UserId};
+use hivemind_model::{EgressPolicy, Isolation, Kinds, Labels, Level, NodeId, Resources, TrustTier, UserId};
 use std::sync::Arc;
 
 /// Most keys of a [`Keys`].
@@ -62,6 +62,10 @@ pub struct NodeView {
     pub isolation: Isolation,
     /// What its owner says of it.
     pub labels: Labels,
+    /// What kinds of programs it runs.
+    pub kinds: Kinds,
+    /// What its owner lets tasks reach.
+    pub egress: EgressPolicy,
     /// Attempts of a thousand that did not fail through the node.
     pub reliability: u16,
     /// Its speed in thousandths of the pool's mean; 1000 where it is not known.
@@ -91,6 +95,8 @@ impl NodeView {
             trust: TrustTier::default(),
             isolation: Isolation::default(),
             labels: Labels::default(),
+            kinds: Kinds::default(),
+            egress: EgressPolicy::default(),
             reliability: PER_MILLE,
             speed: PER_MILLE.into(),
             images: Keys::default(),
@@ -105,7 +111,9 @@ impl NodeView {
         self.level >= need.level
             && self.trust >= need.trust
             && self.isolation >= need.isolation
+            && self.kinds.has(need.kind)
             && self.labels.covers(&need.labels)
+            && self.egress.allows(&need.egress)
     }
 
     /// True where an idle node of this kind could run it.

@@ -78,6 +78,8 @@ impl Worker {
             gpu_info: String::new(),
             labels: hivemind_model::Labels::default(),
             isolation: hivemind_model::Isolation::Basic,
+            kinds: hivemind_model::Kinds::ALL,
+            egress: hivemind_model::EgressPolicy::None,
         }
     }
 }

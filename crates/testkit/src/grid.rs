@@ -78,6 +78,7 @@ impl Grid {
         let runtime = Arc::new(FakeRuntime::new(FakeConfig::default()));
         let token = owner.create_join_token(Duration::ZERO).await?;
         let worker = hivemind_worker::start(WorkerConfig {
+            egress: hivemind_model::EgressPolicy::None,
             data: self.dir.path().join(name),
             join: Some(token.token),
             server: None,

@@ -323,7 +323,14 @@ impl Agent {
             && self.has_room(need)
         {
             let work = Arc::clone(work);
-            self.set_phase(attempt, if work.spec.files.is_empty() { Phase::Preparing } else { Phase::Fetching });
+            self.set_phase(
+                attempt,
+                if work.spec.files.is_empty() && work.spec.image_blob.is_none() {
+                    Phase::Preparing
+                } else {
+                    Phase::Fetching
+                },
+            );
             actions.push(Action::StartJob { attempt, work });
         }
     }

@@ -42,6 +42,7 @@ pub(crate) fn event(said: Incoming) -> Result<Event, BadMessage> {
         }
         Incoming::Certificate(certificate) => Event::Certificate { pem: certificate.certificate_pem },
         Incoming::Drain(Drain {}) => Event::Drain,
+        Incoming::Benchmark(_) => return Err(BadMessage::new("benchmark", "is not answered yet")),
     })
 }
 

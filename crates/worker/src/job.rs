@@ -6,7 +6,7 @@
 //! Invariant: a job decides nothing about its attempt; that is the agent's.
 
 use crate::agent::attempt::no_fault;
-use crate::cache::InputCache;
+use crate::cache::{Held, InputCache};
 use crate::capture::Capture;
 use crate::event::{Event, Work};
 use crate::folders::Folders;
@@ -15,7 +15,7 @@ use futures::FutureExt;
 use hivemind_model::rows::{LogLengths, Report};
 use hivemind_model::spec::{BlobRef, Digest};
 use hivemind_model::{AttemptRef, Bytes, Outcome};
-use hivemind_runtime::{Finished, Job as RuntimeJob, Runtime, Sink, Stop, Stream};
+use hivemind_runtime::{Control, Finished, Image, Job as RuntimeJob, Runtime, Sink, Stop, Stream, Usage};
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
@@ -104,6 +104,10 @@ impl Sink for Mouth {
         }
         self.0.speak();
     }
+
+    fn progress(&self, _percent: u8) {}
+
+    fn usage(&self, _usage: Usage) {}
 }
 
 /// What every job needs.
@@ -146,31 +150,52 @@ impl Job {
         let Work { spec, env } = &*self.work;
         let mut held = Vec::with_capacity(spec.files.len());
         for file in &spec.files {
-            let fetched = tokio::select! {
-                () = self.stop.cancelled() => return Report { outcome: Outcome::Cancelled, ..no_fault("") },
-                fetched = self.tools.cache.hold(attempt, file.blob, &*self.tools.transfer) => fetched,
-            };
-            match fetched {
+            match self.fetch(&format!("the input {}", file.path), file.blob).await {
                 Ok(input) => held.push((file.path.clone(), input)),
-                Err(why) => return no_fault(&format!("the input {} could not be fetched: {why}", file.path)),
+                Err(report) => return *report,
             }
         }
-        if !held.is_empty() {
+        let content = match spec.image_blob {
+            None => None,
+            Some(blob) => match self.fetch("the image", blob).await {
+                Ok(content) => Some((blob.digest, content)),
+                Err(report) => return *report,
+            },
+        };
+        if !held.is_empty() || content.is_some() {
             self.voice.say(Event::Prepared { attempt });
         }
         let job = RuntimeJob {
             attempt,
-            image: spec.image.clone(),
+            kind: spec.kind,
+            image: match &content {
+                None => Image::Named(spec.image.clone()),
+                Some((digest, content)) => Image::Content { digest: *digest, file: content.path().to_owned() },
+            },
             command: spec.command.clone(),
             env: env.clone(),
             files: held.iter().map(|(path, input)| (path.clone(), input.path().to_owned())).collect(),
+            outputs: spec.kept().map(str::to_owned).collect(),
+            egress: spec.egress.clone(),
+            warm: spec.warm,
             max_runtime: spec.max_runtime,
             resources: spec.resources,
         };
         let sink = Arc::new(Mouth(Arc::clone(&self.voice)));
-        let finished = self.tools.runtime.run(job, sink, self.stop.clone(), &self.tools.folders.scratch).await;
-        drop(held);
+        let control = Control::stopping(self.stop.clone());
+        let finished = self.tools.runtime.run(job, sink, control, &self.tools.folders.scratch).await;
+        drop((held, content));
         self.report(finished).await
+    }
+
+    /// Content of the pool, held on this machine; else how the attempt ends.
+    async fn fetch(&self, what: &str, blob: BlobRef) -> Result<Held, Box<Report>> {
+        tokio::select! {
+            () = self.stop.cancelled() => Err(Box::new(Report { outcome: Outcome::Cancelled, ..no_fault("") })),
+            fetched = self.tools.cache.hold(self.voice.attempt, blob, &*self.tools.transfer) => {
+                fetched.map_err(|why| Box::new(no_fault(&format!("{what} could not be fetched: {why}"))))
+            }
+        }
     }
 
     /// Brings what the job left to rest on disk. Where that fails the result cannot be kept, and

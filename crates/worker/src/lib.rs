@@ -16,7 +16,7 @@
 
 use anyhow::{Context, anyhow};
 use hivemind_model::command::NodeOffer;
-use hivemind_model::{Labels, NodeId};
+use hivemind_model::{EgressPolicy, Labels, NodeId};
 use hivemind_runtime::{Offer, Runtime};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -61,6 +61,8 @@ pub struct WorkerConfig {
     pub offer: Offer,
     /// What the owner says of this machine; tasks can ask for it.
     pub labels: Labels,
+    /// What the owner lets tasks reach over the network.
+    pub egress: EgressPolicy,
     /// Runs them.
     pub runtime: Arc<dyn Runtime>,
 }
@@ -74,6 +76,8 @@ impl WorkerConfig {
             gpu_info: self.offer.gpu_info.clone(),
             labels: self.labels.clone(),
             isolation: self.runtime.isolation(),
+            kinds: self.runtime.kinds(),
+            egress: if self.runtime.no_network().is_some() { EgressPolicy::None } else { self.egress.clone() },
         }
     }
 }

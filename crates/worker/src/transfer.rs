@@ -8,7 +8,6 @@
 use crate::cache::{FetchError, Pieces, Source};
 use crate::event::Upload;
 use crate::membership::Membership;
-use bytes::Bytes;
 use futures::Stream;
 use hivemind_model::spec::{BlobRef, Digest};
 use hivemind_model::{AttemptRef, Code};
@@ -129,7 +128,7 @@ impl Source for Transfer {
         let ended = |_| FetchError::Final("the worker ends".into());
         let _permit = self.permits.acquire().await.map_err(ended)?;
         let mut client = self.client().await.map_err(FetchError::Transient)?;
-        let request = FetchInputRequest { attempt: Some(attempt.into()), digest: digest.to_string() };
+        let request = FetchInputRequest { attempt: Some(attempt.into()), digest: digest.to_string(), offset: 0 };
         let stalled = || FetchError::Transient(format!("the pool sent nothing for {} s", STALL.as_secs()));
         let mut stream = match tokio::time::timeout(STALL, client.fetch_input(request)).await {
             Ok(Ok(answer)) => answer.into_inner(),
@@ -173,7 +172,7 @@ fn pieces(
     file: File,
     fault: Arc<Mutex<Option<String>>>,
 ) -> impl Stream<Item = OutputChunk> + Send + 'static {
-    let first = OutputChunk { attempt: Some(attempt.into()), size: blob.size.0, data: Bytes::new() };
+    let first = OutputChunk { attempt: Some(attempt.into()), size: blob.size.0, ..OutputChunk::default() };
     futures::stream::unfold((Some(first), file), move |(first, mut file)| {
         let fault = Arc::clone(&fault);
         async move {
@@ -183,7 +182,7 @@ fn pieces(
             let mut data = Vec::with_capacity(PIECE_BYTES);
             match (&mut file).take(PIECE_BYTES as u64).read_to_end(&mut data).await {
                 Ok(0) => None,
-                Ok(_) => Some((OutputChunk { attempt: None, size: 0, data: data.into() }, (None, file))),
+                Ok(_) => Some((OutputChunk { data: data.into(), ..OutputChunk::default() }, (None, file))),
                 Err(e) => {
                     *fault.lock() = Some(format!("it cannot be read: {e}"));
                     None

@@ -36,7 +36,14 @@ impl Monitor {
     /// A heartbeat with the last look.
     pub(crate) fn heartbeat(&self, sequence: u64, active_attempts: u32) -> Heartbeat {
         let Usage { cpu, memory, disk } = *self.0.lock();
-        Heartbeat { sequence, cpu_usage: cpu, memory_usage: memory, disk_usage: disk, gpu_usage: 0.0, active_attempts }
+        Heartbeat {
+            sequence,
+            cpu_usage: cpu,
+            memory_usage: memory,
+            disk_usage: disk,
+            active_attempts,
+            ..Heartbeat::default()
+        }
     }
 }
 

@@ -36,6 +36,7 @@ async fn worker(data: &Path, join: Option<String>) -> WorkerHandle {
     let capacity =
         Resources { cpu: MilliCores::from_cores(8), memory: Bytes::from_gib(8), disk: Bytes::from_gib(16), gpus: 0 };
     let config = WorkerConfig {
+        egress: hivemind_model::EgressPolicy::None,
         data: data.to_owned(),
         join,
         server: None,

@@ -56,6 +56,7 @@ impl Agent {
             name: args.name.clone(),
             offer,
             labels,
+            egress: hivemind_model::EgressPolicy::None,
             runtime: runtime.clone(),
         };
         match hivemind_worker::start(config).await {

@@ -246,6 +246,13 @@ impl TaskService for Scripts {
         self.submits.one(request.into_inner()).await
     }
 
+    async fn find_content(
+        &self,
+        _: Request<hivemind_proto::v1::FindContentRequest>,
+    ) -> Result<Response<hivemind_proto::v1::FindContentResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn quote(&self, request: Request<QuoteRequest>) -> Result<Response<QuoteResponse>, Status> {
         self.quote.one(request.into_inner()).await
     }

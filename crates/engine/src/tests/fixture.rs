@@ -282,6 +282,8 @@ pub(super) fn offer(name: &str, cores: u32) -> NodeOffer {
         gpu_info: String::new(),
         labels: Labels::default(),
         isolation: Isolation::Basic,
+        kinds: hivemind_model::Kinds::ALL,
+        egress: hivemind_model::EgressPolicy::None,
     }
 }
 

@@ -4,7 +4,7 @@
 
 use crate::NodeView;
 use hivemind_model::spec::Need;
-use hivemind_model::{Bytes, Isolation, Label, Level, MilliCores, Resources, TrustTier};
+use hivemind_model::{Bytes, Endpoint, Isolation, Kind, Label, Level, MilliCores, Resources, TrustTier};
 use std::fmt;
 
 /// What a node can fail.
@@ -26,6 +26,10 @@ pub enum Constraint {
     Isolation,
     /// What its owner must say of it.
     Labels,
+    /// What its owner must let tasks reach.
+    Network,
+    /// What kind of program it must run.
+    Kind,
     /// All of these on one node.
     Together,
 }
@@ -43,6 +47,8 @@ impl Constraint {
             Self::Trust => "trust",
             Self::Isolation => "isolation",
             Self::Labels => "labels",
+            Self::Network => "network",
+            Self::Kind => "kind",
             Self::Together => "together",
         }
     }
@@ -67,6 +73,10 @@ pub enum Ask {
     Isolation(Isolation),
     /// A label, or none in its place.
     Label(Option<Label>),
+    /// A host to reach, or none in its place.
+    Host(Option<Endpoint>),
+    /// A kind of program; `None`: not that one, and nothing can be asked in its place.
+    Kind(Option<Kind>),
 }
 
 impl Ask {
@@ -82,10 +92,12 @@ impl Ask {
             Self::Trust(_) => Constraint::Trust,
             Self::Isolation(_) => Constraint::Isolation,
             Self::Label(_) => Constraint::Labels,
+            Self::Host(_) => Constraint::Network,
+            Self::Kind(_) => Constraint::Kind,
         }
     }
 
-    /// Thousandths of a core, bytes, pieces; of a level or tier its place, lowest 0; of a label 1.
+    /// Thousandths of a core, bytes, pieces; of a level or tier its place, lowest 0; of the others 1.
     #[must_use]
     pub fn amount(&self) -> u64 {
         match self {
@@ -96,17 +108,21 @@ impl Ask {
             Self::Trust(tier) => place(TrustTier::ALL, tier),
             Self::Isolation(tier) => place(Isolation::ALL, tier),
             Self::Label(label) => label.is_some().into(),
+            Self::Host(host) => host.is_some().into(),
+            Self::Kind(kind) => kind.is_some().into(),
         }
     }
 
-    /// Everything that `need` asks for; what it wants none of is no constraint. Labels come last, each for itself.
+    /// Everything that `need` asks for; what it wants none of is no constraint. Labels and hosts come last, each
+    /// for itself.
     pub(super) fn of(need: &Need) -> Vec<Self> {
-        let Need { resources, level, trust, isolation, labels, image: _ } = need;
+        let Need { resources, level, trust, isolation, labels, kind, egress, image: _ } = need;
         let Resources { cpu, memory, disk, gpus } = *resources;
         let amounts = [Self::Cores(cpu), Self::Memory(memory), Self::Disk(disk), Self::Gpus(gpus)];
-        let tiers = [Self::Level(*level), Self::Trust(*trust), Self::Isolation(*isolation)];
+        let tiers = [Self::Kind(Some(*kind)), Self::Level(*level), Self::Trust(*trust), Self::Isolation(*isolation)];
+        let hosts = egress.as_slice().iter().map(|host| Self::Host(Some(host.clone())));
         let labels = labels.as_slice().iter().map(|label| Self::Label(Some(label.clone())));
-        amounts.into_iter().chain(tiers).chain(labels).filter(|ask| ask.amount() > 0).collect()
+        amounts.into_iter().chain(tiers).chain(labels).chain(hosts).filter(|ask| ask.amount() > 0).collect()
     }
 
     /// What `node` has of it, where it is idle (`capacity`) or now (`free`).
@@ -120,6 +136,8 @@ impl Ask {
             Self::Trust(_) => Self::Trust(node.trust),
             Self::Isolation(_) => Self::Isolation(node.isolation),
             Self::Label(label) => Self::Label(label.clone().filter(|_| !self.fails(node, quantities))),
+            Self::Host(host) => Self::Host(host.clone().filter(|_| !self.fails(node, quantities))),
+            Self::Kind(kind) => Self::Kind(kind.filter(|_| !self.fails(node, quantities))),
         }
     }
 
@@ -136,6 +154,8 @@ impl Ask {
             Self::Label(label) => {
                 label.as_ref().is_some_and(|label| node.labels.as_slice().binary_search(label).is_err())
             }
+            Self::Host(host) => host.as_ref().is_some_and(|host| !node.egress.allows_endpoint(host)),
+            Self::Kind(kind) => kind.is_some_and(|kind| !node.kinds.has(kind)),
         }
     }
 
@@ -155,7 +175,10 @@ impl Ask {
             }
             Self::Memory(bytes) => Some(Self::Memory(Bytes(rounded(bytes.0, MIB, least.memory.0)?))),
             Self::Disk(bytes) => Some(Self::Disk(Bytes(rounded(bytes.0, MIB, least.disk.0)?))),
-            Self::Gpus(_) | Self::Level(_) | Self::Trust(_) | Self::Isolation(_) | Self::Label(_) => Some(offered),
+            Self::Kind(kind) => kind.map(|kind| Self::Kind(Some(kind))),
+            Self::Gpus(_) | Self::Level(_) | Self::Trust(_) | Self::Isolation(_) | Self::Label(_) | Self::Host(_) => {
+                Some(offered)
+            }
         }
     }
 }
@@ -186,6 +209,11 @@ impl fmt::Display for Ask {
             Self::Isolation(tier) => write!(f, "isolation {tier}"),
             Self::Label(None) => f.write_str("no label"),
             Self::Label(Some(label)) => write!(f, "{label}"),
+            Self::Host(None) => f.write_str("no network"),
+            Self::Host(Some(host)) => write!(f, "{host}"),
+            Self::Kind(None) => f.write_str("another kind of program"),
+            Self::Kind(Some(Kind::Container)) => f.write_str("containers"),
+            Self::Kind(Some(Kind::Wasm)) => f.write_str("WebAssembly modules"),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Tables: nodes, an ask, and what is said of it.
 
 use super::*;
-use hivemind_model::{Bytes, Isolation, Label, Labels, Level, MilliCores, NodeId, TrustTier, UserId};
+use hivemind_model::{
+    Bytes, Egress, EgressPolicy, Endpoint, Isolation, Kinds, Label, Labels, Level, MilliCores, NodeId, TrustTier,
+    UserId,
+};
 use proptest::prelude::*;
 use std::fmt::Write as _;
 
@@ -198,19 +201,38 @@ fn apply(need: &Need, to: &Change) -> Need {
             let kept: Vec<Label> = need.labels.as_slice().iter().filter(|other| !dropped(other)).cloned().collect();
             need.labels = Labels::try_from(kept).expect("fewer");
         }
+        Ask::Host(host) => {
+            let dropped = |other: &Endpoint| host.is_none() && to.from == Ask::Host(Some(other.clone()));
+            let kept: Vec<Endpoint> = need.egress.as_slice().iter().filter(|other| !dropped(other)).cloned().collect();
+            need.egress = Egress::try_from(kept).expect("fewer");
+        }
+        Ask::Kind(kind) => need.kind = kind.expect("nothing is asked in the place of a kind"),
     }
     need
 }
 
-/// Level, trust, isolation, and some of three labels.
-fn suits() -> impl Strategy<Value = (Level, TrustTier, Isolation, Labels)> {
+/// Level, trust, isolation, some of three labels, kinds, and what may be reached.
+fn suits() -> impl Strategy<Value = (Level, TrustTier, Isolation, Labels, Kinds, EgressPolicy)> {
     let labels = proptest::collection::btree_map("[a-c]", "[xy]", 0..3).prop_map(|labels| {
         let texts: Vec<String> = labels.into_iter().map(|(key, value)| format!("{key}={value}")).collect();
         Labels::parse(&texts).expect("labels")
     });
     let trust = (0..TrustTier::ALL.len()).prop_map(|index| TrustTier::ALL[index]);
     let isolation = (0..Isolation::ALL.len()).prop_map(|index| Isolation::ALL[index]);
-    (level(), trust, isolation, labels)
+    let kinds = (0..3usize).prop_map(|index| [Kinds::CONTAINER, Kinds::WASM, Kinds::ALL][index]);
+    let egress = (0..4usize).prop_map(|index| {
+        let words = [&[][..], &["public"], &["a.org:1"], &["*.b.org:1", "a.org:1"]][index];
+        EgressPolicy::parse(words).expect("a policy")
+    });
+    (level(), trust, isolation, labels, kinds, egress)
+}
+
+fn asks() -> impl Strategy<Value = (Kind, Egress)> {
+    let egress = (0..3usize).prop_map(|index| {
+        let words = [&[][..], &["a.org:1"], &["x.b.org:1", "a.org:1"]][index];
+        Egress::parse(words).expect("endpoints")
+    });
+    ((0..2usize).prop_map(|index| Kind::ALL[index]), egress)
 }
 
 proptest! {
@@ -219,13 +241,14 @@ proptest! {
     fn what_is_promised_runs(
         nodes in proptest::collection::vec((resources(), suits()), 0..8),
         resources in resources(),
-        (level, trust, isolation, labels) in suits(),
+        (level, trust, isolation, labels, _, _) in suits(),
+        (kind, egress) in asks(),
     ) {
-        let view = |(id, (capacity, (level, trust, isolation, labels)))| {
-            NodeView { trust, isolation, labels, ..node(id, capacity, level) }
+        let view = |(id, (capacity, (level, trust, isolation, labels, kinds, egress)))| {
+            NodeView { trust, isolation, labels, kinds, egress, ..node(id, capacity, level) }
         };
         let nodes: Vec<NodeView> = (1..).zip(nodes).map(view).collect();
-        let need = Need { resources, level, trust, isolation, labels, image: 0 };
+        let need = Need { resources, level, trust, isolation, labels, kind, egress, image: 0 };
         let told = constraints(&nodes, &need, &LEAST);
         let runs = |need: &Need| nodes.iter().any(|node| node.could_run(need));
         for Standing { asked, too_small, busy, largest, .. } in &told.standings {

@@ -44,7 +44,9 @@ pub(super) async fn quote(shared: &Shared, user: UserId, request: SubmitTaskRequ
         | WhyWaiting::LevelTooLow { .. }
         | WhyWaiting::TrustTooLow { .. }
         | WhyWaiting::IsolationTooLow { .. }
+        | WhyWaiting::NoKind { .. }
         | WhyWaiting::NoLabels { .. }
+        | WhyWaiting::NoNetwork { .. }
         | WhyWaiting::AllBusy { .. }) => why.to_string(),
     };
     Ok(QuoteResponse {

@@ -182,6 +182,7 @@ fn spec(
             disk: or_default(disk, Size::from_mib, limits.default_disk),
             gpus: u32::try_from(gpus).unwrap_or(u32::MAX),
         },
+        ..TaskSpec::default()
     })
 }
 

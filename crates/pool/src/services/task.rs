@@ -12,10 +12,10 @@ use hivemind_model::{Code, Command, UserId};
 use hivemind_proto::v1::task_service_server::TaskService;
 use hivemind_proto::v1::{
     CancelTaskRequest, CancelTaskResponse, DownloadChunk, DownloadOutputRequest, ExplainRequest, ExplainResponse,
-    FollowLogsRequest, ListElementsRequest, ListElementsResponse, ListTasksRequest, ListTasksResponse, LogChunk,
-    QuoteRequest, QuoteResponse, RetryTaskRequest, SubmitGraphRequest, SubmitGraphResponse, SubmitTaskRequest,
-    SubmitTaskResponse, SubmitTasksRequest, SubmitTasksResponse, TaskEvent, TaskStatusRequest, TaskStatusResponse,
-    UploadChunk, UploadResponse, WatchTasksRequest,
+    FindContentRequest, FindContentResponse, FollowLogsRequest, ListElementsRequest, ListElementsResponse,
+    ListTasksRequest, ListTasksResponse, LogChunk, QuoteRequest, QuoteResponse, RetryTaskRequest, SubmitGraphRequest,
+    SubmitGraphResponse, SubmitTaskRequest, SubmitTaskResponse, SubmitTasksRequest, SubmitTasksResponse, TaskEvent,
+    TaskStatusRequest, TaskStatusResponse, UploadChunk, UploadResponse, WatchTasksRequest,
 };
 use std::sync::Arc;
 use tonic::{Request, Response, Status, Streaming};
@@ -28,6 +28,14 @@ impl TaskService for TaskCalls {
     type WatchTasksStream = BoxStream<'static, Result<TaskEvent, Status>>;
     type FollowLogsStream = BoxStream<'static, Result<LogChunk, Status>>;
     type DownloadOutputStream = BoxStream<'static, Result<DownloadChunk, Status>>;
+
+    async fn find_content(
+        &self,
+        request: Request<FindContentRequest>,
+    ) -> Result<Response<FindContentResponse>, Status> {
+        self.0.caller(&request.get_ref().token, request.metadata())?;
+        Err(Status::unimplemented("E_INVALID: not here yet"))
+    }
 
     async fn submit_task(&self, request: Request<SubmitTaskRequest>) -> Result<Response<SubmitTaskResponse>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;

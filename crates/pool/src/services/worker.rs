@@ -16,8 +16,8 @@ use hivemind_model::{Code, Command, NodeId, Rejection, Reply};
 use hivemind_proto::convert;
 use hivemind_proto::worker::worker_service_server::WorkerService;
 use hivemind_proto::worker::{
-    EnrollRequest, EnrollResponse, FetchInputRequest, InputChunk, OutputChunk, PoolMessage, StoreOutputResponse,
-    WorkerMessage,
+    EnrollRequest, EnrollResponse, FetchInputRequest, InputChunk, OutputChunk, OutputOffsetRequest,
+    OutputOffsetResponse, PoolMessage, StoreOutputResponse, WorkerMessage,
 };
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -79,15 +79,22 @@ impl WorkerService for WorkerCalls {
         request: Request<FetchInputRequest>,
     ) -> Result<Response<Self::FetchInputStream>, Status> {
         let node = self.0.node_of(&request)?;
-        let FetchInputRequest { attempt, digest } = request.into_inner();
+        let FetchInputRequest { attempt, digest, offset } = request.into_inner();
         let attempt = convert::attempt(attempt).map_err(|bad| status::malformed(&bad))?;
         let digest = convert::digest("digest", &digest).map_err(|bad| status::malformed(&bad))?;
         let spec = self.0.live_attempt(node.id, attempt).map_err(|rejection| status::rejected(&rejection))?;
-        if !spec.files.iter().any(|file| file.blob.digest == digest) {
+        let contents = spec.files.iter().map(|file| file.blob).chain(spec.image_blob);
+        let Some(blob) = contents.into_iter().find(|blob| blob.digest == digest) else {
             return Err(status::rejected(&Rejection::field(
                 Code::NotFound,
                 "digest",
                 format!("{attempt} has no input of that digest"),
+            )));
+        };
+        if offset > blob.size.0 {
+            return Err(status::rejected(&Rejection::invalid(
+                "offset",
+                format!("{offset} is behind the end of the {}", blob.size),
             )));
         }
         let file = self.0.blobs.read(digest).await.map_err(|error| status::file("reading an input", &error))?;
@@ -100,7 +107,7 @@ impl WorkerService for WorkerCalls {
         let (out, stream) = mpsc::channel(QUEUE);
         let closing = self.0.closing.clone();
         tokio::spawn(async move {
-            let sending = send_file(file, 0, |chunk| {
+            let sending = send_file(file, offset, |chunk| {
                 let out = out.clone();
                 async move { out.send(chunk.map(|data| InputChunk { data })).await.is_ok() }
             });
@@ -110,6 +117,14 @@ impl WorkerService for WorkerCalls {
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    async fn output_offset(
+        &self,
+        request: Request<OutputOffsetRequest>,
+    ) -> Result<Response<OutputOffsetResponse>, Status> {
+        self.0.node_of(&request)?;
+        Err(Status::unimplemented("E_INVALID: not here yet"))
     }
 
     async fn store_output(

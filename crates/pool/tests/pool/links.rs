@@ -81,13 +81,14 @@ async fn a_node_speaks_only_for_itself() {
     assert!(matches!(thief.next().await.unwrap(), FromPool::Stop(stop) if stop.attempt == Some(attempt)));
     thief.finished(attempt, 0).await;
     assert!(thief.acknowledged().await.starts_with("E_STALE_ATTEMPT: "));
-    let fetched = within(
-        WorkerServiceClient::new(thief.channel.clone())
-            .fetch_input(FetchInputRequest { attempt: Some(attempt), digest: format!("sha256:{}", "0".repeat(64)) }),
-    )
+    let fetched = within(WorkerServiceClient::new(thief.channel.clone()).fetch_input(FetchInputRequest {
+        attempt: Some(attempt),
+        digest: format!("sha256:{}", "0".repeat(64)),
+        ..FetchInputRequest::default()
+    }))
     .await;
     assert_eq!(fetched.unwrap_err().code(), Code::Aborted);
-    let output = OutputChunk { attempt: Some(attempt), size: 1, data: "x".into() };
+    let output = OutputChunk { attempt: Some(attempt), size: 1, data: "x".into(), ..OutputChunk::default() };
     let stored =
         within(WorkerServiceClient::new(thief.channel.clone()).store_output(tokio_stream::iter([output]))).await;
     assert_eq!(stored.unwrap_err().code(), Code::Aborted);
@@ -108,16 +109,23 @@ async fn inputs_come_and_outputs_go_through_the_pool() {
     let (attempt, spec) = (assign.attempt.unwrap(), assign.spec.unwrap());
     assert_eq!((spec.files[0].path.as_str(), spec.files[0].size), ("in/a.txt", 5));
     let mut calls = WorkerServiceClient::new(link.channel.clone());
-    let mut input =
-        within(calls.fetch_input(FetchInputRequest { attempt: Some(attempt), digest: spec.files[0].digest.clone() }))
-            .await
-            .unwrap()
-            .into_inner();
+    let mut input = within(calls.fetch_input(FetchInputRequest {
+        attempt: Some(attempt),
+        digest: spec.files[0].digest.clone(),
+        ..FetchInputRequest::default()
+    }))
+    .await
+    .unwrap()
+    .into_inner();
     assert_eq!(within(input.message()).await.unwrap().unwrap().data, "hello");
-    let foreign = FetchInputRequest { attempt: Some(attempt), digest: format!("sha256:{}", "0".repeat(64)) };
+    let foreign = FetchInputRequest {
+        attempt: Some(attempt),
+        digest: format!("sha256:{}", "0".repeat(64)),
+        ..FetchInputRequest::default()
+    };
     assert_eq!(within(calls.fetch_input(foreign)).await.unwrap_err().code(), Code::NotFound);
     let chunks = [
-        OutputChunk { attempt: Some(attempt), size: 6, data: "out".into() },
+        OutputChunk { attempt: Some(attempt), size: 6, data: "out".into(), ..OutputChunk::default() },
         OutputChunk { data: "put".into(), ..OutputChunk::default() },
     ];
     let digest = within(calls.store_output(tokio_stream::iter(chunks))).await.unwrap().into_inner().digest;
@@ -251,7 +259,7 @@ async fn certificates_are_renewed_over_the_link() {
 async fn what_belongs_to_others_is_no_output() {
     let pool = TestPool::start().await;
     let (ada, eve) = (pool.user("ada").await, pool.user("eve").await);
-    let chunk = UploadChunk { token: ada.token.clone(), size: 6, data: "secret".into() };
+    let chunk = UploadChunk { token: ada.token.clone(), size: 6, data: "secret".into(), ..UploadChunk::default() };
     let secret = within(ada.tasks().upload(tokio_stream::iter([chunk]))).await.unwrap().into_inner().digest;
     let identity = pool.join(&eve, "one").await;
     let (mut link, _) = pool.link(&identity, hello("one")).await;
@@ -284,6 +292,7 @@ async fn a_link_ends_with_its_certificate() {
     let input = FetchInputRequest {
         attempt: Some(AttemptRef { task: 1, index: 0, number: 1 }),
         digest: format!("sha256:{}", "0".repeat(64)),
+        ..FetchInputRequest::default()
     };
     let refused = within(WorkerServiceClient::new(link.channel.clone()).fetch_input(input)).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated, "{refused}");

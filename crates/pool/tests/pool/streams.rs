@@ -12,7 +12,8 @@ fn entries(dir: &Path) -> usize {
 }
 
 pub(crate) async fn upload(user: &User, size: i64, parts: &[&'static str]) -> Result<UploadResponse, Status> {
-    let mut chunks = vec![UploadChunk { token: user.token.clone(), size, data: Default::default() }];
+    let mut chunks =
+        vec![UploadChunk { token: user.token.clone(), size, data: Default::default(), ..UploadChunk::default() }];
     chunks.extend(parts.iter().map(|part| UploadChunk { data: (*part).into(), ..UploadChunk::default() }));
     within(user.tasks().upload(tokio_stream::iter(chunks))).await.map(tonic::Response::into_inner)
 }
@@ -55,7 +56,10 @@ async fn a_client_that_vanishes_leaves_nothing() {
     let (sender, receiver) = mpsc::channel(4);
     let mut tasks = ada.tasks();
     let call = tokio::spawn(async move { tasks.upload(ReceiverStream::new(receiver)).await });
-    sender.send(UploadChunk { token: ada.token.clone(), size: 100, data: "half".into() }).await.unwrap();
+    sender
+        .send(UploadChunk { token: ada.token.clone(), size: 100, data: "half".into(), ..UploadChunk::default() })
+        .await
+        .unwrap();
     let until = |count: usize| {
         let tmp = tmp.clone();
         within(async move {

@@ -239,7 +239,7 @@ async fn a_full_disk_is_told_and_takes_nothing() {
     let pool = TestPool::start_with(Policy::default(), tuning).await;
     let ada = pool.user("ada").await;
     let request = SubmitTaskRequest { files: vec!["a=aGk=".into()], ..ada.task("one") };
-    let upload = UploadChunk { token: ada.token.clone(), size: 2, data: "hi".into() };
+    let upload = UploadChunk { token: ada.token.clone(), size: 2, data: "hi".into(), ..UploadChunk::default() };
     let refusals = [
         within(ada.tasks().submit_task(request)).await.err().unwrap(),
         within(ada.tasks().upload(tokio_stream::iter([upload]))).await.err().unwrap(),

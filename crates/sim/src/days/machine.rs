@@ -104,6 +104,8 @@ impl Machine {
             gpu_info: String::new(),
             labels: Labels::default(),
             isolation: Isolation::Basic,
+            kinds: hivemind_model::Kinds::ALL,
+            egress: hivemind_model::EgressPolicy::None,
         }
     }
 

@@ -98,6 +98,8 @@ impl Machine {
             gpu_info: String::new(),
             labels: hivemind_model::Labels::default(),
             isolation: hivemind_model::Isolation::Basic,
+            kinds: hivemind_model::Kinds::ALL,
+            egress: hivemind_model::EgressPolicy::None,
         }
     }
 

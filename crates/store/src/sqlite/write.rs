@@ -32,18 +32,19 @@ static USERS: Bulk = Bulk::new(
 
 static NODES: Bulk = Bulk::new(
     "nodes",
-    10,
-    "INSERT INTO nodes (id, name, owner, enrolled_at, seen_at, gpu_info, capacity, service, labels, isolation) VALUES",
+    12,
+    "INSERT INTO nodes (id, name, owner, enrolled_at, seen_at, gpu_info, capacity, service, labels, isolation, kinds, egress) VALUES",
     "ON CONFLICT (id) DO UPDATE SET name = excluded.name, owner = excluded.owner, enrolled_at = excluded.enrolled_at,
      seen_at = excluded.seen_at, gpu_info = excluded.gpu_info, capacity = excluded.capacity,
-     service = excluded.service, labels = excluded.labels, isolation = excluded.isolation",
+     service = excluded.service, labels = excluded.labels, isolation = excluded.isolation, kinds = excluded.kinds,
+     egress = excluded.egress",
 );
 
 static NEW_TASKS: Bulk = Bulk::new(
     "tasks",
-    12,
-    "INSERT INTO tasks (id, user_id, state, submitted_at, ended_at, cap, cost, completed, failed, cancelled, failure, spec)
-     VALUES",
+    14,
+    "INSERT INTO tasks (id, user_id, state, submitted_at, ended_at, cap, cost, completed, failed, cancelled, failure,
+     reused, reuse, spec) VALUES",
     "",
 );
 
@@ -126,7 +127,9 @@ fn node(values: &mut Values, row: &NodeRow) -> Result<(), Fault> {
         .json(&row.capacity)?
         .json(&row.service)?
         .json(&row.labels)?
-        .put(row.isolation.as_str())?;
+        .put(row.isolation.as_str())?
+        .json(&row.kinds)?
+        .json(&row.egress)?;
     Ok(())
 }
 
@@ -140,7 +143,10 @@ fn new_task(values: &mut Values, row: &TaskRow) -> Result<(), Fault> {
         .put(progress.ended_at.map(|at| at.0))?
         .put(row.cap.micro())?
         .put(progress.cost.micro())?;
-    ended(values, progress)?.json(&row.spec)?;
+    ended(values, progress)?
+        .optional_json(progress.reused.as_ref())?
+        .put(row.spec.reuse.map(|key| key.to_string()))?
+        .json(&row.spec)?;
     Ok(())
 }
 

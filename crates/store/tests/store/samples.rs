@@ -11,7 +11,8 @@ use hivemind_model::service::Service;
 use hivemind_model::spec::{BlobRef, Digest, InputFile, TaskSpec};
 use hivemind_model::state::{Metering, Outcome, TaskState};
 use hivemind_model::{
-    Bytes, Cpt, ElementRef, Isolation, Labels, Level, MilliCores, Millis, NodeId, TaskId, Timestamp, UserId,
+    Bytes, Cpt, EgressPolicy, ElementRef, Isolation, Kinds, Labels, Level, MilliCores, Millis, NodeId, TaskId,
+    Timestamp, UserId,
 };
 use hivemind_store::{SqliteOptions, SqliteStore};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -69,6 +70,13 @@ pub(crate) fn node(id: u64, owner: u64) -> NodeRow {
             Labels::parse(&["arch=arm64", "location=lab"]).unwrap()
         },
         isolation: Isolation::ALL[id as usize % 3],
+        kinds: [Kinds::CONTAINER, Kinds::WASM, Kinds::ALL][id as usize % 3],
+        egress: [
+            EgressPolicy::None,
+            EgressPolicy::Public,
+            EgressPolicy::parse(&["*.example.org:443", "pypi.org:443"]).unwrap(),
+        ][id as usize % 3]
+            .clone(),
     }
 }
 
@@ -115,6 +123,7 @@ pub(crate) fn progress(id: u64, state: TaskState) -> TaskProgress {
         cost: Cpt::from_micro(if ended { 17 } else { 0 }),
         ended: counts,
         failure,
+        reused: (state == TaskState::Completed && id % 2 == 0).then(|| ElementRef::only(TaskId(id - 1)).attempt(3)),
     }
 }
 

@@ -198,6 +198,7 @@ pub fn config(data: &Path, join: Option<String>) -> (WorkerConfig, Arc<FakeRunti
         name: Some("tester".into()),
         offer,
         labels: Labels::parse(&["location=berlin", "arch=arm64"]).unwrap(),
+        egress: hivemind_model::EgressPolicy::None,
         runtime: fake.clone(),
     };
     (config, fake)
@@ -367,6 +368,13 @@ impl WorkerService for Service {
         let chunks: Vec<_> =
             content.chunks(1000).map(|data| Ok(wire::InputChunk { data: data.to_vec().into() })).collect();
         Ok(Response::new(futures::stream::iter(chunks).boxed()))
+    }
+
+    async fn output_offset(
+        &self,
+        _: Request<hivemind_proto::worker::OutputOffsetRequest>,
+    ) -> Result<Response<hivemind_proto::worker::OutputOffsetResponse>, Status> {
+        Ok(Response::new(hivemind_proto::worker::OutputOffsetResponse { received: 0 }))
     }
 
     async fn store_output(

@@ -75,6 +75,13 @@ impl NodeService for Scripts {
         Err(Status::unimplemented(""))
     }
 
+    async fn node_history(
+        &self,
+        _: Request<hivemind_proto::v1::NodeHistoryRequest>,
+    ) -> Result<Response<hivemind_proto::v1::NodeHistoryResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn list_rewards(
         &self,
         request: Request<ListRewardsRequest>,

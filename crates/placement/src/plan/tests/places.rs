@@ -1,6 +1,7 @@
 //! What nodes are for an element, beside their room: owners, labels, tiers, images, inputs, backlogs.
 
 use super::*;
+use hivemind_model::{Egress, EgressPolicy, Kind, Kinds};
 
 const PLENTY: Resources =
     Resources { cpu: MilliCores(8000), memory: Bytes::from_mib(1000), disk: Bytes::from_gib(100), gpus: 0 };
@@ -166,7 +167,7 @@ fn a_full_pool_stops_the_pass_but_not_the_search_for_what_has_waited() {
     );
 }
 
-fn suits() -> impl Strategy<Value = (Level, TrustTier, Isolation, Labels)> {
+fn suits() -> impl Strategy<Value = (Level, TrustTier, Isolation, Labels, Kinds, EgressPolicy)> {
     let labels = proptest::collection::btree_map("[ab]", "[xy]", 0..2).prop_map(|labels| {
         let texts: Vec<String> = labels.into_iter().map(|(key, value)| format!("{key}={value}")).collect();
         Labels::parse(&texts).expect("labels")
@@ -174,15 +175,25 @@ fn suits() -> impl Strategy<Value = (Level, TrustTier, Isolation, Labels)> {
     let level = (0..2usize).prop_map(|index| Level::ALL[index]);
     let trust = (0..2usize).prop_map(|index| TrustTier::ALL[index]);
     let isolation = (0..2usize).prop_map(|index| Isolation::ALL[index]);
-    (level, trust, isolation, labels)
+    let kinds = (0..3usize).prop_map(|index| [Kinds::CONTAINER, Kinds::WASM, Kinds::ALL][index]);
+    let egress = (0..4usize).prop_map(|index| {
+        let words = [&[][..], &["public"], &["a.org:1"], &["*.b.org:1"]][index];
+        EgressPolicy::parse(words).expect("a policy")
+    });
+    (level, trust, isolation, labels, kinds, egress)
 }
 
 /// What an element needs, its priority, where it failed and whose it must not be.
-type Asked = (Resources, (Level, TrustTier, Isolation, Labels), u8, Vec<u64>, Vec<u64>);
+type Asked = (Need, u8, Vec<u64>, Vec<u64>);
 
 fn asked() -> impl Strategy<Value = Asked> {
     let ids = || proptest::collection::vec(1u64..6, 0..3);
-    (sizes(), suits(), 1u8..=10, ids(), ids())
+    let need = (sizes(), suits(), 0..3usize, 0..2usize).prop_map(|(resources, suits, egress, kind)| {
+        let (level, trust, isolation, labels, _, _) = suits;
+        let egress = Egress::parse([&[][..], &["a.org:1"], &["x.b.org:1"]][egress]).expect("endpoints");
+        Need { resources, level, trust, isolation, labels, kind: Kind::ALL[kind], egress, image: 0 }
+    });
+    (need, 1u8..=10, ids(), ids())
 }
 
 proptest! {
@@ -194,14 +205,14 @@ proptest! {
         seed: u64,
     ) {
         let nodes: Vec<NodeView> = (1..).zip(nodes).map(|(id, (capacity, suits, owner, waits, busy))| {
-            let (level, trust, isolation, labels) = suits;
+            let (level, trust, isolation, labels, kinds, egress) = suits;
             let free = if busy { Resources::default() } else { capacity };
-            NodeView { owner: UserId(owner), level, trust, isolation, labels, waits, ..node(id, capacity, free) }
+            let view = NodeView { owner: UserId(owner), kinds, egress, waits, ..node(id, capacity, free) };
+            NodeView { level, trust, isolation, labels, ..view }
         }).collect();
         let mut queue = Waits::default();
         let mut asked = BTreeMap::new();
-        for (id, (resources, (level, trust, isolation, labels), priority, failed_on, not_owners)) in (1..).zip(tasks) {
-            let need = Need { resources, level, trust, isolation, labels, image: 0 };
+        for (id, (need, priority, failed_on, not_owners)) in (1..).zip(tasks) {
             let failed_on = failed_on.into_iter().map(NodeId).collect();
             let wishes = Wishes { failed_on, not_owners: not_owners.into_iter().map(UserId).collect(), inputs: Vec::new() };
             queue.wish(id, priority, need.clone(), wishes.clone());
@@ -248,17 +259,20 @@ proptest! {
         seed: u64,
     ) {
         let mut fleet = Fleet::default();
-        for (id, resources, (level, trust, isolation, labels), waits, change) in changes {
+        for (id, resources, (level, trust, isolation, labels, kinds, egress), waits, change) in changes {
             match change {
                 0 => fleet.remove(NodeId(id)),
                 1 => fleet.set_free(NodeId(id), resources),
                 2 => fleet.set_waits(NodeId(id), waits),
-                _ => fleet.set(NodeView { level, trust, isolation, labels, waits, ..node(id, resources, resources) }),
+                _ => {
+                    let view = NodeView { kinds, egress, waits, ..node(id, resources, resources) };
+                    fleet.set(NodeView { level, trust, isolation, labels, ..view });
+                }
             }
         }
         let mut queue = Waits::default();
-        for (id, (resources, (level, trust, isolation, labels), priority, failed_on, _)) in (1..).zip(tasks) {
-            queue.add(id, priority, Need { resources, level, trust, isolation, labels, image: 0 }, &failed_on);
+        for (id, (need, priority, failed_on, _)) in (1..).zip(tasks) {
+            queue.add(id, priority, need, &failed_on);
         }
         let anew: Fleet = fleet.iter().cloned().collect();
         prop_assert_eq!(&anew, &fleet);
