@@ -93,7 +93,8 @@ const OWN_NAMES: &str = "HIVEMIND_";
 impl Job {
     /// The variables that tell a command which attempt it is, each name once. Where the job itself
     /// gives one of them, its value counts; a name that is not ours to set is left out.
-    pub(crate) fn environment(&self) -> Vec<(&str, String)> {
+    #[must_use]
+    pub fn environment(&self) -> Vec<(&str, String)> {
         let element = self.attempt.element;
         let mut environment = vec![
             ("HIVEMIND_TASK", element.task.to_string()),
