@@ -19,6 +19,7 @@ pub mod archive;
 pub mod docker;
 pub mod fake;
 pub mod offer;
+pub mod volume;
 
 /// One attempt, ready to be run.
 #[derive(Debug, Clone)]
@@ -89,7 +90,8 @@ const OWN_NAMES: &str = "HIVEMIND_";
 impl Job {
     /// The variables that tell a command which attempt it is, each name once. Where the job itself
     /// gives one of them, its value counts; a name that is not ours to set is left out.
-    pub(crate) fn environment(&self) -> Vec<(&str, String)> {
+    #[must_use]
+    pub fn environment(&self) -> Vec<(&str, String)> {
         let element = self.attempt.element;
         let mut environment = vec![
             ("HIVEMIND_TASK", element.task.to_string()),

@@ -4,9 +4,9 @@
 //!
 //! Invariant: looking changes nothing.
 
-use super::volume::Volumes;
 use super::{daemon, isolation};
 use crate::offer::free_disk;
+use crate::volume::Volumes;
 use crate::{Check, Verdict};
 use bollard::Docker;
 use bollard::models::{SystemInfo, SystemInfoCgroupVersionEnum};

@@ -9,6 +9,7 @@
 //! Invariant: the `docker` program is never called, and no path of this machine is ever mounted
 //! into a container.
 
+use crate::volume::Volumes;
 use crate::{Check, Control, Finished, Job, Runtime, Sink};
 use async_trait::async_trait;
 use bollard::Docker;
@@ -35,6 +36,8 @@ mod streams;
 mod sweep;
 mod volume;
 
+pub use crate::volume::DiskLimit;
+pub use image::{Reference, declared_volumes};
 pub use reaper::{LeasePen, Reaped, Reaper, reap, spawn_reaper};
 
 /// How to reach the daemon, and what is whose.
@@ -67,15 +70,6 @@ impl DockerConfig {
     }
 }
 
-/// How the size of /task is limited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DiskLimit {
-    /// By a file system of that size where this process may make one, else not.
-    Detect,
-    /// Not at all: a plain volume. For a machine where the agent is not root.
-    None,
-}
-
 /// Runs each job in a container of its own.
 ///
 /// When [`Runtime::run`] returns, the container is dead; its removal goes on for some
@@ -92,7 +86,7 @@ struct Inner {
     instance: String,
     isolation: Isolation,
     images: image::Images,
-    volumes: volume::Volumes,
+    volumes: Volumes,
     cleaner: cleaner::Cleaner,
 }
 
@@ -105,7 +99,7 @@ impl DockerRuntime {
         check_instance(&config.instance)?;
         let docker = daemon::connect(config.socket.as_deref()).await?;
         let isolation = isolation::ask(&docker).await?;
-        let volumes = volume::Volumes::open(&config.state, config.disk_limit).await?;
+        let volumes = Volumes::open(&config.state, config.disk_limit).await?;
         let images = image::Images::new(docker.clone(), config.pull_stall);
         let cleaner = cleaner::Cleaner::new(docker.clone());
         Ok(Self { inner: Arc::new(Inner { docker, instance: config.instance, isolation, images, volumes, cleaner }) })

@@ -6,7 +6,7 @@
 //! Invariant: nothing is unpacked on this machine, and no link is followed.
 
 use super::daemon;
-use crate::archive::{Kind, Packer};
+use crate::archive::{Kind, MOST_DEPTH, MOST_ENTRIES, MOST_NAME_BYTES, MOST_PATH_BYTES, Packer};
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::query_parameters::DownloadFromContainerOptionsBuilder;
@@ -22,13 +22,6 @@ use tokio::sync::mpsc;
 
 /// Where a task leaves what is to be kept.
 const FOLDER: &str = "/task/output";
-/// Most entries of an archive.
-const MOST_ENTRIES: usize = 100_000;
-/// Most bytes of all paths together; they are held in memory while they are sorted.
-const MOST_NAME_BYTES: usize = 64 << 20;
-/// Longest path, and most folders of one, that clients unpack.
-const MOST_PATH_BYTES: usize = 4096;
-const MOST_DEPTH: usize = 64;
 /// Pieces of the daemon's stream waiting to be packed.
 const WAITING_PIECES: usize = 8;
 

@@ -105,7 +105,7 @@ pub(super) async fn attempt(
     if stop.is_cancelled() {
         return finished(Ran::not_at_all(Outcome::Cancelled), image.id);
     }
-    let volume = match inner.volumes.prepare(&inner.instance, job.attempt, job.resources.disk).await {
+    let volume = match Volume::prepare(&inner.volumes, &inner.instance, job.attempt, job.resources.disk).await {
         Ok(volume) => volume,
         Err(outcome) => return finished(Ran::not_at_all(outcome), image.id),
     };

@@ -4,7 +4,7 @@
 //! enter it, and it is gone when this process is, however it ends. It saves the daemon from
 //! mounting the disk anew for each look into it.
 //!
-//! Invariant: only the presence of one name is ever asked; no content is read.
+//! Invariant: here only the presence of one name is ever asked; no content is read.
 
 use rustix::fs::{AtFlags, statat};
 use rustix::io::Errno;
@@ -12,7 +12,7 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
 };
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The mounted root of a volume.
 #[derive(Debug)]
@@ -36,5 +36,11 @@ impl Held {
     /// True where there certainly is no such name at the root.
     pub(super) fn lacks(&self, name: &str) -> bool {
         matches!(statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW), Err(Errno::NOENT))
+    }
+}
+
+impl AsFd for Held {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
