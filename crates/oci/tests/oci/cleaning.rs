@@ -108,7 +108,9 @@ async fn a_sweep_takes_the_dead_of_its_own_and_spares_the_living() {
 async fn health_names_everything_and_how_to_mend_it() {
     let Some(rig) = Rig::up("health").await else { return };
     let checks = rig.runtime.health().await;
-    for name in ["built-in runtime", "seccomp", "user namespace", "pausing", "disk limit of tasks", "free disk", "images"] {
+    for name in
+        ["built-in runtime", "seccomp", "user namespace", "pausing", "disk limit of tasks", "free disk", "images"]
+    {
         assert!(checks.iter().any(|check| check.name == name), "{name} is not in {checks:?}");
     }
     for check in checks {

@@ -41,7 +41,10 @@ async fn the_user_is_nobody_and_can_become_nobody_else() {
     }
     if rig.runtime.isolation() == Isolation::Rootless {
         // No other user exists for it, and root least of all.
-        assert_eq!(says(&rig, "cat /proc/self/uid_map").await.split_whitespace().collect::<Vec<_>>(), ["65534", "65534", "1"]);
+        assert_eq!(
+            says(&rig, "cat /proc/self/uid_map").await.split_whitespace().collect::<Vec<_>>(),
+            ["65534", "65534", "1"]
+        );
     }
     rig.down().await;
 }
@@ -56,16 +59,24 @@ async fn every_namespace_is_its_own() {
         let outside = std::fs::read_link(format!("/proc/self/ns/{name}")).expect("a namespace");
         assert_ne!(outside.display().to_string(), inside, "{name}");
     }
-    assert_eq!(says(&rig, "echo $$; hostname; cat /etc/hostname; ls /proc | grep -c '^[0-9]'").await, "1\ntask\ntask\n3\n");
+    assert_eq!(
+        says(&rig, "echo $$; hostname; cat /etc/hostname; ls /proc | grep -c '^[0-9]'").await,
+        "1\ntask\ntask\n3\n"
+    );
     rig.down().await;
 }
 
 #[tokio::test]
 async fn what_makes_namespaces_or_mounts_is_refused() {
     let Some(rig) = Rig::up("refused").await else { return };
-    for script in
-        ["unshare -U true", "unshare -n true", "mount -t tmpfs x /tmp", "chroot / true", "mknod /task/d c 1 3", "ping -c 1 127.0.0.1"]
-    {
+    for script in [
+        "unshare -U true",
+        "unshare -n true",
+        "mount -t tmpfs x /tmp",
+        "chroot / true",
+        "mknod /task/d c 1 3",
+        "ping -c 1 127.0.0.1",
+    ] {
         let (finished, ear) = rig.run(rig.script(script)).await;
         assert_ne!(finished.outcome, Outcome::Exited { code: 0 }, "{script}");
         assert!(ear.err().contains("not permitted") || ear.err().contains("denied"), "{script}: {}", ear.err());
@@ -95,8 +106,12 @@ async fn the_root_is_read_only_and_tmp_executes_nothing() {
 #[tokio::test]
 async fn the_kernel_s_files_show_little_and_take_nothing() {
     let Some(rig) = Rig::up("kernel").await else { return };
-    assert_eq!(says(&rig, "cat /proc/keys /proc/timer_list /proc/interrupts | wc -c; ls -A /sys/firmware").await, "0\n");
-    for path in ["/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/sys/kernel/mm/transparent_hugepage/enabled"] {
+    assert_eq!(
+        says(&rig, "cat /proc/keys /proc/timer_list /proc/interrupts | wc -c; ls -A /sys/firmware").await,
+        "0\n"
+    );
+    for path in ["/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/sys/kernel/mm/transparent_hugepage/enabled"]
+    {
         let (finished, _) = rig.run(rig.script(&format!("echo x > {path}"))).await;
         assert_ne!(finished.outcome, Outcome::Exited { code: 0 }, "{path}");
     }
@@ -107,10 +122,19 @@ async fn the_kernel_s_files_show_little_and_take_nothing() {
         assert!(has("nosuid"), "{line}");
         let devices = place.starts_with("/dev") || place == "/proc/kcore" || place == "/proc/keys" || has("nodev");
         assert!(devices || place.starts_with("/proc/"), "{line}");
-        assert!(has("ro") || ["/task", "/tmp", "/proc", "/dev/pts", "/dev/shm", "/dev/mqueue"].contains(&place) || line.contains(" /proc/"), "{line}");
+        assert!(
+            has("ro")
+                || ["/task", "/tmp", "/proc", "/dev/pts", "/dev/shm", "/dev/mqueue"].contains(&place)
+                || line.contains(" /proc/"),
+            "{line}"
+        );
     }
     assert!(says(&rig, "ls /dev").await.split_whitespace().all(|name| {
-        ["fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom", "zero"].contains(&name)
+        [
+            "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty",
+            "urandom", "zero",
+        ]
+        .contains(&name)
     }));
     rig.down().await;
 }
@@ -118,7 +142,8 @@ async fn the_kernel_s_files_show_little_and_take_nothing() {
 #[tokio::test]
 async fn streams_can_be_opened_by_name_and_no_other_file_is_open() {
     let Some(rig) = Rig::up("streams").await else { return };
-    let (finished, ear) = rig.run(rig.script("echo one > /dev/stdout; echo two > /dev/stderr; cat; ls /proc/$$/fd")).await;
+    let (finished, ear) =
+        rig.run(rig.script("echo one > /dev/stdout; echo two > /dev/stderr; cat; ls /proc/$$/fd; true")).await;
     assert_eq!(finished.outcome, Outcome::Exited { code: 0 }, "{}", ear.err());
     assert_eq!((ear.out().as_str(), ear.err().as_str()), ("one\n0\n1\n2\n", "two\n"));
     rig.down().await;

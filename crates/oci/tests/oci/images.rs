@@ -49,7 +49,8 @@ async fn our_own_archives_and_layouts_are_loaded() {
     let what = hivemind_image::Description { name: "own:1", entrypoint: &["/bin/busybox", "echo"], env: &["A=b"] };
     let mut archive = Vec::new();
     let id = hivemind_image::pack(&files, &what, &mut archive).expect("packed");
-    let (finished, ear) = rig.run(Job { image: content(rig.folder.path(), "own", &archive), ..rig.job(&["hello"]) }).await;
+    let (finished, ear) =
+        rig.run(Job { image: content(rig.folder.path(), "own", &archive), ..rig.job(&["hello"]) }).await;
     assert_eq!((finished.outcome, ear.out().as_str(), finished.image_id), (Outcome::Exited { code: 0 }, "hello\n", id));
     rig.down().await;
 }
@@ -74,7 +75,8 @@ async fn what_is_not_sound_is_refused_by_name() {
         ("empty", tar_of(&[("x".into(), b"x".to_vec())]), "holds no image"),
         ("noise", b"not an archive".repeat(1000), "cannot be unpacked"),
     ] {
-        let (finished, ear) = rig.run(Job { image: content(rig.folder.path(), what, &archive), ..rig.job(&["true"]) }).await;
+        let (finished, ear) =
+            rig.run(Job { image: content(rig.folder.path(), what, &archive), ..rig.job(&["true"]) }).await;
         let reason = bad(finished.outcome);
         assert!(reason.contains(word), "{what}: {reason}");
         assert_eq!(ear.starts(), 0);
@@ -155,9 +157,8 @@ async fn what_is_too_large_is_refused_and_what_is_unused_makes_room() {
     let (finished, _) = rig.run(Job { image: large, ..rig.job(&["true"]) }).await;
     assert!(bad(finished.outcome).contains("larger than"));
     let folders = || std::fs::read_dir(rig.folder.path().join("state/images/layers")).expect("layers").count();
-    let images: Vec<_> = ["a", "b", "c"]
-        .map(|name| image(rig.folder.path(), name, json!({}), &[root_file_system(name)]))
-        .into();
+    let images: Vec<_> =
+        ["a", "b", "c"].map(|name| image(rig.folder.path(), name, json!({}), &[root_file_system(name)])).into();
     let (running, ear, stop) = rig.start(Job { image: images[0].clone(), ..rig.job(&["sleep", "600"]) });
     ear.until(|ear| ear.starts() == 1).await;
     for image in &images[1..] {
