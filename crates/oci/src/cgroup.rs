@@ -20,8 +20,10 @@ const NEEDED: [&str; 3] = ["memory", "cpu", "pids"];
 const USEFUL: [&str; 2] = ["cpuacct", "freezer"];
 /// Span over which processor time is rationed, in microseconds.
 const PERIOD_MICROS: u64 = 100_000;
-/// Rounds of killing; a process may fork between the reading and the killing.
-const KILL_ROUNDS: usize = 50;
+/// Rounds of killing: a process may fork between the reading and the killing, and takes its time to end.
+const KILL_ROUNDS: usize = 2500;
+/// Wait between two of them.
+const KILL_EVERY: Duration = Duration::from_millis(2);
 /// Tries to remove a group whose last process has just ended.
 const REMOVALS: usize = 200;
 /// Wait between two of them.
@@ -332,7 +334,7 @@ impl Group {
             if processes.is_empty() {
                 return true;
             }
-            std::thread::yield_now();
+            std::thread::sleep(KILL_EVERY);
         }
         false
     }

@@ -88,8 +88,8 @@ fn overlay(file_systems: &Path) -> Check {
         }
         Ok(_) | Err(_) => check(
             "overlay",
-            Verdict::Bad,
-            "the kernel has no overlay file system, or has not loaded it",
+            Verdict::Weak,
+            "the kernel has no overlay file system, or has not loaded it yet",
             "load it: `modprobe overlay`",
         ),
     }

@@ -22,6 +22,7 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
 mod cgroup;
+mod clock;
 mod health;
 mod helper;
 mod images;
@@ -148,7 +149,7 @@ impl OciRuntime {
         if !rustix::process::geteuid().is_root() {
             return Err("the built-in runtime needs root, and the worker is not: run it as root (tasks never run as root), or use Docker".into());
         }
-        let place = config.parent_group.join(format!("hivemind-{}", config.instance));
+        let place = place_of(&config.instance, &config.parent_group);
         let tree = cgroup::Tree::of_this_machine(&place)
             .map_err(|why| format!("{why}; mount them, with the memory, cpu and pids controllers, or use Docker"))?;
         let scratch = config.state.join("mnt");
@@ -249,6 +250,22 @@ impl Runtime for OciRuntime {
     async fn health(&self) -> Vec<Check> {
         health::checks(&self.inner)
     }
+}
+
+/// Ends every container of an agent that may not have any now: of one that was killed, or that stands still
+/// while its leases run out. Gives how many there were.
+///
+/// # Errors
+/// What could not be ended, for people.
+pub fn end_all(instance: &str, parent_group: &Path) -> Result<usize, String> {
+    check_instance(instance)?;
+    check_parent(parent_group)?;
+    let tree = cgroup::Tree::of_this_machine(&place_of(instance, parent_group))?;
+    sweep_groups(&tree, &HashSet::new())
+}
+
+fn place_of(instance: &str, parent_group: &Path) -> PathBuf {
+    parent_group.join(format!("hivemind-{instance}"))
 }
 
 /// Ends and removes every container's groups but those of `live`; how many containers there were.

@@ -6,6 +6,7 @@
 //! Invariant: what is still under way when an attempt is given up is ended before its outcome is told.
 
 use crate::cgroup::{Group, Limits};
+use crate::clock::Clock;
 use crate::helper::spec::{End, Failure, Fault, Order, Report, Spec};
 use crate::images::Image;
 use crate::launch::{Container, Streams};
@@ -164,13 +165,13 @@ impl Attempt {
             return Err(outcome);
         }
         self.sink.started();
-        let mut clock = Clock::started(self.job.max_runtime);
+        let mut clock = Clock::started(Instant::now(), self.job.max_runtime);
         let followed = self.follow(&mut container, &spec.group, disk, streams, &mut clock).await;
         let (by, end) = match followed {
             Ok(followed) => followed,
             Err(reason) => {
                 self.given_back(container.discard().await);
-                let metering = Metering { wall: millis(clock.ran()), ..metering_of(&spec.group) };
+                let metering = Metering { wall: millis(clock.ran(Instant::now())), ..metering_of(&spec.group) };
                 return Ok(Ran { outcome: Outcome::Infrastructure { reason }, metering, output: None });
             }
         };
@@ -232,7 +233,7 @@ impl Attempt {
                 },
                 () = control.until_paused(!is_still), if by == By::Itself => {
                     stand_still(group, !is_still);
-                    clock.set_still(!is_still);
+                    clock.set_still(!is_still, Instant::now());
                 }
                 result = &mut draining, if drained.is_none() => drained = Some(result),
                 () = &mut watching => {}
@@ -245,7 +246,7 @@ impl Attempt {
                 patience = Some(Instant::now() + KILL_PATIENCE);
             }
         };
-        clock.stop();
+        clock.stop(Instant::now());
         if drained.is_none() {
             drained = tokio::time::timeout(DRAIN_PATIENCE, draining).await.ok();
         }
@@ -260,7 +261,7 @@ impl Attempt {
 
     /// Puts together what is known of a command that has ended.
     async fn judge(&self, by: By, end: End, clock: &Clock, disk: &Arc<Unnamed>) -> Ran {
-        let wall = Duration::from_micros(end.wall_micros).saturating_sub(clock.still);
+        let wall = Duration::from_micros(end.wall_micros).saturating_sub(clock.still());
         let metering = Metering {
             wall: millis(wall),
             cpu: Millis(end.usage.cpu_nanos / 1_000_000),
@@ -365,58 +366,6 @@ async fn drain(mut from: impl AsyncRead + Unpin, stream: Stream, sink: &dyn Sink
             0 => return Ok(()),
             length => sink.output(stream, &piece[..length]),
         }
-    }
-}
-
-/// How long the command has run, times of standing still apart.
-#[derive(Debug)]
-struct Clock {
-    started: Instant,
-    limit: Duration,
-    /// Sum of the times of standing still that are over.
-    still: Duration,
-    /// Since when it stands still.
-    since: Option<Instant>,
-    ended: Option<Instant>,
-}
-
-impl Clock {
-    fn started(limit: Millis) -> Self {
-        // Thirty years is for ever, and what `sleep_until` itself uses for it.
-        let for_ever = Duration::from_secs(30 * 365 * 24 * 3600);
-        let limit = Duration::from_millis(limit.0).min(for_ever);
-        Self { started: Instant::now(), limit, still: Duration::ZERO, since: None, ended: None }
-    }
-
-    fn is_still(&self) -> bool {
-        self.since.is_some()
-    }
-
-    fn set_still(&mut self, still: bool) {
-        let now = Instant::now();
-        match (self.since, still) {
-            (None, true) => self.since = Some(now),
-            (Some(since), false) => {
-                self.still += now.saturating_duration_since(since);
-                self.since = None;
-            }
-            (None, false) | (Some(_), true) => {}
-        }
-    }
-
-    fn deadline(&self) -> Instant {
-        self.started + self.limit + self.still
-    }
-
-    fn stop(&mut self) {
-        self.set_still(false);
-        self.ended = Some(Instant::now());
-    }
-
-    fn ran(&self) -> Duration {
-        let now = self.ended.unwrap_or_else(Instant::now);
-        let open = self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-        now.saturating_duration_since(self.started).saturating_sub(self.still + open)
     }
 }
 

@@ -49,7 +49,7 @@ fn the_limits_of_the_second_generation_are_written_to_its_files() {
     group.create(&Limits { memory_bytes: 4096, millicores: 1500, processes: 7 }).expect("limited");
     group.freeze(true).expect("frozen");
     let read = |name: &str| fs::read_to_string(folder.join(name)).expect(name);
-    let written = files.map(|file| read(file));
+    let written = files.map(read);
     assert_eq!(written, ["4096", "0", "150000 100000", "7", "", "1"]);
     assert!(group.kill(), "there is nothing to kill");
     assert_eq!(read("cgroup.freeze"), "0", "what stands still does not die");

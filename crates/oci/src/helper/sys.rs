@@ -71,7 +71,7 @@ pub(super) fn loopback_up() -> io::Result<()> {
     }
     request.ifr_ifru.ifru_flags = libc::c_short::try_from(libc::IFF_UP).unwrap_or(1);
     // SAFETY: plain calls; `request` is an initialised `struct ifreq` that outlives the `ioctl`.
-    let done = unsafe {
+    unsafe {
         let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
         if socket < 0 {
             return Err(io::Error::last_os_error());
@@ -80,6 +80,5 @@ pub(super) fn loopback_up() -> io::Result<()> {
         let error = io::Error::last_os_error();
         libc::close(socket);
         if done < 0 { Err(error) } else { Ok(()) }
-    };
-    done
+    }
 }

@@ -181,7 +181,7 @@ mod tests {
         header.set_size(0);
         header.set_mode(0o644);
         builder.append_data(&mut header, &long, std::io::empty()).expect("packed");
-        assert_eq!(paths(&builder.into_inner().expect("packed")).expect("read"), [long.clone()]);
+        assert_eq!(paths(&builder.into_inner().expect("packed")).expect("read"), std::slice::from_ref(&long));
         let pax = format!("path={long}\n");
         let length = pax.len() + 4;
         let pax = format!("{length} {pax}");

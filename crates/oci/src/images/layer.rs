@@ -216,9 +216,9 @@ impl Unpacking<'_> {
         let path = above.join(&name);
         let made = self.enter(above).and_then(|()| self.make(&name, item));
         made.map_err(|error| match error.kind() {
-            _ if error.raw_os_error() == Some(libc::ELOOP) => {
-                Trouble::Image(format!("a layer has `{}` below a link to nowhere", path.display()))
-            }
+            _ if matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENOENT | libc::EXDEV)) => Trouble::Image(
+                format!("a layer has `{}` below, or as a link to, what it does not have", path.display()),
+            ),
             io::ErrorKind::Other | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
                 Trouble::from_reading(&error)
             }
@@ -277,57 +277,62 @@ impl Unpacking<'_> {
             mknodat(parent, removed, FileType::CharacterDevice, Mode::empty(), 0)?;
             return Ok(());
         }
-        let mode = Mode::from_raw_mode(item.mode & 0o1777);
-        let owner = (Some(Uid::from_raw(item.uid)), Some(Gid::from_raw(item.gid)));
-        match item.kind {
-            EntryType::Directory => {
-                match mkdirat(parent, name, Mode::from_raw_mode(0o700)) {
-                    Err(Errno::EXIST) => {
-                        let found = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
-                        if FileType::from_raw_mode(found.st_mode) != FileType::Directory {
-                            clear(parent, name)?;
-                            mkdirat(parent, name, Mode::from_raw_mode(0o700))?;
-                        }
-                    }
-                    other => other?,
-                }
-                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let folder = openat2(parent, name, flags, Mode::empty(), INSIDE)?;
-                fchown(&folder, owner.0, owner.1)?;
-                fchmod(&folder, mode)?;
-            }
-            EntryType::Regular | EntryType::Continuous => {
-                clear(parent, name)?;
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let mut file = File::from(openat2(parent, name, flags, Mode::from_raw_mode(0o600), INSIDE)?);
-                io::copy(item.content, &mut file)?;
-                fchown(&file, owner.0, owner.1)?;
-                fchmod(&file, mode)?;
-                let at = Timespec { tv_sec: item.mtime, tv_nsec: 0 };
-                futimens(&file, &Timestamps { last_access: at, last_modification: at })?;
-            }
-            EntryType::Symlink => {
-                clear(parent, name)?;
-                symlinkat(OsStr::from_bytes(&item.link), parent, name)?;
-                chownat(parent, name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW)?;
-            }
-            EntryType::Link => {
-                let link = item.link.strip_prefix(b"/").unwrap_or(&item.link);
-                let target = split(link).map_err(|_| outside())?.ok_or_else(outside)?;
-                let above = self.open_folder(&target.0)?;
-                let found = statat(&above, target.1, AtFlags::SYMLINK_NOFOLLOW)?;
-                match FileType::from_raw_mode(found.st_mode) {
-                    FileType::RegularFile | FileType::Symlink => {}
-                    _ => return Err(outside()),
-                }
-                clear(parent, name)?;
-                linkat(&above, target.1, parent, name, AtFlags::empty())?;
-            }
-            // Devices and pipes are nothing that a task could use, and what is unknown is left out, too.
-            _ => {}
-        }
-        Ok(())
+        make(self, name, item)
     }
+}
+
+/// Makes what is no removal.
+fn make(unpacking: &Unpacking<'_>, name: &OsStr, item: Item<'_>) -> io::Result<()> {
+    let Some((_, parent)) = &unpacking.parent else { return Err(io::Error::other("an entry without a folder")) };
+    let mode = Mode::from_raw_mode(item.mode & 0o1777);
+    let owner = (Some(Uid::from_raw(item.uid)), Some(Gid::from_raw(item.gid)));
+    match item.kind {
+        EntryType::Directory => {
+            match mkdirat(parent, name, Mode::from_raw_mode(0o700)) {
+                Err(Errno::EXIST) => {
+                    let found = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                    if FileType::from_raw_mode(found.st_mode) != FileType::Directory {
+                        clear(parent, name)?;
+                        mkdirat(parent, name, Mode::from_raw_mode(0o700))?;
+                    }
+                }
+                other => other?,
+            }
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let folder = openat2(parent, name, flags, Mode::empty(), INSIDE)?;
+            fchown(&folder, owner.0, owner.1)?;
+            fchmod(&folder, mode)?;
+        }
+        EntryType::Regular | EntryType::Continuous => {
+            clear(parent, name)?;
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let mut file = File::from(openat2(parent, name, flags, Mode::from_raw_mode(0o600), INSIDE)?);
+            io::copy(item.content, &mut file)?;
+            fchown(&file, owner.0, owner.1)?;
+            fchmod(&file, mode)?;
+            let at = Timespec { tv_sec: item.mtime, tv_nsec: 0 };
+            futimens(&file, &Timestamps { last_access: at, last_modification: at })?;
+        }
+        EntryType::Symlink => {
+            clear(parent, name)?;
+            symlinkat(OsStr::from_bytes(&item.link), parent, name)?;
+            chownat(parent, name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW)?;
+        }
+        EntryType::Link => {
+            let link = item.link.strip_prefix(b"/").unwrap_or(&item.link);
+            let target = split(link).map_err(|_| outside())?.ok_or_else(outside)?;
+            let above = unpacking.open_folder(&target.0)?;
+            let found = statat(&above, target.1, AtFlags::SYMLINK_NOFOLLOW)?;
+            if !matches!(FileType::from_raw_mode(found.st_mode), FileType::RegularFile | FileType::Symlink) {
+                return Err(outside());
+            }
+            clear(parent, name)?;
+            linkat(&above, target.1, parent, name, AtFlags::empty())?;
+        }
+        // Devices and pipes are nothing that a task could use, and what is unknown is left out, too.
+        _ => {}
+    }
+    Ok(())
 }
 
 fn outside() -> io::Error {
