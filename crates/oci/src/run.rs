@@ -242,7 +242,10 @@ impl Attempt {
                 }
             }
             if by != By::Itself && patience.is_none() {
-                container.order(Order::Kill).await.map_err(|error| format!("the helper is gone: {error}"))?;
+                // Where it does not take the word, it has ended, and its own last word says how.
+                if let Err(error) = container.order(Order::Kill).await {
+                    tracing::debug!(%error, "a helper was gone before it was told to kill");
+                }
                 patience = Some(Instant::now() + KILL_PATIENCE);
             }
         };

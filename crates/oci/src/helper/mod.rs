@@ -210,7 +210,10 @@ fn follow(group: &Group, child: &Child, orders: &mut BufReader<UnixStream>) -> i
     let process = pidfd_open(child.pid, PidfdFlags::empty())?;
     let mut listening = true;
     loop {
-        let (ended, spoken) = {
+        let (ended, spoken) = if listening && !orders.buffer().is_empty() {
+            // What came together with an earlier word is not on the socket any more.
+            (false, true)
+        } else {
             let mut watched = vec![PollFd::new(&process, PollFlags::IN)];
             if listening {
                 watched.push(PollFd::from_borrowed_fd(orders.get_ref().as_fd(), PollFlags::IN));

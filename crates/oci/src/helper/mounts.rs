@@ -267,7 +267,8 @@ fn small(place: &str, options: &str) -> Result<(), Failure> {
 }
 
 fn declared(path: &str) -> Result<(), Failure> {
-    small(path, DECLARED_VOLUME)
+    // Nothing is in the way of it but what the image has there.
+    small(path, DECLARED_VOLUME).map_err(|failure| Failure { fault: Fault::Image, ..failure })
 }
 
 /// Puts a mount on a folder.

@@ -111,7 +111,7 @@ impl Images {
                 folder.display()
             )
         })?;
-        let registry = registry::Registry::new(config.pull_stall, config.plain_loopback)?;
+        let registry = registry::Registry::new(config.pull_stall, config.plain_loopback);
         Ok(Self { store: Arc::new(store), board: Board::default(), registry: Arc::new(registry) })
     }
 

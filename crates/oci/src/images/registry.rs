@@ -39,7 +39,8 @@ const MOST_LISTS: usize = 4;
 /// The way to registries.
 #[derive(Debug)]
 pub(super) struct Registry {
-    client: Client,
+    /// Why there is none, else.
+    client: Result<Client, String>,
     stall: Duration,
     plain_loopback: bool,
 }
@@ -47,6 +48,7 @@ pub(super) struct Registry {
 /// One repository, and the token for it.
 struct Repository<'a> {
     registry: &'a Registry,
+    client: &'a Client,
     reference: &'a Reference,
     base: Url,
     name: String,
@@ -55,7 +57,7 @@ struct Repository<'a> {
 
 impl Registry {
     /// `stall`: what shows no progress for so long is given up.
-    pub(super) fn new(stall: Duration, plain_loopback: bool) -> Result<Self, String> {
+    pub(super) fn new(stall: Duration, plain_loopback: bool) -> Self {
         // Where the program has chosen a provider already, this one is not needed.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let follow = redirect::Policy::custom(move |attempt| {
@@ -79,8 +81,8 @@ impl Registry {
             .build()
             .map_err(|error| {
                 format!("no TLS for registries: {error}; install the system's certificates (ca-certificates)")
-            })?;
-        Ok(Self { client, stall, plain_loopback })
+            });
+        Self { client, stall, plain_loopback }
     }
 
     /// Fetches what `reference` names, and keeps it.
@@ -153,7 +155,8 @@ impl Registry {
         if self.plain_loopback && is_loopback(&base) {
             base = url("http").map_err(bad)?;
         }
-        Ok(Repository { registry: self, reference, base, name, token: None })
+        let client = self.client.as_ref().map_err(|why| Trouble::Machine(why.clone()))?;
+        Ok(Repository { registry: self, client, reference, base, name, token: None })
     }
 }
 
@@ -265,7 +268,7 @@ impl Repository<'_> {
     }
 
     async fn ask(&self, url: Url) -> Result<Response, Trouble> {
-        let mut request = self.registry.client.get(url).header(ACCEPT, MANIFESTS);
+        let mut request = self.client.get(url).header(ACCEPT, MANIFESTS);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
@@ -280,7 +283,7 @@ impl Repository<'_> {
         if url.scheme() != "https" && !(self.registry.plain_loopback && is_loopback(&url)) {
             return Err(refused("its registry asks for a login without TLS"));
         }
-        let answer = self.registry.client.get(url).send().await.map_err(|error| self.away(&error))?;
+        let answer = self.client.get(url).send().await.map_err(|error| self.away(&error))?;
         let mut answer = self.judge(answer)?;
         let mut content = Vec::new();
         while let Some(piece) = self.chunk(&mut answer).await? {

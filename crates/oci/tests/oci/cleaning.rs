@@ -105,6 +105,18 @@ async fn a_sweep_takes_the_dead_of_its_own_and_spares_the_living() {
 }
 
 #[tokio::test]
+async fn whoever_watches_the_leases_can_end_everything() {
+    let Some(rig) = Rig::up("leases").await else { return };
+    let (running, ear, _stop) = rig.start(rig.job(&["sleep", "600"]));
+    ear.until(|ear| ear.starts() == 1).await;
+    assert_eq!(hivemind_oci::end_all(&rig.instance, std::path::Path::new("")), Ok(1));
+    let outcome = running.await.expect("ended").outcome;
+    assert!(matches!(outcome, Outcome::Infrastructure { .. }), "{outcome:?}");
+    assert_eq!(hivemind_oci::end_all(&rig.instance, std::path::Path::new("")), Ok(0));
+    rig.down().await;
+}
+
+#[tokio::test]
 async fn health_names_everything_and_how_to_mend_it() {
     let Some(rig) = Rig::up("health").await else { return };
     let checks = rig.runtime.health().await;
