@@ -52,12 +52,23 @@ pub struct OciConfig {
     /// The control group under which all groups are made, relative to the roots of the hierarchies; empty: at
     /// the roots.
     pub parent_group: PathBuf,
+    /// Whether containers get a user namespace.
+    pub user_namespaces: UserNamespaces,
     /// How much images may take.
     pub images: ImageLimits,
     /// A pull that shows no progress for so long is given up.
     pub pull_stall: Duration,
     /// Registries on this machine's loopback are spoken to without TLS. For tests.
     pub plain_loopback: bool,
+}
+
+/// Whether containers get a user namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserNamespaces {
+    /// Where this machine has them.
+    Detect,
+    /// None. For a machine where something else cannot live with them.
+    None,
 }
 
 /// How the helper is started.
@@ -87,6 +98,7 @@ impl OciConfig {
             state: state.into(),
             helper,
             parent_group: PathBuf::new(),
+            user_namespaces: UserNamespaces::Detect,
             images: ImageLimits::default(),
             pull_stall: Duration::from_secs(120),
             plain_loopback: false,
@@ -168,7 +180,10 @@ impl OciRuntime {
         // As the kernel names it: the helper does not begin where this process did.
         let state = config.state.canonicalize().map_err(|error| format!("{}: {error}", config.state.display()))?;
         let images = images::Images::open(&state.join("images"), &config)?;
-        let user_namespace = launch::probe(&config.helper).await;
+        let user_namespace = match config.user_namespaces {
+            UserNamespaces::Detect => launch::probe(&config.helper).await,
+            UserNamespaces::None => Err("switched off".into()),
+        };
         let inner = Inner {
             helper: config.helper,
             scratch: state.join("mnt"),
