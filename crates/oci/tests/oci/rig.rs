@@ -235,6 +235,18 @@ impl Rig {
     }
 }
 
+impl Drop for Rig {
+    /// After a failure: nothing is left of it either.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("ended after a failure: {:?}", hivemind_oci::end_all(&self.instance, Path::new("")));
+            for group in groups(&self.instance) {
+                println!("{}: {:?}", group.display(), std::fs::remove_dir(&group));
+            }
+        }
+    }
+}
+
 /// The folders of the instance's own control groups.
 pub(crate) fn groups(instance: &str) -> Vec<PathBuf> {
     let roots = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path());
