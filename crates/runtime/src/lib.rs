@@ -22,6 +22,7 @@ pub mod fake;
 pub mod offer;
 pub mod selftest;
 pub mod together;
+pub mod volume;
 pub mod warm;
 
 /// One attempt, ready to be run.

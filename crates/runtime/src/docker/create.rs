@@ -7,6 +7,7 @@
 
 use super::image::Image;
 use crate::Job;
+use crate::volume::USER_ID;
 use crate::warm::{EMPTIED, GUEST};
 use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount,
@@ -22,8 +23,6 @@ pub(super) const LABEL_ATTEMPT: &str = "hivemind.attempt";
 /// Label: for which task it was made.
 pub(super) const LABEL_TASK: &str = "hivemind.task";
 
-/// `nobody` and `nogroup`: a user that owns nothing on any machine.
-pub(super) const USER_ID: u64 = 65534;
 /// Processes and threads.
 const PIDS: i64 = 256;
 /// Open files of one process.

@@ -5,8 +5,8 @@
 //! Invariant: looking changes nothing.
 
 use super::daemon;
-use super::volume::Volumes;
 use crate::offer::free_disk;
+use crate::volume::Volumes;
 use crate::{Check, Verdict};
 use bollard::Docker;
 use bollard::models::{SystemInfo, SystemInfoCgroupVersionEnum};

@@ -52,16 +52,21 @@ pub(super) struct Image {
 
 /// A reference, taken apart; the name in its short form, as the daemon lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reference {
-    pub(super) name: String,
+pub struct Reference {
+    /// Without its registry where that is the usual one.
+    pub name: String,
     /// `latest` where neither tag nor digest was given.
-    pub(super) tag: Option<String>,
-    pub(super) digest: Option<String>,
+    pub tag: Option<String>,
+    /// `sha256:...` of its manifest.
+    pub digest: Option<String>,
 }
 
 impl Reference {
     /// Reads `name[:tag][@sha256:...]`.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// Why it is none, and how to write one.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let bad = |why: &str| format!("`{text}` is not an image reference: {why}; write it like `python:3.12`");
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => (rest, Some(digest)),
@@ -353,7 +358,10 @@ fn check_platform(os: &str, architecture: &str, name: &str) -> Result<(), Outcom
 }
 
 /// The folders that have to be covered, cleaned, sorted, without doubles.
-fn declared_volumes(declared: Vec<String>) -> Result<Vec<String>, String> {
+///
+/// # Errors
+/// Where there are too many, or one of them cannot be a volume.
+pub fn declared_volumes(declared: Vec<String>) -> Result<Vec<String>, String> {
     if declared.len() > MOST_VOLUMES {
         return Err(format!("the image declares {} volumes; at most {MOST_VOLUMES} are taken", declared.len()));
     }

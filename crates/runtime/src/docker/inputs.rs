@@ -5,8 +5,8 @@
 //!
 //! Invariant: the paths were checked at the pool's door, and are checked here again.
 
-use super::create::USER_ID;
 use super::daemon;
+use crate::volume::USER_ID;
 use bollard::Docker;
 use bollard::query_parameters::UploadToContainerOptionsBuilder;
 use bytes::Bytes;
@@ -85,8 +85,8 @@ fn header(kind: tar::EntryType, size: u64, mode: u32) -> tar::Header {
     header.set_entry_type(kind);
     header.set_size(size);
     header.set_mode(mode);
-    header.set_uid(USER_ID);
-    header.set_gid(USER_ID);
+    header.set_uid(USER_ID.into());
+    header.set_gid(USER_ID.into());
     header.set_mtime(0);
     header
 }
@@ -149,7 +149,10 @@ mod tests {
                 let mut content = String::new();
                 entry.read_to_string(&mut content).expect("text");
                 let header = entry.header();
-                assert_eq!((header.uid().ok(), header.gid().ok()), (Some(USER_ID), Some(USER_ID)));
+                assert_eq!(
+                    (header.uid().ok(), header.gid().ok()),
+                    (Some(u64::from(USER_ID)), Some(u64::from(USER_ID)))
+                );
                 (entry.path().expect("a path").display().to_string(), header.mode().expect("a mode"), content)
             })
             .collect();

@@ -11,6 +11,7 @@
 //! Invariant: the `docker` program is never called, and no path of this machine is ever mounted
 //! into a container.
 
+use crate::volume::Volumes;
 use crate::{Check, Control, Finished, Job, Runtime, Sink};
 use async_trait::async_trait;
 use bollard::Docker;
@@ -45,7 +46,9 @@ mod volume;
 mod warm;
 mod watch;
 
+pub use crate::volume::DiskLimit;
 pub use image::rules::ImageRules;
+pub use image::{Reference, declared_volumes};
 pub use isolation::Sandbox;
 pub use reaper::{LeasePen, Reaped, Reaper, reap, spawn_reaper};
 
@@ -98,15 +101,6 @@ impl DockerConfig {
     }
 }
 
-/// How the size of /task is limited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DiskLimit {
-    /// By a file system of that size where this process may make one, else not.
-    Detect,
-    /// Not at all: a plain volume. For a machine where the agent is not root.
-    None,
-}
-
 /// Runs each job in a container of its own.
 ///
 /// When [`Runtime::run`] returns, the container is dead; its removal goes on for some
@@ -124,7 +118,7 @@ struct Inner {
     isolation: Isolation,
     images: Arc<image::Images>,
     profile: profile::Profile,
-    volumes: volume::Volumes,
+    volumes: Volumes,
     network: network::Network,
     cleaner: cleaner::Cleaner,
     warm: warm::Warm,
@@ -139,7 +133,7 @@ impl DockerRuntime {
         check_instance(&config.instance)?;
         let docker = daemon::connect(config.socket.as_deref()).await?;
         let (isolation, runtime) = isolation::ask(&docker, config.sandbox).await?;
-        let volumes = volume::Volumes::open(&config.state, config.disk_limit).await?;
+        let volumes = Volumes::open(&config.state, config.disk_limit).await?;
         let images = image::Images::new(docker.clone(), config.pull_stall, config.images, &config.state);
         let profile = profile::Profile { runtime, sabotage: config.sabotage, instance: config.instance.clone() };
         let rules = Rules { policy: config.egress, limits: config.network, loosened: config.loosened };

@@ -7,8 +7,9 @@
 //!
 //! Invariant: no bridge, no virtual cable and no rule of a firewall is made, and the job's profile is the same otherwise.
 
-use super::create::{USER_ID, labels_of, name_of};
+use super::create::{labels_of, name_of};
 use super::{Inner, daemon};
+use crate::volume::USER_ID;
 use crate::{Check, Job, Sink, Stream, Verdict};
 use bollard::Docker;
 use bollard::errors::Error;

@@ -10,8 +10,8 @@
 //! Invariant: the helper does nothing as long as the agent lives and has a lease, and ends soon
 //! after it.
 
-use super::volume::Abandoned;
 use super::{check_instance, daemon, sweep};
+use crate::volume::Abandoned;
 use futures::future::BoxFuture;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -13,9 +13,10 @@ use super::image::Image;
 use super::judge::Times;
 use super::meter::Meter;
 use super::stand::Stand;
-use super::volume::{Held, Volume};
+use super::volume::Volume;
 use super::watch::Watch;
 use super::{Inner, create, daemon, inputs, network, streams, volume, warm, watch};
+use crate::volume::Held;
 use crate::{Control, Finished, Job, Sink, Stop};
 use bollard::container::AttachContainerResults;
 use bollard::errors::Error;
@@ -128,7 +129,7 @@ impl Attempt {
     /// A fresh disk, with room for so many bytes beside the job's own.
     pub(super) async fn disk(&self, beside: u64) -> Result<Volume, Outcome> {
         let size = Bytes(self.job.resources.disk.0.saturating_add(beside));
-        self.inner.volumes.prepare(&self.inner.instance, self.job.attempt, size).await
+        Volume::prepare(&self.inner.volumes, &self.inner.instance, self.job.attempt, size).await
     }
 
     /// From the container to what it left.

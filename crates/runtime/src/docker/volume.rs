@@ -1,198 +1,55 @@
-//! The disk behind /task: a file system of exactly the promised size.
+//! The daemon's volume for /task, and the disk behind it.
 //!
-//! Start at [`Volumes::prepare`]. A sparse file of the wanted size is formatted, attached to a
-//! loop device, and handed to the daemon as a local volume, so that a task that writes too much
-//! gets ENOSPC and the owner's disk stays free. Formatting takes two processes; what they wrote
-//! is kept per size and copied from then on. Where this process may not make loop devices, a
-//! plain volume of the daemon is used, and `health` says that it has no limit.
+//! Start at [`Volume::prepare`]. The daemon mounts a device with a file system of exactly the promised size.
+//! Where this process may not make such devices, a plain volume of the daemon is used, and `health` says that
+//! it has no limit.
 //!
 //! Invariant: nothing of a task's content is ever read here; who does so, through what is held, follows no link.
 
-use super::DiskLimit;
-use super::create::{TaskVolume, USER_ID, name_of};
+use super::create::{TaskVolume, name_of};
 use super::daemon::io_fault;
+use crate::volume::{Disk, Held, Volumes};
 use hivemind_model::AttemptRef;
 use hivemind_model::state::Outcome;
 use hivemind_model::units::Bytes;
-use parking_lot::Mutex;
-use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
-use tokio::process::Command;
 
-mod abandoned;
-mod held;
 pub(super) mod plain;
-mod template;
-pub(super) use abandoned::Abandoned;
-pub(super) use held::Held;
-use template::Template;
-
-/// Most sizes whose fresh file system is kept.
-const MOST_TEMPLATES: usize = 16;
-/// Ends the name of each image file.
-const SUFFIX: &str = ".img";
-/// Stands in the file names before the attempt.
-const TRIAL: &str = "trial";
-
-/// The volumes of this agent.
-#[derive(Debug)]
-pub(super) struct Volumes {
-    folder: PathBuf,
-    /// Why no limited volumes can be made; `None` where they can.
-    unlimited: Option<String>,
-    templates: Mutex<HashMap<u64, Arc<Template>>>,
-}
 
 /// One volume, and what it stands on.
 #[derive(Debug)]
 pub(super) struct Volume {
     /// As the container's request names it.
     pub(super) source: TaskVolume,
-    file: Option<PathBuf>,
-    held: Option<Arc<Held>>,
-}
-
-impl Volumes {
-    /// Opens `folder` and tries whether limited volumes can be made.
-    pub(super) async fn open(folder: &Path, limit: DiskLimit) -> Result<Self, String> {
-        let folder = folder_of(folder);
-        // Nobody else on this machine has to see what a task keeps in it.
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|error| {
-            format!(
-                "the folder {} cannot be made: {error}; give the agent a data folder that it may write",
-                folder.display()
-            )
-        })?;
-        let mut volumes = Self { folder, unlimited: None, templates: Mutex::default() };
-        volumes.unlimited = match limit {
-            DiskLimit::None => Some("switched off".into()),
-            DiskLimit::Detect => volumes.trial().await.err(),
-        };
-        Ok(volumes)
-    }
-
-    /// Why volumes have no limit, or `None` where they have one.
-    pub(super) fn unlimited(&self) -> Option<&str> {
-        self.unlimited.as_deref()
-    }
-
-    /// Where the image files lie.
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// A fresh volume with room for at least `size`, the file system's own tables apart.
-    pub(super) async fn prepare(&self, instance: &str, attempt: AttemptRef, size: Bytes) -> Result<Volume, Outcome> {
-        let name = name_of(instance, attempt);
-        if self.unlimited.is_some() {
-            return Ok(Volume { source: TaskVolume { name, device: None }, file: None, held: None });
-        }
-        let file = self.folder.join(format!("{attempt}{SUFFIX}"));
-        match self.make(&file, size).await {
-            Ok(device) => Ok(Volume {
-                held: hold(&device).await,
-                source: TaskVolume { name, device: Some(device) },
-                file: Some(file),
-            }),
-            Err(error) => {
-                if let Err(leftover) = remove_image(&file).await {
-                    tracing::warn!(file = %file.display(), error = %leftover, "an image file stays until the next start");
-                }
-                Err(io_fault(
-                    &format!("the disk for /task ({size}) could not be made in {}", self.folder.display()),
-                    &error,
-                ))
-            }
-        }
-    }
-
-    async fn make(&self, path: &Path, size: Bytes) -> io::Result<String> {
-        let bytes = size_of_image(size);
-        let known = self.templates.lock().get(&bytes).cloned();
-        match known {
-            Some(template) => {
-                let path = path.to_owned();
-                spawn_blocking(move || template.write(&path)).await?;
-            }
-            None => self.format(path, bytes).await?,
-        }
-        attach(path).await
-    }
-
-    async fn format(&self, path: &Path, bytes: u64) -> io::Result<()> {
-        private_file(path)?.set_len(bytes)?;
-        // No journal: the file system lives as long as one attempt. No reserve for root.
-        let options = format!("lazy_itable_init=1,nodiscard,root_owner={USER_ID}:{USER_ID}");
-        let target = path.as_os_str();
-        run(
-            "mkfs.ext4",
-            &[
-                "-q".as_ref(),
-                "-F".as_ref(),
-                "-m".as_ref(),
-                "0".as_ref(),
-                "-O".as_ref(),
-                "^has_journal".as_ref(),
-                "-E".as_ref(),
-                options.as_ref(),
-                target,
-            ],
-        )
-        .await?;
-        // A task that lists /task sees its own files only.
-        run("debugfs", &["-w".as_ref(), "-R".as_ref(), "rmdir lost+found".as_ref(), target]).await?;
-        let source = path.to_owned();
-        if let Some(template) = spawn_blocking(move || Template::read(&source)).await? {
-            let mut templates = self.templates.lock();
-            if templates.len() < MOST_TEMPLATES {
-                templates.insert(bytes, Arc::new(template));
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes and removes a small one.
-    async fn trial(&self) -> Result<(), String> {
-        if !rustix::process::geteuid().is_root() {
-            return Err("the agent is not root, and only root can make loop devices".into());
-        }
-        // Named by the process: two agents of one machine may share the folder by mistake.
-        let path = self.folder.join(format!("{TRIAL}-{}{SUFFIX}", std::process::id()));
-        let made = match remove_image(&path).await {
-            Ok(()) => self.make(&path, Bytes::from_mib(4)).await.map(drop),
-            Err(error) => Err(error),
-        };
-        let removed = remove_image(&path).await;
-        made.and(removed).map_err(|error| format!("loop devices cannot be used here: {error}"))
-    }
-
-    /// Removes the image files of attempts that are not in `live`.
-    pub(super) async fn sweep(&self, live: &HashSet<AttemptRef>) -> Result<(), String> {
-        let failed = |error: io::Error| format!("the folder {} cannot be swept: {error}", self.folder.display());
-        let mut stuck = Vec::new();
-        for entry in std::fs::read_dir(&self.folder).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            let Some(stem) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(SUFFIX)) else { continue };
-            if stem.parse().is_ok_and(|attempt| live.contains(&attempt)) {
-                continue;
-            }
-            if let Err(error) = remove_image(&path).await {
-                stuck.push(format!("{}: {error}", path.display()));
-            }
-        }
-        if stuck.is_empty() { Ok(()) } else { Err(format!("image files could not be removed: {}", stuck.join("; "))) }
-    }
+    disk: Option<Disk>,
 }
 
 impl Volume {
+    /// A fresh volume with room for at least `size`, the file system's own tables apart.
+    pub(super) async fn prepare(
+        volumes: &Volumes,
+        instance: &str,
+        attempt: AttemptRef,
+        size: Bytes,
+    ) -> Result<Self, Outcome> {
+        let name = name_of(instance, attempt);
+        if volumes.unlimited().is_some() {
+            return Ok(Self { source: TaskVolume { name, device: None }, disk: None });
+        }
+        let disk = volumes.disk(attempt, size).await.map_err(|error| {
+            io_fault(
+                &format!("the disk for /task ({size}) could not be made in {}", volumes.folder().display()),
+                &error,
+            )
+        })?;
+        Ok(Self { source: TaskVolume { name, device: Some(disk.device().to_owned()) }, disk: Some(disk) })
+    }
+
     /// The file system, where this process keeps it mounted. It stays mounted for as long as anybody has it.
     pub(super) fn held(&self) -> Option<Arc<Held>> {
-        self.held.clone()
+        self.disk.as_ref().and_then(Disk::held)
     }
 
     /// What the progress file says last.
@@ -203,119 +60,33 @@ impl Volume {
 
     /// True where the task certainly left nothing of that name in /task.
     pub(super) fn lacks(&self, name: &str) -> bool {
-        self.held.as_ref().is_some_and(|held| held.lacks(name))
+        self.disk.as_ref().is_some_and(|disk| disk.lacks(name))
     }
 
     /// Takes away the device and the file; the daemon's volume must be gone already.
     pub(super) async fn release(&mut self) -> io::Result<()> {
-        if let Some(held) = self.held.take() {
-            // What the task wrote last is written out here.
-            spawn_blocking(move || {
-                drop(held);
-                Ok(())
-            })
-            .await?;
-        }
-        if let Some(device) = &self.source.device {
-            detach(device).await?;
-        }
-        match &self.file {
-            Some(file) => absent_is_fine(std::fs::remove_file(file)),
+        match &mut self.disk {
+            Some(disk) => disk.release().await,
             None => Ok(()),
         }
     }
 }
 
-/// Keeps the file system on `device` mounted; `None` on kernels before 5.2, where the daemon is
-/// asked instead.
-async fn hold(device: &str) -> Option<Arc<Held>> {
-    let source = device.to_owned();
-    let held = spawn_blocking(move || Held::mount(&source)).await;
-    held.inspect_err(|error| tracing::debug!(device, %error, "the disk is not kept mounted")).ok().map(Arc::new)
-}
-
-/// The size of the image: what was asked for, and about what ext4 takes for its tables.
-fn size_of_image(size: Bytes) -> u64 {
-    const PAGE: u64 = 4096;
-    let wanted = size.0.saturating_add(size.0 / 32).saturating_add(1 << 20);
-    wanted.div_ceil(PAGE).saturating_mul(PAGE)
-}
-
-/// Where the image files lie under an agent's folder.
-fn folder_of(state: &Path) -> PathBuf {
-    state.join("volumes")
-}
-
-/// Makes a file that must not exist and that nobody else may read.
-fn private_file(path: &Path) -> io::Result<std::fs::File> {
-    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
-}
-
-/// Detaches whatever device stands on `path`, and removes it.
-async fn remove_image(path: &Path) -> io::Result<()> {
-    if !path.exists() {
-        return Ok(());
-    }
-    if rustix::process::geteuid().is_root() {
-        let devices = run(
-            "losetup",
-            &["--noheadings".as_ref(), "--output".as_ref(), "NAME".as_ref(), "--associated".as_ref(), path.as_os_str()],
-        )
-        .await?;
-        for device in devices.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            detach(device).await?;
-        }
-    }
-    absent_is_fine(std::fs::remove_file(path))
-}
-
-async fn attach(path: &Path) -> io::Result<String> {
-    let device = run("losetup", &["--find".as_ref(), "--show".as_ref(), path.as_os_str()]).await?;
-    let device = device.trim();
-    if device.starts_with("/dev/") {
-        return Ok(device.to_owned());
-    }
-    Err(io::Error::other(format!("losetup named no device but `{device}`")))
-}
-
-async fn detach(device: &str) -> io::Result<()> {
-    match run("losetup", &["--detach".as_ref(), device.as_ref()]).await {
-        // Detached already, by an earlier try.
-        Err(error) if error.to_string().contains("No such device") => Ok(()),
-        other => other.map(drop),
-    }
-}
-
-fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
-}
-
-async fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
-}
-
-/// Runs one of the system's disk tools and gives what it printed.
-async fn run(program: &str, arguments: &[&std::ffi::OsStr]) -> io::Result<String> {
-    // These live in sbin, which is not in everybody's search path.
-    let places = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-    let done = Command::new(program)
-        .args(arguments)
-        .env("PATH", places)
-        .env("LC_ALL", "C")
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await;
-    let done = done.map_err(|error| io::Error::new(error.kind(), format!("{program}: {error}")))?;
-    if done.status.success() {
-        return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
-    }
-    let said: String = String::from_utf8_lossy(&done.stderr).trim().chars().take(500).collect();
-    Err(io::Error::other(format!("{program} failed ({}): {said}", done.status)))
-}
-
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::volume::DiskLimit;
+    use hivemind_model::{ElementRef, TaskId};
+
+    #[tokio::test]
+    async fn a_plain_volume_has_neither_device_nor_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let volumes = Volumes::open(folder.path(), DiskLimit::None).await.expect("opened");
+        assert_eq!(volumes.unlimited(), Some("switched off"));
+        let attempt = ElementRef::only(TaskId(1)).attempt(1);
+        let mut volume = Volume::prepare(&volumes, "i", attempt, Bytes::from_mib(4)).await.expect("prepared");
+        assert_eq!(volume.source, TaskVolume { name: "hivemind-i-att_1.0.1".into(), device: None });
+        assert!(!volume.lacks("output"), "nobody looked");
+        volume.release().await.expect("released");
+    }
+}

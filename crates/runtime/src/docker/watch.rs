@@ -6,7 +6,7 @@
 //! Invariant: nothing is looked at between two samples of the meter; what the file says is a stranger's word.
 
 use super::meter::Meter;
-use super::volume::Held;
+use crate::volume::Held;
 use crate::{Sink, Usage};
 use hivemind_egress::Used;
 use hivemind_model::units::Bytes;

@@ -5,9 +5,10 @@
 //!
 //! Invariant: the helper runs nothing.
 
-use super::super::create::{TaskVolume, USER_ID, labels_of};
+use super::super::create::{TaskVolume, labels_of};
 use super::super::image::Image;
 use super::super::{daemon, sweep};
+use crate::volume::USER_ID;
 use bollard::Docker;
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions};
 use bollard::query_parameters::{CreateContainerOptionsBuilder, UploadToContainerOptionsBuilder};
@@ -79,8 +80,8 @@ fn folder() -> std::io::Result<Vec<u8>> {
     header.set_entry_type(tar::EntryType::Directory);
     header.set_size(0);
     header.set_mode(0o755);
-    header.set_uid(USER_ID);
-    header.set_gid(USER_ID);
+    header.set_uid(USER_ID.into());
+    header.set_gid(USER_ID.into());
     header.set_mtime(0);
     let mut builder = tar::Builder::new(Vec::new());
     builder.append_data(&mut header, "task/", std::io::empty())?;

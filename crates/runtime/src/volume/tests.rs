@@ -38,18 +38,6 @@ async fn images_are_for_the_agent_s_eyes_only() {
 }
 
 #[tokio::test]
-async fn a_plain_volume_has_neither_device_nor_file() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let volumes = Volumes::open(folder.path(), DiskLimit::None).await.expect("opened");
-    assert_eq!(volumes.unlimited(), Some("switched off"));
-    let attempt = ElementRef::only(TaskId(1)).attempt(1);
-    let mut volume = volumes.prepare("i", attempt, Bytes::from_mib(4)).await.expect("prepared");
-    assert_eq!(volume.source, TaskVolume { name: "hivemind-i-att_1.0.1".into(), device: None });
-    assert!(!volume.lacks("output"), "nobody looked");
-    volume.release().await.expect("released");
-}
-
-#[tokio::test]
 async fn a_sweep_removes_files_of_the_dead_and_keeps_the_living() {
     let folder = tempfile::tempdir().expect("a folder");
     let volumes = Volumes::open(folder.path(), DiskLimit::None).await.expect("opened");

@@ -6,7 +6,7 @@
 //!
 //! Invariant: whoever reads in it follows no link; the file system is a task's.
 
-use super::super::create::USER_ID;
+use super::USER_ID;
 use rustix::fs::{AtFlags, Gid, Mode, Uid, chownat, fstatvfs, mkdirat, statat};
 use rustix::io::Errno;
 use rustix::mount::{
@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The mounted root of a volume.
 #[derive(Debug)]
-pub(in super::super) struct Held(OwnedFd);
+pub(crate) struct Held(OwnedFd);
 
 impl Held {
     /// Mounts the file system on `device`.
@@ -35,25 +35,24 @@ impl Held {
     }
 
     /// Bytes that are in use; zero where that cannot be found out.
-    pub(in super::super) fn used(&self) -> u64 {
+    pub(crate) fn used(&self) -> u64 {
         let Ok(stat) = fstatvfs(&self.0) else { return 0 };
         stat.f_blocks.saturating_sub(stat.f_bfree).saturating_mul(stat.f_frsize)
     }
 
     /// Makes a folder at the root, of the job's user; where it is there already, nothing.
-    pub(in super::super) fn make_folder(&self, name: &str) -> io::Result<()> {
+    pub(crate) fn make_folder(&self, name: &str) -> io::Result<()> {
         match mkdirat(&self.0, name, Mode::from_raw_mode(0o755)) {
             Ok(()) => {}
             Err(Errno::EXIST) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
-        let id = u32::try_from(USER_ID).map_err(io::Error::other)?;
-        let (user, group) = (Some(Uid::from_raw(id)), Some(Gid::from_raw(id)));
+        let (user, group) = (Some(Uid::from_raw(USER_ID)), Some(Gid::from_raw(USER_ID)));
         Ok(chownat(&self.0, name, user, group, AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
     /// True where there certainly is no such name at the root.
-    pub(in super::super) fn lacks(&self, name: &str) -> bool {
+    pub(crate) fn lacks(&self, name: &str) -> bool {
         matches!(statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW), Err(Errno::NOENT))
     }
 }

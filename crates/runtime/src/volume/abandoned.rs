@@ -14,26 +14,26 @@ const DELETED: &str = " (deleted)";
 
 /// The folder of an agent's image files.
 #[derive(Debug)]
-pub(in super::super) struct Abandoned {
+pub(crate) struct Abandoned {
     folder: PathBuf,
 }
 
 /// What was found in it.
 #[derive(Debug)]
-pub(in super::super) struct Disks {
+pub(crate) struct Disks {
     files: BTreeSet<PathBuf>,
 }
 
 impl Abandoned {
     /// Of the agent whose images lie under `state`.
-    pub(in super::super) fn watch(state: &Path) -> Self {
+    pub(crate) fn watch(state: &Path) -> Self {
         let folder = folder_of(state);
         // As the kernel names it, and found while it exists: it may be deleted later.
         Self { folder: folder.canonicalize().unwrap_or(folder) }
     }
 
     /// Notes what is there now.
-    pub(in super::super) fn find(&self) -> Disks {
+    pub(crate) fn find(&self) -> Disks {
         let is_image = |path: &PathBuf| {
             path.parent() == Some(&self.folder) && path.to_str().is_some_and(|text| text.ends_with(SUFFIX))
         };
@@ -44,7 +44,7 @@ impl Abandoned {
 
 impl Disks {
     /// Detaches the devices and removes the files.
-    pub(in super::super) async fn remove(self) -> Result<(), String> {
+    pub(crate) async fn remove(self) -> Result<(), String> {
         let mut stuck = Vec::new();
         for (device, file) in devices() {
             if self.files.contains(&file)
