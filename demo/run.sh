@@ -144,5 +144,5 @@ step "done: $PICTURE"
 cat <<EOF
 Next, a pool and a worker of your own:   $HIVEMIND up
 and, in another terminal:                $HIVEMIND register YOUR-NAME
-                                         $HIVEMIND run --output tiles $IMAGE /mandelbrot tile 5
+                                         $HIVEMIND run --to tiles $IMAGE /mandelbrot tile 5
 EOF

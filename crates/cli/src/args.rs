@@ -103,8 +103,11 @@ pub enum Verb {
     Ps(PsArgs),
     /// Print what a task wrote
     Logs(LogsArgs),
-    /// Get the files a task left under /task/output
+    /// Get the files a task left
     Fetch(FetchArgs),
+    /// Images that are sent to the pool and named by their digest
+    #[command(subcommand)]
+    Image(ImageVerb),
     /// End tasks that have not ended
     Cancel(CancelArgs),
     /// Hand in again what did not complete of tasks that have ended, as a new task
@@ -283,8 +286,18 @@ pub struct FetchArgs {
     #[arg(long, value_name = "DIR")]
     pub to: Option<PathBuf>,
     /// Put them in the place of files that are there already
-    #[arg(long)]
+    #[arg(long, visible_alias = "force")]
     pub replace: bool,
+}
+
+/// What can be done with images.
+#[derive(Debug, Subcommand)]
+pub enum ImageVerb {
+    /// Send an image and print the sha256:... that stands for it as IMAGE; what is there is not sent again
+    Push {
+        /// Archive of an image (`docker save`, or an OCI layout as tar), WebAssembly module, or statically linked program
+        file: PathBuf,
+    },
 }
 
 /// Options of `nodes`.

@@ -38,6 +38,10 @@ const NAMES: &[(&str, &str)] = &[
     ("labels", "--label"),
     ("min_trust", "--min-trust"),
     ("min_isolation", "--min-isolation"),
+    ("network", "--network"),
+    ("outputs", "--output"),
+    ("warm", "--warm"),
+    ("reuse", "--reuse"),
     ("elements", "--elements"),
 ];
 

@@ -184,6 +184,10 @@ fn said(field: &Field, options: &clap::Command) -> Result<Vec<String>, String> {
         }
         Value::Array(values) if matches!(option.get_action(), ArgAction::Append) => values.iter().map(word).collect(),
         Value::Array(_) => Err("give one value, not a list".into()),
+        Value::Bool(wanted) if matches!(option.get_action(), ArgAction::SetTrue) => {
+            Ok(if *wanted { vec![format!("--{key}")] } else { Vec::new() })
+        }
+        _ if matches!(option.get_action(), ArgAction::SetTrue) => Err("give true or false".into()),
         one => Ok(vec![word(one)?]),
     }
 }

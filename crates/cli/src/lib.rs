@@ -14,6 +14,7 @@ pub mod face;
 pub mod failure;
 pub mod flags;
 pub mod graph;
+pub mod image;
 pub mod input;
 pub mod log;
 pub mod machine;
@@ -173,6 +174,7 @@ async fn ask(ctx: &mut Context, verb: Verb) -> Done {
         Verb::Explain(args) => verbs::explain::explain(ctx, &args).await,
         Verb::Ps(args) => verbs::tasks::ps(ctx, &args).await,
         Verb::Logs(args) => verbs::logs::logs(ctx, &args).await,
+        Verb::Image(verb) => verbs::image::image(ctx, &verb).await,
         Verb::Fetch(args) => verbs::fetch::fetch(ctx, &args).await,
         Verb::Cancel(args) => verbs::tasks::cancel(ctx, &args).await,
         Verb::Retry(args) => verbs::retry::retry(ctx, &args).await,

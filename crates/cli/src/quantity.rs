@@ -3,6 +3,7 @@
 //! Invariant: nothing is rounded silently on the way in; what does not fit is refused with the
 //! form that does.
 
+use hivemind_model::egress::Endpoint;
 use hivemind_model::node::Label;
 use hivemind_model::units::MICRO_PER_CPT;
 use hivemind_model::{Bytes, Cpt, Millis, Timestamp};
@@ -163,6 +164,22 @@ pub fn parse_deadline(text: &str) -> Result<Deadline, String> {
 /// A sentence for people.
 pub fn parse_label(text: &str) -> Result<Label, String> {
     text.parse().map_err(|bad: hivemind_model::node::BadLabel| bad.to_string())
+}
+
+/// Reads `HOST:PORT`.
+///
+/// # Errors
+/// A sentence for people; of a network as docker names it, what there is in its place.
+pub fn parse_endpoint(text: &str) -> Result<Endpoint, String> {
+    let of_docker = ["host", "none", "bridge", "default"].contains(&text) || text.starts_with("container:");
+    if of_docker {
+        return Err(
+            "it is a network of docker, and a task shares none with a machine; leave it out for no network, or \
+                    name what it may reach, such as --network pypi.org:443"
+                .into(),
+        );
+    }
+    text.parse().map_err(|bad: hivemind_model::egress::BadEndpoint| bad.to_string())
 }
 
 /// Hours for people, with one place, rounded down: `123.4 h`.

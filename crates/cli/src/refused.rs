@@ -22,8 +22,8 @@ const fn refusal(long: &'static str, short: Option<char>, way: &'static str) -> 
 
 const NO_HOST: &str = "tasks run on other people's machines and get nothing of the host; leave it out";
 const NO_RIGHTS: &str = "tasks run as a non-root user without capabilities under the default seccomp profile; build what needs root into the image";
-const FILES: &str = "no folder of a host is mounted; send files with --input PATH[:DEST], take results from /task/output with --output DIR";
-const NETWORK: &str = "tasks have no network; send what they need with --input, or build it into the image";
+const FILES: &str = "no folder of a host is mounted; send files with --input PATH[:DEST], name what is kept of /task with --output PATH, and get it with `run --to DIR` or `fetch`";
+const NETWORK: &str = "a task shares no network with a machine; name what it may reach with --network HOST:PORT, or send what it needs with --input";
 const ENVIRONMENT: &str =
     "environment variables are not handed in; put `env NAME=value` before the command, or send a file with --input";
 const TERMINAL: &str = "tasks have no terminal and no standard input; send input as a file with --input";
@@ -40,7 +40,6 @@ const REFUSED: &[Refusal] = &[
     refusal("mount", None, FILES),
     refusal("tmpfs", None, "/tmp is there already, limited in size; for more space use /task and --disk SIZE"),
     refusal("device", None, "no device of a host is handed in; ask for graphics processors with --gpus N"),
-    refusal("network", None, NETWORK),
     refusal("net", None, NETWORK),
     refusal("publish", Some('p'), NETWORK),
     refusal("publish-all", Some('P'), NETWORK),

@@ -1,131 +1,138 @@
 //! Contents: inputs up, outputs down.
 //!
-//! Both ways the content is hashed on this side while it passes, and compared with what the pool
-//! says. A broken download goes on where it broke; a broken upload begins anew.
+//! An upload begins with the digest of the content: what the pool has for its user already is not sent, and
+//! what broke off goes on where it broke, also in another process. A download is hashed while it passes and
+//! goes on in the same way. What is only sent or fetched is in here; how a file is read is in [`source`].
 //!
 //! Invariant: no content is held in memory as a whole unless the caller brought it so.
 
 use crate::{Client, ClientError};
-use bytes::Bytes;
 use hivemind_model::ids::ElementRef;
 use hivemind_model::spec::{BlobRef, Digest};
 use hivemind_model::{Bytes as Size, TaskId};
-use hivemind_proto::v1::{DownloadChunk, DownloadOutputRequest, UploadChunk};
+use hivemind_proto::v1::{DownloadChunk, DownloadOutputRequest, FindContentRequest, UploadChunk};
 use sha2::{Digest as _, Sha256};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+
+mod source;
+pub use source::Source;
 
 /// Bytes of content in one message.
 const CHUNK: usize = 256 << 10;
 /// Messages that wait to be sent.
 const QUEUE: usize = 4;
-
-/// Where a content to upload is.
-#[derive(Debug, Clone)]
-pub enum Source {
-    /// In a file.
-    File(PathBuf),
-    /// Here.
-    Bytes(Bytes),
-}
-
-impl From<PathBuf> for Source {
-    fn from(path: PathBuf) -> Self {
-        Self::File(path)
-    }
-}
-
-impl From<&Path> for Source {
-    fn from(path: &Path) -> Self {
-        Self::File(path.to_owned())
-    }
-}
-
-impl From<Bytes> for Source {
-    fn from(bytes: Bytes) -> Self {
-        Self::Bytes(bytes)
-    }
-}
-
-impl From<Vec<u8>> for Source {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self::Bytes(bytes.into())
-    }
-}
+/// How often a content is sent from its beginning because what came was not what was announced.
+const WHOLE_TRIES: u32 = 2;
 
 /// What was downloaded.
 pub type Downloaded = BlobRef;
 
+/// What was uploaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uploaded {
+    /// All of it.
+    pub blob: BlobRef,
+    /// How many bytes of it went over the network; 0 where the pool had it.
+    pub sent: u64,
+}
+
 impl Client {
-    /// Stores a content for use as a task's input and tells `progress` how many of how many bytes
-    /// are on their way. Repeated from the start while nobody answers; content that is there is
-    /// stored once.
+    /// Stores a content for use as a task's input or image and tells `progress` how many of how many bytes
+    /// the pool has. What is there is not sent again, and what breaks off goes on where it broke, for as long
+    /// as somebody answers now and then.
     ///
     /// # Errors
-    /// [`ClientError::Io`] where the file cannot be read; `E_TOO_LARGE` where the pool takes no
-    /// such size; [`ClientError::Protocol`] where the pool stored something else.
+    /// [`ClientError::Io`] where the file cannot be read, [`ClientError::Invalid`] where it changes meanwhile;
+    /// `E_TOO_LARGE` where the pool takes no such size; [`ClientError::Protocol`] where the pool stored
+    /// something else.
     pub async fn upload(
         &self,
         source: impl Into<Source>,
         mut progress: impl FnMut(u64, u64) + Send,
-    ) -> Result<BlobRef, ClientError> {
+    ) -> Result<Uploaded, ClientError> {
         let source = source.into();
-        let mut backoff = self.backoff();
+        let (mut backoff, mut whole_tries) = (self.backoff(), 0);
+        let mut sent = 0;
+        let mut blob = source.blob().await?;
         loop {
-            match self.upload_once(&source, &mut progress).await {
-                Ok(blob) => return Ok(blob),
-                Err(error) => backoff.after(error).await?,
+            let before = sent;
+            let error = match self.upload_once(&source, blob, &mut sent, &mut progress).await {
+                Ok(()) => return Ok(Uploaded { blob, sent }),
+                Err(error) => error,
+            };
+            if is_other_content(&error) {
+                // Either what was here of it was spoilt, or the file has changed: both are found by a second look.
+                whole_tries += 1;
+                let now = source.blob().await?;
+                if whole_tries >= WHOLE_TRIES || now.size != blob.size {
+                    return Err(source.changed());
+                }
+                blob = now;
+                continue;
             }
+            if sent > before {
+                backoff.reset();
+            }
+            backoff.after(error).await?;
         }
+    }
+
+    /// For each of these contents: how many of its bytes the pool has for this user; `None` where it is whole.
+    ///
+    /// # Errors
+    /// `E_TOO_LARGE` for more than 1000.
+    pub async fn find_content(&self, digests: &[Digest]) -> Result<Vec<Option<u64>>, ClientError> {
+        let what = "FindContent";
+        let request =
+            FindContentRequest { token: String::new(), digests: digests.iter().map(Digest::to_string).collect() };
+        let answer =
+            self.repeated(what, async || self.tasks().find_content(self.request(request.clone())).await).await?;
+        if answer.contents.len() != digests.len() {
+            return Err(ClientError::protocol(what, "the answer is about other contents"));
+        }
+        let received = |received: i64| u64::try_from(received).unwrap_or(0);
+        let found = answer.contents.iter();
+        Ok(found.map(|content| (!content.complete).then(|| received(content.received))).collect())
     }
 
     async fn upload_once(
         &self,
         source: &Source,
+        blob: BlobRef,
+        sent: &mut u64,
         progress: &mut (impl FnMut(u64, u64) + Send),
-    ) -> Result<BlobRef, ClientError> {
+    ) -> Result<(), ClientError> {
         let what = "Upload";
+        let found = self.find_content(&[blob.digest]).await?;
+        let Some(offset) = found.first().copied().flatten() else {
+            progress(blob.size.0, blob.size.0);
+            return Ok(());
+        };
+        // More than the whole is none of it.
+        let offset = if offset > blob.size.0 { 0 } else { offset };
         let (send, receive) = mpsc::channel(QUEUE);
         let mut tasks = self.tasks();
         let call = async {
             let answer = tasks.upload(self.stream_request(ReceiverStream::new(receive))).await;
             self.answer(what, answer)
         };
-        let feed = async {
-            match source {
-                Source::Bytes(bytes) => {
-                    feed(&mut bytes.as_ref(), bytes.len() as u64, Path::new("the given bytes"), send, progress).await
-                }
-                Source::File(path) => {
-                    let file = tokio::fs::File::open(path).await.map_err(ClientError::io("open", path))?;
-                    let about = file.metadata().await.map_err(ClientError::io("look at", path))?;
-                    if !about.is_file() {
-                        return Err(ClientError::invalid(format!("`{}`", path.display()), "it is not a regular file"));
-                    }
-                    feed(&mut { file }, about.len(), path, send, progress).await
-                }
-            }
-        };
-        let (answer, fed) = tokio::join!(call, feed);
+        let (answer, fed) = tokio::join!(call, feed(source, blob, offset, send, sent, progress));
         // A fault of this side comes first: the pool's refusal is then only of what was cut short.
-        let sent = fed?;
+        fed?;
         let answer = answer?;
-        let sent =
-            sent.ok_or_else(|| ClientError::protocol(what, "the pool answered before it had the whole content"))?;
-        if answer.digest != sent.digest.to_string() {
+        if answer.digest != blob.digest.to_string() {
+            let stored = hivemind_proto::convert::bounded(&answer.digest);
             return Err(ClientError::protocol(
                 what,
-                format!(
-                    "the pool stored {} where {} was sent",
-                    hivemind_proto::convert::bounded(&answer.digest),
-                    sent.digest
-                ),
+                format!("the pool stored {stored} where {} was sent", blob.digest),
             ));
         }
-        Ok(sent)
+        Ok(())
     }
 
     /// Writes the archive (tar) of a completed task's output files to `to` and tells `progress`
@@ -154,11 +161,58 @@ impl Client {
         to: &mut (impl AsyncWrite + Unpin + Send),
         mut progress: impl FnMut(u64, u64) + Send,
     ) -> Result<Downloaded, ClientError> {
-        let mut transfer = Transfer { hash: Sha256::new(), done: 0, whole: None };
+        let mut transfer = Transfer::default();
+        self.download_rest(element, &mut transfer, to, &mut progress).await?;
+        transfer.verified()
+    }
+
+    /// [`Client::download_of`] into a file that may hold the beginning of it from an earlier time; that is not
+    /// fetched again. The file holds exactly the archive when this returns well.
+    ///
+    /// # Errors
+    /// As of [`Client::download`].
+    pub async fn download_into(
+        &self,
+        element: ElementRef,
+        file: &mut File,
+        mut progress: impl FnMut(u64, u64) + Send,
+    ) -> Result<Downloaded, ClientError> {
+        let mut transfer = Transfer::default();
+        let mut buffer = vec![0; CHUNK];
+        file.rewind().await.map_err(write_failed)?;
+        loop {
+            match file.read(&mut buffer).await.map_err(write_failed)? {
+                0 => break,
+                got => transfer.found(&buffer[..got]),
+            }
+        }
+        if transfer.done > 0 {
+            match self.download_rest(element, &mut transfer, file, &mut progress).await {
+                Ok(()) if transfer.is_right() => return transfer.verified(),
+                // What was there is not the beginning of it.
+                Ok(()) => {}
+                Err(error) if is_other_content(&error) => {}
+                Err(error) => return Err(error),
+            }
+            file.set_len(0).await.map_err(write_failed)?;
+            file.rewind().await.map_err(write_failed)?;
+            transfer = Transfer::default();
+        }
+        self.download_rest(element, &mut transfer, file, &mut progress).await?;
+        transfer.verified()
+    }
+
+    async fn download_rest(
+        &self,
+        element: ElementRef,
+        transfer: &mut Transfer,
+        to: &mut (impl AsyncWrite + Unpin + Send),
+        progress: &mut (impl FnMut(u64, u64) + Send),
+    ) -> Result<(), ClientError> {
         let mut backoff = self.backoff();
         loop {
             let before = transfer.done;
-            match self.download_from(element, &mut transfer, to, &mut progress).await {
+            match self.download_from(element, transfer, to, progress).await {
                 Ok(()) => break,
                 Err(error) => {
                     if transfer.done > before {
@@ -168,8 +222,7 @@ impl Client {
                 }
             }
         }
-        to.flush().await.map_err(write_failed)?;
-        transfer.verified()
+        to.flush().await.map_err(write_failed)
     }
 
     async fn download_from(
@@ -210,43 +263,57 @@ fn write_failed(source: std::io::Error) -> ClientError {
     ClientError::Io { action: "write", path: PathBuf::from("the downloaded archive"), source: Arc::new(source) }
 }
 
-/// Sends a whole content; `None` where the other side stopped listening.
+/// True where the pool says that what it has is not what this side means.
+fn is_other_content(error: &ClientError) -> bool {
+    matches!(error, ClientError::Rejected { code, field, .. }
+        if code == "E_INVALID" && ["digest", "offset"].contains(&field.as_str()))
+}
+
+/// Sends a content from `offset` on, as long as the other side listens.
 async fn feed(
-    from: &mut (impl AsyncRead + Unpin + Send),
-    size: u64,
-    path: &Path,
+    source: &Source,
+    blob: BlobRef,
+    offset: u64,
     send: mpsc::Sender<UploadChunk>,
+    sent: &mut u64,
     progress: &mut (impl FnMut(u64, u64) + Send),
-) -> Result<Option<BlobRef>, ClientError> {
-    let wire_size =
-        i64::try_from(size).map_err(|_| ClientError::invalid(format!("`{}`", path.display()), "it is too large"))?;
-    let head = UploadChunk { token: String::new(), size: wire_size, data: Bytes::new(), ..UploadChunk::default() };
+) -> Result<(), ClientError> {
+    let size = blob.size.0;
+    let wire =
+        |number: u64| i64::try_from(number).map_err(|_| ClientError::invalid(source.to_string(), "it is too large"));
+    let head = UploadChunk {
+        size: wire(size)?,
+        digest: blob.digest.to_string(),
+        offset: wire(offset)?,
+        ..UploadChunk::default()
+    };
     if send.send(head).await.is_err() {
-        return Ok(None);
+        return Ok(());
     }
-    let (mut hash, mut done) = (Sha256::new(), 0u64);
+    let mut from = source.open(offset).await?;
+    let mut done = offset;
+    progress(done, size);
     loop {
         let mut buffer = Vec::with_capacity(CHUNK);
-        let got = from.take(CHUNK as u64).read_to_end(&mut buffer).await.map_err(ClientError::io("read", path))?;
-        done += got as u64;
+        let read = (&mut from).take(CHUNK as u64).read_to_end(&mut buffer).await;
+        let got = read.map_err(ClientError::io("read", source.path()))? as u64;
+        done += got;
         if done > size || (got == 0 && done < size) {
-            return Err(ClientError::invalid(
-                format!("`{}`", path.display()),
-                "it changed while it was read; try again once it is at rest",
-            ));
+            return Err(source.changed());
         }
         if got == 0 {
-            return Ok(Some(BlobRef { digest: Digest(hash.finalize().into()), size: Size(size) }));
+            return Ok(());
         }
-        hash.update(&buffer);
         if send.send(UploadChunk { data: buffer.into(), ..UploadChunk::default() }).await.is_err() {
-            return Ok(None);
+            return Ok(());
         }
+        *sent += got;
         progress(done, size);
     }
 }
 
 /// A download under way.
+#[derive(Default)]
 struct Transfer {
     hash: Sha256,
     done: u64,
@@ -254,6 +321,17 @@ struct Transfer {
 }
 
 impl Transfer {
+    /// Counts what was there before.
+    fn found(&mut self, data: &[u8]) {
+        self.done += data.len() as u64;
+        self.hash.update(data);
+    }
+
+    /// True where what came is what was told.
+    fn is_right(&self) -> bool {
+        self.whole.is_some_and(|whole| whole.digest.0 == <[u8; 32]>::from(self.hash.clone().finalize()))
+    }
+
     /// Takes what the first message of a stream says of the whole.
     fn begin(&mut self, chunk: &DownloadChunk) -> Result<(), ClientError> {
         let size = u64::try_from(chunk.size).map_err(|_| ClientError::protocol(DOWNLOAD, "a size below zero"))?;

@@ -30,7 +30,7 @@ mod unpack;
 mod watch;
 
 pub use arrays::{Again, GraphSubmitted, Wanted};
-pub use blobs::{Downloaded, Source};
+pub use blobs::{Downloaded, Source, Uploaded};
 pub use client::{Client, Invitation, Session};
 pub use connect::{Target, connect};
 pub use error::ClientError;

@@ -76,7 +76,16 @@ impl Client {
     /// # Errors
     /// The refusal that submitting it would meet with, such as `E_INVALID`.
     pub async fn quote(&self, task: SubmitTaskRequest) -> Result<QuoteResponse, ClientError> {
-        let request = QuoteRequest { token: String::new(), task: Some(task) };
+        self.quote_of(task, "").await
+    }
+
+    /// [`Client::quote`] of a task whose image may not be pushed yet and will be of that kind: container, wasm;
+    /// empty: container.
+    ///
+    /// # Errors
+    /// As of [`Client::quote`].
+    pub async fn quote_of(&self, task: SubmitTaskRequest, kind: &str) -> Result<QuoteResponse, ClientError> {
+        let request = QuoteRequest { token: String::new(), task: Some(task), kind: kind.to_owned() };
         self.repeated("Quote", async || self.tasks().quote(self.request(request.clone())).await).await
     }
 

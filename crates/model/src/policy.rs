@@ -84,6 +84,8 @@ pub struct Limits {
     pub max_resources: Resources,
     /// All input files of one task together.
     pub max_input_bytes: Bytes,
+    /// The archive of an image, or a module, that a requester pushes.
+    pub max_image_bytes: Bytes,
     /// Open tasks of one user; more are refused as busy.
     pub max_open_tasks_per_user: u32,
     /// Elements of all open tasks of one user; more are refused as busy.
@@ -110,6 +112,7 @@ impl Default for Limits {
                 gpus: 64,
             },
             max_input_bytes: Bytes::from_gib(64),
+            max_image_bytes: Bytes::from_gib(8),
             max_open_tasks_per_user: 1_000_000,
             max_open_elements_per_user: 10_000_000,
             max_array_elements: 1_000_000,

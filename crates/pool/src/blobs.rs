@@ -2,8 +2,9 @@
 //!
 //! A blob lies under `DATA/blobs/<aa>/<the other 62 digits>`. It is written to `tmp/`, hashed on
 //! the way, made durable, and renamed: a name in the store always has the whole content. What
-//! is left in `tmp/` is removed at the start. Start at [`Blobs::writer`] for streams, at
-//! [`Blobs::put`] for small content.
+//! is left in `tmp/` is removed at the start. A content whose digest its sender tells beforehand is
+//! written to `partial/` instead, where it waits for its rest when the connection breaks. Start at
+//! [`Blobs::writer`] and [`Blobs::resume`] for streams, at [`Blobs::put`] for small content.
 //!
 //! Whoever may use a blob as an input is written down beside it (`refs/<user>/<digest>`): knowing
 //! a digest gives nobody the content, and nobody learns whether another user stored it. In the
@@ -17,6 +18,7 @@ use crate::disk::{Disk, Promise};
 use bytes::Bytes;
 use hivemind_model::spec::{BlobRef, Digest};
 use hivemind_model::{AttemptRef, Bytes as Size, UserId};
+use partial::{Claim, Claimed, Partials};
 use places::{Place, Places};
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, DirBuilder, File};
@@ -24,9 +26,12 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tempfile::NamedTempFile;
+use std::time::SystemTime;
+use tempfile::{NamedTempFile, TempPath};
 
+mod partial;
 mod places;
+pub(crate) use partial::PartName;
 pub(crate) use places::Sender;
 
 /// Why content was not stored.
@@ -43,6 +48,24 @@ pub(crate) enum BlobError {
         /// What was announced.
         announced: u64,
     },
+    /// It cannot go on there.
+    #[error("{offset} is behind the {here} bytes that are here; ask how much is, and send on from there")]
+    Offset {
+        /// Where the sender wants to go on.
+        offset: u64,
+        /// What is here.
+        here: u64,
+    },
+    /// What came has another digest.
+    #[error(
+        "what came has the digest {came}, and {announced} was announced; nothing of it was kept; send all of it again"
+    )]
+    WrongDigest {
+        /// Of what came.
+        came: Digest,
+        /// What was announced.
+        announced: Digest,
+    },
     /// Too many are being written.
     #[error("too many uploads at once; try again later")]
     Busy,
@@ -55,6 +78,7 @@ struct Inner {
     root: PathBuf,
     disk: Disk,
     places: Arc<Places>,
+    partials: Arc<Partials>,
 }
 
 /// See the module.
@@ -73,7 +97,8 @@ impl Blobs {
         for folder in [root.clone(), unfinished, root.join("refs"), root.join("refs/outputs")] {
             make_folder(&folder)?;
         }
-        Ok(Self { inner: Arc::new(Inner { root, disk, places: Arc::default() }) })
+        let partials = Partials::open(root.join("partial"))?;
+        Ok(Self { inner: Arc::new(Inner { root, disk, places: Arc::default(), partials }) })
     }
 
     /// Begins a blob of exactly `size` bytes. Dropping the writer leaves nothing.
@@ -89,12 +114,61 @@ impl Blobs {
         })
         .await?;
         Ok(BlobWriter {
-            part: Some(Part { file, hash: Sha256::new(), promise }),
+            part: Some(Part::temporary(file, promise)),
             size,
             written: 0,
+            announced: None,
             blobs: self.clone(),
             _place: place,
         })
+    }
+
+    /// Begins a blob whose content is told beforehand, or goes on with what an earlier try left of it, after
+    /// its first `offset` bytes. Dropping the writer leaves what came, for another try.
+    ///
+    /// # Errors
+    /// [`BlobError::Busy`] where too many are being written; [`BlobError::Offset`] where less is here; a full
+    /// disk.
+    pub(crate) async fn resume(
+        &self,
+        sender: Sender,
+        name: PartName,
+        whole: BlobRef,
+        offset: u64,
+    ) -> Result<BlobWriter, BlobError> {
+        if offset > whole.size.0 {
+            return Err(BlobError::TooLong(whole.size.0));
+        }
+        let place = self.inner.places.take(sender).ok_or(BlobError::Busy)?;
+        let inner = self.inner.clone();
+        let claimed = blocking(move || {
+            let promise = inner.disk.promise(whole.size.0 - offset)?;
+            Ok((promise, inner.partials.claim(&name, whole.size.0, offset)?))
+        });
+        let part = match claimed.await? {
+            (promise, Ok(claimed)) => Part::kept(claimed, promise),
+            (_, Err(here)) => return Err(BlobError::Offset { offset, here }),
+        };
+        Ok(BlobWriter {
+            part: Some(part),
+            size: whole.size.0,
+            written: offset,
+            announced: Some(whole.digest),
+            blobs: self.clone(),
+            _place: place,
+        })
+    }
+
+    /// How much of a content is here of a try that broke off.
+    pub(crate) async fn received(&self, name: PartName) -> io::Result<u64> {
+        let inner = self.inner.clone();
+        blocking(move || inner.partials.received(&name)).await
+    }
+
+    /// Removes what broke off long ago.
+    pub(crate) async fn sweep_partials(&self, now: SystemTime) -> io::Result<()> {
+        let inner = self.inner.clone();
+        blocking(move || inner.partials.sweep(now)).await
     }
 
     /// Stores content that is in memory.
@@ -111,7 +185,8 @@ impl Blobs {
             let _promise = inner.disk.promise(content.len() as u64)?;
             let mut file = NamedTempFile::new_in(inner.root.join("tmp"))?;
             file.write_all(&content)?;
-            inner.keep(file, &digest)
+            let (file, path) = file.into_parts();
+            inner.keep(&file, Lies::Temporary(path), &digest)
         })
         .await?;
         Ok(blob)
@@ -190,21 +265,56 @@ impl Inner {
         self.root.join("refs/outputs").join(name)
     }
 
-    /// Makes a finished temporary file durable and gives it its name.
-    fn keep(&self, file: NamedTempFile, digest: &Digest) -> io::Result<()> {
+    /// Makes a finished file durable and gives it its name.
+    fn keep(&self, file: &File, lies: Lies, digest: &Digest) -> io::Result<()> {
         let path = self.path(digest);
         let folder = parent(&path)?;
         make_folder(folder)?;
-        file.as_file().sync_all()?;
-        file.persist(&path).map_err(|error| error.error)?;
+        file.sync_all()?;
+        match lies {
+            Lies::Temporary(from) => from.persist(&path).map_err(|error| error.error)?,
+            Lies::Kept(claim) => claim.rename(&path)?,
+        }
         File::open(folder)?.sync_all()
     }
 }
 
+/// Where the file of a blob lies that is being written.
+enum Lies {
+    /// Nowhere for long.
+    Temporary(TempPath),
+    /// Where it waits for its rest.
+    Kept(Claim),
+}
+
 struct Part {
-    file: NamedTempFile,
+    file: File,
+    lies: Lies,
     hash: Sha256,
     promise: Promise,
+}
+
+impl Part {
+    fn temporary(file: NamedTempFile, promise: Promise) -> Self {
+        let (file, path) = file.into_parts();
+        Self { file, lies: Lies::Temporary(path), hash: Sha256::new(), promise }
+    }
+
+    fn kept(claimed: Claimed, promise: Promise) -> Self {
+        let Claimed { claim, file, hash } = claimed;
+        Self { file, lies: Lies::Kept(claim), hash, promise }
+    }
+
+    fn write(&mut self, data: &[u8]) -> io::Result<()> {
+        let file = &mut self.file;
+        match &self.lies {
+            Lies::Temporary(_) => file.write_all(data)?,
+            Lies::Kept(claim) => claim.while_mine(|| file.write_all(data))?,
+        }
+        self.hash.update(data);
+        self.promise.spend(data.len() as u64);
+        Ok(())
+    }
 }
 
 /// A blob that is being written.
@@ -213,6 +323,8 @@ pub(crate) struct BlobWriter {
     part: Option<Part>,
     size: u64,
     written: u64,
+    /// What it must be.
+    announced: Option<Digest>,
     blobs: Blobs,
     _place: Place,
 }
@@ -221,20 +333,14 @@ impl BlobWriter {
     /// Adds `data`.
     ///
     /// # Errors
-    /// More than announced; a full or failing disk. The blob is lost then.
+    /// More than announced; a full or failing disk. What has no announced digest is lost then.
     pub(crate) async fn write(&mut self, data: Bytes) -> Result<(), BlobError> {
         let total = self.written.saturating_add(data.len() as u64);
         if total > self.size {
             return Err(BlobError::TooLong(self.size));
         }
         let mut part = self.part.take().ok_or_else(|| io::Error::other("the upload has failed before"))?;
-        let part = blocking(move || {
-            part.hash.update(&data);
-            part.file.write_all(&data)?;
-            part.promise.spend(data.len() as u64);
-            Ok(part)
-        })
-        .await?;
+        let part = blocking(move || part.write(&data).map(|()| part)).await?;
         self.part = Some(part);
         self.written = total;
         Ok(())
@@ -243,19 +349,28 @@ impl BlobWriter {
     /// Ends the blob: it is durable and has its name when this returns.
     ///
     /// # Errors
-    /// Less than announced; a full or failing disk. Nothing is left then.
+    /// Less than announced; another digest than announced; a full or failing disk. Nothing is in the store
+    /// then, and nothing is left of what has the wrong digest.
     pub(crate) async fn finish(mut self) -> Result<BlobRef, BlobError> {
         if self.written != self.size {
             return Err(BlobError::TooShort { got: self.written, announced: self.size });
         }
         let part = self.part.take().ok_or_else(|| io::Error::other("the upload has failed before"))?;
-        let inner = self.blobs.inner.clone();
-        let digest = blocking(move || {
-            let digest = Digest(part.hash.finalize().into());
-            inner.keep(part.file, &digest)?;
-            Ok(digest)
-        })
-        .await?;
+        let (inner, announced) = (self.blobs.inner.clone(), self.announced);
+        let finished = blocking(move || {
+            let came = Digest(part.hash.finalize().into());
+            match (announced, part.lies) {
+                (Some(announced), lies) if announced != came => {
+                    match lies {
+                        Lies::Temporary(path) => path.close()?,
+                        Lies::Kept(claim) => claim.discard()?,
+                    }
+                    Ok(Err(BlobError::WrongDigest { came, announced }))
+                }
+                (_, lies) => inner.keep(&part.file, lies, &came).map(|()| Ok(came)),
+            }
+        });
+        let digest = finished.await??;
         Ok(BlobRef { digest, size: Size(self.size) })
     }
 }

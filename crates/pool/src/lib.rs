@@ -59,6 +59,8 @@ const SAVE_USAGE: Duration = Duration::from_secs(900);
 const RENEW_SERVER_CERTIFICATE: Duration = Duration::from_secs(24 * 3600);
 /// Connections that have shaken hands and wait for the server.
 const READY_CONNECTIONS: usize = 64;
+/// How often what broke off long ago is looked for.
+const SWEEP_PARTIALS: Duration = Duration::from_secs(3600);
 /// Life of the token of [`PoolHandle::operator_join_token`].
 const OPERATOR_JOIN_LIFE: Millis = Millis::from_secs(tokens::MAX_JOIN_SECONDS as u64);
 
@@ -152,6 +154,7 @@ pub async fn start_with(config: PoolConfig, tuning: Tuning) -> anyhow::Result<Po
     tokio::spawn(compare::run(shared.clone(), asked, background.clone()));
     tokio::spawn(watch_liveness(shared.clone(), background.clone()));
     tokio::spawn(keep_usage(shared.clone(), background.clone()));
+    tokio::spawn(sweep_partials(shared.clone(), background.clone()));
     let server = tokio::spawn(server::serve(shared.clone(), connections, reflection));
     let stop = CancellationToken::new();
     let parts = Parts { shared: shared.clone(), writer, writer_stop, server, background, store, lock };
@@ -289,6 +292,19 @@ async fn save_usage(shared: &Arc<Shared>) {
     let monitor = shared.monitor.clone();
     if let Err(error) = blobs::blocking(move || monitor.save()).await {
         tracing::warn!(%error, "what machines used could not be written down; charts may begin anew after a restart");
+    }
+}
+
+/// Removes uploads that broke off long ago.
+async fn sweep_partials(shared: Arc<Shared>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(SWEEP_PARTIALS) => {}
+        }
+        if let Err(error) = shared.blobs.sweep_partials(std::time::SystemTime::now()).await {
+            tracing::error!(%error, "uploads that broke off cannot be removed; it is tried again in an hour");
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod elements;
 mod explain;
 mod follow;
 mod graph;
+mod image;
 mod look;
 mod node;
 mod node_change;

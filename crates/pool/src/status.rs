@@ -131,6 +131,11 @@ pub(crate) fn refused(refused: &Refused) -> Status {
 pub(crate) fn blob(field: &str, error: &BlobError) -> Status {
     match error {
         BlobError::TooLong(_) | BlobError::TooShort { .. } => rejected(&Rejection::invalid(field, error)),
+        BlobError::Offset { .. } => rejected(&Rejection::invalid("offset", error)),
+        BlobError::WrongDigest { .. } => rejected(&Rejection::invalid("digest", error)),
+        BlobError::Io(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+            rejected(&Rejection::new(Code::Busy, error.to_string()))
+        }
         BlobError::Busy => rejected(&Rejection::new(Code::Busy, error.to_string())),
         BlobError::Io(error) => file("storing content", error),
     }

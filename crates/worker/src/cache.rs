@@ -1,8 +1,9 @@
 //! Inputs of tasks, by digest, shared between attempts.
 //!
 //! An input is fetched once, however many attempts want it at the same time, and appears only
-//! when all of it was verified. What nobody uses goes when room is needed, the longest unused
-//! first. Start at [`InputCache::hold`].
+//! when all of it was verified. What breaks off stays for the next try, in this process or another, and goes
+//! on where it broke. What nobody uses goes when room is needed, the longest unused first. Start at
+//! [`InputCache::hold`].
 //!
 //! Invariant: a file in the cache has the digest it is named after, and one in use stays.
 
@@ -12,8 +13,9 @@ use hivemind_model::{AttemptRef, Bytes};
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,11 +40,12 @@ pub(crate) type Pieces<'a> = dyn FnMut(&[u8]) -> Result<(), FetchError> + Send +
 
 /// Has contents.
 pub(crate) trait Source: Sync {
-    /// Gives the content of `digest`, which is an input of `attempt`, to `pieces`.
+    /// Gives the content of `digest`, which is an input of `attempt`, from `offset` on to `pieces`.
     fn fetch(
         &self,
         attempt: AttemptRef,
         digest: Digest,
+        offset: u64,
         pieces: &mut Pieces<'_>,
     ) -> impl Future<Output = Result<(), FetchError>> + Send;
 }
@@ -94,7 +97,9 @@ impl Drop for Held {
         let state = &mut *state;
         if let Some(entry) = state.entries.get_mut(&self.digest) {
             entry.users = entry.users.saturating_sub(1);
-            if entry.users == 0 && !entry.ready {
+            // What is here of it is worth its room until that is needed.
+            let is_begun = || fs::metadata(self.cache.part(self.digest, entry.size)).is_ok();
+            if entry.users == 0 && !entry.ready && !is_begun() {
                 state.total -= entry.size;
                 state.entries.remove(&self.digest);
             }
@@ -113,15 +118,23 @@ impl InputCache {
         for found in fs::read_dir(dir)? {
             let found = found?;
             let name = found.file_name();
-            match name.to_str().and_then(|hex| format!("sha256:{hex}").parse::<Digest>().ok()) {
-                Some(digest) => {
-                    let size = found.metadata()?.len();
-                    state.total += size;
-                    state.entries.insert(digest, Entry::new(size, true));
+            let name = name.to_string_lossy();
+            let whole = digest_of(&name).map(|digest| (digest, true));
+            let Some((digest, ready)) = whole.or_else(|| part_of(&name).map(|(digest, _)| (digest, false))) else {
+                if name.starts_with(TEMPORARY) {
+                    remove_if_there(&found.path())?;
                 }
-                // A fetch that the end of the process cut off.
-                None if name.to_string_lossy().starts_with(TEMPORARY) => remove_if_there(&found.path())?,
-                None => {}
+                continue;
+            };
+            let size = part_of(&name).map_or(found.metadata()?.len(), |(_, size)| size);
+            // Beside the whole its part is of no use, and of two parts one is wrong.
+            if !ready && state.entries.contains_key(&digest) {
+                remove_if_there(&found.path())?;
+            } else if let Some(before) = state.entries.insert(digest, Entry::new(size, ready)) {
+                state.total = state.total.saturating_sub(before.size).saturating_add(size);
+                remove_if_there(&dir.join(part_name(digest, before.size)))?;
+            } else {
+                state.total = state.total.saturating_add(size);
             }
         }
         Ok(Self { dir: dir.to_owned(), limit: limit.0, first_wait, state: Mutex::new(state) })
@@ -167,6 +180,14 @@ impl InputCache {
     fn reserve(&self, blob: BlobRef) -> Result<Arc<tokio::sync::Mutex<()>>, String> {
         let mut state = self.state.lock();
         let state = &mut *state;
+        let is_left_over = |entry: &Entry| entry.users == 0 && !entry.ready && entry.size != blob.size.0;
+        if let Some(entry) = state.entries.get(&blob.digest).filter(|entry| is_left_over(entry)) {
+            // An earlier process was told another size.
+            let size = entry.size;
+            remove_if_there(&self.part(blob.digest, size)).map_err(|e| format!("no room can be made for it: {e}"))?;
+            state.total -= size;
+            state.entries.remove(&blob.digest);
+        }
         if !state.entries.contains_key(&blob.digest) {
             self.make_room(state, blob.size.0)?;
             state.total += blob.size.0;
@@ -193,7 +214,9 @@ impl InputCache {
                     Bytes(self.limit)
                 ));
             };
-            remove_if_there(&self.path(digest)).map_err(|e| format!("no room can be made for it: {e}"))?;
+            for path in [self.path(digest), self.part(digest, size)] {
+                remove_if_there(&path).map_err(|e| format!("no room can be made for it: {e}"))?;
+            }
             state.total -= size;
             state.entries.remove(&digest);
         }
@@ -208,6 +231,7 @@ impl InputCache {
         entry.ready
     }
 
+    /// One try: goes on with what is here of it.
     async fn fetch(
         &self,
         attempt: AttemptRef,
@@ -215,10 +239,13 @@ impl InputCache {
         source: &impl Source,
         path: &Path,
     ) -> Result<(), FetchError> {
-        let disk = |e: io::Error| FetchError::Final(format!("it cannot be written to this node's disk: {e}"));
-        let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&self.dir).map_err(disk)?;
-        let mut hash = Sha256::new();
-        let mut size: u64 = 0;
+        let part = self.part(blob.digest, blob.size.0);
+        let opened = tokio::task::spawn_blocking({
+            let part = part.clone();
+            move || begun(&part, blob.size.0)
+        });
+        let (mut file, mut hash, offset) = opened.await.map_err(|e| disk(io::Error::other(e)))?.map_err(disk)?;
+        let mut size = offset;
         let mut take = |data: &[u8]| {
             size += data.len() as u64;
             if size > blob.size.0 {
@@ -227,29 +254,79 @@ impl InputCache {
             hash.update(data);
             file.write_all(data).map_err(disk)
         };
-        source.fetch(attempt, blob.digest, &mut take).await?;
+        let fetched = source.fetch(attempt, blob.digest, offset, &mut take).await;
+        if let Err(why) = fetched {
+            if matches!(why, FetchError::Final(_)) {
+                remove_if_there(&part).map_err(disk)?;
+            }
+            return Err(why);
+        }
         if size < blob.size.0 {
             return Err(FetchError::Transient(format!("only {size} of {} bytes arrived", blob.size.0)));
         }
         let digest = Digest(hash.finalize().into());
         if digest != blob.digest {
-            return Err(FetchError::Final(format!(
-                "what the pool sent has the digest {digest} instead of {}",
-                blob.digest
-            )));
+            remove_if_there(&part).map_err(disk)?;
+            let why = format!("what the pool sent has the digest {digest} instead of {}", blob.digest);
+            // What was here before may have been spoilt, by a power cut for one.
+            return Err(if offset > 0 { FetchError::Transient(why) } else { FetchError::Final(why) });
         }
-        file.as_file().sync_data().map_err(disk)?;
-        file.persist(path).map_err(|e| disk(e.error))?;
-        Ok(())
+        file.sync_data().map_err(disk)?;
+        fs::rename(&part, path).map_err(disk)
     }
 
     fn path(&self, digest: Digest) -> PathBuf {
-        self.dir.join(digest.to_string().trim_start_matches("sha256:"))
+        self.dir.join(hex_of(digest))
+    }
+
+    fn part(&self, digest: Digest, size: u64) -> PathBuf {
+        self.dir.join(part_name(digest, size))
     }
 }
 
 /// Begins the names of files under way.
 const TEMPORARY: &str = "fetch-";
+
+fn disk(error: io::Error) -> FetchError {
+    FetchError::Final(format!("it cannot be written to this node's disk: {error}"))
+}
+
+fn hex_of(digest: Digest) -> String {
+    digest.to_string().trim_start_matches("sha256:").to_owned()
+}
+
+/// The name of what is here of a content of that size.
+fn part_name(digest: Digest, size: u64) -> String {
+    format!("{TEMPORARY}{}-{size}", hex_of(digest))
+}
+
+fn digest_of(hex: &str) -> Option<Digest> {
+    format!("sha256:{hex}").parse().ok()
+}
+
+/// Reads [`part_name`] back.
+fn part_of(name: &str) -> Option<(Digest, u64)> {
+    let (hex, size) = name.strip_prefix(TEMPORARY)?.split_once('-')?;
+    Some((digest_of(hex)?, size.parse().ok()?))
+}
+
+/// The file of a part at its end, with the hash of what is in it; more than `most` is none of it.
+fn begun(part: &Path, most: u64) -> io::Result<(File, Sha256, u64)> {
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(part)?;
+    if file.metadata()?.len() > most {
+        file.set_len(0)?;
+    }
+    let (mut hash, mut size, mut buffer) = (Sha256::new(), 0, vec![0; 128 << 10]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok((file, hash, size)),
+            got => {
+                hash.update(&buffer[..got]);
+                size += got as u64;
+            }
+        }
+    }
+}
 
 impl Entry {
     fn new(size: u64, ready: bool) -> Self {

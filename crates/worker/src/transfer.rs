@@ -1,4 +1,5 @@
-//! Contents on their way: inputs from the pool, output archives to it.
+//! Contents on their way: inputs from the pool, output archives to it. Each try goes on where the one before
+//! it broke.
 //!
 //! They have a connection of their own, so that a heartbeat never waits behind one, and at most
 //! [`MAX_TRANSFERS`] go at the same time. Start at [`Transfer::store`].
@@ -13,13 +14,14 @@ use hivemind_model::spec::{BlobRef, Digest};
 use hivemind_model::{AttemptRef, Code};
 use hivemind_proto::convert::bounded;
 use hivemind_proto::worker::worker_service_client::WorkerServiceClient;
-use hivemind_proto::worker::{FetchInputRequest, OutputChunk};
+use hivemind_proto::worker::{FetchInputRequest, OutputChunk, OutputOffsetRequest};
 use parking_lot::Mutex;
+use std::io::SeekFrom;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::fs::File;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::Semaphore;
 use tonic::Status;
 use tonic::transport::Channel;
@@ -29,6 +31,9 @@ const MAX_TRANSFERS: usize = 4;
 
 /// Bytes of one piece.
 const PIECE_BYTES: usize = 256 << 10;
+
+/// What the pool has of smaller archives is not asked: sending them is as quick.
+const ASKED_ABOVE: u64 = 4 * PIECE_BYTES as u64;
 
 /// Silence after which a transfer has failed.
 const STALL: Duration = Duration::from_secs(30);
@@ -64,12 +69,16 @@ impl Transfer {
             Ok(client) => client,
             Err(reason) => return Upload::Later { reason },
         };
-        let file = match File::open(path).await {
+        let offset = match self.offset(&mut client, attempt, blob).await {
+            Ok(offset) => offset,
+            Err(verdict) => return verdict.into(),
+        };
+        let file = match open_at(path, offset).await {
             Ok(file) => file,
             Err(e) => return Upload::Refused { reason: format!("it cannot be read: {e}") },
         };
         let fault = Arc::new(Mutex::new(None));
-        let pieces = pieces(attempt, blob, file, Arc::clone(&fault));
+        let pieces = pieces(attempt, blob, offset, file, Arc::clone(&fault));
         let patience = STALL + Duration::from_secs(blob.size.0 / SLOWEST);
         let answer = tokio::time::timeout(patience, client.store_output(pieces)).await;
         if let Some(reason) = fault.lock().take() {
@@ -80,14 +89,34 @@ impl Transfer {
             Ok(Ok(stored)) => {
                 later(&format!("the pool stored {} where {} was sent", bounded(&stored.get_ref().digest), blob.digest))
             }
-            Ok(Err(status)) => match self.judge(&status).await {
-                Verdict::Stale(_) => Upload::Unwanted,
-                Verdict::Refused(reason) => Upload::Refused { reason },
-                Verdict::Transient(reason) => Upload::Later { reason },
-            },
+            // What was there of it was spoilt, and is gone now.
+            Ok(Err(status)) if offset > 0 && code_of(&status) == Some(Code::Invalid) => later(status.message()),
+            Ok(Err(status)) => self.judge(&status).await.into(),
             Err(_) => {
                 self.disconnect().await;
                 later("the pool took it too slowly")
+            }
+        }
+    }
+
+    /// How much of an archive the pool has; what fits into a few pieces is not asked about.
+    async fn offset(
+        &self,
+        client: &mut WorkerServiceClient<Channel>,
+        attempt: AttemptRef,
+        blob: BlobRef,
+    ) -> Result<u64, Verdict> {
+        if blob.size.0 <= ASKED_ABOVE {
+            return Ok(0);
+        }
+        let request = OutputOffsetRequest { attempt: Some(attempt.into()), digest: blob.digest.to_string() };
+        match tokio::time::timeout(STALL, client.output_offset(request)).await {
+            // More than the whole is none of it.
+            Ok(Ok(answer)) => Ok(Some(answer.get_ref().received).filter(|got| *got <= blob.size.0).unwrap_or(0)),
+            Ok(Err(status)) => Err(self.judge(&status).await),
+            Err(_) => {
+                self.disconnect().await;
+                Err(Verdict::Transient(format!("the pool said nothing for {} s", STALL.as_secs())))
             }
         }
     }
@@ -124,11 +153,17 @@ impl Transfer {
 }
 
 impl Source for Transfer {
-    async fn fetch(&self, attempt: AttemptRef, digest: Digest, pieces: &mut Pieces<'_>) -> Result<(), FetchError> {
+    async fn fetch(
+        &self,
+        attempt: AttemptRef,
+        digest: Digest,
+        offset: u64,
+        pieces: &mut Pieces<'_>,
+    ) -> Result<(), FetchError> {
         let ended = |_| FetchError::Final("the worker ends".into());
         let _permit = self.permits.acquire().await.map_err(ended)?;
         let mut client = self.client().await.map_err(FetchError::Transient)?;
-        let request = FetchInputRequest { attempt: Some(attempt.into()), digest: digest.to_string(), offset: 0 };
+        let request = FetchInputRequest { attempt: Some(attempt.into()), digest: digest.to_string(), offset };
         let stalled = || FetchError::Transient(format!("the pool sent nothing for {} s", STALL.as_secs()));
         let mut stream = match tokio::time::timeout(STALL, client.fetch_input(request)).await {
             Ok(Ok(answer)) => answer.into_inner(),
@@ -142,6 +177,16 @@ impl Source for Transfer {
                 Ok(Err(status)) => return Err(self.judge(&status).await.into()),
                 Err(_) => return Err(stalled()),
             }
+        }
+    }
+}
+
+impl From<Verdict> for Upload {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Stale(_) => Self::Unwanted,
+            Verdict::Refused(reason) => Self::Refused { reason },
+            Verdict::Transient(reason) => Self::Later { reason },
         }
     }
 }
@@ -165,14 +210,27 @@ fn later(reason: &str) -> Upload {
     Upload::Later { reason: reason.to_owned() }
 }
 
-/// The archive as messages; a file that cannot be read ends them early and is told in `fault`.
+async fn open_at(path: &Path, offset: u64) -> std::io::Result<File> {
+    let mut file = File::open(path).await?;
+    file.seek(SeekFrom::Start(offset)).await?;
+    Ok(file)
+}
+
+/// The archive from `offset` on as messages; a file that cannot be read ends them early and is told in `fault`.
 fn pieces(
     attempt: AttemptRef,
     blob: BlobRef,
+    offset: u64,
     file: File,
     fault: Arc<Mutex<Option<String>>>,
 ) -> impl Stream<Item = OutputChunk> + Send + 'static {
-    let first = OutputChunk { attempt: Some(attempt.into()), size: blob.size.0, ..OutputChunk::default() };
+    let first = OutputChunk {
+        attempt: Some(attempt.into()),
+        size: blob.size.0,
+        digest: blob.digest.to_string(),
+        offset,
+        ..OutputChunk::default()
+    };
     futures::stream::unfold((Some(first), file), move |(first, mut file)| {
         let fault = Arc::clone(&fault);
         async move {

@@ -81,7 +81,7 @@ async fn tasks_run_end_to_end() {
     let alice = user(&pool).await;
     let input = alice.upload(vec![b'x'; 100_000], |_, _| ()).await.unwrap();
     let with_input = SubmitTaskRequest {
-        inputs: vec![InputFile { path: "in.txt".into(), digest: input.digest.to_string() }],
+        inputs: vec![InputFile { path: "in.txt".into(), digest: input.blob.digest.to_string() }],
         ..task("cat in.txt")
     };
     let cases = [

@@ -9,8 +9,9 @@
 
 use super::array::{AfterOptions, ArrayOptions};
 use super::verify::{PatienceOptions, VerifyOptions};
-use crate::quantity::{parse_cores, parse_cpt, parse_label, parse_size, parse_span};
+use crate::quantity::{parse_cores, parse_cpt, parse_endpoint, parse_label, parse_size, parse_span};
 use clap::Args;
+use hivemind_model::egress::Endpoint;
 use hivemind_model::node::Label;
 use hivemind_model::{Bytes, Cpt};
 use std::path::PathBuf;
@@ -58,12 +59,25 @@ pub struct TaskOptions {
     /// File or folder for the task, under /task/DEST [default: its own name] (may be repeated)
     #[arg(long, value_name = "PATH[:DEST]")]
     pub input: Vec<String>,
+    /// File or folder under /task that is kept (may be repeated) [default: output]
+    #[arg(long, value_name = "PATH")]
+    pub output: Vec<String>,
+    /// What it may reach, such as pypi.org:443 or '*.example.org:443' (may be repeated); only nodes whose owners
+    /// allow it run it [default: nothing]
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_endpoint)]
+    pub network: Vec<Endpoint>,
+    /// Elements of an array may share a container on a node, one after the other
+    #[arg(long)]
+    pub warm: bool,
+    /// Where an equal task of yours has completed, take its result, at once and for nothing
+    #[arg(long)]
+    pub reuse: bool,
 }
 
 /// Image and command.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Program {
-    /// Image, such as python:3.12
+    /// Image, such as python:3.12 or sha256:... of a pushed one; or a file: ./module.wasm, ./static-program, ./image.tar
     #[arg(value_name = "IMAGE")]
     pub image: String,
     /// Program and arguments [default: the image's own]
@@ -74,7 +88,7 @@ pub struct Program {
 /// Image and command, where there may be a file instead.
 #[derive(Debug, Clone, Default, Args)]
 pub struct MaybeProgram {
-    /// Image, such as python:3.12
+    /// Image, such as python:3.12 or sha256:... of a pushed one; or a file: ./module.wasm, ./static-program, ./image.tar
     #[arg(value_name = "IMAGE", required_unless_present = "graph")]
     pub image: Option<String>,
     /// Program and arguments [default: the image's own]
@@ -102,9 +116,9 @@ pub struct RunArgs {
     /// What it needs.
     #[command(flatten)]
     pub options: TaskOptions,
-    /// At the end, put what the task left under /task/output into this folder
+    /// At the end, put what the task left into this folder
     #[arg(long, value_name = "DIR", conflicts_with = "detach")]
-    pub output: Option<PathBuf>,
+    pub to: Option<PathBuf>,
     /// Print the task's id and do not wait
     #[arg(short, long)]
     pub detach: bool,
@@ -140,7 +154,7 @@ pub struct SubmitArgs {
 }
 
 /// What the file of a graph says for each of its tasks.
-const NOT_WITH_GRAPH: [&str; 17] = [
+const NOT_WITH_GRAPH: [&str; 21] = [
     "name",
     "cpus",
     "memory",
@@ -153,6 +167,10 @@ const NOT_WITH_GRAPH: [&str; 17] = [
     "min_trust",
     "min_isolation",
     "input",
+    "output",
+    "network",
+    "warm",
+    "reuse",
     "image",
     "ArrayOptions",
     "AfterOptions",

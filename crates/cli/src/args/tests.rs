@@ -125,7 +125,7 @@ fn what_is_refused_and_how() {
         ("hivemind run --timeout 90 bb:1", "unit is missing"),
         ("hivemind run --priority 11 bb:1", "11 is not in 1..=10"),
         ("hivemind run --gpus all bb:1", "invalid digit"),
-        ("hivemind run --detach --output o bb:1", "cannot be used with"),
+        ("hivemind run --detach --to o bb:1", "cannot be used with"),
         ("hivemind run --privileged bb:1", "--privileged is not supported"),
         ("hivemind run -v /:/host bb:1", "send files with --input"),
         ("hivemind run -e A=b bb:1", "environment variables"),

@@ -231,6 +231,7 @@ fn option(constraint: &str, amount: u64, from: &str) -> String {
             Some(label) => format!("no --label {label}"),
             None => "no --label".into(),
         },
+        ("network", _) => "no --network".into(),
         _ => String::new(),
     }
 }

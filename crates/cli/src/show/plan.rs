@@ -33,6 +33,12 @@ pub struct Plan {
     pub nodes_free: i64,
     /// Why it would wait.
     pub waiting_reason: Option<String>,
+    /// The image that it names.
+    pub image: String,
+    /// container or wasm, where the image is a file here.
+    pub kind: Option<String>,
+    /// What its nodes must let it reach.
+    pub network: Vec<String>,
 }
 
 /// One part of the price cap.
@@ -67,6 +73,9 @@ impl From<QuoteResponse> for Plan {
             nodes_capable: quote.nodes_capable,
             nodes_free: quote.nodes_free,
             waiting_reason: (!quote.waiting_reason.is_empty()).then_some(quote.waiting_reason),
+            image: String::new(),
+            kind: None,
+            network: Vec::new(),
         }
     }
 }
@@ -107,7 +116,15 @@ impl Document for Plan {
             Some(reason) => format!("later: {reason}"),
         };
         let short = if self.affordable { "" } else { ", less than the price cap" };
+        let needs: Vec<String> = [
+            self.kind.as_ref().map(|kind| format!("nodes that run {kind}")),
+            (!self.network.is_empty()).then(|| format!("network to {}", self.network.join(", "))),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
         let facts = pairs(&[
+            ("needs", needs.join("; ")),
             ("expected", self.expected()),
             ("available", format!("{}{short}", self.available)),
             ("could run on", format!("{} {plural}{free}", self.nodes_capable)),

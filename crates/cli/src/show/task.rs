@@ -172,6 +172,8 @@ impl TaskDetail {
             ("indices", task.array.as_deref().map(|array| shortened(array, 60)).unwrap_or_default()),
             ("elements", counts.map(|counts| counts.line()).unwrap_or_default()),
             ("left", self.array_progress.as_ref().and_then(Progress::left).unwrap_or_default()),
+            ("network", task.network.join(", ")),
+            ("result of", task.reused_from.clone().unwrap_or_default()),
             ("waits for", waits_for(&task.after)),
             ("waits", task.waiting_reason.clone().unwrap_or_default()),
             ("error", task.error.clone().unwrap_or_default()),

@@ -79,6 +79,12 @@ pub struct Task {
     pub verification: Option<String>,
     /// What its nodes must have.
     pub labels: Vec<String>,
+    /// container, wasm.
+    pub kind: String,
+    /// What it may reach.
+    pub network: Vec<String>,
+    /// The task whose result it has.
+    pub reused_from: Option<String>,
     /// For ages.
     #[serde(skip)]
     pub submitted_at_unix_ms: i64,
@@ -119,6 +125,9 @@ impl From<TaskSummary> for Task {
             after: task.after.into_iter().map(Waits::from).collect(),
             verification: some(task.verification),
             labels: task.labels,
+            kind: task.kind,
+            network: task.network,
+            reused_from: some(task.reused_from),
             submitted_at_unix_ms: task.submitted_at_unix_ms,
             ended_at_unix_ms: task.ended_at_unix_ms,
         }

@@ -1,4 +1,6 @@
-//! `fetch`: the files that a task left under /task/output.
+//! `fetch`: the files that a task left.
+//!
+//! An archive lies beside the files until all of it is there; a fetch that broke off goes on with it.
 //!
 //! Invariant: an archive from a stranger's machine is unpacked only by the client's own careful
 //! reader, and over files that are there already only where its
@@ -18,7 +20,8 @@ use hivemind_client::{Client, ClientError, Existing, UnpackLimits, Wanted};
 use hivemind_model::TaskId;
 use hivemind_model::ids::ElementRef;
 use serde_json::json;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Elements whose files are on their way at once.
@@ -119,7 +122,7 @@ async fn element_into(client: &Client, element: ElementRef, dir: &Path, existing
     }
     let made = !part.exists();
     fs::create_dir_all(&part).map_err(cannot)?;
-    match download(client, element, &part, existing, &Bar::start(false, "")).await {
+    match download(client, element, dir, &part, existing, &Bar::hidden()).await {
         Ok(files) if replace => Ok(Got::Files(files)),
         Ok(files) => fs::rename(&part, &folder).map(|()| Got::Files(files)).map_err(cannot),
         Err(failure) => {
@@ -142,7 +145,7 @@ pub async fn into(client: &Client, element: ElementRef, dir: &Path, existing: Ex
     let cannot = |what: String| move |error: std::io::Error| Failure::io(what, &error);
     let made = !dir.exists();
     fs::create_dir_all(dir).map_err(cannot(format!("the folder {} cannot be made", dir.display())))?;
-    let fetched = download(client, element, dir, existing, &Bar::start(face.is_live(), "fetching")).await;
+    let fetched = download(client, element, dir, dir, existing, &Bar::of(face, "fetching")).await;
     if fetched.is_err() && made {
         // Only an empty folder goes; what was unpacked before a fault stays to be looked at.
         let _ = fs::remove_dir(dir);
@@ -150,14 +153,46 @@ pub async fn into(client: &Client, element: ElementRef, dir: &Path, existing: Ex
     fetched
 }
 
-async fn download(client: &Client, element: ElementRef, dir: &Path, existing: Existing, bar: &Bar) -> Done<u64> {
+/// Unpacks the archive of `element` into `dir`; until all of it is there it lies in `beside`.
+async fn download(
+    client: &Client,
+    element: ElementRef,
+    beside: &Path,
+    dir: &Path,
+    existing: Existing,
+    bar: &Bar,
+) -> Done<u64> {
     let cannot = |error: std::io::Error| Failure::io("no space for the archive could be made", &error);
-    let archive = tempfile::NamedTempFile::new().map_err(cannot)?;
-    let mut file = tokio::fs::File::from_std(archive.reopen().map_err(cannot)?);
-    client.download_of(element, &mut file, |done, whole| bar.set(done, whole)).await?;
+    let archive = beside.join(format!(".{}.{}.fetch-part", element.task, element.index));
+    // Nobody else's file, and no link to one, is written to.
+    let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(flags)
+        .open(&archive);
+    let mut file = tokio::fs::File::from_std(opened.map_err(cannot)?);
+    let downloaded = client.download_into(element, &mut file, |done, whole| bar.set(done, whole)).await;
     bar.clear();
-    let unpacked = Client::unpack_output(archive.path(), dir, UnpackLimits::default(), existing).await;
-    Ok(unpacked.map_err(refused)?.files)
+    let whole = match downloaded {
+        Ok(_) => Client::unpack_output(&archive, dir, UnpackLimits::default(), existing).await.map_err(refused),
+        // What came is kept for the next time.
+        Err(error) if error.is_unreachable() => {
+            let failure = Failure::from(error);
+            return Err(if file.metadata().await.is_ok_and(|about| about.len() > 0) {
+                failure.fix("the same command goes on where it broke")
+            } else {
+                let _empty = fs::remove_file(&archive);
+                failure
+            });
+        }
+        Err(error) => Err(Failure::from(error)),
+    };
+    fs::remove_file(&archive).map_err(cannot)?;
+    Ok(whole?.files)
 }
 
 /// A file that is in the way is no fault of this machine.

@@ -23,11 +23,13 @@ pub async fn plan(ctx: &mut Context, args: &PlanArgs) -> Done {
     // What could not be sent later is told now.
     let asked =
         Asked { options: &args.options, array: &args.array, conditions: &args.conditions, program: &args.program };
-    let request = request::prepare(asked, Path::new(""))?.request;
+    let (request, kind) = request::planned(request::prepare(asked, Path::new(""))?).await?;
     let bound = request.max_price_micro;
     // Asked without the bound, so that there is a plan to show where it is exceeded.
     let request = SubmitTaskRequest { max_price_micro: 0, ..request };
-    let plan = Plan::from(ctx.user().await?.quote(request).await?);
+    let (image, network) = (request.docker_image.clone(), request.network.clone());
+    let quote = ctx.user().await?.quote_of(request, kind).await?;
+    let plan = Plan { image, kind: (!kind.is_empty()).then(|| kind.to_owned()), network, ..Plan::from(quote) };
     ctx.face.show(&plan)?;
     refusal(&plan, bound).map_or(Ok(Exit::Ok), Err)
 }

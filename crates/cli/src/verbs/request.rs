@@ -13,12 +13,13 @@ use crate::args::verify::{PatienceOptions, VerifyOptions};
 use crate::entries::{self, Entries};
 use crate::face::Face;
 use crate::failure::{Done, Failure};
+use crate::image::Local;
 use crate::input::{Input, Way, gather};
 use crate::progress::Bar;
 use crate::quantity::Deadline;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hivemind_client::Client;
+use hivemind_client::{Client, Source, Uploaded};
 use hivemind_model::node::Labels;
 use hivemind_model::{Bytes, Cpt};
 use hivemind_proto::v1::{Dependency, InputFile, SubmitTaskRequest};
@@ -47,6 +48,8 @@ pub struct Prepared {
     pub inputs: Vec<Input>,
     /// What its elements are about.
     pub entries: Option<Entries>,
+    /// What runs, where that is a file.
+    pub image: Option<Local>,
 }
 
 /// Judges a task and reads what it needs; paths are relative to `base`.
@@ -62,7 +65,8 @@ pub fn prepare(asked: Asked<'_>, base: &Path) -> Done<Prepared> {
         return Err(Failure::usage("--max-fails is about arrays, and this is a plain task")
             .fix("say which elements there are with --array, --each-line or --from-json"));
     }
-    Ok(Prepared { request, inputs, entries })
+    let image = Local::of(&request.docker_image, base)?;
+    Ok(Prepared { request, inputs, entries, image })
 }
 
 fn relative(inputs: &[String], base: &Path) -> Done<Vec<String>> {
@@ -78,7 +82,10 @@ fn relative(inputs: &[String], base: &Path) -> Done<Vec<String>> {
 /// # Errors
 /// An input cannot be used, or an upload fails.
 pub async fn send(client: &Client, prepared: Prepared, face: &mut Face) -> Done<SubmitTaskRequest> {
-    let Prepared { mut request, inputs, entries } = prepared;
+    let Prepared { mut request, inputs, entries, image } = prepared;
+    if let Some(local) = image {
+        request.docker_image = push(client, &local, face).await?.blob.digest.to_string();
+    }
     for input in &inputs {
         match input.way {
             Way::Inline => request.files.push(inline(input)?),
@@ -94,13 +101,46 @@ pub async fn send(client: &Client, prepared: Prepared, face: &mut Face) -> Done<
     Ok(request)
 }
 
+/// The message of a plan, and the kind of what would run: a file is named by its digest, and stays here.
+///
+/// # Errors
+/// The file cannot be used.
+pub async fn planned(prepared: Prepared) -> Done<(SubmitTaskRequest, &'static str)> {
+    let Prepared { mut request, inputs: _, entries: _, image } = prepared;
+    let Some(local) = image else { return Ok((request, "")) };
+    local.architectures().await?;
+    let content = local.content().await?;
+    request.docker_image = Source::from(content.path.as_path()).blob().await?.digest.to_string();
+    Ok((request, local.kind()))
+}
+
+/// Uploads what is to run, and tells where it was there already.
+///
+/// # Errors
+/// It is no image, or the pool does not take it.
+pub async fn push(client: &Client, local: &Local, face: &mut Face) -> Done<Uploaded> {
+    local.architectures().await?;
+    let content = local.content().await?;
+    send_file(client, &content.path, &local.path.display().to_string(), face).await
+}
+
 /// Uploads a file and gives its digest.
 ///
 /// # Errors
 /// It cannot be read, or the pool does not take it.
-pub async fn upload(client: &Client, source: &Path, face: &Face) -> Done<String> {
-    let bar = Bar::start(face.is_live(), &format!("uploading {}", source.display()));
-    Ok(client.upload(source, |done, whole| bar.set(done, whole)).await?.digest.to_string())
+pub async fn upload(client: &Client, source: &Path, face: &mut Face) -> Done<String> {
+    let uploaded = send_file(client, source, &source.display().to_string(), face).await?;
+    Ok(uploaded.blob.digest.to_string())
+}
+
+async fn send_file(client: &Client, source: &Path, shown: &str, face: &mut Face) -> Done<Uploaded> {
+    let bar = Bar::of(face, &format!("uploading {shown}"));
+    let uploaded = client.upload(source, |done, whole| bar.set(done, whole)).await?;
+    bar.clear();
+    if uploaded.sent == 0 && uploaded.blob.size.0 > 0 {
+        face.say(&format!("{} is there already", crate::face::harmless(shown)));
+    }
+    Ok(uploaded)
 }
 
 /// Uploads entries and gives their digest.
@@ -108,9 +148,9 @@ pub async fn upload(client: &Client, source: &Path, face: &Face) -> Done<String>
 /// # Errors
 /// The pool does not take them.
 pub async fn upload_entries(client: &Client, entries: Entries, face: &Face) -> Done<String> {
-    let bar = Bar::start(face.is_live(), "uploading the entries");
+    let bar = Bar::of(face, "uploading the entries");
     let text = entries.text.into_bytes();
-    Ok(client.upload(text, |done, whole| bar.set(done, whole)).await?.digest.to_string())
+    Ok(client.upload(text, |done, whole| bar.set(done, whole)).await?.blob.digest.to_string())
 }
 
 fn inline(input: &Input) -> Done<String> {
@@ -144,12 +184,21 @@ fn message(asked: Asked<'_>) -> Done<SubmitTaskRequest> {
         min_trust: options.min_trust.clone().unwrap_or_default(),
         min_isolation: options.min_isolation.clone().unwrap_or_default(),
         max_fails: array.max_fails,
+        network: options.network.iter().map(ToString::to_string).collect(),
+        outputs: options.output.iter().map(|path| under_task(path)).collect(),
+        warm: options.warm,
+        reuse: options.reuse,
         ..SubmitTaskRequest::default()
     };
     await_others(&conditions.after, &mut request)?;
     be_patient(&conditions.patience, &mut request)?;
     verify(&conditions.verify, &mut request)?;
     Ok(request)
+}
+
+/// A path of `--output` as the API has it; whether it can be one is judged there.
+fn under_task(path: &str) -> String {
+    path.strip_prefix("/task/").unwrap_or(path).trim_end_matches('/').trim_start_matches("./").to_owned()
 }
 
 fn await_others(after: &AfterOptions, request: &mut SubmitTaskRequest) -> Done<()> {

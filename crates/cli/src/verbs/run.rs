@@ -61,14 +61,14 @@ pub async fn run(ctx: &mut Context, args: &RunArgs) -> Done {
         Attended::Ended(answer) => answer,
         Attended::Interrupted => return Ok(Exit::Interrupted),
     };
-    if let Some(dir) = &args.output {
+    if let Some(dir) = &args.to {
         let has_output = answer.task.as_ref().is_some_and(|task| task.has_output);
         match has_output {
             true => fetch::into(&client, ElementRef::only(task), dir, Existing::Refuse, &mut ctx.face)
                 .await
                 .map(|_| ())
                 .map_err(|failure| failure.exit(Exit::Platform))?,
-            false => ctx.face.warn("the task left nothing under /task/output"),
+            false => ctx.face.warn("the task left no files"),
         }
     }
     ending(task, *answer)

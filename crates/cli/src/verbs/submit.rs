@@ -135,12 +135,22 @@ async fn upload(
     uploaded: &mut BTreeMap<PathBuf, String>,
     ctx: &mut Context,
 ) -> Done<hivemind_proto::v1::SubmitTaskRequest> {
-    let Prepared { mut request, inputs, entries } = prepared;
+    let Prepared { mut request, inputs, entries, image } = prepared;
+    if let Some(local) = image {
+        request.docker_image = match uploaded.get(&local.path) {
+            Some(digest) => digest.clone(),
+            None => {
+                let digest = request::push(client, &local, &mut ctx.face).await?.blob.digest.to_string();
+                uploaded.insert(local.path, digest.clone());
+                digest
+            }
+        };
+    }
     for input in inputs {
         let digest = match uploaded.get(&input.source) {
             Some(digest) => digest.clone(),
             None => {
-                let digest = request::upload(client, &input.source, &ctx.face).await?;
+                let digest = request::upload(client, &input.source, &mut ctx.face).await?;
                 uploaded.insert(input.source, digest.clone());
                 digest
             }

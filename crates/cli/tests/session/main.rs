@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to panic")]
 
 mod arrays;
+mod contents;
 mod economy;
 mod patience;
 mod program;
@@ -35,7 +36,7 @@ fn a_session_from_registration_to_the_books() {
     assert_eq!(ann.ok(&["run", "--input", big.to_str().unwrap(), "bb:1", "cat", "big.txt"]).len(), 200_000);
 
     let out = up.path("out");
-    ann.ok(&["run", "--output", out.to_str().unwrap(), "bb:1", "produce", "a/b.txt", "text"]);
+    ann.ok(&["run", "--to", out.to_str().unwrap(), "bb:1", "produce", "a/b.txt", "text"]);
     assert!(fs::read_to_string(out.join("a/b.txt")).unwrap().starts_with("text"));
 
     a_detached_task(&up, &ann);

@@ -80,25 +80,82 @@ async fn content_that_is_not_what_was_told_is_refused() {
 }
 
 #[tokio::test]
-async fn an_upload_tells_the_digest_and_is_repeated_as_a_whole() {
+async fn an_upload_tells_the_digest_and_is_repeated_while_nobody_answers() {
     let pool = Pool::start().await;
     let client = client(&pool).await;
     let whole = content();
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("input");
     std::fs::write(&path, &whole).expect("written");
-    pool.scripts
-        .upload
-        .then(vec![Err(Status::unavailable("starting"))])
-        .then(vec![Ok(())])
-        .then(vec![Ok(())])
-        .then(vec![Ok(())]);
+    let script = &pool.scripts.upload;
+    script.then(vec![Err(Status::unavailable("starting"))]).then(vec![Ok(())]).then(vec![Ok(())]).then(vec![Ok(())]);
     let mut last = (0, 0);
-    let blob = soon(client.upload(path.as_path(), |done, of| last = (done, of))).await.expect("uploaded");
-    assert_eq!((blob.digest.to_string(), blob.size.0, last), (digest(&whole), 1_000_000, (1_000_000, 1_000_000)));
+    let done = soon(client.upload(path.as_path(), |done, of| last = (done, of))).await.expect("uploaded");
+    assert_eq!(
+        (done.blob.digest.to_string(), done.blob.size.0, last),
+        (digest(&whole), 1_000_000, (1_000_000, 1_000_000))
+    );
     soon(client.upload(whole.clone(), |_, _| {})).await.expect("uploaded");
     soon(client.upload(Bytes::new(), |_, _| {})).await.expect("uploaded");
-    assert_eq!(pool.scripts.upload.asked(), [whole.clone(), whole.clone(), whole, Vec::new()]);
+    let asked = script.asked();
+    assert!(asked == [(0, whole.clone()), (0, whole.clone()), (0, whole), (0, Vec::new())]);
+}
+
+#[tokio::test]
+async fn what_is_there_is_not_sent_again() {
+    let pool = Pool::start().await;
+    let client = client(&pool).await;
+    let whole = content();
+    pool.scripts.here.lock().expect("whole").push((digest(&whole), None));
+    let done = soon(client.upload(whole.clone(), |_, _| {})).await.expect("there");
+    assert_eq!((done.sent, done.blob.size.0, pool.scripts.upload.asked().len()), (0, 1_000_000, 0));
+    *pool.scripts.here.lock().expect("whole") = vec![(digest(&whole), Some(600_000))];
+    pool.scripts.upload.then(vec![Ok(())]);
+    let mut first = None;
+    let done = soon(client.upload(whole.clone(), |done, _| {
+        first.get_or_insert(done);
+    }));
+    assert_eq!(done.await.expect("sent").sent, 400_000);
+    assert_eq!(first, Some(600_000));
+    assert!(pool.scripts.upload.asked() == [(600_000, whole[600_000..].to_vec())]);
+}
+
+#[tokio::test]
+async fn what_was_spoilt_is_sent_again_as_a_whole_and_once() {
+    let pool = Pool::start().await;
+    let client = client(&pool).await;
+    let spoilt = || Err(Status::invalid_argument("E_INVALID: digest: what came has the digest sha256:0"));
+    pool.scripts.upload.then(vec![spoilt()]).then(vec![Ok(())]).then(vec![spoilt()]).then(vec![spoilt()]);
+    soon(client.upload(content(), |_, _| {})).await.expect("the second time it was right");
+    let error = soon(client.upload(content(), |_, _| {})).await.expect_err("spoilt twice");
+    assert!(matches!(&error, ClientError::Invalid { .. }) && error.to_string().contains("at rest"), "{error}");
+}
+
+#[tokio::test]
+async fn a_download_goes_on_with_what_a_file_holds() {
+    let pool = Pool::start().await;
+    let client = client(&pool).await;
+    let whole = content();
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("archive");
+    let element = hivemind_model::ids::ElementRef::only(TaskId(1));
+    let fetched = async |before: &[u8]| {
+        std::fs::write(&path, before).expect("written");
+        let mut file = tokio::fs::OpenOptions::new().read(true).write(true).open(&path).await.expect("opened");
+        soon(client.download_into(element, &mut file, |_, _| {})).await.map(|_| std::fs::read(&path).expect("read"))
+    };
+    pool.scripts.download.then(vec![head(&whole), data(&whole[300_000..])]);
+    assert!(fetched(&whole[..300_000]).await.expect("fetched") == whole);
+    // What was there is something else, or longer than all of it.
+    pool.scripts.download.then(vec![head(&whole), data(&whole[3..])]).then(vec![head(&whole), data(&whole)]);
+    assert!(fetched(b"???").await.expect("fetched") == whole);
+    let behind = Err(Status::invalid_argument("E_INVALID: offset: 1000001 is outside 0 to 1000000"));
+    pool.scripts.download.then(vec![behind]).then(vec![head(&whole), data(&whole)]);
+    assert!(fetched(&vec![0; 1_000_001]).await.expect("fetched") == whole);
+    pool.scripts.download.then(vec![head(b"ab"), data(b"xx")]);
+    assert!(fetched(b"").await.expect_err("a wrong digest").to_string().contains("which is not the one"));
+    let offsets: Vec<i64> = pool.scripts.download.asked().iter().map(|request| request.offset).collect();
+    assert_eq!(offsets, [300_000, 3, 0, 1_000_001, 0, 0]);
 }
 
 #[tokio::test]

@@ -118,7 +118,9 @@ pub(super) struct Scripts {
     pub(super) watch: Script<WatchTasksRequest, TaskEvent>,
     pub(super) logs: Script<FollowLogsRequest, LogChunk>,
     pub(super) download: Script<DownloadOutputRequest, DownloadChunk>,
-    pub(super) upload: Script<Vec<u8>, ()>,
+    pub(super) upload: Script<(i64, Vec<u8>), ()>,
+    /// What there is of contents: bytes of it, or all.
+    pub(super) here: Mutex<Vec<(String, Option<i64>)>>,
     pub(super) transfer: Script<TransferRequest, TransferResponse>,
     pub(super) register: Script<RegisterRequest, RegisterResponse>,
     pub(super) invitation: Script<CreateInvitationRequest, CreateInvitationResponse>,
@@ -248,9 +250,17 @@ impl TaskService for Scripts {
 
     async fn find_content(
         &self,
-        _: Request<hivemind_proto::v1::FindContentRequest>,
-    ) -> Result<Response<hivemind_proto::v1::FindContentResponse>, Status> {
-        Err(Status::unimplemented(""))
+        request: Request<FindContentRequest>,
+    ) -> Result<Response<FindContentResponse>, Status> {
+        let here = self.here.lock().expect("whole");
+        let found = |digest: String| {
+            let whole = here.iter().find(|(known, _)| *known == digest);
+            let (complete, received) = whole.map_or((false, 0), |(_, left)| left.map_or((true, 0), |got| (false, got)));
+            ContentFound { digest, complete, received }
+        };
+        Ok(Response::new(FindContentResponse {
+            contents: request.into_inner().digests.into_iter().map(found).collect(),
+        }))
     }
 
     async fn quote(&self, request: Request<QuoteRequest>) -> Result<Response<QuoteResponse>, Status> {
@@ -307,15 +317,17 @@ impl TaskService for Scripts {
 
     async fn upload(&self, request: Request<Streaming<UploadChunk>>) -> Result<Response<UploadResponse>, Status> {
         let mut chunks = request.into_inner();
-        let size = chunks.next().await.ok_or_else(|| Status::invalid_argument("nothing"))??.size;
+        let head = chunks.next().await.ok_or_else(|| Status::invalid_argument("nothing"))??;
         let mut content = Vec::new();
         while let Some(chunk) = chunks.next().await {
             content.extend_from_slice(&chunk?.data);
         }
-        assert_eq!(content.len() as i64, size);
-        let digest = format!("sha256:{}", hex::encode(Sha256::digest(&content)));
-        self.upload.one(content).await?;
-        Ok(Response::new(UploadResponse { digest, size }))
+        assert_eq!(head.offset + content.len() as i64, head.size);
+        if head.offset == 0 {
+            assert_eq!(head.digest, format!("sha256:{}", hex::encode(Sha256::digest(&content))));
+        }
+        self.upload.one((head.offset, content)).await?;
+        Ok(Response::new(UploadResponse { digest: head.digest, size: head.size }))
     }
 
     async fn download_output(

@@ -96,3 +96,60 @@ async fn no_other_user_of_the_machine_may_look() {
     let mode = fs::metadata(dir.path().join("blobs")).unwrap().permissions().mode();
     assert_eq!(mode & 0o077, 0, "{mode:o}");
 }
+
+fn half(blobs: &Blobs, content: &[u8]) -> impl Future<Output = ()> {
+    let whole = BlobRef { digest: digest_of(content), size: Size(content.len() as u64) };
+    let (name, half) = (PartName::of_user(UserId(1), &whole.digest), Bytes::copy_from_slice(&content[..1]));
+    let blobs = blobs.clone();
+    async move {
+        let mut writer = blobs.resume(ADA, name, whole, 0).await.unwrap();
+        writer.write(half).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_sender_has_few_parts_and_the_oldest_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = store(dir.path());
+    let content = |n: usize| format!("{n} and more").into_bytes();
+    for n in 0..partial::MOST_OF_ONE + 3 {
+        half(&blobs, &content(n)).await;
+        let part = PartName::of_user(UserId(1), &digest_of(&content(n)));
+        assert_eq!(blobs.received(part).await.unwrap(), 1);
+    }
+    assert_eq!(files_below(&dir.path().join("blobs/partial")), partial::MOST_OF_ONE);
+}
+
+#[tokio::test]
+async fn a_part_that_nobody_touches_goes_at_the_start_and_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let parts = dir.path().join("blobs/partial");
+    let blobs = store(dir.path());
+    half(&blobs, b"abc").await;
+    let now = SystemTime::now();
+    blobs.sweep_partials(now + partial::KEPT_FOR / 2).await.unwrap();
+    assert_eq!(files_below(&parts), 1);
+    blobs.sweep_partials(now + partial::KEPT_FOR * 2).await.unwrap();
+    assert_eq!(fs::read_dir(&parts).unwrap().count(), 0);
+    half(&blobs, b"abc").await;
+    drop(blobs);
+    let part = fs::read_dir(parts.join("user-1")).unwrap().next().unwrap().unwrap().path();
+    File::options().write(true).open(part).unwrap().set_modified(now - partial::KEPT_FOR * 2).unwrap();
+    drop(store(dir.path()));
+    assert_eq!(files_below(&parts), 0);
+}
+
+#[tokio::test]
+async fn a_part_without_content_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = store(dir.path());
+    let whole = BlobRef { digest: digest_of(b"abc"), size: Size(3) };
+    let name = || PartName::of_user(UserId(1), &whole.digest);
+    drop(blobs.resume(ADA, name(), whole, 0).await.unwrap());
+    assert_eq!(files_below(&dir.path().join("blobs")), 0);
+    let refused = blobs.resume(ADA, name(), whole, 1).await.err().unwrap();
+    assert!(matches!(refused, BlobError::Offset { offset: 1, here: 0 }));
+    let empty = BlobRef { digest: digest_of(b""), size: Size(0) };
+    let writer = blobs.resume(ADA, PartName::of_user(UserId(1), &empty.digest), empty, 0).await.unwrap();
+    assert_eq!(writer.finish().await.unwrap(), empty);
+}

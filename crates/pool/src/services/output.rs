@@ -1,19 +1,25 @@
 //! Content in and out: uploads of inputs, downloads of outputs.
 //!
-//! Invariant: an upload that does not end leaves nothing.
+//! Invariant: an upload that does not end leaves nothing that anybody can read, and without an announced
+//! digest nothing at all.
 
 use super::elements::{Standing, element, element_ref};
+use super::submission::cut;
 use super::summary::{accepted, report};
-use crate::blobs::{Sender, blocking};
+use crate::blobs::{PartName, Sender, blocking};
 use crate::shared::Shared;
 use crate::status;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use hivemind_model::rows::TaskRow;
-use hivemind_model::{Code, Rejection, TaskState};
-use hivemind_proto::v1::{DownloadChunk, DownloadOutputRequest, UploadChunk, UploadResponse};
+use hivemind_model::spec::{BlobRef, Digest};
+use hivemind_model::{Bytes as Size, Code, Rejection, TaskState, UserId};
+use hivemind_proto::v1::{
+    ContentFound, DownloadChunk, DownloadOutputRequest, FindContentRequest, FindContentResponse, UploadChunk,
+    UploadResponse,
+};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -24,6 +30,8 @@ use tonic::{Request, Status, Streaming};
 const CHUNK: usize = 256 << 10;
 /// Messages on the way to one reader.
 const QUEUE: usize = 4;
+/// Most contents that are looked up at once.
+const MOST_DIGESTS: usize = 1000;
 /// A sender that is silent for longer has gone.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -38,7 +46,8 @@ pub(super) async fn upload(
         return Err(status::rejected(&Rejection::invalid("size", "no message came; the first one names the size")));
     };
     let caller = shared.caller(&first.token, &metadata)?;
-    let most = shared.policy.limits.max_input_bytes;
+    let limits = &shared.policy.limits;
+    let most = limits.max_input_bytes.max(limits.max_image_bytes);
     let size = match u64::try_from(first.size) {
         Ok(size) if size <= most.0 => size,
         Ok(size) => {
@@ -50,8 +59,15 @@ pub(super) async fn upload(
         }
         Err(_) => return Err(status::rejected(&Rejection::invalid("size", format!("{} is negative", first.size)))),
     };
-    let mut blob =
-        shared.blobs.writer(Sender::User(caller.id), size).await.map_err(|error| status::blob("size", &error))?;
+    let sender = Sender::User(caller.id);
+    let begun = match announced(&first.digest, first.offset).map_err(|rejection| status::rejected(&rejection))? {
+        None => shared.blobs.writer(sender, size).await,
+        Some((digest, offset)) => {
+            let name = PartName::of_user(caller.id, &digest);
+            shared.blobs.resume(sender, name, BlobRef { digest, size: Size(size) }, offset).await
+        }
+    };
+    let mut blob = begun.map_err(|error| status::blob("size", &error))?;
     let mut chunk = Some(first);
     while let Some(UploadChunk { data, .. }) = chunk {
         if !data.is_empty() {
@@ -64,12 +80,54 @@ pub(super) async fn upload(
     Ok(UploadResponse { digest: blob.digest.to_string(), size: first_size(blob.size.0) })
 }
 
+/// The digest of the whole and where its data begins, where the sender tells them.
+fn announced(digest: &str, offset: i64) -> Result<Option<(Digest, u64)>, Rejection> {
+    let from = u64::try_from(offset).map_err(|_| Rejection::invalid("offset", format!("{offset} is negative")))?;
+    match (digest, from) {
+        ("", 0) => Ok(None),
+        ("", _) => Err(Rejection::invalid("digest", "is empty; only an upload that names it can go on")),
+        (text, _) => Ok(Some((digest_in("digest", text)?, from))),
+    }
+}
+
+/// The digest in the field of that name.
+pub(super) fn digest_in(field: &str, text: &str) -> Result<Digest, Rejection> {
+    text.parse().map_err(|bad| Rejection::invalid(field, format!("`{}`: {bad}", cut(text))))
+}
+
+/// Which contents the caller may use, and how much of others is here of their uploads that broke off.
+pub(super) async fn find(
+    shared: &Shared,
+    user: UserId,
+    request: FindContentRequest,
+) -> Result<FindContentResponse, Status> {
+    let asked = request.digests.len();
+    if asked > MOST_DIGESTS {
+        let why = format!("{asked} digests; at most {MOST_DIGESTS} are looked up at once");
+        return Err(status::rejected(&Rejection::field(Code::TooLarge, "digests", why)));
+    }
+    let mut contents = Vec::with_capacity(asked);
+    for text in request.digests {
+        let digest = digest_in("digests", &text).map_err(|rejection| status::rejected(&rejection))?;
+        let cannot = |error: io::Error| status::file("looking for content", &error);
+        let complete = shared.blobs.size_for(user, digest).await.map_err(cannot)?.is_some();
+        let received = match complete {
+            true => 0,
+            false => shared.blobs.received(PartName::of_user(user, &digest)).await.map_err(cannot)?,
+        };
+        contents.push(ContentFound { digest: text, complete, received: first_size(received) });
+    }
+    Ok(FindContentResponse { contents })
+}
+
 /// The next message of a sender; one that is silent for too long has gone.
 pub(super) async fn next<T>(messages: &mut Streaming<T>) -> Result<Option<T>, Status> {
     match tokio::time::timeout(SILENCE, messages.message()).await {
         Ok(message) => message,
         Err(_) => {
-            Err(Status::deadline_exceeded("E_TIMED_OUT: nothing came for a minute; nothing was stored; send it again"))
+            let why = "E_TIMED_OUT: nothing came for a minute; nothing was stored; send it again, or go on with what \
+                       is here where its digest was told";
+            Err(Status::deadline_exceeded(why))
         }
     }
 }
@@ -100,7 +158,7 @@ pub(super) async fn download(
     }
     let attempts = shared.store.attempts(row.source(at)).await.map_err(|error| status::store(&error))?;
     let Some(blob) = accepted(&attempts).and_then(report).and_then(|report| report.output) else {
-        return refuse(Rejection::new(Code::NotFound, format!("{what} left no files under /task/output")));
+        return refuse(Rejection::new(Code::NotFound, format!("{what} left no files")));
     };
     let offset = request.offset;
     let Some(offset) = u64::try_from(offset).ok().filter(|offset| *offset <= blob.size.0) else {

@@ -14,7 +14,7 @@ use hivemind_model::rows::AttemptRow;
 use hivemind_model::verify::Rule;
 use hivemind_model::{Bytes, Cpt, MilliCores, Millis, Resources, TaskId, TaskSpec, TaskState, UserId};
 use hivemind_placement::WhyWaiting;
-use hivemind_proto::v1::{PriceLine, QuoteResponse, SubmitTaskRequest};
+use hivemind_proto::v1::{PriceLine, QuoteRequest, QuoteResponse};
 use hivemind_store::TaskFilter;
 use std::collections::BTreeSet;
 use tonic::Status;
@@ -24,11 +24,13 @@ const HISTORY: u32 = 200;
 const HOUR: Millis = Millis::from_secs(3600);
 
 /// Tells what `request` would cost its user.
-pub(super) async fn quote(shared: &Shared, user: UserId, request: SubmitTaskRequest) -> Result<QuoteResponse, Status> {
-    let spec = submission::preview(shared, request).await.map_err(|refusal| match refusal {
-        Refusal::Rejected(rejection) => status::rejected(&rejection),
-        Refusal::Fault(fault) => fault,
-    })?;
+pub(super) async fn quote(shared: &Shared, user: UserId, request: QuoteRequest) -> Result<QuoteResponse, Status> {
+    let QuoteRequest { token: _, task, kind } = request;
+    let spec =
+        submission::preview(shared, user, task.unwrap_or_default(), &kind).await.map_err(|refusal| match refusal {
+            Refusal::Rejected(rejection) => status::rejected(&rejection),
+            Refusal::Fault(fault) => fault,
+        })?;
     let prices = &shared.policy.prices;
     let cap = shared.policy.cap(&spec).map_err(|rejection| status::rejected(&rejection))?;
     let (wall, basis) = expected(shared, user, &spec).await?;

@@ -6,6 +6,7 @@
 //! Invariant: nothing is stored before every field has been checked.
 
 use super::amount::once;
+use super::image::{self, Pushed};
 use super::wishes;
 use crate::blobs::{Blobs, digest_of};
 use crate::entries::Entries;
@@ -72,35 +73,64 @@ pub(super) async fn prepare(
         "" => None,
         digest => Some(upload(user, "entries_digest", digest, &shared.blobs).await?),
     };
-    let (spec, contents) = checked(request, files, entries, &shared.policy, after).await?;
+    let program = image::pushed(shared, user, &request.docker_image).await?;
+    let given = Given { files, entries, program };
+    let (spec, contents) = checked(request, given, &shared.policy, after).await?;
     check_entries(&shared.entries, &spec).await?;
     Ok(Draft { spec, contents })
 }
 
-/// What would be submitted, checked as a submission is, without its uploaded inputs. Nothing is stored.
-pub(super) async fn preview(shared: &Shared, request: SubmitTaskRequest) -> Result<TaskSpec, Refusal> {
+/// What would be submitted, checked as a submission is, without its uploaded inputs. An image that is not
+/// pushed yet is believed to be of the kind `said`. Nothing is stored.
+pub(super) async fn preview(
+    shared: &Shared,
+    user: UserId,
+    request: SubmitTaskRequest,
+    said: &str,
+) -> Result<TaskSpec, Refusal> {
     if request.files.len() > MAX_FILES {
         return Err(too_many_files().into());
     }
     max_price(request.max_price_micro)?;
-    Ok(checked(request, Vec::new(), None, &shared.policy, shared.clock.now()).await?.0)
+    let kind = image::said_kind(said)?;
+    let program = match image::pushed(shared, user, &request.docker_image).await {
+        Err(Refusal::Rejected(rejection)) if rejection.code == Code::NotFound => {
+            image::digest(&request.docker_image)?.map(|digest| Pushed { kind, blob: BlobRef { digest, size: Size(0) } })
+        }
+        found => found?,
+    };
+    let given = Given { files: Vec::new(), entries: None, program };
+    Ok(checked(request, given, &shared.policy, shared.clock.now()).await?.0)
 }
 
-/// The specification of a submission with its files, `uploaded` ones first, and the contents of the others.
+/// Contents of the pool that a submission names.
+struct Given {
+    files: Vec<InputFile>,
+    entries: Option<BlobRef>,
+    program: Option<Pushed>,
+}
+
+/// The specification of a submission with its files, uploaded ones first, and the contents of the others.
 async fn checked(
     request: SubmitTaskRequest,
-    uploaded: Vec<InputFile>,
-    entries: Option<BlobRef>,
+    given: Given,
     policy: &Policy,
     after: Timestamp,
 ) -> Result<(TaskSpec, Vec<Bytes>), Refusal> {
-    let mut files = uploaded;
+    let Given { mut files, entries, program } = given;
+    let reuse = request.reuse;
     let (inline, contents) =
         if request.files.is_empty() { Default::default() } else { decode_off_thread(request.files.clone()).await? };
     files.extend(inline);
     let mut spec = spec(request, files, policy, after)?;
     if let Some(array) = &mut spec.array {
         array.entries = entries;
+    }
+    if let Some(Pushed { kind, blob }) = program {
+        (spec.kind, spec.image_blob) = (kind, Some(blob));
+    }
+    if reuse {
+        spec.reuse = Some(image::reuse_key(&spec)?);
     }
     spec.check(policy)?;
     Ok((spec, contents))
@@ -171,6 +201,9 @@ fn spec(
         retries: wishes::retries(&request)?,
         patience: wishes::patience(&request, after)?,
         verify: wishes::verification(&request)?,
+        egress: wishes::network(&request)?,
+        outputs: request.outputs,
+        warm: request.warm,
         name: request.task_name,
         image: request.docker_image,
         files,

@@ -33,8 +33,8 @@ impl TaskService for TaskCalls {
         &self,
         request: Request<FindContentRequest>,
     ) -> Result<Response<FindContentResponse>, Status> {
-        self.0.caller(&request.get_ref().token, request.metadata())?;
-        Err(Status::unimplemented("E_INVALID: not here yet"))
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        output::find(&self.0, caller.id, request.into_inner()).await.map(Response::new)
     }
 
     async fn submit_task(&self, request: Request<SubmitTaskRequest>) -> Result<Response<SubmitTaskResponse>, Status> {
@@ -66,8 +66,7 @@ impl TaskService for TaskCalls {
 
     async fn quote(&self, request: Request<QuoteRequest>) -> Result<Response<QuoteResponse>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
-        let task = request.into_inner().task.unwrap_or_default();
-        quote::quote(&self.0, caller.id, task).await.map(Response::new)
+        quote::quote(&self.0, caller.id, request.into_inner()).await.map(Response::new)
     }
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {

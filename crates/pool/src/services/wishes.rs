@@ -9,6 +9,7 @@
 use super::submission::{cut, natural};
 use hivemind_model::after::Unmet;
 use hivemind_model::array::{Array, Indices};
+use hivemind_model::egress::Egress;
 use hivemind_model::node::{Isolation, Labels, TrustTier};
 use hivemind_model::spec::Patience;
 use hivemind_model::verify::{Compare, Rule, Verification};
@@ -79,6 +80,11 @@ pub(super) fn patience(request: &SubmitTaskRequest, after: Timestamp) -> Result<
         deadline,
         lost_after: seconds("lost_after_seconds", request.lost_after_seconds)?,
     })
+}
+
+/// What it may reach.
+pub(super) fn network(request: &SubmitTaskRequest) -> Result<Egress, Rejection> {
+    Egress::parse(&request.network).map_err(|bad| Rejection::invalid("network", bad))
 }
 
 /// What its nodes must have.

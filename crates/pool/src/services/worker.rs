@@ -6,13 +6,14 @@
 
 use super::output::{next, send_file};
 use super::wrong_reply;
-use crate::blobs::Sender;
+use crate::blobs::{PartName, Sender};
 use crate::link;
 use crate::shared::Shared;
 use crate::status;
 use futures::stream::BoxStream;
 use hivemind_model::command::JoinUse;
-use hivemind_model::{Code, Command, NodeId, Rejection, Reply};
+use hivemind_model::spec::BlobRef;
+use hivemind_model::{Bytes, Code, Command, NodeId, Rejection, Reply};
 use hivemind_proto::convert;
 use hivemind_proto::worker::worker_service_server::WorkerService;
 use hivemind_proto::worker::{
@@ -123,8 +124,21 @@ impl WorkerService for WorkerCalls {
         &self,
         request: Request<OutputOffsetRequest>,
     ) -> Result<Response<OutputOffsetResponse>, Status> {
-        self.0.node_of(&request)?;
-        Err(Status::unimplemented("E_INVALID: not here yet"))
+        let node = self.0.node_of(&request)?;
+        let OutputOffsetRequest { attempt, digest } = request.into_inner();
+        let attempt = convert::attempt(attempt).map_err(|bad| status::malformed(&bad))?;
+        let digest = convert::digest("digest", &digest).map_err(|bad| status::malformed(&bad))?;
+        self.0.live_attempt(node.id, attempt).map_err(|rejection| status::rejected(&rejection))?;
+        let cannot = |error: std::io::Error| status::file("looking for content", &error);
+        let received = match self.0.blobs.output_size(attempt, digest).await.map_err(cannot)? {
+            // It is whole, and only the answer was lost.
+            Some(size) => size,
+            None => {
+                let name = PartName::of_attempt(node.id, attempt, &digest);
+                self.0.blobs.received(name).await.map_err(cannot)?
+            }
+        };
+        Ok(Response::new(OutputOffsetResponse { received }))
     }
 
     async fn store_output(
@@ -147,12 +161,19 @@ impl WorkerService for WorkerCalls {
                 format!("{} bytes; the output of {attempt} may have {most}", first.size),
             )));
         }
-        let mut blob = self
-            .0
-            .blobs
-            .writer(Sender::Node(node.id), first.size)
-            .await
-            .map_err(|error| status::blob("size", &error))?;
+        let sender = Sender::Node(node.id);
+        let begun = if first.digest.is_empty() {
+            self.0.blobs.writer(sender, first.size).await
+        } else {
+            let digest = convert::digest("digest", &first.digest).map_err(|bad| status::malformed(&bad))?;
+            let stored = self.0.blobs.output_size(attempt, digest).await;
+            if stored.map_err(|error| status::file("looking for content", &error))? == Some(first.offset) {
+                return Ok(Response::new(StoreOutputResponse { digest: digest.to_string() }));
+            }
+            let whole = BlobRef { digest, size: Bytes(first.size) };
+            self.0.blobs.resume(sender, PartName::of_attempt(node.id, attempt, &digest), whole, first.offset).await
+        };
+        let mut blob = begun.map_err(|error| status::blob("size", &error))?;
         let mut chunk = Some(first);
         while let Some(OutputChunk { data, .. }) = chunk {
             if !data.is_empty() {

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod arrays;
+mod contents;
 mod explain;
 mod graphs;
 mod guarded;

@@ -5,7 +5,7 @@ use hivemind_proto::v1::*;
 use tonic::Status;
 
 async fn quote(user: &User, task: SubmitTaskRequest) -> Result<QuoteResponse, Status> {
-    let request = QuoteRequest { token: user.token.clone(), task: Some(task) };
+    let request = QuoteRequest { token: user.token.clone(), task: Some(task), kind: String::new() };
     within(user.tasks().quote(request)).await.map(tonic::Response::into_inner)
 }
 
@@ -47,7 +47,7 @@ async fn a_quote_is_checked_as_a_submission_is() {
         let status = quote(&ada, task).await.unwrap_err();
         assert!(status.message().contains(&format!(": {field}: ")), "{field}: {status}");
     }
-    let request = QuoteRequest { token: ada.token.clone(), task: None };
+    let request = QuoteRequest { token: ada.token.clone(), task: None, kind: String::new() };
     let status = within(ada.tasks().quote(request)).await.unwrap_err();
     assert!(status.message().starts_with("E_INVALID: docker_image"), "{status}");
 }
