@@ -25,8 +25,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 mod agent;
+mod attempt_usage;
 mod cache;
 mod capture;
+pub mod control;
 mod enroll;
 mod event;
 mod folders;
@@ -34,17 +36,20 @@ mod incoming;
 mod job;
 mod leftovers;
 mod link;
+mod measuring;
 mod membership;
 mod outbox;
+mod progress;
 mod renewal;
 mod run;
 mod shell;
+mod socket;
 mod spool;
 mod status;
 mod transfer;
 mod usage;
 
-pub use status::Status;
+pub use status::{Running, Status};
 
 /// How to run a worker.
 #[derive(Clone)]

@@ -7,14 +7,16 @@
 //! is here already counts.
 
 use crate::agent::OWNER_STOPPED;
-use crate::event::Event;
+use crate::event::{Event, OwnerOrders};
 use crate::job::Signal;
 use crate::link::{INCOMING, LinkEvent};
 use crate::shell::Shell;
+use crate::status::Running;
 use anyhow::bail;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 /// Signals taken at once.
@@ -24,12 +26,18 @@ const BATCH: usize = 1024;
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the owner wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Order {
     /// No more work.
     Drain,
     /// The end.
     Stop,
+    /// What the rules let the machine do from now on.
+    Obey(OwnerOrders),
+    /// The end of everything that runs; the worker goes on.
+    Clear,
+    /// To see what runs.
+    Show(oneshot::Sender<Vec<Running>>),
 }
 
 /// Where the loop hears from.
@@ -72,12 +80,7 @@ pub(crate) async fn run(mut shell: Shell, mut ears: Ears) -> anyhow::Result<()> 
         tokio::select! {
             biased;
             order = ears.orders.recv(), if !orders_end => match order {
-                Some(Order::Drain) => shell.tell(Event::OwnerDrains),
-                Some(Order::Stop) => {
-                    tracing::info!("stopping: {OWNER_STOPPED}");
-                    shell.tell(Event::OwnerStops);
-                    stop_at.get_or_insert(Instant::now() + STOP_PATIENCE);
-                }
+                Some(order) => take(&mut shell, order, &mut stop_at),
                 None => orders_end = true,
             },
             event = ears.link.recv(), if !link_ends => match event {
@@ -92,6 +95,23 @@ pub(crate) async fn run(mut shell: Shell, mut ears: Ears) -> anyhow::Result<()> 
         hear_the_rest(&mut shell, &mut ears);
         if Instant::now() >= wake {
             shell.tick();
+        }
+    }
+}
+
+fn take(shell: &mut Shell, order: Order, stop_at: &mut Option<Instant>) {
+    match order {
+        Order::Drain => shell.tell(Event::OwnerDrains),
+        Order::Stop => {
+            tracing::info!("stopping: {OWNER_STOPPED}");
+            shell.tell(Event::OwnerStops);
+            stop_at.get_or_insert(Instant::now() + STOP_PATIENCE);
+        }
+        Order::Obey(orders) => shell.tell(Event::OwnerDecides { orders }),
+        Order::Clear => shell.tell(Event::OwnerClears),
+        Order::Show(to) => {
+            // Who asked may have gone.
+            let _gone = to.send(shell.running()).is_err();
         }
     }
 }

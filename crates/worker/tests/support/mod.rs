@@ -238,6 +238,8 @@ pub struct PoolLink {
     out: mpsc::Sender<Result<wire::PoolMessage, Status>>,
     /// Whether heartbeats are answered.
     pub answers: bool,
+    /// What the owner let the machine do, as it was told.
+    pub owner: Vec<String>,
 }
 
 impl PoolLink {
@@ -277,6 +279,7 @@ impl PoolLink {
                         self.out.send(Ok(wire::PoolMessage { events: vec![wire::PoolEvent { event }] })).await.is_err();
                 }
                 Heard::Heartbeat(_) => {}
+                Heard::Owner(state) => self.owner.push(state.state),
                 other => return Some(other),
             }
         }
@@ -346,7 +349,7 @@ impl WorkerService for Service {
             let Ok(Some(first)) = messages.message().await else { return };
             let mut first = first.events.into_iter();
             let Some(Heard::Hello(hello)) = first.next().and_then(|event| event.event) else { panic!("no hello") };
-            shared.links.send(PoolLink { hello, node, incoming, out, answers: true }).unwrap();
+            shared.links.send(PoolLink { hello, node, incoming, out, answers: true, owner: Vec::new() }).unwrap();
             while let Ok(Some(message)) = messages.message().await {
                 for event in message.events {
                     // A test that drops its link hears no more.
