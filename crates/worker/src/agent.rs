@@ -196,6 +196,15 @@ impl Agent {
         self.jobs
     }
 
+    /// Jobs among them that have a graphics processor.
+    pub(crate) fn gpu_jobs(&self) -> u32 {
+        if self.occupied.gpus == 0 {
+            return 0;
+        }
+        let with_gpu = self.attempts.values().filter(|entry| entry.phase.is_occupying() && entry.need.gpus > 0);
+        u32::try_from(with_gpu.count()).unwrap_or(u32::MAX)
+    }
+
     /// Attempts that wait for their turn.
     pub(crate) fn backlog(&self) -> usize {
         self.backlog.len()

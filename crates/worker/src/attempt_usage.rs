@@ -9,6 +9,7 @@ use hivemind_model::AttemptRef;
 use hivemind_proto::worker as wire;
 use hivemind_runtime::Usage;
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 /// Most attempts in one heartbeat.
 pub(crate) const MOST: usize = 256;
@@ -25,12 +26,20 @@ struct Entry {
 pub(crate) struct UsageBook {
     entries: HashMap<AttemptRef, Entry>,
     line: VecDeque<AttemptRef>,
+    cpu_used: Duration,
 }
 
 impl UsageBook {
     /// An attempt has used so much so far.
     pub(crate) fn told(&mut self, attempt: AttemptRef, usage: Usage) {
+        let before = self.of(attempt).cpu;
+        self.cpu_used += Duration::from_millis(usage.cpu.0.saturating_sub(before.0));
         self.change(attempt, |entry| entry.usage = usage);
+    }
+
+    /// Processor time of all attempts together, those that are over included.
+    pub(crate) fn cpu_used(&self) -> Duration {
+        self.cpu_used
     }
 
     /// An attempt stands still from now on, or goes on.
@@ -121,6 +130,8 @@ mod tests {
         book.repeat();
         assert_eq!(book.take().len(), 2);
         assert_eq!(book.of(att(2)), usage(20));
+        book.forget(att(1));
+        assert_eq!(book.cpu_used(), Duration::from_millis(50));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::link::Line;
 use crate::measuring::Measurement;
 use crate::outbox::Outbox;
 use crate::renewal::Renewal;
+use crate::socket::SocketFile;
 use crate::spool::Spool;
 use crate::status::Status;
 use crate::usage::{Monitor, SleepWatch};
@@ -81,6 +82,8 @@ pub(crate) struct Shell {
     /// Jobs, uploads, the link and the monitor: they end with this.
     tasks: JoinSet<()>,
     spool: Spool,
+    /// Removed before the lock is let go of.
+    _socket: Option<SocketFile>,
     /// Let go of last.
     _lock: Option<Lock>,
 }
@@ -96,6 +99,7 @@ pub(crate) struct Parts {
     pub signals: UnboundedSender<Signal>,
     pub status: watch::Sender<Status>,
     pub spool: Spool,
+    pub socket: Option<SocketFile>,
     pub lock: Option<Lock>,
 }
 
@@ -133,6 +137,7 @@ impl Shell {
             welcomes: 0,
             tasks: JoinSet::new(),
             spool: parts.spool,
+            _socket: parts.socket,
             _lock: parts.lock,
         }
     }
@@ -256,6 +261,8 @@ impl Shell {
             welcomes: self.welcomes,
             draining: self.agent.is_draining(),
             jobs: self.agent.jobs(),
+            gpu_jobs: self.agent.gpu_jobs(),
+            cpu_used: self.usage.cpu_used(),
             availability: self.agent.availability().clone(),
             backlog: self.agent.backlog(),
             attempts: self.agent.len(),

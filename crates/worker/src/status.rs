@@ -22,6 +22,10 @@ pub struct Status {
     pub availability: Availability,
     /// Attempts that occupy the machine.
     pub jobs: u32,
+    /// Those of them that have a graphics processor.
+    pub gpu_jobs: u32,
+    /// Processor time that attempts have used, as far as their runtimes have told.
+    pub cpu_used: Duration,
     /// Attempts that were handed out and wait for their turn.
     pub backlog: usize,
     /// Everything here, with the results that wait for the pool's acknowledgement.

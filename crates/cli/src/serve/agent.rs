@@ -57,6 +57,7 @@ impl Agent {
             offer,
             labels,
             egress: hivemind_model::EgressPolicy::None,
+            machine: "/".into(),
             runtime: runtime.clone(),
         };
         match hivemind_worker::start(config).await {

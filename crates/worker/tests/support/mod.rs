@@ -199,6 +199,7 @@ pub fn config(data: &Path, join: Option<String>) -> (WorkerConfig, Arc<FakeRunti
         offer,
         labels: Labels::parse(&["location=berlin", "arch=arm64"]).unwrap(),
         egress: hivemind_model::EgressPolicy::None,
+        machine: data.join("no machine"),
         runtime: fake.clone(),
     };
     (config, fake)
@@ -267,22 +268,38 @@ impl PoolLink {
         self.say(Say::Welcome(welcome)).await;
     }
 
-    /// The next event that is no heartbeat; those are answered. `None` where the worker is gone.
+    /// The next event that is neither a heartbeat, which is answered, nor news of the owner, which are kept. `None` where
+    /// the worker is gone.
     pub async fn next(&mut self) -> Option<Heard> {
         loop {
-            let event = tokio::time::timeout(DEADLINE, self.incoming.recv()).await.expect("an event in time")?;
-            match event.event.unwrap() {
-                Heard::Heartbeat(beat) if self.answers => {
-                    let event = Some(Say::Beat(wire::HeartbeatAck { sequence: beat.sequence }));
-                    // What a worker that is gone said before is still heard.
-                    let _gone =
-                        self.out.send(Ok(wire::PoolMessage { events: vec![wire::PoolEvent { event }] })).await.is_err();
-                }
-                Heard::Heartbeat(_) => {}
-                Heard::Owner(state) => self.owner.push(state.state),
+            match self.hear().await? {
+                Heard::Heartbeat(_) | Heard::Owner(_) => {}
                 other => return Some(other),
             }
         }
+    }
+
+    /// Waits until the owner lets the machine do this.
+    pub async fn owner_says(&mut self, state: &str) {
+        while self.owner.last().map(String::as_str) != Some(state) {
+            self.hear().await.expect("the worker is gone");
+        }
+    }
+
+    async fn hear(&mut self) -> Option<Heard> {
+        let event = tokio::time::timeout(DEADLINE, self.incoming.recv()).await.expect("an event in time")?;
+        let event = event.event.unwrap();
+        match &event {
+            Heard::Heartbeat(beat) if self.answers => {
+                let event = Some(Say::Beat(wire::HeartbeatAck { sequence: beat.sequence }));
+                // What a worker that is gone said before is still heard.
+                let _gone =
+                    self.out.send(Ok(wire::PoolMessage { events: vec![wire::PoolEvent { event }] })).await.is_err();
+            }
+            Heard::Owner(state) => self.owner.push(state.state.clone()),
+            _other => {}
+        }
+        Some(event)
     }
 
     pub async fn started(&mut self) -> u64 {
