@@ -267,4 +267,31 @@ mod tests {
         let next = once.next_opening(&berlin("2026-11-23T09:00:00Z")).map(|at| at.timestamp().to_string());
         assert_eq!(next.as_deref(), Some("2026-11-30T08:00:00Z"));
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn the_next_opening_is_the_first_minute_that_is_allowed(
+            intervals in proptest::collection::vec((0u8..7, 0u16..1440, 1u16..1440), 1..6),
+            start in 0i64..20_000,
+        ) {
+            let mut hours = Hours::default();
+            for (day, from, length) in intervals {
+                let until = if from + length > DAY { from + length - DAY } else { from + length };
+                let days = [
+                    &mut hours.monday, &mut hours.tuesday, &mut hours.wednesday, &mut hours.thursday, &mut hours.friday,
+                    &mut hours.saturday, &mut hours.sunday,
+                ];
+                days.into_iter().nth(day.into()).unwrap().push(Interval { from, until });
+            }
+            let at = |minute: i64| Timestamp::from_second(1_790_000_040 + minute * 60).unwrap().to_zoned(TimeZone::UTC);
+            let now = at(start);
+            let first = (start..start + 8 * 1440).map(at).find(|at| hours.allow(at));
+            match hours.next_opening(&now) {
+                Some(opening) => proptest::prop_assert_eq!(Some(opening), first),
+                None => proptest::prop_assert_eq!(Some(now), first),
+            }
+        }
+    }
 }

@@ -7,6 +7,7 @@
 //!
 //! Invariant: nothing here knows the pool, starts a task, or keeps what an owner types.
 
+pub mod benchmark;
 pub mod clock;
 pub mod hours;
 pub mod machine;
@@ -14,6 +15,8 @@ pub mod preferences;
 pub mod reason;
 pub mod rules;
 pub mod sensors;
+pub mod service;
+pub mod share;
 
 pub use clock::Moment;
 pub use machine::{GpuUsage, Machine, MachineUsage};
@@ -21,3 +24,4 @@ pub use preferences::{BadPreferences, Mode, Preferences};
 pub use reason::Reason;
 pub use rules::{Decider, Decision, Observation, Power};
 pub use sensors::{Ours, Sensors};
+pub use share::{Capacity, Driver, NoShare, Share};

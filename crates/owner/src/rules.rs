@@ -157,8 +157,25 @@ impl Decider {
         &self.preferences
     }
 
-    /// The owner changed their mind; counts from the next look. What was seen so far is kept.
+    /// The owner changed their mind; counts from the next look. What was seen of use so far is kept; a rule that is another
+    /// one now begins anew.
     pub fn prefer(&mut self, preferences: Preferences) {
+        let before = &self.preferences;
+        if before.battery != preferences.battery {
+            self.battery = Gate::default();
+        }
+        if before.heat != preferences.heat {
+            self.heat = Gate::default();
+        }
+        if before.programs != preferences.programs {
+            self.programs = Gate::default();
+        }
+        if before.idle != preferences.idle {
+            (self.load, self.busy_since) = (Gate::default(), None);
+        }
+        if before.gpu != preferences.gpu {
+            self.gpus = Gate::default();
+        }
         self.preferences = preferences;
     }
 

@@ -197,6 +197,19 @@ pub struct Images {
     pub allow: Vec<String>,
 }
 
+impl Images {
+    /// True where the image called `name` is run: it is listed as it is asked for, or a beginning of it is. Another name of the
+    /// same image is another name.
+    #[must_use]
+    pub fn allows(&self, name: &str) -> bool {
+        let fits = |pattern: &String| match pattern.strip_suffix('*') {
+            Some(beginning) => name.starts_with(beginning),
+            None => name == pattern,
+        };
+        self.allow.is_empty() || self.allow.iter().any(fits)
+    }
+}
+
 /// What is kept of inputs and images.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -114,6 +114,17 @@ fn what_is_out_of_bounds_is_refused_by_its_name() {
 }
 
 #[test]
+fn images_are_allowed_by_name_or_by_its_beginning() {
+    let listed = Preferences::parse("images.allow = [\"python:*\", \"alpine:3\"]").unwrap().images;
+    for (name, allowed) in
+        [("python:3.12", true), ("python", false), ("alpine:3", true), ("alpine:3.1", false), ("x/python:3", false)]
+    {
+        assert_eq!(listed.allows(name), allowed, "{name}");
+    }
+    assert!(Images::default().allows("anything"));
+}
+
+#[test]
 fn a_file_is_kept_whole_and_absent_ones_are_the_defaults() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("owner.toml");

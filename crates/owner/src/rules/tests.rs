@@ -208,6 +208,22 @@ fn programs_pause_and_the_minute_after_them() {
 }
 
 #[test]
+fn a_rule_that_is_changed_begins_anew() {
+    let mut rig = Rig::new("programs.pause_while = [\"steam\"]");
+    let seen = Observation {
+        program: Some("steam".into()),
+        power: Power::Battery { percent: Some(80) },
+        temperature_celsius: Some(90.0),
+        ..quiet()
+    };
+    assert_eq!(rig.look(0, &seen).why.len(), 2);
+    rig.decider.prefer(Preferences::parse("battery.when = \"run\"\nheat.stop_celsius = 85").unwrap());
+    assert_eq!(rig.look(1, &seen).why, [Reason::Hot { stop: 85, resume: 75 }]);
+    rig.decider.prefer(Preferences::parse("battery.when = \"run\"\nheat.stop_celsius = 95").unwrap());
+    assert_eq!(state(&rig.look(2, &seen)), "open");
+}
+
+#[test]
 fn graphics_processors_stop_alone() {
     let mut rig = Rig::new("gpu.mode = \"pause\"");
     let decision = rig.look(0, &quiet());

@@ -51,6 +51,11 @@ impl Load {
         self.take(tasks.saturating_add(own()), now)
     }
 
+    /// Begins anew at the next call.
+    pub fn forget(&mut self) {
+        self.samples.clear();
+    }
+
     fn take(&mut self, ours: Duration, now: Duration) -> Option<f32> {
         let Busy { busy: all, cores } = busy(&self.root)?;
         if self.samples.back().is_some_and(|last| ours < last.ours || all < last.all || now < last.at) {
