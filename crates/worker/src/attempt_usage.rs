@@ -5,7 +5,7 @@
 //!
 //! Invariant: an attempt is in the line once, however often it speaks, and is gone from here when it is forgotten.
 
-use hivemind_model::AttemptRef;
+use hivemind_model::{AttemptRef, Millis};
 use hivemind_proto::worker as wire;
 use hivemind_runtime::Usage;
 use std::collections::{HashMap, VecDeque};
@@ -37,9 +37,14 @@ impl UsageBook {
         self.change(attempt, |entry| entry.usage = usage);
     }
 
-    /// Processor time of all attempts together, those that are over included.
-    pub(crate) fn cpu_used(&self) -> Duration {
-        self.cpu_used
+    /// An attempt is over, and has used so much processor time in all.
+    pub(crate) fn ended(&mut self, attempt: AttemptRef, cpu: Millis) {
+        self.cpu_used += Duration::from_millis(cpu.0.saturating_sub(self.of(attempt).cpu.0));
+    }
+
+    /// Processor time of all attempts together, those that are over included; `None` where none was ever told.
+    pub(crate) fn cpu_used(&self) -> Option<Duration> {
+        (!self.cpu_used.is_zero()).then_some(self.cpu_used)
     }
 
     /// An attempt stands still from now on, or goes on.
@@ -105,7 +110,7 @@ impl UsageBook {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hivemind_model::{Bytes, ElementRef, Millis, TaskId};
+    use hivemind_model::{Bytes, ElementRef, TaskId};
 
     fn att(task: u64) -> AttemptRef {
         ElementRef::only(TaskId(task)).attempt(1)
@@ -130,8 +135,9 @@ mod tests {
         book.repeat();
         assert_eq!(book.take().len(), 2);
         assert_eq!(book.of(att(2)), usage(20));
+        book.ended(att(1), Millis(35));
         book.forget(att(1));
-        assert_eq!(book.cpu_used(), Duration::from_millis(50));
+        assert_eq!(book.cpu_used(), Some(Duration::from_millis(55)));
     }
 
     #[test]

@@ -5,17 +5,12 @@
 //! Invariant: form is checked here, and nothing else.
 
 use crate::event::{self, Event, Work};
+use hivemind_owner::benchmark::{MAX_ROUNDS, MAX_SEED_BYTES};
 use hivemind_proto::convert::{self, BadMessage};
 use hivemind_proto::worker::pool_event::Event as Incoming;
 use hivemind_proto::worker::{Assign, Benchmark, Drain};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Longest chain of digests that is computed: about a minute of a slow core.
-const MAX_ROUNDS: u32 = 200_000_000;
-
-/// Longest beginning of one, in bytes.
-const MAX_SEED_BYTES: usize = 64;
 
 /// What one event of the pool means.
 ///
@@ -96,7 +91,7 @@ mod tests {
             (Incoming::FinishedAck(FinishedAck::default()), "attempt"),
             (Incoming::Benchmark(Benchmark::default()), "rounds"),
             (Incoming::Benchmark(Benchmark { rounds: u32::MAX, ..Benchmark::default() }), "rounds"),
-            (Incoming::Benchmark(Benchmark { rounds: 1, seed: vec![0; 65].into(), nonce: 1 }), "seed"),
+            (Incoming::Benchmark(Benchmark { rounds: 1, seed: vec![0; MAX_SEED_BYTES + 1].into(), nonce: 1 }), "seed"),
         ] {
             assert_eq!(event(said.clone()).unwrap_err().field, field, "{said:?}");
         }

@@ -41,6 +41,7 @@ mod membership;
 mod outbox;
 mod owner;
 mod progress;
+mod pulse;
 mod renewal;
 mod run;
 mod shell;
@@ -173,7 +174,7 @@ pub async fn start(config: WorkerConfig) -> anyhow::Result<WorkerHandle> {
     let (node, name) = (membership.pool.node_id, membership.pool.name.clone());
     let mut shell = shell::Shell::new(parts);
     shell.tell(event::Event::OwnerDecides { orders: owner.first_orders() });
-    shell.spawn(monitor.watch(folders.root.clone()));
+    shell.spawn(monitor.watch(&config.machine, folders.root.clone()));
     let (orders, orders_in) = mpsc::channel(8);
     let (asked, asked_in) = mpsc::channel(8);
     let wires =

@@ -10,6 +10,7 @@ use crate::agent::OWNER_STOPPED;
 use crate::event::{Event, OwnerOrders};
 use crate::job::Signal;
 use crate::link::{INCOMING, LinkEvent};
+use crate::pulse::Pulse;
 use crate::shell::Shell;
 use crate::status::Running;
 use anyhow::bail;
@@ -56,10 +57,12 @@ pub(crate) async fn run(mut shell: Shell, mut ears: Ears) -> anyhow::Result<()> 
     let mut stop_at = None;
     let mut link_ends = false;
     let mut orders_end = false;
+    let mut pulse = Pulse::from_environment();
     let mut alarm = pin!(sleep_until(Instant::now()));
     loop {
         shell.flush();
         shell.publish();
+        let beat_at = pulse.beat(Instant::now());
         // Everything was delivered all the same; a new start finds whether the disk works again.
         if shell.spool_is_broken && shell.agent.len() == 0 && shell.is_flushed() {
             bail!("results cannot be stored on this machine's disk; free some space and start the worker again");
@@ -73,7 +76,7 @@ pub(crate) async fn run(mut shell: Shell, mut ears: Ears) -> anyhow::Result<()> 
             return shell.refused.take().map_or(Ok(()), |why| bail!(why));
         }
         let wake = shell.wake_at(Instant::now());
-        let wake = stop_at.map_or(wake, |at| at.min(wake));
+        let wake = [stop_at, beat_at].into_iter().flatten().fold(wake, Instant::min);
         if alarm.deadline() != wake {
             alarm.as_mut().reset(wake);
         }

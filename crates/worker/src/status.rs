@@ -24,8 +24,8 @@ pub struct Status {
     pub jobs: u32,
     /// Those of them that have a graphics processor.
     pub gpu_jobs: u32,
-    /// Processor time that attempts have used, as far as their runtimes have told.
-    pub cpu_used: Duration,
+    /// Processor time that attempts have used; `None` where their runtime does not tell.
+    pub cpu_used: Option<Duration>,
     /// Attempts that were handed out and wait for their turn.
     pub backlog: usize,
     /// Everything here, with the results that wait for the pool's acknowledgement.

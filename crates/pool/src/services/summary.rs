@@ -52,6 +52,7 @@ pub(super) fn task(
         network: spec.egress.as_slice().iter().map(ToString::to_string).collect(),
         kind: spec.kind.as_str().into(),
         reused_from: String::new(),
+        progress: super::watch::progress(shared, progress.id, progress.state).0,
     }
 }
 

@@ -39,6 +39,7 @@ impl Shell {
                         if let Some(kept) = self.kept.get_mut(attempt) {
                             kept.steer = None;
                             kept.has_output = report.output.is_some();
+                            self.usage.ended(*attempt, report.metering.cpu);
                         }
                     }
                     Event::SpoolFailed { .. } => self.spool_is_broken = true,
