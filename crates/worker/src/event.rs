@@ -73,6 +73,8 @@ pub(crate) struct OwnerOrders {
     pub machine: Ordered,
     /// What uses a graphics processor; never more than the whole does.
     pub graphics: Ordered,
+    /// Names of images, or beginnings of names (`python:*`), that may be run; none: all.
+    pub images: Vec<String>,
 }
 
 /// What the owner's rules let a part of the machine do.
@@ -88,6 +90,15 @@ impl OwnerOrders {
     /// Those for a job that was promised `need`.
     pub(crate) fn of(&self, need: &Resources) -> &Ordered {
         if need.gpus > 0 { &self.graphics } else { &self.machine }
+    }
+
+    /// True where an image of this name may be run.
+    pub(crate) fn allows_image(&self, name: &str) -> bool {
+        let fits = |allowed: &String| match allowed.strip_suffix('*') {
+            Some(beginning) => name.starts_with(beginning),
+            None => name == allowed,
+        };
+        self.images.is_empty() || self.images.iter().any(fits)
     }
 }
 

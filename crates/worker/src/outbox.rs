@@ -95,7 +95,8 @@ impl Outbox {
             heartbeat.machine = heartbeat.machine.or(unsent.machine);
             let newer: BTreeSet<_> = heartbeat.attempts.iter().filter_map(named).collect();
             let room = MAX_ATTEMPTS.saturating_sub(heartbeat.attempts.len());
-            let older = unsent.attempts.into_iter().filter(|usage| named(usage).is_some_and(|name| !newer.contains(&name)));
+            let older =
+                unsent.attempts.into_iter().filter(|usage| named(usage).is_some_and(|name| !newer.contains(&name)));
             heartbeat.attempts.extend(older.take(room));
         }
         self.heartbeat =

@@ -55,7 +55,7 @@ impl Owner {
             anyhow::Ok((eyes, seen))
         })
         .await??;
-        let obeyed = orders_of(&seen, Instant::now());
+        let obeyed = orders_of(&seen, eyes.preferences(), Instant::now());
         Ok(Self { eyes, seen, obeyed })
     }
 
@@ -73,10 +73,12 @@ impl Owner {
     pub(crate) async fn run(self, mut wires: Wires) {
         let orders = wires.orders.clone();
         if let Err(Lost) = self.go_on(&mut wires).await {
-            tracing::error!("the part of the worker that follows the owner's rules failed, which is a bug; everything stands still");
+            tracing::error!(
+                "the part of the worker that follows the owner's rules failed, which is a bug; everything stands still"
+            );
             let reason = "the worker cannot follow the owner's rules any more; start it again".to_owned();
             let halt = Ordered { availability: Availability::Paused { reason }, give_back_at: Some(Instant::now()) };
-            let halt = OwnerOrders { machine: halt.clone(), graphics: halt };
+            let halt = OwnerOrders { machine: halt.clone(), graphics: halt, ..OwnerOrders::default() };
             // Where the loop has ended nothing runs.
             let _ended = orders.send(Order::Obey(halt)).await.is_err();
         }
@@ -129,7 +131,7 @@ impl Owner {
     }
 
     async fn obey(&mut self, wires: &Wires) {
-        let orders = orders_of(&self.seen, Instant::now());
+        let orders = orders_of(&self.seen, self.eyes.preferences(), Instant::now());
         if is_same(&orders, &self.obeyed) {
             return;
         }
@@ -208,12 +210,13 @@ const fn mode_word(mode: Mode) -> &'static str {
     }
 }
 
-fn orders_of(seen: &Looked, now: Instant) -> OwnerOrders {
+fn orders_of(seen: &Looked, preferences: &Preferences, now: Instant) -> OwnerOrders {
     let Decision { availability, give_back_at, gpu, gpu_give_back_at, .. } = &seen.decision;
     let at = |steady: Duration| now + steady.saturating_sub(seen.steady);
     OwnerOrders {
         machine: Ordered { availability: availability.clone(), give_back_at: give_back_at.map(at) },
         graphics: Ordered { availability: gpu.clone(), give_back_at: gpu_give_back_at.map(at) },
+        images: preferences.images.allow.clone(),
     }
 }
 
@@ -226,7 +229,7 @@ fn is_same(a: &OwnerOrders, b: &OwnerOrders) -> bool {
         (Some(_), None) | (None, Some(_)) => false,
     };
     let same = |a: &Ordered, b: &Ordered| a.availability == b.availability && near(a.give_back_at, b.give_back_at);
-    same(&a.machine, &b.machine) && same(&a.graphics, &b.graphics)
+    a.images == b.images && same(&a.machine, &b.machine) && same(&a.graphics, &b.graphics)
 }
 
 #[cfg(test)]

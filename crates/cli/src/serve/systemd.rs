@@ -78,7 +78,8 @@ mod tests {
 
     #[test]
     fn one_sentence_says_what_it_does() {
-        let mut status = Status { linked: true, jobs: 2, ..Status::default() };
+        let mut status = Status::default();
+        (status.linked, status.jobs) = (true, 2);
         assert_eq!(sentence(&status), "2 running; takes work");
         status.availability = Availability::Paused { reason: "the owner paused it".into() };
         status.linked = false;

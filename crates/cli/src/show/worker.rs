@@ -40,8 +40,8 @@ impl Document for Machine {
             ("link", link),
             ("drain", draining.to_owned()),
             ("stands still", back.unwrap_or_default()),
-            ("waits", count(self.0.waiting, "attempts for their turn")),
-            ("undelivered", count(self.0.undelivered, "results that the pool has not acknowledged")),
+            ("waiting", count(self.0.waiting, "for their turn")),
+            ("undelivered", count(self.0.undelivered, "not acknowledged by the pool")),
         ]);
         if self.0.running.is_empty() {
             return format!("{text}\nnothing runs");
@@ -194,7 +194,7 @@ mod tests {
             ..overview()
         };
         let text = Machine(paused).human(&look());
-        for part in ["pause until 1970-01-01 01:00", "given back in 9m", "2 attempts", "att_1.0.1", "42 %", "64 MiB"] {
+        for part in ["pause until 1970-01-01 01:00", "given back in 9m", "2 for their turn", "att_1.0.1", "42 %", "64 MiB"] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
         assert!(!text.contains('\u{1b}'));

@@ -65,9 +65,8 @@ async fn ask(global: &Global, request: &Request) -> Done<Answer> {
     control::ask(&data, request).await.map_err(|error| match error {
         AskError::NotRunning(_) => Failure::new(Exit::NotFound, "E_NOT_RUNNING", &error)
             .fix("start one with `hivemind worker` (or `hivemind up`), or name its folder with --data DIR"),
-        AskError::Denied(_) => {
-            Failure::new(Exit::Forbidden, "E_FORBIDDEN", &error).fix("run this as the user who runs the worker, or as root")
-        }
+        AskError::Denied(_) => Failure::new(Exit::Forbidden, "E_FORBIDDEN", &error)
+            .fix("run this as the user who runs the worker, or as root"),
         AskError::Silent(_) => {
             Failure::new(Exit::Failure, "E_UNAVAILABLE", &error).fix("see the worker's log, and start it again")
         }

@@ -4,6 +4,7 @@
 
 mod arrays;
 mod economy;
+mod owner;
 mod patience;
 mod program;
 

@@ -21,7 +21,9 @@ impl Agent {
             return Vec::new();
         }
         if self.measuring.is_some() {
-            return vec![Action::Warn { text: "the pool asks for a second measurement before the first is done".into() }];
+            return vec![Action::Warn {
+                text: "the pool asks for a second measurement before the first is done".into(),
+            }];
         }
         self.measuring = Some(Measuring { ask, runs: false });
         Vec::new()

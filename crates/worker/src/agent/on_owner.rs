@@ -54,7 +54,8 @@ impl Agent {
     /// What is kept out would hold up the rest of the line, and the pool does not know that it waits for the owner.
     fn give_back_kept_out(&mut self, actions: &mut Vec<Action>) {
         let waiting = self.backlog.values().copied();
-        let is_kept_out = |attempt: &AttemptRef| self.attempts.get(attempt).is_some_and(|entry| self.keeps_out(&entry.need));
+        let is_kept_out =
+            |attempt: &AttemptRef| self.attempts.get(attempt).is_some_and(|entry| self.keeps_out(&entry.need));
         let kept_out: Vec<AttemptRef> = waiting.filter(is_kept_out).collect();
         for attempt in kept_out {
             actions.push(self.spool(attempt, no_fault(OWNER_NEEDS_GRAPHICS)));

@@ -103,7 +103,9 @@ impl Agent {
             Some(same) => work.spec = same,
             None => bytes += work.spec_bytes(),
         }
-        if let Some(reason) = self.refusal(&need, bytes, now) {
+        let unwanted = work.spec.image_blob.is_none() && !self.owner.allows_image(&work.spec.image);
+        let refusal = unwanted.then(|| format!("the owner does not let `{}` run here", work.spec.image));
+        if let Some(reason) = refusal.or_else(|| self.refusal(&need, bytes, now)) {
             return vec![self.give_back(attempt, &reason)];
         }
         let place = self.next_place;

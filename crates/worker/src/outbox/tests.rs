@@ -125,11 +125,8 @@ fn a_lost_link_takes_with_it_what_waited() {
 
 #[test]
 fn a_heartbeat_that_is_replaced_leaves_its_news_to_the_next() {
-    let usage = |task, cpu_ms| wire::AttemptUsage {
-        attempt: Some(att(task).into()),
-        cpu_ms,
-        ..wire::AttemptUsage::default()
-    };
+    let usage =
+        |task, cpu_ms| wire::AttemptUsage { attempt: Some(att(task).into()), cpu_ms, ..wire::AttemptUsage::default() };
     let mut outbox = Outbox::default();
     let machine = Some(wire::MachineUsage { load: 2.0, ..wire::MachineUsage::default() });
     outbox.push_heartbeat(wire::Heartbeat { machine, attempts: vec![usage(1, 10), usage(2, 20)], ..beat(1) });

@@ -22,16 +22,25 @@ const HEAD: &str = "\
 
 /// What stands above each table.
 pub(super) const COMMENTS: [(&str, &str); 12] = [
-    ("machine", "By hand, for all of it: mode = \"start\", \"finish\" or \"pause\"; until = a moment, from which on it is \"start\" again."),
+    (
+        "machine",
+        "By hand, for all of it: mode = \"start\", \"finish\" or \"pause\"; until = a moment, from which on it is \"start\" again.",
+    ),
     ("gpu", "The same for what uses a graphics processor, and how busy (percent) others may keep one with idle.only."),
-    ("idle", "only = true: work only while nobody uses the machine. start_minutes without input before work is taken,\n# resume_minutes before work that stands still goes on. Loads are parts of all cores that others keep busy."),
+    (
+        "idle",
+        "only = true: work only while nobody uses the machine. start_minutes without input before work is taken,\n# resume_minutes before work that stands still goes on. Loads are parts of all cores that others keep busy.",
+    ),
     ("suspend", "Work that has to stop stands still for so many minutes, and is given back then."),
     ("battery", "On battery: when = \"pause\", or \"run\" while there is at least least_percent of charge."),
     ("hours", "The hours of work; empty: always."),
     ("shares", "How much of the machine all tasks together may use, in percent."),
     ("heat", "stop_celsius = 85: stand still when it is that hot; resume_celsius: go on at that."),
     ("programs", "pause_while = [\"steam\"]: nothing runs beside these programs."),
-    ("network", "What tasks may reach: egress = [\"example.org:443\"] or [\"public\"]; empty: nothing. mbit_per_second, gib_per_day: how much."),
+    (
+        "network",
+        "What tasks may reach: egress = [\"example.org:443\"] or [\"public\"]; empty: nothing. mbit_per_second, gib_per_day: how much.",
+    ),
     ("images", "allow = [\"python:*\"]: only images whose names begin so; empty: all."),
     ("cache", "limit_gib = 20: the most that is kept of inputs and images."),
 ];

@@ -1,7 +1,7 @@
 //! Requests, changed files and what follows, with a loop and a machine that the test makes up.
 
-use super::*;
 use super::file::FILE;
+use super::*;
 use crate::control::Part;
 use std::fs;
 
@@ -183,7 +183,7 @@ fn a_moment_is_the_same_until_the_machine_slept() {
     let now = Instant::now() + Duration::from_secs(100);
     let at = |at: Instant| OwnerOrders {
         machine: Ordered { availability: Availability::Paused { reason: "r".into() }, give_back_at: Some(at) },
-        graphics: Ordered::default(),
+        ..OwnerOrders::default()
     };
     assert!(is_same(&at(now), &at(now + Duration::from_millis(900))));
     assert!(!is_same(&at(now), &at(now - Duration::from_secs(30))));

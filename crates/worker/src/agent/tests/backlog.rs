@@ -2,7 +2,7 @@
 
 use super::owner::{all, finishing, paused};
 use super::*;
-use crate::event::{Ordered, OwnerOrders};
+use crate::event::OwnerOrders;
 use std::collections::{BTreeSet, VecDeque};
 
 fn started(actions: &[Action]) -> Vec<u64> {
@@ -263,7 +263,7 @@ impl Model {
             0 => all(paused(give_back_at)),
             1 => all(paused(None)),
             2 => all(finishing()),
-            3 => OwnerOrders { machine: Ordered::default(), graphics: paused(give_back_at) },
+            3 => OwnerOrders { graphics: paused(give_back_at), ..OwnerOrders::default() },
             _open => OwnerOrders::default(),
         };
         Event::OwnerDecides { orders: self.owner.clone() }
@@ -337,7 +337,10 @@ fn a_random_life_keeps_the_order_the_capacity_and_every_attempt() {
             let head_fits = model.line.front().is_some_and(|(_, cores)| model.used() + cores <= 4);
             model.check_holds(seed);
             let is_open = model.owner.machine.availability.takes_work();
-            assert!(!head_fits || !is_open || !bench.agent.lease.is_live(bench.now), "room for the head is not used, seed {seed}");
+            assert!(
+                !head_fits || !is_open || !bench.agent.lease.is_live(bench.now),
+                "room for the head is not used, seed {seed}"
+            );
         }
         wind_down(&mut bench, &mut model, seed);
         let all: BTreeSet<u64> = (0..model.assigned).collect();

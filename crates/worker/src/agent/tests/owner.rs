@@ -15,7 +15,7 @@ pub(super) fn finishing() -> Ordered {
 
 /// The same for all of the machine.
 pub(super) fn all(ordered: Ordered) -> OwnerOrders {
-    OwnerOrders { machine: ordered.clone(), graphics: ordered }
+    OwnerOrders { machine: ordered.clone(), graphics: ordered, ..OwnerOrders::default() }
 }
 
 pub(super) fn decide(bench: &mut Bench, orders: OwnerOrders) -> Vec<Action> {
@@ -168,7 +168,7 @@ fn graphics_processors_can_be_kept_alone() {
     assign(&mut bench, 4);
     bench.assign(5, 1);
     let at = bench.now + Duration::from_millis(500);
-    let keep = OwnerOrders { machine: Ordered::default(), graphics: paused(Some(at)) };
+    let keep = OwnerOrders { graphics: paused(Some(at)), ..OwnerOrders::default() };
     let actions = decide(&mut bench, keep);
     // The pool knows no such word: it is told of what is given back, and the machine is open.
     assert_eq!(words(&actions), "hold spool");
@@ -178,4 +178,24 @@ fn graphics_processors_can_be_kept_alone() {
     assert_eq!(occupants, [(att(1), true), (att(2), false), (att(3), false)]);
     assert_eq!(words(&bench.pass(500)), "stop");
     assert_eq!(words(&bench.on(Event::Ended { attempt: att(1), report: Box::new(report(None)) })), "spool start");
+}
+
+#[test]
+fn only_images_that_the_owner_allows_are_run() {
+    for (images, word) in [
+        (&["img"][..], "start"),
+        (&["im*"], "start"),
+        (&[], "start"),
+        (&["image"], "spool"),
+        (&["python:*", "a"], "spool"),
+    ] {
+        let mut bench = Bench::linked();
+        let images = images.iter().map(|name| (*name).to_owned()).collect();
+        decide(&mut bench, OwnerOrders { images, ..OwnerOrders::default() });
+        let actions = bench.assign(1, 1);
+        assert_eq!(words(&actions), word);
+        if word == "spool" {
+            assert_eq!(end_reason(&actions).unwrap(), "the owner does not let `img` run here");
+        }
+    }
 }
