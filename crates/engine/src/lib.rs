@@ -38,6 +38,7 @@ mod record;
 mod rest;
 mod restore;
 mod retries;
+mod reuse;
 mod rewards;
 mod schedule;
 mod service;
@@ -235,6 +236,7 @@ impl Engine {
             Command::Submit { user, spec, max_price, ended, once } => {
                 self.submit(user, Offer { spec, max_price, ended }, once, now)
             }
+            Command::Reuse { user, spec, known, once } => self.reuse(user, spec, known, once, now),
             Command::SubmitGraph { user, tasks, max_price, ended, once } => {
                 self.submit_graph(user, Graph { tasks, max_price, ended }, once, now)
             }
@@ -246,6 +248,10 @@ impl Engine {
             Command::Lost { node } => self.lost(node, now),
             Command::Drain { node, session } => self.drain(node, session, now),
             Command::Avail { node, session, state } => self.avail(node, session, state, now),
+            Command::Measured { node, speed } => {
+                self.note_benchmark(node, speed);
+                Ok(Reply::Done)
+            }
             Command::Started { node, attempt } => self.started(node, attempt, now),
             Command::Finished { node, attempt, report } => self.finished(node, attempt, report, now),
             Command::Compared { attempt, same_as } => {

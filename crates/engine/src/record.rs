@@ -27,11 +27,13 @@ pub(crate) struct Form {
     ends: u64,
     count: u32,
     speed: u32,
+    /// Runs that told its speed.
+    runs: u32,
 }
 
 impl Default for Form {
     fn default() -> Self {
-        Self { ends: 0, count: 0, speed: PER_MILLE.into() }
+        Self { ends: 0, count: 0, speed: PER_MILLE.into(), runs: 0 }
     }
 }
 
@@ -43,6 +45,19 @@ impl Form {
 
     fn note_speed(&mut self, measured: u32) {
         self.speed = (self.speed * (PART - 1) + measured) / PART;
+        self.runs = self.runs.saturating_add(1);
+    }
+
+    /// A benchmark says how fast it is until real work does, and is what that begins from.
+    fn note_benchmark(&mut self, speed: u32) {
+        if self.runs == 0 {
+            self.speed = u32::try_from(u64::from(speed).clamp(SLOWEST, FASTEST)).unwrap_or(PER_MILLE.into());
+        }
+    }
+
+    /// As [`Self::speed`], of real work alone; `None` where that is too little to say.
+    pub(crate) fn speed_in_tasks(&self) -> Option<u32> {
+        (self.runs >= LEAST).then(|| self.speed())
     }
 
     /// Attempts of a thousand that did not fail through the node.
@@ -91,6 +106,11 @@ impl Engine {
         });
     }
 
+    /// Notes how fast the benchmark found a node.
+    pub(crate) fn note_benchmark(&mut self, id: NodeId, speed: u32) {
+        self.note_form(id, |form| form.note_benchmark(speed));
+    }
+
     /// Notes that an attempt failed through its node.
     pub(crate) fn note_failure(&mut self, id: NodeId) {
         self.note_form(id, |form| form.note(false));
@@ -121,6 +141,22 @@ mod tests {
         assert_eq!(form.reliability(), 1000);
         form.note(false);
         assert_eq!(form.reliability(), 950);
+    }
+
+    #[test]
+    fn a_benchmark_counts_until_work_does() {
+        let mut form = Form::default();
+        form.note_benchmark(2000);
+        assert_eq!((form.speed(), form.speed_in_tasks()), (2000, None));
+        form.note_benchmark(u32::MAX);
+        assert_eq!(form.speed(), 10_000, "no more is believed of one measure");
+        (0..64).for_each(|_| form.note_speed(1000));
+        form.note_benchmark(5000);
+        assert_eq!(
+            (form.speed(), form.speed_in_tasks()),
+            (1000, Some(1000)),
+            "whoever only benchmarks well is found out"
+        );
     }
 
     #[test]

@@ -239,6 +239,7 @@ impl Engine {
             cost: Cpt::ZERO,
             ended: rows::Ended::default(),
             failure: None,
+            reused: None,
         };
         let task = Task::new(TaskRow { user, spec, submitted_at: now, cap, progress });
         if let Some(user) = self.users.get_mut(&user) {

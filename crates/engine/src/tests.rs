@@ -1,6 +1,7 @@
 //! Tests of the engine as its caller sees it: commands in, batches out, and a restart after each.
 
 mod after;
+mod avail;
 mod backlog;
 mod brake;
 mod economy;

@@ -67,8 +67,6 @@ pub struct NodeStatus {
     pub queued: usize,
     /// Where it failed everything: until when it gets no work.
     pub resting_until: Option<Timestamp>,
-    /// Whether its owner lets it work.
-    pub available: Availability,
 }
 
 /// What a node's work has shown.
@@ -86,6 +84,10 @@ pub struct NodeMerit {
     pub quota_left: Option<u32>,
     /// Where it failed everything: until when it gets no work.
     pub resting_until: Option<Timestamp>,
+    /// Whether its owner lets it work.
+    pub available: Availability,
+    /// Its speed in thousandths of that of others with the same work; `None` where it did too little.
+    pub speed_in_tasks: Option<u32>,
 }
 
 /// A link as the shell sees it.
@@ -137,7 +139,6 @@ impl Engine {
             attempts: node.live.len(),
             queued: node.backlog.len(),
             resting_until: node.strain.resting_until,
-            available: node.available.clone(),
         })
     }
 
@@ -152,6 +153,8 @@ impl Engine {
             wrong: node.trust.wrong,
             quota_left: left(&node.trust, self.seen_at),
             resting_until: node.strain.resting_until,
+            available: node.available.clone(),
+            speed_in_tasks: node.form.speed_in_tasks(),
         };
         known.map(merit).collect()
     }

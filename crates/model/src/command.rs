@@ -171,6 +171,17 @@ pub enum Command {
         /// Makes a retry harmless.
         once: Option<Once>,
     },
+    /// A new task that has the result of an equal one: it has completed at once, and costs nothing.
+    Reuse {
+        /// Whose.
+        user: UserId,
+        /// What was to be done; a plain task that allows it.
+        spec: Arc<TaskSpec>,
+        /// The accepted attempt of the equal task of the same user, as the caller found it in the store.
+        known: AttemptRef,
+        /// Makes a retry harmless.
+        once: Option<Once>,
+    },
     /// New tasks that wait for one another; all are accepted, or none.
     SubmitGraph {
         /// Who pays.
@@ -251,6 +262,13 @@ pub enum Command {
         /// From now on.
         state: Availability,
     },
+    /// The pool has measured how fast one core of a node is.
+    Measured {
+        /// Which.
+        node: NodeId,
+        /// Thousandths of the mean of all that were measured.
+        speed: u32,
+    },
     /// An attempt's command runs.
     Started {
         /// By whom.
@@ -293,6 +311,7 @@ impl Command {
             Self::Transfer { once, .. }
             | Self::Tip { once, .. }
             | Self::Submit { once, .. }
+            | Self::Reuse { once, .. }
             | Self::SubmitGraph { once, .. } => once.as_ref(),
             Self::Register { .. }
             | Self::Invite { .. }
@@ -307,6 +326,7 @@ impl Command {
             | Self::Lost { .. }
             | Self::Drain { .. }
             | Self::Avail { .. }
+            | Self::Measured { .. }
             | Self::Started { .. }
             | Self::Finished { .. }
             | Self::Compared { .. }
@@ -321,6 +341,7 @@ impl Command {
             Self::Transfer { once, .. }
             | Self::Tip { once, .. }
             | Self::Submit { once, .. }
+            | Self::Reuse { once, .. }
             | Self::SubmitGraph { once, .. } => once.as_mut(),
             Self::Register { .. }
             | Self::Invite { .. }
@@ -335,6 +356,7 @@ impl Command {
             | Self::Lost { .. }
             | Self::Drain { .. }
             | Self::Avail { .. }
+            | Self::Measured { .. }
             | Self::Started { .. }
             | Self::Finished { .. }
             | Self::Compared { .. }
@@ -376,7 +398,7 @@ pub enum Reply {
         /// What the owner got.
         amount: Cpt,
     },
-    /// To [`Command::Submit`].
+    /// To [`Command::Submit`] and [`Command::Reuse`].
     Submitted {
         /// The new task.
         task: TaskId,

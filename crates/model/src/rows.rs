@@ -189,6 +189,9 @@ pub struct TaskProgress {
     pub ended: Ended,
     /// How the first element that ended without success ended.
     pub failure: Option<Outcome>,
+    /// The attempt of an equal task whose result it has, where it was never run itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reused: Option<AttemptRef>,
 }
 
 /// What was submitted, and where it stands.
@@ -212,6 +215,13 @@ impl TaskRow {
     pub fn first(&self) -> ElementRef {
         let index = self.spec.array.as_ref().map_or(0, |array| array.indices.first());
         ElementRef { task: self.progress.id, index }
+    }
+
+    /// The element whose attempts have the result of `at`, an element of this task: itself, or that of the equal
+    /// task whose result it took.
+    #[must_use]
+    pub fn source(&self, at: ElementRef) -> ElementRef {
+        self.progress.reused.map_or(at, |known| known.element)
     }
 }
 

@@ -175,6 +175,11 @@ impl Board {
         self.inner.read().live.contains_key(&attempt)
     }
 
+    /// What is known of an attempt while it is live.
+    pub(crate) fn live_attempt(&self, attempt: AttemptRef) -> Option<LiveAttempt> {
+        self.inner.read().live.get(&attempt).cloned()
+    }
+
     /// The newest live attempt of an element, with the most that any copy beside it says is done.
     pub(crate) fn live(&self, element: ElementRef) -> Option<LiveAttempt> {
         let inner = self.inner.read();

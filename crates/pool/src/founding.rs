@@ -15,6 +15,7 @@ use crate::hub::Hub;
 use crate::links::Links;
 use crate::liveness::Liveness;
 use crate::logs::Logs;
+use crate::monitor::Monitor;
 use crate::shared::{Followers, Shared};
 use crate::tokens::Tokens;
 use crate::turns::Turns;
@@ -119,6 +120,8 @@ pub(crate) async fn found(
         writer,
         live,
         liveness,
+        monitor: Arc::new(Monitor::open(data.join("usage"))),
+        benchmark: Arc::default(),
         entries: Entries::new(blobs.clone()),
         blobs,
         auth,

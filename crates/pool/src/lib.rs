@@ -22,6 +22,7 @@ mod link;
 mod links;
 mod liveness;
 mod logs;
+mod monitor;
 mod server;
 mod services;
 mod shared;
@@ -52,6 +53,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long open calls may take to end when the pool stops.
 const LAST_CALLS: Duration = Duration::from_secs(5);
+/// How often what machines used is written down.
+const SAVE_USAGE: Duration = Duration::from_secs(900);
 /// How often the server's certificate is made anew; it lives much longer.
 const RENEW_SERVER_CERTIFICATE: Duration = Duration::from_secs(24 * 3600);
 /// Connections that have shaken hands and wait for the server.
@@ -148,6 +151,7 @@ pub async fn start_with(config: PoolConfig, tuning: Tuning) -> anyhow::Result<Po
     tokio::spawn(renew(shared.clone(), certificate, server_names, background.clone()));
     tokio::spawn(compare::run(shared.clone(), asked, background.clone()));
     tokio::spawn(watch_liveness(shared.clone(), background.clone()));
+    tokio::spawn(keep_usage(shared.clone(), background.clone()));
     let server = tokio::spawn(server::serve(shared.clone(), connections, reflection));
     let stop = CancellationToken::new();
     let parts = Parts { shared: shared.clone(), writer, writer_stop, server, background, store, lock };
@@ -245,6 +249,7 @@ async fn supervise(mut parts: Parts, stop: CancellationToken) -> anyhow::Result<
     if let Err(failure) = &outcome {
         tracing::error!(error = format!("{failure:#}"), "the pool failed");
     }
+    save_usage(&parts.shared).await;
     let closed = parts.store.close().await.context("cannot close the store");
     drop(parts.lock);
     outcome.and(closed)
@@ -268,6 +273,23 @@ fn outcome(written: Ended<WriterFailure>, served: Option<Ended<anyhow::Error>>, 
 
 async fn watch_liveness(shared: Arc<Shared>, stop: CancellationToken) {
     shared.liveness.check(&shared.writer, &shared.live.links, stop).await;
+}
+
+/// Writes down now and then what machines used, so that charts survive a crash but for their end.
+async fn keep_usage(shared: Arc<Shared>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(SAVE_USAGE) => save_usage(&shared).await,
+        }
+    }
+}
+
+async fn save_usage(shared: &Arc<Shared>) {
+    let monitor = shared.monitor.clone();
+    if let Err(error) = blobs::blocking(move || monitor.save()).await {
+        tracing::warn!(%error, "what machines used could not be written down; charts may begin anew after a restart");
+    }
 }
 
 /// Gives the server a fresh certificate every day.

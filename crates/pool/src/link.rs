@@ -13,6 +13,7 @@ use crate::handout::message;
 use crate::links::Outgoing;
 use crate::liveness::Usage;
 use crate::logs::{Appended, Lengths, Stream as LogStream};
+use crate::monitor::benchmark::Question;
 use crate::services::worker::sign;
 use crate::shared::{Shared, stale};
 use crate::status;
@@ -30,6 +31,7 @@ use hivemind_proto::worker::{
     AttemptProgress, Certificate, Heartbeat, HeartbeatAck, Hello, LogData, LogResend, PoolMessage, Stop, Welcome,
     WorkerEvent, WorkerMessage,
 };
+use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +39,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
+
+mod speed;
 
 /// A link that has not said Hello by then is closed.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -101,7 +105,14 @@ async fn run(
         let pending = shared.writer.enqueue(command(session)?).await.map_err(|refused| status::refused(&refused));
         (session, queue, pending)
     };
-    let mut link = Link { shared: shared.clone(), node: node.id, session, until, pending: FuturesUnordered::new() };
+    let mut link = Link {
+        shared: shared.clone(),
+        node: node.id,
+        session,
+        until,
+        pending: FuturesUnordered::new(),
+        question: Arc::default(),
+    };
     let welcomed = match pending {
         Ok(pending) => link.welcome(&hello, pending.reply().await, &out).await,
         Err(fault) => Err(fault),
@@ -171,6 +182,8 @@ struct Link {
     session: u64,
     until: Timestamp,
     pending: FuturesUnordered<Work>,
+    /// The benchmark that the node was asked to do.
+    question: Arc<Mutex<Option<Question>>>,
 }
 
 impl Link {
@@ -214,6 +227,7 @@ impl Link {
         let certified = tokio::time::sleep(Duration::from_millis(self.until.since(self.shared.clock.now()).0));
         tokio::pin!(certified);
         self.take(first).await?;
+        self.ask_for_speed();
         loop {
             tokio::select! {
                 () = &mut certified => return Err(Status::aborted("E_CONFLICT: the certificate of this link has ended; connect again with the renewed one")),
@@ -277,8 +291,7 @@ impl Link {
                 let state = convert::availability(&state).map_err(|bad| status::malformed(&bad))?;
                 self.queue(Command::Avail { node: self.node, session: self.session, state }).await
             }
-            // Nobody asked for one.
-            Event::Benchmark(_) => Ok(()),
+            Event::Benchmark(done) => self.measured(&done).await,
         }
     }
 
@@ -287,6 +300,9 @@ impl Link {
             Usage { cpu: beat.cpu_usage, memory: beat.memory_usage, disk: beat.disk_usage, gpu: beat.gpu_usage };
         // A sample that makes no sense is left out; the sign of life counts all the same.
         self.shared.liveness.heard(self.node, Some(usage).filter(|usage| usage.fault().is_none()));
+        let board = &self.shared.live.board;
+        let is_live = |attempt| board.live_on(self.node, attempt).is_some();
+        self.shared.monitor.hear(self.node, beat, self.shared.clock.now(), is_live);
         self.reply(PoolEventKind::Beat(HeartbeatAck { sequence: beat.sequence }));
     }
 

@@ -18,6 +18,7 @@ mod page;
 mod pool;
 mod project;
 mod quote;
+mod reuse;
 mod rewards;
 mod statement;
 mod submission;

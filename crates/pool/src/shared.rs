@@ -15,6 +15,8 @@ use crate::hub::{Event, Hub};
 use crate::links::{Links, Outgoing};
 use crate::liveness::Liveness;
 use crate::logs::Logs;
+use crate::monitor::Monitor;
+use crate::monitor::benchmark::Benchmark;
 use crate::server::Peer;
 use crate::status;
 use crate::tokens::{Caller, Tokens};
@@ -56,6 +58,9 @@ pub(crate) struct Shared {
     pub(crate) writer: Writer,
     pub(crate) live: Arc<Followers>,
     pub(crate) liveness: Liveness,
+    /// Work that outlives a stop for a moment holds these two alone, never the store.
+    pub(crate) monitor: Arc<Monitor>,
+    pub(crate) benchmark: Arc<Benchmark>,
     pub(crate) blobs: Blobs,
     /// Of arrays.
     pub(crate) entries: Entries,

@@ -19,6 +19,7 @@ pub mod archive;
 pub mod docker;
 pub mod fake;
 pub mod offer;
+pub mod together;
 
 /// One attempt, ready to be run.
 #[derive(Debug, Clone)]

@@ -45,10 +45,14 @@ CREATE TABLE tasks (
     failed       INTEGER NOT NULL CHECK (failed >= 0),
     cancelled    INTEGER NOT NULL CHECK (cancelled >= 0),
     failure      TEXT,
+    reused       TEXT,
+    reuse        TEXT,
     spec         TEXT    NOT NULL
 ) STRICT;
 
 CREATE INDEX tasks_by_user ON tasks (user_id, id);
+-- Results that equal tasks may take: `reuse` is the digest of everything that could change the result.
+CREATE INDEX tasks_known ON tasks (user_id, reuse, id) WHERE reuse IS NOT NULL AND state = 'completed';
 -- Recovery and the pages of what still goes on.
 CREATE INDEX tasks_open ON tasks (user_id, id) WHERE state IN ('pending', 'running');
 -- The pages of what went wrong: rare among many that completed.

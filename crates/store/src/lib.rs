@@ -18,6 +18,7 @@ use hivemind_model::rows::{
     AttemptRow, ChunkRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, RowChanges, StandingRow,
     TaskRow, TipRow, TrustRow, UserRow,
 };
+use hivemind_model::spec::Digest;
 use hivemind_model::state::TaskState;
 use hivemind_model::{Cpt, ElementRef, NodeId, ProjectId, TaskId, Timestamp, UserId};
 
@@ -112,6 +113,9 @@ pub trait Store: Send + Sync + 'static {
     async fn task(&self, id: TaskId) -> Result<Option<TaskRow>, StoreError>;
     /// Tasks of a user, newest first.
     async fn tasks(&self, user: UserId, filter: &TaskFilter) -> Result<Vec<TaskRow>, StoreError>;
+    /// The newest completed task of a user whose specification has this digest in
+    /// [`TaskSpec::reuse`](hivemind_model::TaskSpec).
+    async fn known(&self, user: UserId, reuse: Digest) -> Result<Option<TaskRow>, StoreError>;
     /// The chunks of a task that are stored, from the chunk `from` on, in order, at most `limit`. What is
     /// missing between them stands for elements that were never tried.
     async fn chunks(&self, task: TaskId, from: u32, limit: u32) -> Result<Vec<ChunkRow>, StoreError>;

@@ -24,6 +24,7 @@ use hivemind_model::rows::{
     AttemptRow, ChunkRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, RowChanges, StandingRow,
     TaskRow, TipRow, TrustRow, UserRow,
 };
+use hivemind_model::spec::Digest;
 use hivemind_model::{Cpt, ElementRef, NodeId, ProjectId, TaskId, UserId};
 use lock::Lock;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -219,6 +220,10 @@ impl Store for SqliteStore {
 
     async fn tasks(&self, user: UserId, filter: &TaskFilter) -> Result<Vec<TaskRow>, StoreError> {
         self.read(async |conn| read::tasks(conn, user, filter).await).await
+    }
+
+    async fn known(&self, user: UserId, reuse: Digest) -> Result<Option<TaskRow>, StoreError> {
+        self.read(async |conn| read::known(conn, user, reuse).await).await
     }
 
     async fn chunks(&self, task: TaskId, from: u32, limit: u32) -> Result<Vec<ChunkRow>, StoreError> {

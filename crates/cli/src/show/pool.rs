@@ -83,6 +83,20 @@ pub struct Node {
     pub quota_left: u32,
     /// RFC 3339: it failed too often in a row and gets no work until then.
     pub resting_until: Option<String>,
+    /// What it runs: container, wasm.
+    pub kinds: Vec<String>,
+    /// What its owner lets tasks reach, HOST:PORT, or only `public`.
+    pub network: Vec<String>,
+    /// open, finishing, paused: whether its owner lets it work now.
+    pub available: String,
+    /// Why it does not; empty where it does.
+    pub available_reason: String,
+    /// Of one core, in parts of the mean machine's, as the pool measured it; null where it did not yet.
+    pub speed: Option<f32>,
+    /// The same, of real tasks; null while they are too few.
+    pub speed_in_tasks: Option<f32>,
+    /// The hottest sensor, in degrees Celsius; null where it is not known.
+    pub temperature_celsius: Option<f32>,
     /// For moments.
     #[serde(skip)]
     resting_until_unix_ms: i64,
@@ -125,6 +139,13 @@ impl From<NodeSummary> for Node {
             wrong_results: node.wrong_results,
             quota_left: node.quota_left,
             resting_until: moment(node.resting_until_unix_ms),
+            kinds: node.kinds,
+            network: node.network,
+            available: node.available,
+            available_reason: node.available_reason,
+            speed: Some(node.speed).filter(|speed| *speed > 0.0),
+            speed_in_tasks: Some(node.speed_in_tasks).filter(|speed| *speed > 0.0),
+            temperature_celsius: Some(node.temperature_celsius).filter(|degrees| *degrees > 0.0),
             resting_until_unix_ms: node.resting_until_unix_ms,
             seen_at_unix_ms: node.seen_at_unix_ms,
         }
@@ -222,6 +243,27 @@ impl Node {
     }
 
     /// What is missing to the next level, by its name.
+    /// What its owner decides; empty where nothing is known of that.
+    fn availability(&self) -> String {
+        match (self.available.as_str(), self.available_reason.as_str()) {
+            ("open", _) => "work".into(),
+            ("finishing", why) => format!("finish what runs: {why}"),
+            ("paused", why) => format!("stand still: {why}"),
+            (other, _) => other.into(),
+        }
+    }
+
+    fn speed(&self) -> String {
+        match (self.speed, self.speed_in_tasks) {
+            (None, None) => String::new(),
+            (Some(measured), None) => format!("{measured:.2} of the mean machine's core"),
+            (None, Some(real)) => format!("{real:.2} of the mean machine's, in real tasks"),
+            (Some(measured), Some(real)) => {
+                format!("{measured:.2} of the mean machine's core, {real:.2} in real tasks")
+            }
+        }
+    }
+
     fn next_level(&self) -> String {
         let next = Level::parse(&self.level).and_then(Level::next);
         match (self.next_level_in_ms, next) {
@@ -243,6 +285,7 @@ impl Document for Node {
             ("owner", self.owner.clone()),
             ("state", self.state.clone()),
             ("service", self.service()),
+            ("owner lets it", self.availability()),
             ("level", self.level.clone()),
             ("trust", self.trust()),
             ("isolation", self.isolation.clone()),
@@ -256,6 +299,10 @@ impl Document for Node {
             ("memory", of(mib(self.free_memory_mib), mib(self.memory_mib))),
             ("disk", mib(self.disk_mib)),
             ("gpus", if self.gpus == 0 { String::new() } else { format!("{} {}", self.gpus, self.gpu_info) }),
+            ("speed", self.speed()),
+            ("temperature", self.temperature_celsius.map_or_else(String::new, |degrees| format!("{degrees:.0} °C"))),
+            ("runs", self.kinds.join(", ")),
+            ("network", if self.network.is_empty() { "none".into() } else { self.network.join(", ") }),
             ("runs tasks by", self.runtime.clone()),
             ("seen", self.seen(look)),
         ])

@@ -24,6 +24,8 @@ enum Act {
     Disconnect { node: u64 },
     Lose { node: u64 },
     Drain { node: u64 },
+    Avail { node: u64, state: u8, old: bool },
+    Reuse { user: u64, task: u64, id: u8 },
     Set { by: u64, name: u8, change: u8 },
     Start { pick: usize, wrong: u8 },
     Finish { pick: usize, wrong: u8, outcome: u8, wall: u64 },
@@ -124,6 +126,8 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (1u64..4).prop_map(|node| Act::Disconnect { node }),
         1 => (1u64..4).prop_map(|node| Act::Lose { node }),
         1 => (1u64..4).prop_map(|node| Act::Drain { node }),
+        2 => (1u64..4, 0u8..4, any::<bool>()).prop_map(|(node, state, old)| Act::Avail { node, state, old }),
+        1 => (1u64..4, 1u64..20, 0u8..20).prop_map(|(user, task, id)| Act::Reuse { user, task, id }),
         2 => (1u64..4, 0u8..3, 0u8..8).prop_map(|(by, name, change)| Act::Set { by, name, change }),
         5 => (0usize..20, 0u8..8).prop_map(|(pick, wrong)| Act::Start { pick, wrong }),
         7 => (0usize..20, 0u8..8, 0u8..8, 0u64..10_000_000).prop_map(|(pick, wrong, outcome, wall)| Act::Finish { pick, wrong, outcome, wall }),
@@ -239,6 +243,21 @@ fn command(pool: &mut Pool, act: Act) -> Option<Command> {
         Act::Disconnect { node } => Command::Disconnected { node: NodeId(node), session: pool.sessions },
         Act::Lose { node } => Command::Lost { node: NodeId(node) },
         Act::Drain { node } => Command::Drain { node: NodeId(node), session: pool.sessions },
+        Act::Avail { node, state, old } => Command::Avail {
+            node: NodeId(node),
+            session: pool.sessions.saturating_sub(old.into()),
+            state: match state {
+                0 => Availability::Finishing { reason: "night".into() },
+                1 => Availability::Paused { reason: "in use".into() },
+                _ => Availability::Open,
+            },
+        },
+        Act::Reuse { user, task, id } => Command::Reuse {
+            user: UserId(user),
+            spec: TaskSpec { reuse: (id != 1).then_some(Digest([1; 32])), ..short() }.into(),
+            known: first(TaskId(task), 1),
+            once: once_of(pool, UserId(user), id, 8),
+        },
         Act::Set { by, name, change } => {
             let change = match change {
                 0 => NodeChange::Cordon,

@@ -199,7 +199,7 @@ impl Follower {
     }
 
     async fn newest(&self) -> Result<Option<AttemptRow>, Stopped> {
-        let rows = self.shared.store.newest_attempts(&[self.at]).await;
+        let rows = self.shared.store.newest_attempts(&[self.row.source(self.at)]).await;
         Ok(rows.map_err(|error| Stopped::Fault(status::store(&error)))?.pop())
     }
 }

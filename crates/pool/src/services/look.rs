@@ -81,7 +81,7 @@ async fn of_element(shared: &Shared, row: &TaskRow, of: Option<ElementRef>) -> R
     } else {
         (row.progress.state == TaskState::Completed, None)
     };
-    let attempts = shared.store.attempts(at).await.map_err(|error| status::store(&error))?;
+    let attempts = shared.store.attempts(row.source(at)).await.map_err(|error| status::store(&error))?;
     let result = match summary::accepted(&attempts).filter(|_| completed) {
         Some(attempt) => result(shared, attempt).await?,
         None => String::new(),
@@ -99,17 +99,18 @@ pub(super) async fn list(
     let mut rows = shared.store.tasks(user, &filter).await.map_err(|error| status::store(&error))?;
     let more = cut(&mut rows, size);
     // Of an array no single attempt says anything.
-    let plain = rows.iter().filter(|row| row.spec.array.is_none()).map(TaskRow::first);
+    let plain = rows.iter().filter(|row| row.spec.array.is_none()).map(|row| row.source(row.first()));
     let plain: Vec<ElementRef> = plain.collect();
     let newest = shared.store.newest_attempts(&plain).await.map_err(|error| status::store(&error))?;
-    let newest: HashMap<TaskId, &AttemptRow> = newest.iter().map(|row| (row.attempt.element.task, row)).collect();
+    let newest: HashMap<ElementRef, &AttemptRow> = newest.iter().map(|row| (row.attempt.element, row)).collect();
     let mut reasons = waiting_reasons(shared, &rows).await;
     let accrued = accrued(shared, &rows).await?;
     let (mut tasks, mut bytes) = (Vec::with_capacity(rows.len()), 0);
     for row in &rows {
         let id = row.progress.id;
         let accrued = accrued.get(&id).copied().unwrap_or_default();
-        let task = summary::task(shared, row, newest.get(&id).copied(), reasons.remove(&id), accrued);
+        let task =
+            summary::task(shared, row, newest.get(&row.source(row.first())).copied(), reasons.remove(&id), accrued);
         bytes += task.encoded_len();
         tasks.push(task);
         if bytes > PAGE_BYTES {

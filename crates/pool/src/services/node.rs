@@ -1,4 +1,5 @@
 //! `NodeService`: machines, as their owners see them.
+//! What a node did over time comes from [`crate::monitor`].
 //!
 //! Invariant: a node's certificate speaks for that node only, a user's token for their nodes only.
 
@@ -9,6 +10,7 @@ use super::rewards::{self, wire};
 use crate::board::saturating_sub;
 use crate::links::Drains;
 use crate::liveness::Usage;
+use crate::monitor::Sample;
 use crate::shared::{Shared, has_bearer, operators_only};
 use crate::status;
 use crate::tokens::MAX_JOIN_SECONDS;
@@ -22,7 +24,7 @@ use hivemind_model::{
 use hivemind_proto::v1::node_service_server::NodeService;
 use hivemind_proto::v1::{
     CreateJoinTokenRequest, CreateJoinTokenResponse, ListNodesRequest, ListNodesResponse, ListRewardsRequest,
-    ListRewardsResponse, NodeHistoryRequest, NodeHistoryResponse, NodeSummary, RegisterNodeRequest,
+    ListRewardsResponse, NodeHistoryRequest, NodeHistoryResponse, NodeSample, NodeSummary, RegisterNodeRequest,
     RegisterNodeResponse, ResourceReportRequest, ResourceReportResponse, SetNodeRequest,
 };
 use std::collections::HashMap;
@@ -110,8 +112,13 @@ impl NodeService for NodeCalls {
         &self,
         request: Request<NodeHistoryRequest>,
     ) -> Result<Response<NodeHistoryResponse>, Status> {
-        self.0.caller(&request.get_ref().token, request.metadata())?;
-        Err(Status::unimplemented("E_INVALID: not here yet"))
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        let row = self.0.live.board.node_named(&request.get_ref().node_id);
+        let own = row.filter(|row| row.owner == caller.id || caller.role == hivemind_model::rows::Role::Operator);
+        let row = own.ok_or_else(|| {
+            status::rejected(&Rejection::field(Code::NotFound, "node_id", "no such node, or it is not yours"))
+        })?;
+        history(&self.0, &row, request.get_ref()).map(Response::new).map_err(|rejection| status::rejected(&rejection))
     }
 
     async fn list_rewards(
@@ -267,6 +274,8 @@ impl NodeCalls {
             isolation: row.isolation.as_str().into(),
             kinds: row.kinds.words().into_iter().map(str::to_owned).collect(),
             network: row.egress.words(),
+            speed: self.0.monitor.speed(row.id).unwrap_or_default() as f32,
+            temperature_celsius: self.0.monitor.temperature(row.id),
             ..NodeSummary::default()
         }
     }
@@ -280,9 +289,54 @@ fn with_merit(summary: NodeSummary, merit: Option<&NodeMerit>) -> NodeSummary {
         wrong_results: merit.wrong.into(),
         quota_left: merit.quota_left.unwrap_or_default(),
         resting_until_unix_ms: merit.resting_until.map_or(0, |at| at.0),
+        available: merit.available.as_str().into(),
+        available_reason: merit.available.reason().into(),
+        speed_in_tasks: merit.speed_in_tasks.map_or(0.0, |speed| speed as f32 / 1000.0),
         ..summary
     }
 }
+
+/// What a node did over time.
+fn history(shared: &Shared, row: &NodeRow, request: &NodeHistoryRequest) -> Result<NodeHistoryResponse, Rejection> {
+    let now = shared.clock.now();
+    let time = |field: &str, value: i64, default: Timestamp| match value {
+        0 => Ok(default),
+        1.. => Ok(Timestamp(value)),
+        _ => Err(Rejection::invalid(field, format!("{value} is before 1970; leave it 0 for the default"))),
+    };
+    let to = time("to_unix_ms", request.to_unix_ms, now)?;
+    let from = time("from_unix_ms", request.from_unix_ms, to.before(Millis::from_secs(3600)))?;
+    if from >= to {
+        return Err(Rejection::invalid("from_unix_ms", "is not before to_unix_ms; give the earlier moment first"));
+    }
+    let points = match request.points {
+        0 => DEFAULT_POINTS,
+        given => u32::try_from(given)
+            .ok()
+            .filter(|given| (1..=MAX_POINTS).contains(given))
+            .ok_or_else(|| Rejection::invalid("points", format!("{given} is outside 1 to {MAX_POINTS}")))?,
+    };
+    let sample = |(at, Sample(figures)): (Timestamp, Sample)| {
+        let [cpu_usage, memory_usage, disk_usage, gpu_usage, received, sent, temperature_celsius, attempts] = figures;
+        NodeSample {
+            at_unix_ms: at.0,
+            cpu_usage,
+            memory_usage,
+            disk_usage,
+            gpu_usage,
+            received_bytes_per_second: received as i64,
+            sent_bytes_per_second: sent as i64,
+            temperature_celsius,
+            attempts,
+        }
+    };
+    let samples = shared.monitor.history(row.id, from, to, points).into_iter().map(sample).collect();
+    Ok(NodeHistoryResponse { samples })
+}
+
+/// Points of a chart where none are named, and at most.
+const DEFAULT_POINTS: u32 = 120;
+const MAX_POINTS: u32 = 1000;
 
 /// Whole MiB as the wire carries them.
 pub(super) fn wire_mib(size: Bytes) -> i64 {

@@ -98,7 +98,7 @@ pub(super) async fn download(
     if !completed {
         return refuse(Rejection::new(Code::Conflict, format!("{what} is {state}; only what completed has output")));
     }
-    let attempts = shared.store.attempts(at).await.map_err(|error| status::store(&error))?;
+    let attempts = shared.store.attempts(row.source(at)).await.map_err(|error| status::store(&error))?;
     let Some(blob) = accepted(&attempts).and_then(report).and_then(|report| report.output) else {
         return refuse(Rejection::new(Code::NotFound, format!("{what} left no files under /task/output")));
     };

@@ -8,7 +8,7 @@ use super::amount::once;
 use super::dependencies::{self, Lookup};
 use super::elements::{not_all_there, not_completed};
 use super::submission::{self, Draft, Refusal, max_price};
-use super::{refusal_or_fault, wishes, wrong_reply};
+use super::{refusal_or_fault, reuse, wishes, wrong_reply};
 use crate::shared::Shared;
 use crate::status;
 use crate::writer::Refused;
@@ -32,7 +32,7 @@ pub(super) async fn one(
     request: SubmitTaskRequest,
 ) -> Result<SubmitTaskResponse, Status> {
     match draft(shared, &mut Lookup::new(shared, user), user, request).await {
-        Ok(command) => submitted(shared.writer.apply(command).await),
+        Ok(command) => submitted(shared.writer.apply(reuse::known(shared, command).await?).await),
         Err(Refusal::Rejected(rejection)) => Ok(refusal(&rejection)),
         Err(Refusal::Fault(fault)) => Err(fault),
     }
@@ -52,7 +52,7 @@ pub(super) async fn many(
     for request in requests {
         match draft(shared, &mut lookup, user, request).await {
             Ok(command) => {
-                commands.push(command);
+                commands.push(reuse::known(shared, command).await?);
                 answers.push(None);
             }
             Err(Refusal::Rejected(rejection)) => answers.push(Some(refusal(&rejection))),

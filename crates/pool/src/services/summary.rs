@@ -51,7 +51,7 @@ pub(super) fn task(
         labels: spec.labels.as_slice().iter().map(ToString::to_string).collect(),
         network: spec.egress.as_slice().iter().map(ToString::to_string).collect(),
         kind: spec.kind.as_str().into(),
-        reused_from: String::new(),
+        reused_from: progress.reused.map(|known| known.element.task.to_string()).unwrap_or_default(),
         progress: super::watch::progress(shared, progress.id, progress.state).0,
     }
 }
@@ -95,6 +95,8 @@ pub(super) fn attempt(shared: &Shared, row: &AttemptRow) -> AttemptSummary {
             ("ended", began, ended_at.0, cost.micro())
         }
     };
+    let live = shared.live.board.live_attempt(row.attempt);
+    let usage = live.as_ref().and_then(|_| shared.monitor.attempt(row.node, row.attempt)).unwrap_or_default();
     AttemptSummary {
         attempt_id: row.attempt.to_string(),
         node: shared.live.board.node_name(row.node),
@@ -112,7 +114,12 @@ pub(super) fn attempt(shared: &Shared, row: &AttemptRow) -> AttemptSummary {
         stdout_bytes: report.map_or(0, |report| millis(report.logs.stdout.0)),
         stderr_bytes: report.map_or(0, |report| millis(report.logs.stderr.0)),
         logs_cut: report.is_some_and(|report| report.logs.cut),
-        ..AttemptSummary::default()
+        progress: i32::from(live.map_or(0, |live| live.percent)),
+        memory_bytes: millis(usage.memory_bytes),
+        disk_bytes: millis(usage.disk_bytes),
+        received_bytes: millis(usage.received_bytes),
+        sent_bytes: millis(usage.sent_bytes),
+        suspended: usage.suspended,
     }
 }
 

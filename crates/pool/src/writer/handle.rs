@@ -207,6 +207,7 @@ fn makes_work(command: &Command) -> bool {
         | Command::Tip { .. }
         | Command::Transfer { .. }
         | Command::Submit { .. }
+        | Command::Reuse { .. }
         | Command::SubmitGraph { .. }
         | Command::Enroll { .. } => true,
         Command::CloseProject { .. }
@@ -218,6 +219,7 @@ fn makes_work(command: &Command) -> bool {
         | Command::Lost { .. }
         | Command::Drain { .. }
         | Command::Avail { .. }
+        | Command::Measured { .. }
         | Command::Started { .. }
         | Command::Finished { .. }
         | Command::Compared { .. }

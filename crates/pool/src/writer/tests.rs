@@ -68,6 +68,10 @@ impl Store for Gate {
     async fn tasks(&self, _: UserId, _: &TaskFilter) -> Result<Vec<TaskRow>, StoreError> {
         Ok(Vec::new())
     }
+    async fn known(&self, _: UserId, _: hivemind_model::spec::Digest) -> Result<Option<TaskRow>, StoreError> {
+        Ok(None)
+    }
+
     async fn chunks(&self, _: TaskId, _: u32, _: u32) -> Result<Vec<ChunkRow>, StoreError> {
         Ok(Vec::new())
     }

@@ -10,6 +10,7 @@ mod graphs;
 mod guarded;
 mod links;
 mod money;
+mod monitoring;
 mod nodes;
 mod projects;
 mod quotes;

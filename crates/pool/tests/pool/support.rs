@@ -19,8 +19,8 @@ use hivemind_proto::worker::pool_event::Event as FromPool;
 use hivemind_proto::worker::worker_event::Event as FromWorker;
 use hivemind_proto::worker::worker_service_client::WorkerServiceClient;
 use hivemind_proto::worker::{
-    AttemptFinished, AttemptRef, AttemptStarted, EnrollRequest, EnrollResponse, Heartbeat, Hello, LogData, NodeOffer,
-    Outcome, PoolMessage, Welcome, WorkerEvent, WorkerMessage,
+    AttemptFinished, AttemptRef, AttemptStarted, Benchmark, EnrollRequest, EnrollResponse, Heartbeat, Hello, LogData,
+    NodeOffer, Outcome, PoolMessage, Welcome, WorkerEvent, WorkerMessage,
 };
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -150,7 +150,7 @@ impl TestPool {
     pub(crate) async fn raw_link(&self, identity: &NodeIdentity, hello: Hello) -> Result<Link, Status> {
         let channel = within(hivemind_client::connect(&self.target(Some(identity.clone())))).await.unwrap();
         let (sender, receiver) = mpsc::channel(64);
-        let link = Link { sender, channel: channel.clone(), messages: None, waiting: VecDeque::new() };
+        let link = Link { sender, channel: channel.clone(), messages: None, waiting: VecDeque::new(), asked: None };
         link.send(FromWorker::Hello(hello)).await;
         let messages =
             within(WorkerServiceClient::new(channel).link(ReceiverStream::new(receiver))).await?.into_inner();
@@ -298,6 +298,8 @@ pub(crate) struct Link {
     pub(crate) channel: Channel,
     messages: Option<Streaming<PoolMessage>>,
     waiting: VecDeque<FromPool>,
+    /// What the pool asked of the machine's speed, once it did.
+    pub(crate) asked: Option<Benchmark>,
 }
 
 impl Link {
@@ -313,7 +315,13 @@ impl Link {
             }
             let message = within(self.messages.as_mut().unwrap().message()).await?;
             let message = message.ok_or_else(|| Status::cancelled("the link ended"))?;
-            self.waiting.extend(message.events.into_iter().filter_map(|event| event.event));
+            for event in message.events.into_iter().filter_map(|event| event.event) {
+                // It comes at a moment of its own, and most tests are about something else.
+                match event {
+                    FromPool::Benchmark(asked) => self.asked = Some(asked),
+                    other => self.waiting.push_back(other),
+                }
+            }
         }
     }
 

@@ -54,6 +54,8 @@ impl Drop for Live {
 pub(super) struct Leftovers {
     /// The container, or `None` where none was asked for. It need not exist.
     pub(super) container: Option<String>,
+    /// The container that keeps its network. It need not exist.
+    pub(super) holder: Option<String>,
     /// Its volume.
     pub(super) volume: Volume,
     /// Ends with the removal.
@@ -117,6 +119,9 @@ async fn remove_with_retries(docker: &Docker, mut leftovers: Leftovers) {
 async fn remove_once(docker: &Docker, leftovers: &mut Leftovers) -> Result<(), String> {
     if let Some(container) = &leftovers.container {
         sweep::remove_container(docker, container).await?;
+        if let Some(holder) = &leftovers.holder {
+            sweep::remove_container(docker, holder).await?;
+        }
         sweep::remove_volume(docker, &leftovers.volume.source.name).await?;
     }
     leftovers.volume.release().await.map_err(|error| error.to_string())

@@ -4,7 +4,7 @@
 //! container may do is decided in [`create`] alone; the rest is one file per thing that a
 //! container needs: its [`image`], its [`volume`], its [`inputs`] and [`outputs`], its
 //! [`streams`], the [`meter`] beside it, and the three ways it is removed ([`cleaner`] after it
-//! ended, [`sweep`] at the next start, [`reaper`] after the agent was killed).
+//! ended, [`sweep`] at the next start, [`reaper`] after the agent was killed). What may reach hosts has a [`network`], too.
 //!
 //! Invariant: the `docker` program is never called, and no path of this machine is ever mounted
 //! into a container.
@@ -12,8 +12,9 @@
 use crate::{Check, Control, Finished, Job, Runtime, Sink};
 use async_trait::async_trait;
 use bollard::Docker;
+use hivemind_egress::{Loosened, NetworkLimits, Rules};
 use hivemind_model::state::{Metering, Outcome};
-use hivemind_model::{Isolation, Kinds};
+use hivemind_model::{EgressPolicy, Isolation, Kinds};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,7 @@ mod inputs;
 mod isolation;
 mod kernel_log;
 mod meter;
+mod network;
 mod outputs;
 mod pull;
 mod reaper;
@@ -51,6 +53,12 @@ pub struct DockerConfig {
     pub disk_limit: DiskLimit,
     /// A pull that shows no progress for so long is given up.
     pub pull_stall: Duration,
+    /// What tasks may reach over the network, beside what they asked for themselves.
+    pub egress: EgressPolicy,
+    /// How much of the network each attempt may use.
+    pub network: NetworkLimits,
+    /// For tests alone: nothing sets it but a program that was compiled to.
+    pub loosened: Loosened,
 }
 
 impl DockerConfig {
@@ -63,6 +71,9 @@ impl DockerConfig {
             state: state.into(),
             disk_limit: DiskLimit::Detect,
             pull_stall: Duration::from_secs(120),
+            egress: EgressPolicy::None,
+            network: NetworkLimits::default(),
+            loosened: Loosened::default(),
         }
     }
 }
@@ -93,6 +104,7 @@ struct Inner {
     isolation: Isolation,
     images: image::Images,
     volumes: volume::Volumes,
+    network: network::Network,
     cleaner: cleaner::Cleaner,
 }
 
@@ -107,8 +119,11 @@ impl DockerRuntime {
         let isolation = isolation::ask(&docker).await?;
         let volumes = volume::Volumes::open(&config.state, config.disk_limit).await?;
         let images = image::Images::new(docker.clone(), config.pull_stall);
+        let rules = Rules { policy: config.egress, limits: config.network, loosened: config.loosened };
+        let network = network::Network::new(rules, isolation);
         let cleaner = cleaner::Cleaner::new(docker.clone());
-        Ok(Self { inner: Arc::new(Inner { docker, instance: config.instance, isolation, images, volumes, cleaner }) })
+        let instance = config.instance;
+        Ok(Self { inner: Arc::new(Inner { docker, instance, isolation, images, volumes, network, cleaner }) })
     }
 
     /// Waits until everything that ended so far has been removed.
@@ -128,7 +143,7 @@ impl Runtime for DockerRuntime {
     }
 
     fn no_network(&self) -> Option<String> {
-        Some("tasks have no network here yet".into())
+        self.inner.network.missing()
     }
 
     fn isolation(&self) -> Isolation {
@@ -161,7 +176,9 @@ impl Runtime for DockerRuntime {
     }
 
     async fn health(&self) -> Vec<Check> {
-        health::checks(&self.inner.docker, &self.inner.volumes).await
+        let mut checks = health::checks(&self.inner.docker, &self.inner.volumes).await;
+        checks.push(self.inner.network.check());
+        checks
     }
 }
 

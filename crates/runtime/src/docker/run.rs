@@ -11,7 +11,7 @@ use super::cleaner::Leftovers;
 use super::image::Image;
 use super::meter::Meter;
 use super::volume::Volume;
-use super::{Inner, create, daemon, inputs, outputs, streams};
+use super::{Inner, create, daemon, inputs, network, outputs, streams};
 use crate::{Control, Finished, Image as Source, Job, Sink, Stop, Stream};
 use bollard::container::AttachContainerResults;
 use bollard::errors::Error;
@@ -20,6 +20,7 @@ use bollard::query_parameters::{
     CreateContainerOptionsBuilder, EventsOptionsBuilder, KillContainerOptionsBuilder, WaitContainerOptionsBuilder,
 };
 use futures::StreamExt;
+use hivemind_egress::Used;
 use hivemind_model::state::{Metering, Outcome};
 use hivemind_model::units::Millis;
 use std::collections::HashMap;
@@ -49,6 +50,7 @@ struct Attempt {
     stop: Stop,
     scratch: PathBuf,
     name: String,
+    way: network::Way,
 }
 
 /// How the waiting for a command ended.
@@ -110,9 +112,14 @@ pub(super) async fn attempt(
         Err(outcome) => return finished(Ran::not_at_all(outcome), image.id),
     };
     let name = create::name_of(&inner.instance, job.attempt);
-    let this = Attempt { inner: inner.clone(), job, sink, stop, scratch, name: name.clone() };
+    let holder = (!job.egress.is_empty()).then(|| network::holder_of(&inner.instance, job.attempt));
+    let way = network::Way::default();
+    let mut this = Attempt { inner: inner.clone(), job, sink, stop, scratch, name: name.clone(), way };
     let ran = this.contained(image.clone(), &volume).await;
-    inner.cleaner.remove(Leftovers { container: Some(name), volume, live }).await;
+    this.way.close(&*this.sink).await;
+    let Used { received, sent } = this.network_used();
+    tracing::debug!(attempt = %this.job.attempt, %received, %sent, "its network is closed");
+    inner.cleaner.remove(Leftovers { container: Some(name), holder, volume, live }).await;
     finished(ran, image.id)
 }
 
@@ -142,6 +149,11 @@ impl Attempt {
         self.judge(end, volume, &meter, (asked, started)).await
     }
 
+    /// What has passed through its network so far.
+    fn network_used(&self) -> Used {
+        self.way.used()
+    }
+
     /// Makes the container, listens to it, and puts the input files into it.
     async fn prepare(
         &self,
@@ -152,7 +164,8 @@ impl Attempt {
         if volume.device.is_none() {
             super::volume::plain::own(docker, &self.inner.instance, self.job.attempt, &image, volume).await?;
         }
-        let request = create::request(&self.job, &image, volume, &self.inner.instance);
+        let mut request = create::request(&self.job, &image, volume, &self.inner.instance);
+        self.way.open(&self.inner, &self.job, &mut request).await?;
         let options = CreateContainerOptionsBuilder::default().name(&self.name).build();
         let created = match docker.create_container(Some(options), request).await {
             Ok(created) => created,
@@ -224,6 +237,7 @@ impl Attempt {
                     meter.last_sample();
                     drained = Some(result);
                 }
+                line = self.way.line() => network::tell(&*self.sink, &line),
                 () = meter.due() => meter.sample().await,
                 () = tokio::time::sleep_until(patience.unwrap_or(started)), if patience.is_some() => {
                     meter.kill_directly();

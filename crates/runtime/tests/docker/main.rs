@@ -9,6 +9,7 @@ mod confinement;
 mod endings;
 mod files;
 mod images;
+mod network;
 mod registry;
 mod rig;
 mod slow_daemon;

@@ -176,8 +176,9 @@ impl FromColumns for TaskRow {
         let cost = columns.money()?;
         let ended = Ended { completed: columns.small()?, failed: columns.small()?, cancelled: columns.small()? };
         let failure = columns.optional_json()?;
+        let reused = columns.optional_json()?;
         let spec = columns.json()?;
-        let progress = TaskProgress { id, state, ended_at, cost, ended, failure };
+        let progress = TaskProgress { id, state, ended_at, cost, ended, failure, reused };
         Ok(Self { user, spec, submitted_at, cap, progress })
     }
 }

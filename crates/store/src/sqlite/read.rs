@@ -13,6 +13,7 @@ use hivemind_ledger::LedgerImage;
 use hivemind_model::rows::{
     AttemptRow, ChunkRow, Counters, NodeRow, Recovered, RequestKey, RequestRow, TaskRow, UserRow,
 };
+use hivemind_model::spec::Digest;
 use hivemind_model::state::TaskState;
 use hivemind_model::{ElementRef, NodeId, ProjectId, TaskId, UserId};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -27,7 +28,7 @@ macro_rules! columns {
         "id, name, owner, enrolled_at, seen_at, gpu_info, capacity, service, labels, isolation, kinds, egress"
     };
     (tasks) => {
-        "id, user_id, state, submitted_at, ended_at, cap, cost, completed, failed, cancelled, failure, spec"
+        "id, user_id, state, submitted_at, ended_at, cap, cost, completed, failed, cancelled, failure, reused, spec"
     };
     (chunks) => {
         "task, chunk, runs"
@@ -193,6 +194,15 @@ pub(super) async fn tasks(
     );
     let before = filter.before.map_or(i64::MAX, |task| key(task.0));
     all(conn, sqlx::query(AssertSqlSafe(sql)).bind(key(user.0)).bind(before).bind(filter.limit)).await
+}
+
+/// The newest completed task of the user with that digest of what could change its result.
+pub(super) async fn known(conn: &mut SqliteConnection, user: UserId, reuse: Digest) -> Result<Option<TaskRow>, Fault> {
+    let sql = select!(
+        tasks,
+        "INDEXED BY tasks_known WHERE user_id = ? AND reuse = ? AND state = 'completed' ORDER BY id DESC LIMIT 1"
+    );
+    one(conn, sqlx::query(sql).bind(key(user.0)).bind(reuse.to_string())).await
 }
 
 /// The condition on states, with the smallest index that holds them all. Its text depends on

@@ -42,9 +42,9 @@ static NODES: Bulk = Bulk::new(
 
 static NEW_TASKS: Bulk = Bulk::new(
     "tasks",
-    12,
-    "INSERT INTO tasks (id, user_id, state, submitted_at, ended_at, cap, cost, completed, failed, cancelled, failure, spec)
-     VALUES",
+    14,
+    "INSERT INTO tasks (id, user_id, state, submitted_at, ended_at, cap, cost, completed, failed, cancelled, failure,
+     reused, reuse, spec) VALUES",
     "",
 );
 
@@ -143,7 +143,10 @@ fn new_task(values: &mut Values, row: &TaskRow) -> Result<(), Fault> {
         .put(progress.ended_at.map(|at| at.0))?
         .put(row.cap.micro())?
         .put(progress.cost.micro())?;
-    ended(values, progress)?.json(&row.spec)?;
+    ended(values, progress)?
+        .optional_json(progress.reused.as_ref())?
+        .put(row.spec.reuse.map(|key| key.to_string()))?
+        .json(&row.spec)?;
     Ok(())
 }
 

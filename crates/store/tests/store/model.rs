@@ -280,7 +280,9 @@ fn rows(model: &Model, draft: &Draft) -> RowChanges {
             .map(|(task, state, elements, cost)| {
                 let id = *task.get(&tasks);
                 chunks.extend(chunk(id, elements).map(|row| (id, row)));
-                (id, TaskProgress { cost: Cpt::from_micro(*cost), ..samples::progress(id.0, *state) })
+                // Whose result a task has is decided when it is made.
+                let reused = model.tasks[&id].progress.reused;
+                (id, TaskProgress { cost: Cpt::from_micro(*cost), reused, ..samples::progress(id.0, *state) })
             })
             .collect();
         made.chunks.extend(chunks.into_values());

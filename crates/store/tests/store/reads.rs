@@ -4,6 +4,7 @@ use crate::samples::{attempt, ended, founding, node, open, place, submission, ta
 use hivemind_ledger::LedgerChanges;
 use hivemind_model::rejection::Rejection;
 use hivemind_model::rows::{Answer, AttemptPhase, RequestKey, RequestRow, RowChanges, UsedToken};
+use hivemind_model::spec::Digest;
 use hivemind_model::state::TaskState::{self, Cancelled, Completed, Failed, Pending, Running};
 use hivemind_model::{Cpt, ElementRef, NodeId, TaskId, Timestamp, UserId};
 use hivemind_store::{Funds, Store, StoreError, TaskFilter};
@@ -79,6 +80,36 @@ async fn pages_of_tasks_go_backwards_and_keep_to_their_filter() {
     }
     assert_eq!(store.task(TaskId(50)).await.unwrap().as_ref(), all.last());
     assert_eq!(store.task(TaskId(51)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_newest_known_result_is_found_by_its_user_alone() {
+    let (_folder, path) = place();
+    let store = open(&path).await;
+    let (mut rows, ledger) = founding();
+    let keyed = |id, user, state, byte| {
+        let mut row = task(id, user, state);
+        std::sync::Arc::make_mut(&mut row.spec).reuse = Some(Digest([byte; 32]));
+        row
+    };
+    rows.new_tasks = vec![
+        keyed(1, 1, Completed, 7),
+        keyed(2, 1, Completed, 7),
+        keyed(3, 1, Failed, 7),
+        keyed(4, 1, Running, 7),
+        keyed(5, 2, Completed, 7),
+        task(6, 1, Completed),
+        keyed(7, 1, Completed, 8),
+    ];
+    store.commit(&rows, &ledger).await.unwrap();
+    let known = async |user, byte| {
+        let row = store.known(UserId(user), Digest([byte; 32])).await.unwrap();
+        row.map(|row| (row.progress.id.0, row.progress.reused))
+    };
+    let from = ElementRef::only(TaskId(1)).attempt(3);
+    assert_eq!(known(1, 7).await, Some((2, Some(from))), "the newest that completed");
+    assert_eq!(known(2, 7).await, Some((5, None)));
+    assert_eq!((known(1, 8).await, known(1, 9).await, known(2, 8).await), (Some((7, None)), None, None));
 }
 
 #[tokio::test]

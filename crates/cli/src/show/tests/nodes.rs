@@ -26,6 +26,13 @@ fn a_node_tells_its_level_and_the_way_to_the_next() {
         trust: "new".into(),
         verified_results: 7,
         quota_left: 3,
+        kinds: vec!["container".into(), "wasm".into()],
+        network: vec!["pypi.org:443".into()],
+        available: "paused".into(),
+        available_reason: "somebody uses the machine".into(),
+        speed: 1.25,
+        speed_in_tasks: 0.5,
+        temperature_celsius: 61.4,
         ..NodeSummary::default()
     };
     let node = Node::from(summary.clone());
@@ -34,6 +41,7 @@ fn a_node_tells_its_level_and_the_way_to_the_next() {
     owner          ann
     state          online
     service        in service
+    owner lets it  stand still: somebody uses the machine
     level          bronze
     trust          new: 7 results verified in a row, 0 wrong ever; at most 3 more attempts today
     isolation      rootless
@@ -45,6 +53,10 @@ fn a_node_tells_its_level_and_the_way_to_the_next() {
     cpu            4 cores, 3 cores of it free
     memory         8 GiB, 7.5 GiB of it free
     disk           20 GiB
+    speed          1.25 of the mean machine's core, 0.50 in real tasks
+    temperature    61 °C
+    runs           container, wasm
+    network        pypi.org:443
     runs tasks by  docker
     seen           1s ago
     ");

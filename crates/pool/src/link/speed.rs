@@ -1,0 +1,53 @@
+//! How fast the machine at the other end of a link is: asked once, answered some time.
+//!
+//! Invariant: an answer that nobody asked for changes nothing.
+
+use super::Link;
+use crate::links::Outgoing;
+use crate::monitor::benchmark::ROUNDS;
+use futures::FutureExt;
+use hivemind_model::Command;
+use hivemind_proto::worker::pool_event::Event as PoolEventKind;
+use hivemind_proto::worker::{Benchmark, BenchmarkDone};
+use tonic::Status;
+
+impl Link {
+    /// Asks a machine that was never measured how fast it is.
+    pub(super) fn ask_for_speed(&mut self) {
+        if self.shared.monitor.is_measured(self.node) {
+            return;
+        }
+        let (shared, node, session) = (self.shared.clone(), self.node, self.session);
+        let slot = self.question.clone();
+        let asking = async move {
+            let benchmark = shared.benchmark.clone();
+            let question = tokio::task::spawn_blocking(move || benchmark.question()).await;
+            // Only a panic or the end of the process ends it otherwise, and neither concerns this link.
+            let Ok(mut question) = question else { return Ok(()) };
+            let asked = Benchmark { nonce: question.nonce, seed: question.seed.to_vec().into(), rounds: ROUNDS };
+            question.leaves();
+            *slot.lock() = Some(question);
+            shared.live.links.send(node, session, Outgoing::Event(PoolEventKind::Benchmark(asked)));
+            Ok(())
+        };
+        self.pending.push(asking.boxed());
+    }
+
+    /// Takes the answer.
+    pub(super) async fn measured(&mut self, done: &BenchmarkDone) -> Result<(), Status> {
+        let Some(question) = self.question.lock().take() else { return Ok(()) };
+        match question.judge(done.nonce, &done.digest) {
+            Ok(speed) => {
+                self.shared.monitor.note_speed(self.node, speed);
+                let Some(part) = self.shared.monitor.speed(self.node) else { return Ok(()) };
+                // Thousandths of the mean; the engine bounds what it believes.
+                let speed = (part * 1000.0).clamp(1.0, 1e6) as u32;
+                self.queue(Command::Measured { node: self.node, speed }).await
+            }
+            Err(why) => {
+                tracing::warn!(node = %self.node, %why, "a machine's answer to the benchmark says nothing");
+                Ok(())
+            }
+        }
+    }
+}
