@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 pub mod array;
 pub mod money;
+pub mod owner;
 pub mod server;
 pub mod task;
 pub mod verify;
@@ -74,8 +75,8 @@ pub enum Verb {
     Up(UpArgs),
     /// Start a pool
     Pool(PoolArgs),
-    /// Run tasks on this machine, for a pool
-    Worker(WorkerArgs),
+    /// Run tasks on this machine, for a pool; or speak with the worker that runs here
+    Worker(Box<WorkerArgs>),
     /// Remove containers once the worker that made them is gone
     #[command(hide = true, name = "worker-reaper")]
     WorkerReaper(ReaperArgs),

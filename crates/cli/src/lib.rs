@@ -140,10 +140,16 @@ fn perform(cli: Cli, face: &mut Face) -> Done {
             start_log(args.log.log_format, &global, face);
             block_on(None, serve::pool(&global, face, &args))
         }
-        Verb::Worker(args) => {
-            start_log(args.log.log_format, &global, face);
-            block_on(None, serve::worker(&global, face, &args))
-        }
+        Verb::Worker(mut args) => match args.verb.take() {
+            Some(verb) => {
+                log::start(Speaker::Client, LogFormat::Human, global.verbose);
+                block_on(Some(1), verbs::worker::own(&global, face, verb))
+            }
+            None => {
+                start_log(args.log.log_format, &global, face);
+                block_on(None, serve::worker(&global, face, &args))
+            }
+        },
         verb => {
             log::start(Speaker::Client, LogFormat::Human, global.verbose);
             // Printing may block this thread; one more keeps the connection alive meanwhile.

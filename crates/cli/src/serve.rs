@@ -15,13 +15,13 @@ use crate::{machine, secret};
 use hivemind_model::Policy;
 use hivemind_model::economy::{Economy, Mode as EconomyMode};
 use hivemind_pool::{PoolConfig, PoolHandle};
-use hivemind_worker::WorkerHandle;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod agent;
 mod policy;
+mod systemd;
 
 use agent::Agent;
 pub use agent::reap;
@@ -39,7 +39,7 @@ pub async fn up(global: &Global, face: &mut Face, args: &UpArgs) -> Done {
     let mut pool = place.start_pool(&args.listen).await?;
     let result = match own_worker(&place.data, args, &pool, face, &mut interrupts).await {
         Ok(Started::Worker(mut agent)) => {
-            let ended = serve_both(&place, &mut pool, &mut agent.worker, face, &mut interrupts).await;
+            let ended = serve_both(&place, &mut pool, &mut agent, face, &mut interrupts).await;
             // What the worker reports at its end must still reach the pool.
             let stopped = agent.stop().await;
             ended.and(stopped)
@@ -103,16 +103,17 @@ async fn start_own_worker(data: &Path, args: &UpArgs, pool: &PoolHandle, face: &
 async fn serve_both(
     place: &Place,
     pool: &mut PoolHandle,
-    worker: &mut WorkerHandle,
+    agent: &mut Agent,
     face: &mut Face,
     interrupts: &mut Interrupts,
 ) -> Done<()> {
     tell_guard(place, face);
-    ready(face, &pool_line(pool), &json!({"grpc": pool_url(pool), "node": worker.name()}))?;
+    ready(face, &pool_line(pool), &json!({"grpc": pool_url(pool), "node": agent.worker.name()}))?;
+    agent.is_ready();
     next_steps(place, pool, face, Next::User);
     tokio::select! {
         ended = pool.stopped() => Err(ended.map_or_else(|error| failed("the pool failed", &error), |()| ended_early("pool"))),
-        ended = worker.stopped() => Err(ended.map_or_else(|error| failed("the worker failed", &error), |()| ended_early("worker"))),
+        ended = agent.worker.stopped() => Err(ended.map_or_else(|error| failed("the worker failed", &error), |()| ended_early("worker"))),
         () = interrupts.next() => Ok(()),
     }
 }
@@ -171,27 +172,28 @@ pub async fn worker(global: &Global, face: &mut Face, args: &WorkerArgs) -> Done
         agent = starting => agent?,
     };
     let server = global.server.clone().or(named);
-    let served = serve_worker(&mut agent.worker, server, face, &mut interrupts).await;
+    let served = serve_worker(&mut agent, server, face, &mut interrupts).await;
     let stopped = agent.stop().await;
     served.and(stopped).map(|()| Exit::Ok)
 }
 
 async fn serve_worker(
-    worker: &mut WorkerHandle,
+    agent: &mut Agent,
     server: Option<String>,
     face: &mut Face,
     interrupts: &mut Interrupts,
 ) -> Done<()> {
     tokio::select! {
-        () = worker.linked() => {}
+        () = agent.worker.linked() => {}
         () = interrupts.next() => return Ok(()),
     }
-    let name = worker.name().to_owned();
+    let name = agent.worker.name().to_owned();
     let at = server.as_ref().map(|server| format!(" server={server}")).unwrap_or_default();
     ready(face, &format!("ready node={name}{at}"), &json!({"node": name, "server": server}))?;
-    face.say("tasks run here now; Ctrl-C stops");
+    agent.is_ready();
+    face.say("tasks run here now; `hivemind worker pause` lets them stand still, Ctrl-C stops");
     tokio::select! {
-        ended = worker.stopped() => Err(ended.map_or_else(|error| failed("the worker failed", &error), |()| ended_early("worker"))),
+        ended = agent.worker.stopped() => Err(ended.map_or_else(|error| failed("the worker failed", &error), |()| ended_early("worker"))),
         () = interrupts.next() => Ok(()),
     }
 }

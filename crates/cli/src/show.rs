@@ -16,6 +16,7 @@ pub mod projects;
 pub mod rewards;
 pub mod task;
 pub mod tasks;
+pub mod worker;
 
 use crate::face::{Document, Look};
 use serde::Serialize;

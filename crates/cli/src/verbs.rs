@@ -25,6 +25,7 @@ pub mod submit;
 pub mod tasks;
 pub mod wait;
 pub mod wallet;
+pub mod worker;
 
 use crate::args::Global;
 use crate::connect::Route;

@@ -8,6 +8,7 @@
 //! Invariant: nothing is decided here; the engine alone decides.
 
 use hivemind_model::rows::{AttemptPhase, AttemptRow, Ended, NodeRow, Recovered, RowChanges, TaskRow};
+use hivemind_model::verify::Rule;
 use hivemind_model::{
     AttemptRef, Bytes, ElementRef, MilliCores, NodeId, ProjectId, Resources, TaskId, TaskSpec, TaskState, Timestamp,
     UserId,
@@ -31,6 +32,8 @@ pub(crate) struct OpenTask {
     pub(crate) ended: Ended,
     /// Attempts of it whose command runs.
     pub(crate) running: u32,
+    /// What the live attempts of it say is done, in percent, added up.
+    partial: u64,
 }
 
 impl From<&TaskRow> for OpenTask {
@@ -42,15 +45,26 @@ impl From<&TaskRow> for OpenTask {
             submitted_at: row.submitted_at,
             ended: row.progress.ended,
             running: 0,
+            partial: 0,
         }
     }
 }
 
 impl OpenTask {
-    /// Ended elements of an array, in hundredths of all; `None` for a plain task.
+    /// How much of an array is done, in percent: its ended elements, and the part that those which run say is done;
+    /// 100 only where all have ended. `None` for a plain task.
     pub(crate) fn percent(&self) -> Option<u8> {
         let elements = self.spec.array.as_ref().map(|array| array.indices.len())?;
-        u8::try_from(u64::from(self.ended.total()) * 100 / elements.max(1)).ok()
+        let ended = u64::from(self.ended.total());
+        if ended >= elements {
+            return Some(100);
+        }
+        let partial = match self.spec.verify.rule {
+            Rule::First => self.partial.min((elements - ended) * 100),
+            // Several copies of one element are no more of the whole than one.
+            Rule::Quorum { .. } | Rule::Confidence { .. } | Rule::Known { .. } => 0,
+        };
+        u8::try_from(((ended * 100 + partial) / elements).min(99)).ok()
     }
 }
 
@@ -65,6 +79,15 @@ pub(crate) struct LiveAttempt {
     pub(crate) percent: u8,
     /// What happens, as its node says; empty: nothing to say.
     pub(crate) note: Arc<str>,
+}
+
+/// What came of a node's word about an attempt.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Noted {
+    /// Whose task it is.
+    pub(crate) user: UserId,
+    /// True where the progress of the task may have changed by it.
+    pub(crate) shows: bool,
 }
 
 /// What the attempts on a node use together.
@@ -157,21 +180,29 @@ impl Board {
         self.inner.read().live.get(&attempt).cloned()
     }
 
-    /// The newest live attempt of an element.
+    /// The newest live attempt of an element, with the most that any copy beside it says is done.
     pub(crate) fn live(&self, element: ElementRef) -> Option<LiveAttempt> {
         let inner = self.inner.read();
-        let mut of_it = inner.live.range(element.attempt(0)..=element.attempt(u32::MAX));
-        of_it.next_back().map(|(_, live)| live.clone())
+        let of_it = inner.live.range(element.attempt(0)..=element.attempt(u32::MAX));
+        let percent = of_it.clone().map(|(_, live)| live.percent).max()?;
+        let (_, newest) = of_it.last()?;
+        Some(LiveAttempt { percent, ..newest.clone() })
     }
 
-    /// Notes what a node says of an attempt; gives its user, or `None` where it is not live there.
-    pub(crate) fn note(&self, node: NodeId, attempt: AttemptRef, percent: u8, note: &str) -> Option<UserId> {
+    /// Notes what a node says of an attempt; gives its user, or `None` where it is not live there. What is done never
+    /// falls.
+    pub(crate) fn note(&self, node: NodeId, attempt: AttemptRef, percent: u8, note: &str) -> Option<Noted> {
         let mut inner = self.inner.write();
-        let user = inner.tasks.get(&attempt.element.task)?.user;
+        let inner = &mut *inner;
+        let task = inner.tasks.get_mut(&attempt.element.task)?;
         let live = inner.live.get_mut(&attempt).filter(|live| live.node == node)?;
-        live.percent = percent.min(100);
+        let before = task.percent();
+        let more = percent.min(100).saturating_sub(live.percent);
+        live.percent += more;
         live.note = note.into();
-        Some(user)
+        task.partial += u64::from(more);
+        let shows = before.is_none() || before != task.percent();
+        Some(Noted { user: task.user, shows })
     }
 
     /// Whose an open task is.
@@ -276,6 +307,9 @@ impl Inner {
         let running = match &row.phase {
             AttemptPhase::Reported { .. } | AttemptPhase::Ended { .. } => {
                 if let Some(live) = self.live.remove(&attempt) {
+                    if let Some(open) = self.tasks.get_mut(&task) {
+                        open.partial = open.partial.saturating_sub(live.percent.into());
+                    }
                     self.reserve(live.node, task, -1);
                     self.count_running(task, live.running, false);
                 }

@@ -338,7 +338,10 @@ impl Link {
         let note: String = progress.note.chars().filter(|c| !c.is_control()).take(MAX_NOTE_CHARS).collect();
         let percent = u8::try_from(progress.percent.min(100)).unwrap_or(100);
         match self.shared.live.board.note(self.node, attempt, percent, &note) {
-            Some(user) => self.shared.live.hub.publish(user, crate::hub::Event::Progress(attempt.element)),
+            Some(noted) if noted.shows => {
+                self.shared.live.hub.publish(noted.user, crate::hub::Event::Progress(attempt.element));
+            }
+            Some(_) => {}
             None => self.stop(attempt),
         }
         Ok(())

@@ -100,6 +100,10 @@ impl Scene {
     /// Where it does not get ready.
     pub async fn start_worker(&mut self, owner: &Client, name: &str) -> anyhow::Result<()> {
         let data = self.data(name);
+        let worker = Path::new(&data).join("worker");
+        std::fs::create_dir_all(&worker)?;
+        // The tester's own machine may run on battery.
+        std::fs::write(worker.join("owner.toml"), "[battery]\nwhen = \"run\"\nleast_percent = 0\n")?;
         let token = owner.create_join_token(Duration::ZERO).await?.token;
         let mut args = vec!["--data", &data, "worker", "--join", &token, "--name", name];
         args.extend(["--cpus", "2", "--memory", "2g", "--disk", "4g"]);

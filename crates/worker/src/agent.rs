@@ -8,15 +8,19 @@
 
 pub(crate) mod attempt;
 pub(crate) mod lease;
+mod measure;
+pub(crate) mod news;
 mod on_job;
+mod on_owner;
 mod on_pool;
 
-use crate::event::{Action, Event, Machine};
+use crate::event::{Action, Event, Machine, OwnerOrders};
 use attempt::{Afterwards, Attempt, Output, Phase, no_fault};
 use hivemind_model::rows::{LogLengths, Report};
-use hivemind_model::{AttemptRef, Resources};
+use hivemind_model::{AttemptRef, Availability, Resources};
 use lease::Lease;
-use std::collections::BTreeMap;
+use measure::Measuring;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -73,6 +77,10 @@ pub(crate) struct Agent {
     heartbeat_every: Duration,
     next_heartbeat: Option<Instant>,
     next_retry: Option<Instant>,
+    /// Attempts whose news wait, each once, by when they may be told.
+    late_news: BTreeSet<(Instant, AttemptRef)>,
+    owner: OwnerOrders,
+    measuring: Option<Measuring>,
     owner_drains: bool,
     operator_drains: bool,
     stopping: bool,
@@ -84,8 +92,7 @@ impl Agent {
         let attempts = ended.into_iter().map(|(attempt, report)| {
             let output = if report.output.is_some() { Output::Here } else { Output::Done };
             let phase = Phase::Delivering { report, output, sent: false };
-            let (need, grace) = (Resources::default(), Duration::ZERO);
-            (attempt, Attempt { need, phase, logs_lost: false, grace, failed_uploads: 0 })
+            (attempt, Attempt::new(Resources::default(), Duration::ZERO, phase))
         });
         Self {
             machine,
@@ -100,6 +107,9 @@ impl Agent {
             heartbeat_every: DEFAULT_HEARTBEAT,
             next_heartbeat: None,
             next_retry: None,
+            late_news: BTreeSet::new(),
+            owner: OwnerOrders::default(),
+            measuring: None,
             owner_drains: false,
             operator_drains: false,
             stopping: false,
@@ -110,6 +120,7 @@ impl Agent {
     pub(crate) fn on(&mut self, event: Event, now: Instant) -> Vec<Action> {
         let mut actions = self.react(event, now);
         self.start_waiting(now, &mut actions);
+        self.go_on_measuring(&mut actions);
         actions
     }
 
@@ -134,14 +145,19 @@ impl Agent {
                 self.operator_drains = true;
                 Vec::new()
             }
+            Event::Benchmark { ask } => self.on_benchmark(ask),
+            Event::Measured { nonce, digest } => self.on_measured(nonce, digest),
             Event::Prepared { attempt } => self.on_prepared(attempt),
             Event::Started { attempt } => self.on_started(attempt),
-            Event::Note { attempt, text } => self.on_note(attempt, text),
+            Event::Note { attempt, text } => self.on_note(attempt, text, now),
+            Event::Progress { attempt, percent } => self.on_progress(attempt, percent, now),
             Event::Ended { attempt, report } => self.on_ended(attempt, *report),
             Event::Spooled { attempt } => self.on_spooled(attempt),
             Event::SpoolFailed { attempt } => self.on_spool_failed(attempt),
             Event::Uploaded { attempt, result } => self.on_uploaded(attempt, result, now),
             Event::LogsLost { attempt } => self.on_logs_lost(attempt),
+            Event::OwnerDecides { orders } => self.on_owner_decides(orders, now),
+            Event::OwnerClears => self.on_owner_clears(),
             Event::OwnerDrains => self.on_owner_drains(),
             Event::OwnerStops => self.on_owner_stops(),
             Event::Slept { span } => {
@@ -157,7 +173,8 @@ impl Agent {
         let lease = if self.attempts_need_lease() { self.first_end() } else { None };
         let heartbeat = if self.link == Link::Up { self.next_heartbeat } else { None };
         let retry = if self.link == Link::Up { self.next_retry } else { None };
-        [lease, heartbeat, retry, self.patience_ends()].into_iter().flatten().min()
+        let news = if self.link == Link::Up { self.next_news() } else { None };
+        [lease, heartbeat, retry, news, self.next_give_back(), self.patience_ends()].into_iter().flatten().min()
     }
 
     /// True where nothing runs, and nothing is left that could be delivered over the link.
@@ -179,6 +196,15 @@ impl Agent {
         self.jobs
     }
 
+    /// Jobs among them that have a graphics processor.
+    pub(crate) fn gpu_jobs(&self) -> u32 {
+        if self.occupied.gpus == 0 {
+            return 0;
+        }
+        let with_gpu = self.attempts.values().filter(|entry| entry.phase.is_occupying() && entry.need.gpus > 0);
+        u32::try_from(with_gpu.count()).unwrap_or(u32::MAX)
+    }
+
     /// Attempts that wait for their turn.
     pub(crate) fn backlog(&self) -> usize {
         self.backlog.len()
@@ -187,6 +213,17 @@ impl Agent {
     /// All attempts here, with those that wait to be acknowledged.
     pub(crate) fn len(&self) -> usize {
         self.attempts.len()
+    }
+
+    /// What the owner lets the machine do.
+    pub(crate) fn availability(&self) -> &Availability {
+        &self.owner.machine.availability
+    }
+
+    /// What occupies the machine: which attempt, how much of it is done in percent, and whether it stands still.
+    pub(crate) fn occupants(&self) -> impl Iterator<Item = (AttemptRef, u8, bool)> {
+        let occupying = self.attempts.iter().filter(|(_, entry)| entry.phase.is_occupying());
+        occupying.map(|(attempt, entry)| (*attempt, entry.news.percent(), entry.held))
     }
 
     /// How the link stands.
@@ -214,6 +251,7 @@ impl Agent {
         if self.attempts_need_lease() && !self.lease.is_live(now) {
             self.end_lease(now, &mut actions);
         }
+        self.give_back_held(now, &mut actions);
         if self.patience_ends().is_some_and(|at| now >= at) {
             self.link = Link::Closing;
             let patience = self.lease.patience();
@@ -227,6 +265,7 @@ impl Agent {
         if self.link == Link::Up && self.next_retry.is_some_and(|at| now >= at) {
             self.retry_uploads(now, &mut actions);
         }
+        self.tell_late_news(now, &mut actions);
         actions
     }
 
@@ -314,10 +353,11 @@ impl Agent {
         Action::Spool { attempt, report }
     }
 
-    /// Starts those that wait, oldest first, as far as there is room. One that does not fit holds
+    /// Starts those that wait, oldest first, as far as there is room and the owner lets them. One that does not fit holds
     /// up those behind it, so that the order is the one in which the pool handed them out.
     fn start_waiting(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        while self.lease.is_live(now)
+        while self.owner.machine.availability.takes_work()
+            && self.lease.is_live(now)
             && let Some(attempt) = self.backlog.values().next().copied()
             && let Some(Attempt { phase: Phase::Waiting { work, .. }, need, .. }) = self.attempts.get(&attempt)
             && self.has_room(need)
@@ -357,7 +397,7 @@ impl Agent {
     fn insert(&mut self, attempt: AttemptRef, need: Resources, grace: Duration, phase: Phase) {
         self.remove(attempt);
         self.enter(attempt, &phase, &need);
-        self.attempts.insert(attempt, Attempt { need, phase, logs_lost: false, grace, failed_uploads: 0 });
+        self.attempts.insert(attempt, Attempt::new(need, grace, phase));
     }
 
     /// Every change of a phase goes through here, so that the line and the sums stay right.

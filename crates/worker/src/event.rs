@@ -6,10 +6,11 @@
 
 use hivemind_model::rows::Report;
 use hivemind_model::spec::{BlobRef, InputFile, TaskSpec};
-use hivemind_model::{AttemptRef, Resources};
+use hivemind_model::{AttemptRef, Availability, Resources};
 use hivemind_proto::convert::LogPosition;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// What became of a try to store an output archive in the pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +52,63 @@ impl Work {
     /// Bytes of the environment.
     pub(crate) fn env_bytes(&self) -> usize {
         self.env.iter().map(|(name, value)| size_of::<(String, String)>() + name.len() + value.len()).sum()
+    }
+}
+
+/// A chain of digests that the pool takes the time of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Benchmark {
+    /// The pool's number for it.
+    pub nonce: u64,
+    /// Where the chain begins.
+    pub seed: Vec<u8>,
+    /// How long it is.
+    pub rounds: u32,
+}
+
+/// What the owner's rules let this machine do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct OwnerOrders {
+    /// The whole of it; the pool is told this.
+    pub machine: Ordered,
+    /// What uses a graphics processor; never more than the whole does.
+    pub graphics: Ordered,
+    /// Names of images, or beginnings of names (`python:*`), that may be run; none: all.
+    pub images: Vec<String>,
+}
+
+/// What the owner's rules let a part of the machine do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Ordered {
+    /// What.
+    pub availability: Availability,
+    /// When what stands still is given back; `None`: it is not.
+    pub give_back_at: Option<Instant>,
+}
+
+impl OwnerOrders {
+    /// Those for a job that was promised `need`.
+    pub(crate) fn of(&self, need: &Resources) -> &Ordered {
+        if need.gpus > 0 { &self.graphics } else { &self.machine }
+    }
+
+    /// True where an image of this name may be run.
+    pub(crate) fn allows_image(&self, name: &str) -> bool {
+        let fits = |allowed: &String| match allowed.strip_suffix('*') {
+            Some(beginning) => name.starts_with(beginning),
+            None => name == allowed,
+        };
+        self.images.is_empty() || self.images.iter().any(fits)
+    }
+}
+
+impl Ordered {
+    /// True where jobs are to stand still.
+    pub(crate) fn holds(&self) -> bool {
+        match self.availability {
+            Availability::Open | Availability::Finishing { .. } => false,
+            Availability::Paused { .. } => true,
+        }
     }
 }
 
@@ -115,6 +173,18 @@ pub(crate) enum Event {
     },
     /// The operator wants this node to take no more work.
     Drain,
+    /// The pool wants to know how fast this machine is.
+    Benchmark {
+        /// What to compute.
+        ask: Benchmark,
+    },
+    /// What it asked for is computed.
+    Measured {
+        /// Under which number it asked.
+        nonce: u64,
+        /// What came out.
+        digest: [u8; 32],
+    },
     /// All inputs of a job lie here; the runtime has it now.
     Prepared {
         /// Which.
@@ -131,6 +201,13 @@ pub(crate) enum Event {
         attempt: AttemptRef,
         /// What.
         text: String,
+    },
+    /// A command says how much of its work is done.
+    Progress {
+        /// Which.
+        attempt: AttemptRef,
+        /// 0 to 100.
+        percent: u8,
     },
     /// Nothing of a job runs any more; its streams and its output lie on disk.
     Ended {
@@ -161,6 +238,13 @@ pub(crate) enum Event {
         /// Whose.
         attempt: AttemptRef,
     },
+    /// What the owner's rules let the machine do from now on.
+    OwnerDecides {
+        /// What.
+        orders: OwnerOrders,
+    },
+    /// The owner wants everything ended at once; the worker itself goes on.
+    OwnerClears,
     /// The owner wants no more work here.
     OwnerDrains,
     /// The owner stops the worker.
@@ -194,12 +278,19 @@ pub(crate) enum Action {
         /// Which.
         attempt: AttemptRef,
     },
-    /// Tell people something about an attempt.
-    SendNote {
+    /// Tell how far an attempt is.
+    SendProgress {
         /// Which.
         attempt: AttemptRef,
+        /// 0 to 100; never falls.
+        percent: u8,
+        /// What happens, for people; empty: nothing to say.
+        note: String,
+    },
+    /// Tell what the owner lets the machine do.
+    SendOwner {
         /// What.
-        text: String,
+        availability: Availability,
     },
     /// Tell that an attempt is over, once all its log bytes are sent.
     SendFinished {
@@ -216,6 +307,27 @@ pub(crate) enum Action {
         attempt: AttemptRef,
         /// What.
         work: Arc<Work>,
+    },
+    /// Compute what the pool asked for.
+    Measure {
+        /// What.
+        ask: Benchmark,
+    },
+    /// Leave that.
+    AbortMeasure,
+    /// Answer what the pool asked for.
+    SendMeasured {
+        /// Under which number it asked.
+        nonce: u64,
+        /// What came out.
+        digest: [u8; 32],
+    },
+    /// Let a job stand still, or go on.
+    HoldJob {
+        /// Which.
+        attempt: AttemptRef,
+        /// True where it is to stand still.
+        held: bool,
     },
     /// Kill.
     StopJob {

@@ -89,6 +89,12 @@ impl Folders {
             let path = entry?.path();
             if path.is_dir() { fs::remove_dir_all(&path)? } else { remove_if_there(&path)? }
         }
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            if is_half_written(&entry.file_name().to_string_lossy()) {
+                remove_if_there(&entry.path())?;
+            }
+        }
         for folder in [&self.logs, &self.outputs] {
             for entry in fs::read_dir(folder)? {
                 let entry = entry?;
@@ -100,6 +106,11 @@ impl Folders {
         }
         Ok(())
     }
+}
+
+/// True for what a process that was killed left of a file that it was about to replace: `.node-key.pem.77.0.tmp`.
+fn is_half_written(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(".tmp")
 }
 
 fn make_private(path: &Path) -> anyhow::Result<()> {
@@ -129,14 +140,21 @@ mod tests {
     fn a_sweep_keeps_what_waits_for_the_pool_and_what_is_not_ours() {
         let data = tempfile::tempdir().unwrap();
         let (folders, _lock) = Folders::lock(data.path()).unwrap();
-        let names =
-            ["logs/att_1.0.1.out", "logs/att_2.0.1.err", "logs/notes.txt", "outputs/att_2.0.1.tar", "scratch/x"];
+        let names = [
+            "logs/att_1.0.1.out",
+            "logs/att_2.0.1.err",
+            "logs/notes.txt",
+            "outputs/att_2.0.1.tar",
+            "scratch/x",
+            ".pool.toml.77.0.tmp",
+            "notes.tmp",
+        ];
         for name in names {
             fs::write(folders.root.join(name), "x").unwrap();
         }
         let kept = BTreeSet::from([ElementRef::only(TaskId(1)).attempt(1)]);
         folders.sweep(&kept).unwrap();
         let left: Vec<&str> = names.into_iter().filter(|name| folders.root.join(name).exists()).collect();
-        assert_eq!(left, ["logs/att_1.0.1.out", "logs/notes.txt"]);
+        assert_eq!(left, ["logs/att_1.0.1.out", "logs/notes.txt", "notes.tmp"]);
     }
 }

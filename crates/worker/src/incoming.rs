@@ -4,10 +4,11 @@
 //!
 //! Invariant: form is checked here, and nothing else.
 
-use crate::event::{Event, Work};
+use crate::event::{self, Event, Work};
+use hivemind_owner::benchmark::{MAX_ROUNDS, MAX_SEED_BYTES};
 use hivemind_proto::convert::{self, BadMessage};
 use hivemind_proto::worker::pool_event::Event as Incoming;
-use hivemind_proto::worker::{Assign, Drain};
+use hivemind_proto::worker::{Assign, Benchmark, Drain};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,12 +43,23 @@ pub(crate) fn event(said: Incoming) -> Result<Event, BadMessage> {
         }
         Incoming::Certificate(certificate) => Event::Certificate { pem: certificate.certificate_pem },
         Incoming::Drain(Drain {}) => Event::Drain,
-        Incoming::Benchmark(_) => return Err(BadMessage::new("benchmark", "is not answered yet")),
+        Incoming::Benchmark(ask) => Event::Benchmark { ask: benchmark(ask)? },
     })
 }
 
 fn work(assign: Assign) -> Result<Work, BadMessage> {
     Ok(Work { spec: Arc::new(convert::task_spec(assign.spec)?), env: convert::env(assign.env)? })
+}
+
+fn benchmark(ask: Benchmark) -> Result<event::Benchmark, BadMessage> {
+    let Benchmark { nonce, seed, rounds } = ask;
+    if seed.len() > MAX_SEED_BYTES {
+        return Err(BadMessage::new("seed", format!("{} bytes; at most {MAX_SEED_BYTES}", seed.len())));
+    }
+    if !(1..=MAX_ROUNDS).contains(&rounds) {
+        return Err(BadMessage::new("rounds", format!("{rounds} is outside 1 to {MAX_ROUNDS}")));
+    }
+    Ok(event::Benchmark { nonce, seed: seed.to_vec(), rounds })
 }
 
 /// A span that a lease or a heartbeat can have: 10 ms to an hour.
@@ -77,6 +89,9 @@ mod tests {
             (Incoming::Stop(Stop::default()), "attempt"),
             (Incoming::LogResend(LogResend { position: Some(LogPosition::default()) }), "attempt"),
             (Incoming::FinishedAck(FinishedAck::default()), "attempt"),
+            (Incoming::Benchmark(Benchmark::default()), "rounds"),
+            (Incoming::Benchmark(Benchmark { rounds: u32::MAX, ..Benchmark::default() }), "rounds"),
+            (Incoming::Benchmark(Benchmark { rounds: 1, seed: vec![0; MAX_SEED_BYTES + 1].into(), nonce: 1 }), "seed"),
         ] {
             assert_eq!(event(said.clone()).unwrap_err().field, field, "{said:?}");
         }

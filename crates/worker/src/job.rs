@@ -10,6 +10,7 @@ use crate::cache::{Held, InputCache};
 use crate::capture::Capture;
 use crate::event::{Event, Work};
 use crate::folders::Folders;
+use crate::progress::ProgressLines;
 use crate::transfer::Transfer;
 use futures::FutureExt;
 use hivemind_model::rows::{LogLengths, Report};
@@ -37,8 +38,19 @@ const MAX_NOTE_CHARS: usize = 200;
 pub(crate) enum Signal {
     /// For the agent.
     Event(Event),
-    /// A job wrote something, or has a new note, since the last such signal was taken.
+    /// A job wrote something, or has other news, since the last such signal was taken.
     Spoke(Arc<Voice>),
+}
+
+/// What a job told since it was heard last; of each the newest.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    /// For people, about the preparation.
+    pub note: Option<String>,
+    /// How much is done, 0 to 100.
+    pub percent: Option<u8>,
+    /// What it used.
+    pub usage: Option<Usage>,
 }
 
 /// The job's side of what it tells while it runs.
@@ -51,7 +63,9 @@ pub(crate) struct Voice {
     signals: UnboundedSender<Signal>,
     stop: Stop,
     spoke: AtomicBool,
-    note: Mutex<Option<String>>,
+    heard: Mutex<Heard>,
+    /// What stands half-written in standard output and standard error.
+    lines: Mutex<(ProgressLines, ProgressLines)>,
 }
 
 impl Voice {
@@ -63,13 +77,27 @@ impl Voice {
         signals: UnboundedSender<Signal>,
         stop: Stop,
     ) -> Self {
-        Self { attempt, capture, signals, stop, spoke: AtomicBool::new(false), note: Mutex::new(None) }
+        let spoke = AtomicBool::new(false);
+        Self { attempt, capture, signals, stop, spoke, heard: Mutex::default(), lines: Mutex::default() }
     }
 
-    /// The newest note, if there is a new one. From here on the next word gives a new signal.
-    pub(crate) fn heard(&self) -> Option<String> {
+    /// What is new. From here on the next word gives a new signal.
+    pub(crate) fn heard(&self) -> Heard {
         self.spoke.store(false, Ordering::Release);
-        self.note.lock().take()
+        std::mem::take(&mut *self.heard.lock())
+    }
+
+    /// Looks for lines that tell how much is done.
+    fn read(&self, stream: Stream, data: &[u8]) {
+        let mut lines = self.lines.lock();
+        let told = match stream {
+            Stream::Stdout => lines.0.read(data),
+            Stream::Stderr => lines.1.read(data),
+        };
+        if told.is_some() {
+            let mut heard = self.heard.lock();
+            heard.percent = heard.percent.max(told);
+        }
     }
 
     fn speak(self: &Arc<Self>) {
@@ -90,7 +118,7 @@ struct Mouth(Arc<Voice>);
 
 impl Sink for Mouth {
     fn note(&self, text: &str) {
-        *self.0.note.lock() = Some(text.chars().take(MAX_NOTE_CHARS).collect());
+        self.0.heard.lock().note = Some(text.chars().take(MAX_NOTE_CHARS).collect());
         self.0.speak();
     }
 
@@ -102,12 +130,21 @@ impl Sink for Mouth {
         if !self.0.capture.append(stream, data) {
             self.0.stop.cancel();
         }
+        self.0.read(stream, data);
         self.0.speak();
     }
 
-    fn progress(&self, _percent: u8) {}
+    fn progress(&self, percent: u8) {
+        let mut heard = self.0.heard.lock();
+        heard.percent = heard.percent.max(Some(percent.min(100)));
+        drop(heard);
+        self.0.speak();
+    }
 
-    fn usage(&self, _usage: Usage) {}
+    fn usage(&self, usage: Usage) {
+        self.0.heard.lock().usage = Some(usage);
+        self.0.speak();
+    }
 }
 
 /// What every job needs.
@@ -129,8 +166,8 @@ pub(crate) struct Job {
     pub tools: Tools,
     /// What to do.
     pub work: Arc<Work>,
-    /// Kills it.
-    pub stop: Stop,
+    /// Kills it, or lets it stand still.
+    pub control: Control,
     /// Tells what happens.
     pub voice: Arc<Voice>,
 }
@@ -182,7 +219,7 @@ impl Job {
             resources: spec.resources,
         };
         let sink = Arc::new(Mouth(Arc::clone(&self.voice)));
-        let control = Control::stopping(self.stop.clone());
+        let control = self.control.clone();
         let finished = self.tools.runtime.run(job, sink, control, &self.tools.folders.scratch).await;
         drop((held, content));
         self.report(finished).await
@@ -191,7 +228,7 @@ impl Job {
     /// Content of the pool, held on this machine; else how the attempt ends.
     async fn fetch(&self, what: &str, blob: BlobRef) -> Result<Held, Box<Report>> {
         tokio::select! {
-            () = self.stop.cancelled() => Err(Box::new(Report { outcome: Outcome::Cancelled, ..no_fault("") })),
+            () = self.control.stop.cancelled() => Err(Box::new(Report { outcome: Outcome::Cancelled, ..no_fault("") })),
             fetched = self.tools.cache.hold(self.voice.attempt, blob, &*self.tools.transfer) => {
                 fetched.map_err(|why| Box::new(no_fault(&format!("{what} could not be fetched: {why}"))))
             }

@@ -25,8 +25,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 mod agent;
+mod attempt_usage;
 mod cache;
 mod capture;
+pub mod control;
 mod enroll;
 mod event;
 mod folders;
@@ -34,17 +36,22 @@ mod incoming;
 mod job;
 mod leftovers;
 mod link;
+mod measuring;
 mod membership;
 mod outbox;
+mod owner;
+mod progress;
+mod pulse;
 mod renewal;
 mod run;
 mod shell;
+mod socket;
 mod spool;
 mod status;
 mod transfer;
 mod usage;
 
-pub use status::Status;
+pub use status::{Running, Status};
 
 /// How to run a worker.
 #[derive(Clone)]
@@ -61,10 +68,12 @@ pub struct WorkerConfig {
     pub offer: Offer,
     /// What the owner says of this machine; tasks can ask for it.
     pub labels: Labels,
-    /// What the owner lets tasks reach over the network.
+    /// What the owner lets tasks reach over the network; `None`: what their preferences say.
     pub egress: EgressPolicy,
     /// Runs them.
     pub runtime: Arc<dyn Runtime>,
+    /// Below which folder the files of the machine's kernel lie that tell whether its owner needs it: `/` but in tests.
+    pub machine: PathBuf,
 }
 
 impl WorkerConfig {
@@ -125,7 +134,11 @@ pub async fn start(config: WorkerConfig) -> anyhow::Result<WorkerHandle> {
     if !captures.is_empty() {
         tracing::info!("{} results of an earlier worker wait for the pool", captures.len());
     }
-    let cache = cache::InputCache::open(&folders.cache, config.offer.capacity.disk, cache::FIRST_WAIT)
+    let owner = owner::Owner::begin(&config.machine, &folders.root, &folders.scratch)
+        .await
+        .context("the owner's preferences do not work")?;
+    let cache_limit = owner.preferences().cache.limit_bytes().map_or(config.offer.capacity.disk, hivemind_model::Bytes);
+    let cache = cache::InputCache::open(&folders.cache, cache_limit, cache::FIRST_WAIT)
         .context("cannot read the cache of inputs")?;
     let tools = job::Tools {
         runtime: Arc::clone(&config.runtime),
@@ -133,7 +146,12 @@ pub async fn start(config: WorkerConfig) -> anyhow::Result<WorkerHandle> {
         transfer: Arc::new(transfer::Transfer::new(Arc::clone(&membership))),
         folders: Arc::clone(&folders),
     };
-    let offer = config.node_offer(&membership.pool.name);
+    let mut offer = config.node_offer(&membership.pool.name);
+    if offer.egress == EgressPolicy::None && config.runtime.no_network().is_none() {
+        offer.egress = owner.preferences().network.egress.clone();
+    }
+    let (listener, socket) = socket::bind(&folders.root)
+        .with_context(|| format!("cannot make the control socket in {}", folders.root.display()))?;
     let machine = event::Machine { capacity: config.offer.capacity };
     let monitor = usage::Monitor::default();
     let (status, status_out) = watch::channel(Status::default());
@@ -150,14 +168,21 @@ pub async fn start(config: WorkerConfig) -> anyhow::Result<WorkerHandle> {
         signals,
         status,
         spool,
+        socket: Some(socket),
         lock: Some(lock),
     };
     let (node, name) = (membership.pool.node_id, membership.pool.name.clone());
     let mut shell = shell::Shell::new(parts);
-    shell.spawn(monitor.watch(folders.root.clone()));
+    shell.tell(event::Event::OwnerDecides { orders: owner.first_orders() });
+    shell.spawn(monitor.watch(&config.machine, folders.root.clone()));
+    let (orders, orders_in) = mpsc::channel(8);
+    let (asked, asked_in) = mpsc::channel(8);
+    let wires =
+        owner::Wires { node: name.clone(), orders: orders.clone(), asked: asked_in, status: status_out.clone() };
+    shell.spawn(owner.run(wires));
+    shell.spawn(control::serve(listener, asked));
     let (link_out, link_in) = mpsc::channel(link::INCOMING);
     shell.spawn(link::keep(membership, link_out));
-    let (orders, orders_in) = mpsc::channel(8);
     let end = tokio::spawn(run::run(shell, run::Ears { link: link_in, signals: signals_in, orders: orders_in }));
     Ok(WorkerHandle { node, name, status: status_out, orders, end: Some(end) })
 }

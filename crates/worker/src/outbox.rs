@@ -13,7 +13,7 @@ use hivemind_model::AttemptRef;
 use hivemind_proto::convert::LogPosition;
 use hivemind_proto::worker as wire;
 use hivemind_runtime::Stream;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 
@@ -28,6 +28,9 @@ const TURN_BYTES: usize = 32 << 10;
 
 /// Log bytes under way and not answered for.
 pub(crate) const LOG_WINDOW: u64 = 512 << 10;
+
+/// Most attempts whose usage goes with one heartbeat.
+const MAX_ATTEMPTS: usize = 2 * crate::attempt_usage::MOST;
 
 /// Heartbeats whose place in the stream of log bytes is remembered.
 const MAX_MARKS: usize = 1024;
@@ -82,9 +85,20 @@ impl Outbox {
         self.events.push_back(wire::WorkerEvent { event: Some(event) });
     }
 
-    /// Sends a heartbeat before all others; one that still waits is replaced.
-    pub(crate) fn push_heartbeat(&mut self, heartbeat: wire::Heartbeat) {
+    /// Sends a heartbeat before all others; one that still waits is replaced, and what it had to tell goes with the new
+    /// one, as far as there is room.
+    pub(crate) fn push_heartbeat(&mut self, mut heartbeat: wire::Heartbeat) {
         let sequence = heartbeat.sequence;
+        if let Some((_, wire::WorkerEvent { event: Some(wire::worker_event::Event::Heartbeat(unsent)) })) =
+            self.heartbeat.take()
+        {
+            heartbeat.machine = heartbeat.machine.or(unsent.machine);
+            let newer: BTreeSet<_> = heartbeat.attempts.iter().filter_map(named).collect();
+            let room = MAX_ATTEMPTS.saturating_sub(heartbeat.attempts.len());
+            let older =
+                unsent.attempts.into_iter().filter(|usage| named(usage).is_some_and(|name| !newer.contains(&name)));
+            heartbeat.attempts.extend(older.take(room));
+        }
         self.heartbeat =
             Some((sequence, wire::WorkerEvent { event: Some(wire::worker_event::Event::Heartbeat(heartbeat)) }));
     }
@@ -207,6 +221,11 @@ impl Outbox {
     fn window(&self) -> u64 {
         LOG_WINDOW.saturating_sub(self.logs_sent - self.logs_heard)
     }
+}
+
+/// Which attempt it is about.
+fn named(usage: &wire::AttemptUsage) -> Option<(u64, u32, u32)> {
+    usage.attempt.as_ref().map(|attempt| (attempt.task, attempt.index, attempt.number))
 }
 
 impl Tail {

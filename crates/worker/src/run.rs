@@ -7,14 +7,17 @@
 //! is here already counts.
 
 use crate::agent::OWNER_STOPPED;
-use crate::event::Event;
+use crate::event::{Event, OwnerOrders};
 use crate::job::Signal;
 use crate::link::{INCOMING, LinkEvent};
+use crate::pulse::Pulse;
 use crate::shell::Shell;
+use crate::status::Running;
 use anyhow::bail;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 /// Signals taken at once.
@@ -24,12 +27,18 @@ const BATCH: usize = 1024;
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the owner wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Order {
     /// No more work.
     Drain,
     /// The end.
     Stop,
+    /// What the rules let the machine do from now on.
+    Obey(OwnerOrders),
+    /// The end of everything that runs; the worker goes on.
+    Clear,
+    /// To see what runs.
+    Show(oneshot::Sender<Vec<Running>>),
 }
 
 /// Where the loop hears from.
@@ -48,10 +57,12 @@ pub(crate) async fn run(mut shell: Shell, mut ears: Ears) -> anyhow::Result<()> 
     let mut stop_at = None;
     let mut link_ends = false;
     let mut orders_end = false;
+    let mut pulse = Pulse::from_environment();
     let mut alarm = pin!(sleep_until(Instant::now()));
     loop {
         shell.flush();
         shell.publish();
+        let beat_at = pulse.beat(Instant::now());
         // Everything was delivered all the same; a new start finds whether the disk works again.
         if shell.spool_is_broken && shell.agent.len() == 0 && shell.is_flushed() {
             bail!("results cannot be stored on this machine's disk; free some space and start the worker again");
@@ -65,19 +76,14 @@ pub(crate) async fn run(mut shell: Shell, mut ears: Ears) -> anyhow::Result<()> 
             return shell.refused.take().map_or(Ok(()), |why| bail!(why));
         }
         let wake = shell.wake_at(Instant::now());
-        let wake = stop_at.map_or(wake, |at| at.min(wake));
+        let wake = [stop_at, beat_at].into_iter().flatten().fold(wake, Instant::min);
         if alarm.deadline() != wake {
             alarm.as_mut().reset(wake);
         }
         tokio::select! {
             biased;
             order = ears.orders.recv(), if !orders_end => match order {
-                Some(Order::Drain) => shell.tell(Event::OwnerDrains),
-                Some(Order::Stop) => {
-                    tracing::info!("stopping: {OWNER_STOPPED}");
-                    shell.tell(Event::OwnerStops);
-                    stop_at.get_or_insert(Instant::now() + STOP_PATIENCE);
-                }
+                Some(order) => take(&mut shell, order, &mut stop_at),
                 None => orders_end = true,
             },
             event = ears.link.recv(), if !link_ends => match event {
@@ -92,6 +98,23 @@ pub(crate) async fn run(mut shell: Shell, mut ears: Ears) -> anyhow::Result<()> 
         hear_the_rest(&mut shell, &mut ears);
         if Instant::now() >= wake {
             shell.tick();
+        }
+    }
+}
+
+fn take(shell: &mut Shell, order: Order, stop_at: &mut Option<Instant>) {
+    match order {
+        Order::Drain => shell.tell(Event::OwnerDrains),
+        Order::Stop => {
+            tracing::info!("stopping: {OWNER_STOPPED}");
+            shell.tell(Event::OwnerStops);
+            stop_at.get_or_insert(Instant::now() + STOP_PATIENCE);
+        }
+        Order::Obey(orders) => shell.tell(Event::OwnerDecides { orders }),
+        Order::Clear => shell.tell(Event::OwnerClears),
+        Order::Show(to) => {
+            // Who asked may have gone.
+            let _gone = to.send(shell.running()).is_err();
         }
     }
 }

@@ -1,25 +1,26 @@
 //! Carries out what the agent wants, and tells it what happened.
 //!
-//! Start at [`Shell::perform`]; [`crate::run`] has the loop around it.
+//! Start at [`Shell::perform`]; `hear`, `send` and `jobs` have the parts of it, [`crate::run`] the loop around it.
 //!
 //! Invariant: no decision about an attempt is taken here.
 
 use crate::agent::{Agent, Link};
-use crate::capture::{Capture, MAX_STREAM_BYTES, remove_if_there};
-use crate::event::{Action, Event, Work};
+use crate::attempt_usage::UsageBook;
+use crate::capture::Capture;
+use crate::event::{Action, Event};
 use crate::folders::Lock;
-use crate::incoming;
-use crate::job::{Job, Signal, Tools, Voice};
-use crate::link::{Line, LinkEvent};
+use crate::job::{Signal, Tools};
+use crate::link::Line;
+use crate::measuring::Measurement;
 use crate::outbox::Outbox;
 use crate::renewal::Renewal;
+use crate::socket::SocketFile;
 use crate::spool::Spool;
 use crate::status::Status;
 use crate::usage::{Monitor, SleepWatch};
-use hivemind_model::AttemptRef;
 use hivemind_model::rows::Report;
-use hivemind_model::spec::BlobRef;
-use hivemind_proto::convert::{self, LogPosition};
+use hivemind_model::{AttemptRef, Timestamp};
+use hivemind_proto::convert;
 use hivemind_proto::worker::{self as wire, worker_event::Event as Outgoing};
 use hivemind_runtime::Stop;
 use std::collections::HashMap;
@@ -30,11 +31,15 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
+mod hear;
+mod jobs;
+mod send;
+
 /// What of an attempt is on this machine besides its phase.
 struct Kept {
     capture: Arc<Capture>,
-    /// Kills the job, while there is one.
-    stop: Option<Stop>,
+    /// Its job, while there is one.
+    steer: Option<Steer>,
     /// Carries the output to the pool, while it does.
     upload: Option<AbortHandle>,
     /// True where an output archive lies in its folder.
@@ -43,10 +48,20 @@ struct Kept {
     spooled: bool,
 }
 
+/// How a job is steered, and what its owner is shown of it.
+struct Steer {
+    stop: Stop,
+    hold: watch::Sender<bool>,
+    image: String,
+    since: Timestamp,
+}
+
 /// See the module.
 pub(crate) struct Shell {
     pub(crate) agent: Agent,
     outbox: Outbox,
+    usage: UsageBook,
+    measurement: Option<Measurement>,
     tools: Tools,
     offer: wire::NodeOffer,
     monitor: Monitor,
@@ -67,6 +82,8 @@ pub(crate) struct Shell {
     /// Jobs, uploads, the link and the monitor: they end with this.
     tasks: JoinSet<()>,
     spool: Spool,
+    /// Removed before the lock is let go of.
+    _socket: Option<SocketFile>,
     /// Let go of last.
     _lock: Option<Lock>,
 }
@@ -82,6 +99,7 @@ pub(crate) struct Parts {
     pub signals: UnboundedSender<Signal>,
     pub status: watch::Sender<Status>,
     pub spool: Spool,
+    pub socket: Option<SocketFile>,
     pub lock: Option<Lock>,
 }
 
@@ -91,7 +109,7 @@ impl Shell {
         let kept = parts.captures.into_iter().map(|(attempt, capture, report)| {
             let kept = Kept {
                 capture: Arc::new(capture),
-                stop: None,
+                steer: None,
                 upload: None,
                 has_output: report.output.is_some(),
                 spooled: true,
@@ -101,6 +119,8 @@ impl Shell {
         Self {
             agent: parts.agent,
             outbox: Outbox::default(),
+            usage: UsageBook::default(),
+            measurement: None,
             tools: parts.tools,
             offer: parts.offer,
             monitor: parts.monitor,
@@ -117,6 +137,7 @@ impl Shell {
             welcomes: 0,
             tasks: JoinSet::new(),
             spool: parts.spool,
+            _socket: parts.socket,
             _lock: parts.lock,
         }
     }
@@ -154,29 +175,37 @@ impl Shell {
         match action {
             Action::SendHello { holds } => self.send_hello(&holds),
             Action::SendHeartbeat { sequence, active } => {
-                self.outbox.push_heartbeat(self.monitor.heartbeat(sequence, active));
+                let attempts = self.usage.take();
+                self.outbox.push_heartbeat(wire::Heartbeat { attempts, ..self.monitor.heartbeat(sequence, active) });
                 self.renew(now);
             }
             Action::SendStarted { attempt } => {
                 self.outbox.push(Outgoing::Started(wire::AttemptStarted { attempt: Some(attempt.into()) }))
             }
-            Action::SendNote { attempt, text } => {
+            Action::SendProgress { attempt, percent, note } => {
+                let percent = percent.into();
                 self.outbox.push(Outgoing::Progress(wire::AttemptProgress {
                     attempt: Some(attempt.into()),
-                    percent: 0,
-                    note: text,
+                    percent,
+                    note,
                 }));
             }
+            Action::SendOwner { availability } => {
+                self.outbox.push(Outgoing::Owner(convert::owner_state(&availability)));
+            }
+            Action::SendMeasured { nonce, digest } => {
+                self.measurement = None;
+                self.outbox.push(Outgoing::Benchmark(wire::BenchmarkDone { nonce, digest: digest.to_vec().into() }));
+            }
+            Action::Measure { ask } => self.measurement = Some(Measurement::start(ask, self.signals.clone())),
+            Action::AbortMeasure => self.measurement = None,
             Action::SendFinished { attempt, report } => {
                 self.outbox.push_finished(attempt, convert::attempt_finished(attempt, &report))
             }
             Action::SendDrain => self.outbox.push(Outgoing::Drain(wire::DrainRequest {})),
             Action::StartJob { attempt, work } => self.start_job(attempt, work),
-            Action::StopJob { attempt } => {
-                if let Some(Kept { stop: Some(stop), .. }) = self.kept.get(&attempt) {
-                    stop.cancel();
-                }
-            }
+            Action::StopJob { attempt } => self.stop_job(attempt),
+            Action::HoldJob { attempt, held } => self.hold_job(attempt, held),
             Action::Spool { attempt, report } => {
                 self.keep(attempt).spooled = true;
                 self.spool.put(attempt, report);
@@ -192,79 +221,6 @@ impl Shell {
                 self.warn(why);
             }
             Action::Warn { text } => self.warn(text),
-        }
-    }
-
-    fn send_hello(&self, holds: &[AttemptRef]) {
-        let hello = wire::Hello {
-            offer: Some(self.offer.clone()),
-            holds: holds.iter().map(|attempt| (*attempt).into()).collect(),
-        };
-        let message = wire::WorkerMessage { events: vec![wire::WorkerEvent { event: Some(Outgoing::Hello(hello)) }] };
-        if let Some(line) = &self.line
-            && line.out.try_send(message).is_err()
-        {
-            // A new line has room; one that is closed is about to be reported as lost.
-            line.close.cancel();
-        }
-    }
-
-    fn start_job(&mut self, attempt: AttemptRef, work: Arc<Work>) {
-        let stop = Stop::new();
-        let kept = self.keep(attempt);
-        kept.stop = Some(stop.clone());
-        let capture = Arc::clone(&kept.capture);
-        let voice = Arc::new(Voice::new(attempt, capture, self.signals.clone(), stop.clone()));
-        let job = Job { tools: self.tools.clone(), work, stop, voice };
-        self.spawn(job.run());
-    }
-
-    fn store_output(&mut self, attempt: AttemptRef, blob: BlobRef) {
-        let (transfer, signals, path) =
-            (Arc::clone(&self.tools.transfer), self.signals.clone(), self.tools.folders.output(attempt));
-        let upload = self.spawn(async move {
-            let result = transfer.store(attempt, blob, &path).await;
-            // Nobody listens while the worker ends; the next start tries again.
-            let _unheard = signals.send(Signal::Event(Event::Uploaded { attempt, result }));
-        });
-        self.keep(attempt).upload = Some(upload);
-    }
-
-    fn keep(&mut self, attempt: AttemptRef) -> &mut Kept {
-        let logs = &self.tools.folders.logs;
-        self.kept.entry(attempt).or_insert_with(|| Kept {
-            capture: Arc::new(Capture::new(logs, attempt, MAX_STREAM_BYTES)),
-            stop: None,
-            upload: None,
-            has_output: false,
-            spooled: false,
-        })
-    }
-
-    fn forget(&mut self, attempt: AttemptRef) {
-        self.outbox.forget(attempt);
-        let Some(kept) = self.kept.remove(&attempt) else { return };
-        if let Some(upload) = kept.upload {
-            upload.abort();
-        }
-        if kept.spooled {
-            self.spool.remove(attempt);
-        }
-        let removed = kept
-            .capture
-            .remove()
-            .and_then(|()| if kept.has_output { remove_if_there(&self.tools.folders.output(attempt)) } else { Ok(()) });
-        if let Err(why) = removed {
-            self.warn(format!("files of {attempt} could not be removed; the next start tries again: {why}"));
-        }
-    }
-
-    fn rewind(&mut self, position: LogPosition) {
-        if let Some(kept) = self.kept.get(&position.attempt)
-            && !kept.capture.is_empty()
-        {
-            self.outbox.follow(position.attempt, &kept.capture);
-            self.outbox.rewind(position);
         }
     }
 
@@ -290,138 +246,12 @@ impl Shell {
         self.last_error = Some(text);
     }
 
-    /// What a job, the spool or a transfer told.
-    pub(crate) fn on_signal(&mut self, signal: Signal) {
-        match signal {
-            Signal::Spoke(voice) => {
-                let note = voice.heard();
-                if self.kept.contains_key(&voice.attempt) && !voice.capture.is_empty() {
-                    self.outbox.follow(voice.attempt, &voice.capture);
-                }
-                if let Some(text) = note {
-                    self.tell(Event::Note { attempt: voice.attempt, text });
-                }
-            }
-            Signal::Event(event) => {
-                match &event {
-                    Event::Ended { attempt, report } => {
-                        if let Some(kept) = self.kept.get_mut(attempt) {
-                            kept.stop = None;
-                            kept.has_output = report.output.is_some();
-                        }
-                    }
-                    Event::SpoolFailed { .. } => self.spool_is_broken = true,
-                    Event::Uploaded { attempt, .. } => {
-                        if let Some(kept) = self.kept.get_mut(attempt) {
-                            kept.upload = None;
-                        }
-                    }
-                    _other => {}
-                }
-                self.tell(event);
-            }
-        }
-    }
-
-    /// What the link told.
-    pub(crate) fn on_link(&mut self, event: LinkEvent) {
-        match event {
-            LinkEvent::Opened(line) => {
-                self.line = Some(line);
-                self.outbox.clear();
-                self.tell(Event::LinkOpened);
-            }
-            LinkEvent::Received(message) => {
-                for event in message.events.into_iter().filter_map(|event| event.event) {
-                    match incoming::event(event) {
-                        Ok(event) => self.on_pool(event),
-                        Err(why) => {
-                            self.warn(format!("the pool said something that no pool of this release says: {why}"))
-                        }
-                    }
-                }
-            }
-            LinkEvent::Lost(reason) => self.lose_link(reason),
-            LinkEvent::Refused(reason) => {
-                self.lose_link(reason.clone());
-                self.refused = Some(reason);
-                self.tell(Event::OwnerStops);
-            }
-        }
-    }
-
-    fn lose_link(&mut self, reason: String) {
-        self.line = None;
-        self.outbox.clear();
-        self.last_error = Some(reason);
-        self.tell(Event::LinkLost);
-    }
-
-    fn on_pool(&mut self, event: Event) {
-        let was_up = self.agent.link() == Link::Up;
-        if let Event::HeartbeatAck { sequence } = event {
-            self.outbox.answered(sequence);
-        }
-        self.tell(event);
-        if !was_up && self.agent.link() == Link::Up {
-            self.welcomes += 1;
-            self.last_error = None;
-            tracing::info!(node = self.offer.name, "linked to the pool");
-        }
-    }
-
-    /// Hands as much as there is room for to the transport.
-    pub(crate) fn flush(&mut self) {
-        self.blocked = false;
-        let mut bad = Vec::new();
-        while self.agent.link() == Link::Up && self.outbox.has_message() {
-            let Some(line) = &self.line else { return };
-            let permit = match line.out.try_reserve() {
-                Ok(permit) => permit,
-                Err(tokio::sync::mpsc::error::TrySendError::Full(())) => {
-                    self.blocked = true;
-                    break;
-                }
-                // The link task says so in a moment.
-                Err(tokio::sync::mpsc::error::TrySendError::Closed(())) => break,
-            };
-            match self.outbox.next_message(&mut bad) {
-                Some(message) => permit.send(message),
-                None => break,
-            }
-            let now = Instant::now();
-            if self.outbox.wants_heartbeat()
-                && let Some(action) = self.agent.extra_heartbeat(now)
-            {
-                self.perform(action, now);
-            }
-        }
-        for log in bad {
-            self.warn(format!("the output of {} cannot be read back: {}", log.attempt, log.error));
-            self.tell(Event::LogsLost { attempt: log.attempt });
-        }
-    }
-
-    /// Resolves when the transport takes messages again.
-    pub(crate) async fn room(&self) {
-        match &self.line {
-            // Where it is closed the link task says so; until then there is nothing to wait for here.
-            Some(line) if line.out.reserve().await.is_ok() => {}
-            Some(_) | None => std::future::pending().await,
-        }
-    }
-
     /// When [`Shell::tick`] is due. While jobs run it is soon, because the machine may be suspended.
     pub(crate) fn wake_at(&self, now: Instant) -> Instant {
         const OFTEN: Duration = Duration::from_secs(1);
         const SELDOM: Duration = Duration::from_secs(60);
         let longest = now + if self.agent.jobs() > 0 { OFTEN } else { SELDOM };
         self.agent.next_deadline().map_or(longest, |at| at.min(longest))
-    }
-
-    /// True where nothing waits to be sent.
-    pub(crate) fn is_flushed(&self) -> bool {
-        self.agent.link() != Link::Up || !self.outbox.has_message()
     }
 
     /// Shows how things stand.
@@ -431,6 +261,9 @@ impl Shell {
             welcomes: self.welcomes,
             draining: self.agent.is_draining(),
             jobs: self.agent.jobs(),
+            gpu_jobs: self.agent.gpu_jobs(),
+            cpu_used: self.usage.cpu_used(),
+            availability: self.agent.availability().clone(),
             backlog: self.agent.backlog(),
             attempts: self.agent.len(),
             last_error: self.last_error.clone(),

@@ -5,7 +5,8 @@
 //!
 //! Invariant: nothing here waits for the network, and nothing waits for this.
 
-use hivemind_proto::worker::Heartbeat;
+use hivemind_owner::{GpuUsage, Machine, MachineUsage};
+use hivemind_proto::worker::{self as wire, Heartbeat};
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,29 +26,65 @@ struct Usage {
 
 /// See the module.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Monitor(Arc<Mutex<Usage>>);
+pub(crate) struct Monitor(Arc<Mutex<Looks>>);
+
+#[derive(Debug, Default)]
+struct Looks {
+    usage: Usage,
+    gpu: f32,
+    /// The whole of the machine, until a heartbeat has taken it.
+    machine: Option<MachineUsage>,
+}
+
+/// Looks between two at the whole of the machine.
+const WHOLE_EVERY: u32 = 10;
 
 impl Monitor {
-    /// Looks at the machine and at the disk of `data`, for as long as it is polled.
-    pub(crate) fn watch(&self, data: PathBuf) -> impl Future<Output = ()> + Send + 'static {
-        watch(Arc::clone(&self.0), data)
+    /// Looks at the machine whose files lie below `root` and at the disk of `data`, for as long as it is polled.
+    pub(crate) fn watch(&self, root: &Path, data: PathBuf) -> impl Future<Output = ()> + Send + 'static {
+        let machine = Machine::new(root, data.clone());
+        watch(Arc::clone(&self.0), machine, data)
     }
 
     /// A heartbeat with the last look.
     pub(crate) fn heartbeat(&self, sequence: u64, active_attempts: u32) -> Heartbeat {
-        let Usage { cpu, memory, disk } = *self.0.lock();
+        let mut looks = self.0.lock();
+        let Usage { cpu, memory, disk } = looks.usage;
         Heartbeat {
             sequence,
             cpu_usage: cpu,
             memory_usage: memory,
             disk_usage: disk,
+            gpu_usage: looks.gpu,
             active_attempts,
+            machine: looks.machine.take().map(wire),
             ..Heartbeat::default()
         }
     }
 }
 
-async fn watch(shared: Arc<Mutex<Usage>>, data: PathBuf) {
+fn wire(usage: MachineUsage) -> wire::MachineUsage {
+    let gpu = |gpu: GpuUsage| wire::GpuUsage {
+        name: gpu.name,
+        busy: gpu.busy,
+        memory_used_bytes: gpu.memory_used_bytes,
+        memory_bytes: gpu.memory_bytes,
+        temperature_celsius: gpu.temperature_celsius,
+    };
+    wire::MachineUsage {
+        memory_used_bytes: usage.memory_used_bytes,
+        memory_bytes: usage.memory_bytes,
+        disk_used_bytes: usage.disk_used_bytes,
+        disk_bytes: usage.disk_bytes,
+        received_bytes_per_second: usage.received_bytes_per_second,
+        sent_bytes_per_second: usage.sent_bytes_per_second,
+        load: usage.load,
+        temperature_celsius: usage.temperature_celsius,
+        gpus: usage.gpus.into_iter().map(gpu).collect(),
+    }
+}
+
+async fn watch(shared: Arc<Mutex<Looks>>, mut machine: Machine, data: PathBuf) {
     let mut system = match System::new() {
         Ok(system) => system,
         Err(why) => {
@@ -55,17 +92,23 @@ async fn watch(shared: Arc<Mutex<Usage>>, data: PathBuf) {
             return;
         }
     };
-    loop {
+    for count in (0..WHOLE_EVERY).cycle() {
         // A disk that hangs must hold up nothing else.
         let data = data.clone();
         let looked = tokio::task::spawn_blocking(move || {
             let usage = look(&mut system, &data);
-            (system, usage)
+            let whole = (count == 0).then(|| machine.sample(hivemind_owner::clock::steady()));
+            (system, machine, usage, whole)
         });
         match looked.await {
-            Ok((back, usage)) => {
-                system = back;
-                *shared.lock() = usage;
+            Ok((system_back, machine_back, usage, whole)) => {
+                (system, machine) = (system_back, machine_back);
+                let mut looks = shared.lock();
+                looks.usage = usage;
+                if let Some(whole) = whole {
+                    looks.gpu = whole.gpu_percent();
+                    looks.machine = Some(whole);
+                }
             }
             Err(why) => {
                 tracing::warn!("the machine's usage cannot be read: {why}");
@@ -135,6 +178,16 @@ mod tests {
         ] {
             assert_eq!(watch.judge(ms(lag)), slept, "{lag}");
         }
+    }
+
+    #[test]
+    fn the_whole_of_the_machine_goes_with_one_heartbeat() {
+        let monitor = Monitor::default();
+        let gpu = GpuUsage { name: "a".into(), busy: 12.0, ..GpuUsage::default() };
+        monitor.0.lock().machine = Some(MachineUsage { load: 1.5, gpus: vec![gpu], ..MachineUsage::default() });
+        let machine = monitor.heartbeat(1, 0).machine.unwrap();
+        assert_eq!((machine.load, machine.gpus[0].busy), (1.5, 12.0));
+        assert_eq!(monitor.heartbeat(2, 0).machine, None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use hivemind_proto::worker as wire;
 use hivemind_proto::worker::outcome::Kind;
 use hivemind_proto::worker::pool_event::Event as Say;
 use hivemind_proto::worker::worker_event::Event as Heard;
+use hivemind_worker::control::{Answer, Part, Request, ask};
 use support::*;
 
 fn data() -> tempfile::TempDir {
@@ -272,4 +273,78 @@ async fn an_owner_who_stops_reports_what_ran() {
     link.say(ack(1)).await;
     leaving.await.unwrap().unwrap();
     assert_eq!(fake.running(), 0);
+}
+
+#[tokio::test]
+async fn a_line_of_a_command_becomes_its_progress_and_stays_in_the_log() {
+    let (data, mut pool) = (data(), ScriptedPool::start().await);
+    let (_worker, _) = pool.worker(data.path()).await;
+    let mut link = pool.welcomed().await;
+    for (task, command) in [(1, "echo HIVEMIND_PROGRESS 42"), (2, "warn HIVEMIND_PROGRESS 42")] {
+        link.say(assign(task, command, &[])).await;
+        assert_eq!(link.started().await, task);
+        let mut progress = None;
+        let (finished, logs) = loop {
+            match link.next().await.unwrap() {
+                Heard::Progress(told) => progress = Some(told.percent),
+                Heard::Log(log) => {
+                    let (finished, more) = link.finished().await;
+                    break (finished, [vec![log], more].concat());
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!((progress, kind(&finished).0), (Some(42), Kind::Exited));
+        assert_eq!(bytes(&logs, task == 2), b"HIVEMIND_PROGRESS 42\n");
+    }
+}
+
+#[tokio::test]
+async fn the_owner_pauses_and_goes_on_and_the_pool_is_told() {
+    let (data, mut pool) = (data(), ScriptedPool::start().await);
+    let (worker, fake) = pool.worker(data.path()).await;
+    let mut link = pool.welcomed().await;
+    link.say(assign(1, "sleep 3000000", &[])).await;
+    assert_eq!(link.started().await, 1);
+    let owner = async |request: Request| match ask(data.path(), &request).await.unwrap() {
+        Answer::Status(overview) => *overview,
+        other => panic!("{other:?}"),
+    };
+    let part = Part::Machine;
+    let paused = owner(Request::Pause { part, for_ms: None }).await;
+    assert_eq!((paused.state.as_str(), paused.running.len()), ("paused", 1));
+    let running = &paused.running[0];
+    assert_eq!((running.attempt.as_str(), running.image.as_str(), running.paused), ("att_1.0.1", "image", true));
+    link.say(assign(2, "sleep 3000000", &[])).await;
+    until("the second waits", || worker.status().backlog == 1).await;
+    assert_eq!(fake.running(), 1);
+    assert!(!owner(Request::Start { part }).await.running[0].paused);
+    assert_eq!(link.started().await, 2);
+    let stopped = owner(Request::StopNow).await;
+    assert_eq!((stopped.state.as_str(), stopped.running.len(), fake.running()), ("paused", 0, 0));
+    for _ in 0..2 {
+        let (finished, _) = link.finished().await;
+        assert_eq!(kind(&finished), (Kind::Infrastructure, "the owner stopped everything on the machine".into()));
+        link.say(ack(finished.attempt.unwrap().task)).await;
+    }
+    until("all is told", || worker.status().attempts == 0).await;
+    // The choice lasts beyond this process, and is told over the next link.
+    worker.stop().await.unwrap();
+    assert!(!data.path().join("worker/control.sock").exists());
+    let (_worker, _) = restart(data.path()).await;
+    let mut again = pool.welcomed().await;
+    again.owner_says("paused").await;
+    assert_eq!(link.owner, ["open", "paused", "open", "paused"]);
+}
+
+#[tokio::test]
+async fn the_pool_learns_how_fast_the_machine_is() {
+    let (data, mut pool) = (data(), ScriptedPool::start().await);
+    let (_worker, _) = pool.worker(data.path()).await;
+    let mut link = pool.welcomed().await;
+    let ask = wire::Benchmark { nonce: 77, seed: b"seed".to_vec().into(), rounds: 2 };
+    link.say(Say::Benchmark(ask)).await;
+    let Some(Heard::Benchmark(done)) = link.next().await else { panic!("no answer") };
+    let first = digest(b"seed");
+    assert_eq!((done.nonce, &done.digest[..]), (77, &digest(&first.0).0[..]));
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: every server takes port 0 and works without any option.
 
+use super::owner::WorkerVerb;
 use crate::quantity::{parse_cores, parse_label, parse_size};
 use clap::{Args, ValueEnum};
 use hivemind_model::Bytes;
@@ -107,7 +108,11 @@ pub struct PoolArgs {
 
 /// Options of `worker`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct WorkerArgs {
+    /// What its owner wants of a worker that runs; nothing: run one.
+    #[command(subcommand)]
+    pub verb: Option<WorkerVerb>,
     /// Token from `hivemind nodes join-token`, `-` for standard input; needed the first time only
     #[arg(long, value_name = "TOKEN", env = "HIVEMIND_JOIN", hide_env_values = true)]
     pub join: Option<String>,

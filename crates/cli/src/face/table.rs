@@ -68,7 +68,8 @@ fn cell(text: &str, align: Align) -> Cell {
 }
 
 fn tint(word: &str) -> Option<Color> {
-    match word {
+    // What stands behind a state, such as its progress, has its colour.
+    match word.split_once(" (").map_or(word, |(state, _)| state) {
         "completed" | "online" | "ok" => Some(Color::Green),
         "running" => Some(Color::Cyan),
         "pending" | "draining" | "silent" | "weak" => Some(Color::Yellow),

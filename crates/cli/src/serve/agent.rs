@@ -7,6 +7,7 @@
 //! Invariant: the helper is dismissed only once nothing of the worker runs any more.
 
 use super::failed;
+use super::systemd::Systemd;
 use crate::args::server::{OfferArgs, RuntimeKind};
 use crate::exit::Exit;
 use crate::failure::{Done, Failure};
@@ -29,6 +30,7 @@ pub(super) struct Agent {
     pub(super) worker: WorkerHandle,
     runtime: Arc<dyn Runtime>,
     reaper: Option<Reaper>,
+    systemd: Systemd,
 }
 
 impl Agent {
@@ -57,6 +59,7 @@ impl Agent {
             offer,
             labels,
             egress: hivemind_model::EgressPolicy::None,
+            machine: "/".into(),
             runtime: runtime.clone(),
         };
         match hivemind_worker::start(config).await {
@@ -64,7 +67,8 @@ impl Agent {
                 if let Some(reaper) = &reaper {
                     tokio::spawn(tell_leases(worker.watch(), reaper.pen()));
                 }
-                Ok(Self { worker, runtime, reaper })
+                let systemd = Systemd::listens();
+                Ok(Self { worker, runtime, reaper, systemd })
             }
             Err(error) => {
                 // Another worker may live on this folder: what runs there is not ours to remove.
@@ -74,12 +78,18 @@ impl Agent {
         }
     }
 
+    /// The ready line is out: tells systemd, and from now on what the worker does.
+    pub(super) fn is_ready(&self) {
+        self.systemd.ready(self.worker.watch());
+    }
+
     /// Stops what runs, tells the pool, removes what is left.
     ///
     /// # Errors
     /// Something could not be stopped or removed; the helper then tries.
     pub(super) async fn stop(self) -> Done<()> {
-        let Self { worker, runtime, reaper } = self;
+        let Self { worker, runtime, reaper, systemd } = self;
+        systemd.stopping();
         let status = worker.watch();
         worker.stop().await.map_err(|error| failed("the worker did not stop cleanly", &error))?;
         let fault = |what: String| Failure::new(Exit::Failure, "E_RUNTIME", what);

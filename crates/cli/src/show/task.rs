@@ -19,8 +19,6 @@ pub struct TaskDetail {
     /// What a list tells too.
     #[serde(flatten)]
     pub task: Task,
-    /// 0 to 100.
-    pub progress_percent: i32,
     /// Of an array: how it gets on.
     pub array_progress: Option<Progress>,
     /// Oldest first.
@@ -93,7 +91,8 @@ impl TaskDetail {
     /// The document of an answer, `now` being the present moment; `None` where the answer has no task in it.
     #[must_use]
     pub fn of(answer: TaskStatusResponse, now: Timestamp) -> Option<Self> {
-        let task = Task::from(answer.task?);
+        let mut task = Task::from(answer.task?);
+        task.progress_percent = answer.progress;
         let array_progress = Progress::of(&task, now);
         // Of an array the attempts are those of its first element, which tell nothing of the whole.
         let attempts = if array_progress.is_some() { Vec::new() } else { answer.attempts };
@@ -101,7 +100,6 @@ impl TaskDetail {
             fix: advice(&task),
             array_progress,
             task,
-            progress_percent: answer.progress,
             attempts_detail: attempts.into_iter().map(Attempt::from).collect(),
         })
     }
@@ -162,13 +160,10 @@ impl TaskDetail {
         let labels: String = task.labels.iter().map(|label| format!(", {label}")).collect();
         let needs = format!("{needs}{}{labels}", level.unwrap_or_default());
         let counts = task.elements.as_ref().filter(|_| task.array.is_some());
-        let open = task.ended_at.is_none();
-        let progress =
-            if open && self.progress_percent > 0 { format!(" ({} %)", self.progress_percent) } else { String::new() };
         pairs(&[
             ("task", task.task.clone()),
             ("name", task.name.clone()),
-            ("state", format!("{}{progress}", task.state)),
+            ("state", task.state_and_progress()),
             ("indices", task.array.as_deref().map(|array| shortened(array, 60)).unwrap_or_default()),
             ("elements", counts.map(|counts| counts.line()).unwrap_or_default()),
             ("left", self.array_progress.as_ref().and_then(Progress::left).unwrap_or_default()),
@@ -186,7 +181,7 @@ impl TaskDetail {
             ("priority", task.priority.to_string()),
             ("node", task.node.clone().filter(|_| counts.is_none()).unwrap_or_default()),
             ("submitted", look.moment(task.submitted_at_unix_ms)),
-            ("ended", if open { String::new() } else { look.moment(task.ended_at_unix_ms) }),
+            ("ended", if task.ended_at.is_none() { String::new() } else { look.moment(task.ended_at_unix_ms) }),
             ("cost", self.cost()),
             ("price cap", task.price_cap.to_string()),
             ("output", if task.has_output { format!("hivemind fetch {}", task.task) } else { String::new() }),

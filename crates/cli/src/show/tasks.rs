@@ -29,6 +29,8 @@ pub struct Task {
     pub name: String,
     /// pending, running, completed, failed, cancelled.
     pub state: String,
+    /// 0 to 100.
+    pub progress_percent: i32,
     /// The image it runs.
     pub image: String,
     /// Its words.
@@ -130,6 +132,7 @@ impl From<TaskSummary> for Task {
             reused_from: some(task.reused_from),
             submitted_at_unix_ms: task.submitted_at_unix_ms,
             ended_at_unix_ms: task.ended_at_unix_ms,
+            progress_percent: task.progress,
         }
     }
 }
@@ -149,6 +152,14 @@ impl Task {
             (Some(_), _) => format!("{} / {cap}", self.cost.cpt),
             (None, 0) => format!("- / {cap}"),
             (None, _) => format!("{} / {cap}", so_far.cpt),
+        }
+    }
+
+    /// `running (42 %)`; the state alone where nothing is known of its progress, or it is over.
+    pub(super) fn state_and_progress(&self) -> String {
+        match (&self.ended_at, self.progress_percent) {
+            (None, percent) if percent > 0 => format!("{} ({percent} %)", self.state),
+            (_, _) => self.state.clone(),
         }
     }
 
@@ -196,7 +207,7 @@ impl Document for Tasks {
             let mut cells = vec![
                 task.task.clone(),
                 name,
-                task.state.clone(),
+                task.state_and_progress(),
                 node,
                 task.time(),
                 task.money(),

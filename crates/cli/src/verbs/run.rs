@@ -235,7 +235,8 @@ impl Drop for Attendance<'_> {
 fn state_line(event: &TaskEvent) -> String {
     let state = if event.status == TaskState::Pending.as_str() { "waiting" } else { &event.status };
     let note = if event.note.is_empty() { String::new() } else { format!(" ({})", event.note) };
-    crate::face::harmless(&format!("{}: {state}{note}", event.task_id))
+    let progress = if event.progress > 0 { format!(" {} %", event.progress) } else { String::new() };
+    crate::face::harmless(&format!("{}: {state}{progress}{note}", event.task_id))
 }
 
 async fn until(moment: Option<Instant>) {

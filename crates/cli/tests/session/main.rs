@@ -5,6 +5,7 @@
 mod arrays;
 mod contents;
 mod economy;
+mod owner;
 mod patience;
 mod program;
 

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const PASSWORD: &str = "correct horse battery";
+/// A worker that works on any machine.
+const MAINS_OR_NOT: &str = "[battery]\nwhen = \"run\"\nleast_percent = 0\n";
 const DEADLINE: Duration = Duration::from_secs(60);
 
 fn hivemind() -> Command {
@@ -85,6 +87,9 @@ impl Up {
 
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
+        // The tester's own machine may run on battery.
+        std::fs::create_dir_all(dir.path().join("up/worker")).unwrap();
+        std::fs::write(dir.path().join("up/worker/owner.toml"), MAINS_OR_NOT).unwrap();
         Self { dir, listen: "127.0.0.1:0".into(), has_policy: false, server: None }
     }
 
@@ -123,6 +128,13 @@ impl Up {
         let address = line.trim().strip_prefix("ready grpc=https://");
         self.listen =
             address.unwrap_or_else(|| panic!("no ready line but `{line}`; it said: {}", self.talk())).to_owned();
+    }
+
+    /// Kills it.
+    pub(crate) fn kill(&mut self, signal: Signal) {
+        let mut server = self.server.take().unwrap();
+        kill_process(Pid::from_child(&server), signal).unwrap();
+        server.wait().unwrap();
     }
 
     /// Asks it to end, and checks that it does so well.

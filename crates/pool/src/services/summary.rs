@@ -52,6 +52,7 @@ pub(super) fn task(
         network: spec.egress.as_slice().iter().map(ToString::to_string).collect(),
         kind: spec.kind.as_str().into(),
         reused_from: progress.reused.map(|known| known.element.task.to_string()).unwrap_or_default(),
+        progress: super::watch::progress(shared, progress.id, progress.state).0,
     }
 }
 

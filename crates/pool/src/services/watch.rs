@@ -38,8 +38,8 @@ pub(super) fn ids(names: &[String]) -> Result<BTreeSet<TaskId>, Rejection> {
     names.iter().map(|name| name.parse().map_err(|bad| Rejection::invalid("task_ids", bad))).collect()
 }
 
-/// Progress in percent, and what is happening, of a task in that state: of an array the elements that ended, of
-/// a plain task what its node says.
+/// Progress in percent, and what is happening, of a task in that state: of an array the elements that ended and
+/// the part that others say is done, of a plain task what its node says.
 pub(super) fn progress(shared: &Shared, task: TaskId, state: TaskState) -> (i32, String) {
     match state {
         TaskState::Completed => (100, String::new()),
@@ -115,13 +115,10 @@ impl Watcher {
     async fn follow(&mut self, event: Event) -> Result<(), Stopped> {
         let (task, told) = match event {
             Event::Moved(task, state) => (task, Some(state)),
-            // What one element of an array does is no progress of it: `Moved` tells that.
+            // Of an array it is told only where the whole has moved by it.
             Event::Progress(element) => (element.task, None),
             Event::Attempt(_) => return Ok(()),
         };
-        if told.is_none() && self.shared.live.board.task(task).is_some_and(|open| open.percent().is_some()) {
-            return Ok(());
-        }
         // The board is newer than the event: what it no longer has is over, and only an event
         // that says so is still true.
         let state =

@@ -5,7 +5,7 @@ use crate::support::{Link, TestPool, User, finished, hello, within};
 use hivemind_proto::v1::*;
 use hivemind_proto::worker::pool_event::Event as FromPool;
 use hivemind_proto::worker::worker_event::Event as FromWorker;
-use hivemind_proto::worker::{Assign, AttemptFinished, AttemptRef, Outcome};
+use hivemind_proto::worker::{Assign, AttemptFinished, AttemptProgress, AttemptRef, Outcome};
 use tonic::{Code, Status};
 
 fn array(user: &User, indices: &str) -> SubmitTaskRequest {
@@ -227,6 +227,37 @@ async fn a_watcher_of_an_array_sees_hundredths() {
     while next().await != ("running".into(), 30) {}
     cancel(&ada, &task, "4").await.unwrap();
     while next().await != ("running".into(), 40) {}
+}
+
+#[tokio::test]
+async fn what_elements_say_is_done_counts_for_the_whole_and_never_falls() {
+    let pool = TestPool::start().await;
+    let ada = pool.user("ada").await;
+    let task = submit(&ada, array(&ada, "1-4")).await.unwrap();
+    let identity = pool.join(&ada, "one").await;
+    let (mut link, _) = pool.link(&identity, hello("one")).await;
+    let (first, second) = (assigned(&mut link).await, assigned(&mut link).await);
+    let say = async |attempt: &Option<AttemptRef>, percent| {
+        let attempt = *attempt;
+        link.send(FromWorker::Progress(AttemptProgress { attempt, percent, note: String::new() })).await;
+    };
+    let until = async |wanted: i32| {
+        within(async {
+            while ada.status(&task).await.progress != wanted {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        assert_eq!(ada.status(&task).await.task.unwrap().progress, wanted);
+    };
+    say(&first.attempt, 50).await;
+    until(12).await;
+    say(&first.attempt, 10).await;
+    say(&second.attempt, 70).await;
+    until(30).await;
+    // An element that has ended counts whole, whatever it said.
+    cancel(&ada, &task, "3-4").await.unwrap();
+    until(80).await;
 }
 
 #[tokio::test]

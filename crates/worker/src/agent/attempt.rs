@@ -4,6 +4,7 @@
 //!
 //! Invariant: a phase says what is true now; what to do about an event is in [`super`].
 
+use super::news::News;
 use crate::event::Work;
 use hivemind_model::rows::Report;
 use hivemind_model::{Outcome, Resources};
@@ -88,6 +89,22 @@ pub(crate) struct Attempt {
     pub grace: Duration,
     /// Failed tries to store its output.
     pub failed_uploads: u32,
+    /// True where its job was told to stand still.
+    pub held: bool,
+    /// What it tells while it runs.
+    pub news: News,
+}
+
+impl Attempt {
+    /// In `phase`, with nothing to tell yet.
+    pub(crate) fn new(need: Resources, grace: Duration, phase: Phase) -> Self {
+        Self { need, phase, logs_lost: false, grace, failed_uploads: 0, held: false, news: News::default() }
+    }
+
+    /// True where a job that works was told to stand still.
+    pub(crate) fn stands_still(&self) -> bool {
+        self.held && self.phase.is_working()
+    }
 }
 
 impl Phase {
@@ -104,6 +121,14 @@ impl Phase {
         match self {
             Self::Waiting { .. } | Self::Fetching | Self::Preparing | Self::Running => true,
             Self::Stopping(_) | Self::Spooling { .. } | Self::Delivering { .. } => false,
+        }
+    }
+
+    /// True where a job works towards a result that is wanted.
+    pub(crate) fn is_working(&self) -> bool {
+        match self {
+            Self::Fetching | Self::Preparing | Self::Running => true,
+            Self::Waiting { .. } | Self::Stopping(_) | Self::Spooling { .. } | Self::Delivering { .. } => false,
         }
     }
 

@@ -31,7 +31,13 @@ impl Agent {
 
     pub(super) fn on_started(&mut self, attempt: AttemptRef) -> Vec<Action> {
         match self.attempts.get(&attempt).map(|entry| &entry.phase) {
-            Some(Phase::Fetching | Phase::Preparing) => self.set_phase(attempt, Phase::Running),
+            Some(Phase::Fetching | Phase::Preparing) => {
+                self.set_phase(attempt, Phase::Running);
+                // What was told of the preparation is over with it.
+                if let Some(entry) = self.attempts.get_mut(&attempt) {
+                    entry.news.forget_note();
+                }
+            }
             Some(
                 Phase::Waiting { .. }
                 | Phase::Running
@@ -46,28 +52,13 @@ impl Agent {
         if self.link == Link::Up { vec![Action::SendStarted { attempt }] } else { Vec::new() }
     }
 
-    pub(super) fn on_note(&mut self, attempt: AttemptRef, text: String) -> Vec<Action> {
-        match self.attempts.get(&attempt).map(|entry| &entry.phase) {
-            Some(Phase::Fetching | Phase::Preparing | Phase::Running) if self.link == Link::Up => {
-                vec![Action::SendNote { attempt, text }]
-            }
-            Some(
-                Phase::Waiting { .. }
-                | Phase::Fetching
-                | Phase::Preparing
-                | Phase::Running
-                | Phase::Stopping(_)
-                | Phase::Spooling { .. }
-                | Phase::Delivering { .. },
-            )
-            | None => Vec::new(),
-        }
-    }
-
     pub(super) fn on_ended(&mut self, attempt: AttemptRef, report: Report) -> Vec<Action> {
         let mut actions = Vec::new();
         match self.attempts.get(&attempt).map(|entry| &entry.phase) {
-            Some(Phase::Fetching | Phase::Preparing | Phase::Running) => actions.push(self.spool(attempt, report)),
+            Some(Phase::Fetching | Phase::Preparing | Phase::Running) => {
+                actions.extend(self.last_news(attempt));
+                actions.push(self.spool(attempt, report));
+            }
             Some(Phase::Stopping(Afterwards::Report { reason })) => {
                 let report = Report { outcome: no_fault(reason).outcome, output: None, ..report };
                 actions.push(self.spool(attempt, report));

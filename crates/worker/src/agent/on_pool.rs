@@ -6,6 +6,7 @@
 //! fits the machine, and no more is kept than the backlog holds.
 
 use super::attempt::{Output, Phase, no_fault};
+use super::on_owner::OWNER_NEEDS_GRAPHICS;
 use super::{Agent, Link, MAX_BACKLOG, MAX_BACKLOG_BYTES, OWNER_STOPPED};
 use crate::event::{Action, Work};
 use hivemind_model::{AttemptRef, Bytes, Resources, TaskSpec};
@@ -27,7 +28,7 @@ impl Agent {
     pub(super) fn on_link_lost(&mut self) -> Vec<Action> {
         self.forget_link();
         self.link = Link::Down;
-        Vec::new()
+        self.forget_measuring()
     }
 
     fn forget_link(&mut self) {
@@ -53,7 +54,7 @@ impl Agent {
         self.lease.welcomed(greeted_at, lease);
         self.link = Link::Up;
         self.heartbeat_every = every;
-        let mut actions = vec![self.heartbeat(now)];
+        let mut actions = vec![self.heartbeat(now), self.tell_owner()];
         if self.owner_drains {
             actions.push(Action::SendDrain);
         }
@@ -67,27 +68,27 @@ impl Agent {
             let position =
                 known.get(&attempt).copied().unwrap_or(LogPosition { attempt, stdout: Bytes(0), stderr: Bytes(0) });
             actions.push(Action::RewindLogs { position });
-            self.resume(attempt, &mut actions);
+            self.resume(attempt, now, &mut actions);
         }
         actions
     }
 
     /// Tells a pool that has just answered where an attempt stands.
-    fn resume(&mut self, attempt: AttemptRef, actions: &mut Vec<Action>) {
+    fn resume(&mut self, attempt: AttemptRef, now: Instant, actions: &mut Vec<Action>) {
         let Some(entry) = self.attempts.get_mut(&attempt) else { return };
         match &mut entry.phase {
-            Phase::Running => actions.push(Action::SendStarted { attempt }),
+            Phase::Running => {
+                actions.push(Action::SendStarted { attempt });
+                actions.extend(self.repeat_news(attempt, now));
+            }
             Phase::Delivering { output, .. } => {
                 if let Output::RetryAt(_) = output {
                     *output = Output::Here;
                 }
                 actions.extend(self.deliver(attempt));
             }
-            Phase::Waiting { .. }
-            | Phase::Fetching
-            | Phase::Preparing
-            | Phase::Stopping(_)
-            | Phase::Spooling { .. } => {}
+            Phase::Fetching | Phase::Preparing => actions.extend(self.repeat_news(attempt, now)),
+            Phase::Waiting { .. } | Phase::Stopping(_) | Phase::Spooling { .. } => {}
         }
     }
 
@@ -102,7 +103,9 @@ impl Agent {
             Some(same) => work.spec = same,
             None => bytes += work.spec_bytes(),
         }
-        if let Some(reason) = self.refusal(&need, bytes, now) {
+        let unwanted = work.spec.image_blob.is_none() && !self.owner.allows_image(&work.spec.image);
+        let refusal = unwanted.then(|| format!("the owner does not let `{}` run here", work.spec.image));
+        if let Some(reason) = refusal.or_else(|| self.refusal(&need, bytes, now)) {
             return vec![self.give_back(attempt, &reason)];
         }
         let place = self.next_place;
@@ -149,6 +152,9 @@ impl Agent {
         if self.stopping {
             return Some(OWNER_STOPPED.to_owned());
         }
+        if self.keeps_out(need) {
+            return Some(OWNER_NEEDS_GRAPHICS.to_owned());
+        }
         if !self.lease.is_live(now) {
             return Some("the attempt arrived after the node's lease had ended".to_owned());
         }
@@ -194,21 +200,6 @@ impl Agent {
         if !refusal.is_empty() && !actions.is_empty() {
             let refusal: String = refusal.chars().take(300).collect();
             actions.push(Action::Warn { text: format!("the pool does not take the result of {attempt}: {refusal}") });
-        }
-        actions
-    }
-
-    pub(super) fn on_owner_drains(&mut self) -> Vec<Action> {
-        self.owner_drains = true;
-        if self.link == Link::Up { vec![Action::SendDrain] } else { Vec::new() }
-    }
-
-    pub(super) fn on_owner_stops(&mut self) -> Vec<Action> {
-        self.stopping = true;
-        let mut actions = self.on_owner_drains();
-        let all: Vec<AttemptRef> = self.attempts.keys().copied().collect();
-        for attempt in all {
-            self.stop_and_report(attempt, OWNER_STOPPED, &mut actions);
         }
         actions
     }

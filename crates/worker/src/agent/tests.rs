@@ -8,6 +8,8 @@ use hivemind_model::{Bytes, ElementRef, Metering, MilliCores, Millis, Outcome, T
 use hivemind_proto::convert::LogPosition;
 
 mod backlog;
+mod news;
+mod owner;
 mod stories;
 
 const LEASE: Duration = Duration::from_secs(10);
@@ -190,7 +192,13 @@ fn words(actions: &[Action]) -> String {
         Action::SendHello { .. } => "hello",
         Action::SendHeartbeat { .. } => "beat",
         Action::SendStarted { .. } => "tell-started",
-        Action::SendNote { .. } => "tell-note",
+        Action::SendProgress { .. } => "tell-progress",
+        Action::SendOwner { .. } => "tell-owner",
+        Action::SendMeasured { .. } => "tell-measured",
+        Action::Measure { .. } => "measure",
+        Action::AbortMeasure => "abort-measure",
+        Action::HoldJob { held: true, .. } => "hold",
+        Action::HoldJob { held: false, .. } => "let-go",
         Action::SendFinished { .. } => "tell-finished",
         Action::SendDrain => "tell-drain",
         Action::StartJob { .. } => "start",
@@ -296,9 +304,9 @@ fn what_the_job_says_in_every_phase() {
     mostly_nothing(
         &Event::Note { attempt, text: "pulling".into() },
         &[
-            ("fetching", "fetching: tell-note"),
-            ("preparing", "preparing: tell-note"),
-            ("running", "running: tell-note"),
+            ("fetching", "fetching: tell-progress"),
+            ("preparing", "preparing: tell-progress"),
+            ("running", "running: tell-progress"),
         ],
     );
     mostly_nothing(

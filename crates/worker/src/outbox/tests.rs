@@ -122,3 +122,17 @@ fn a_lost_link_takes_with_it_what_waited() {
     outbox.clear();
     assert!(!outbox.has_message());
 }
+
+#[test]
+fn a_heartbeat_that_is_replaced_leaves_its_news_to_the_next() {
+    let usage =
+        |task, cpu_ms| wire::AttemptUsage { attempt: Some(att(task).into()), cpu_ms, ..wire::AttemptUsage::default() };
+    let mut outbox = Outbox::default();
+    let machine = Some(wire::MachineUsage { load: 2.0, ..wire::MachineUsage::default() });
+    outbox.push_heartbeat(wire::Heartbeat { machine, attempts: vec![usage(1, 10), usage(2, 20)], ..beat(1) });
+    outbox.push_heartbeat(wire::Heartbeat { attempts: vec![usage(1, 30)], ..beat(2) });
+    let message = outbox.next_message(&mut Vec::new()).unwrap();
+    let Some(Event::Heartbeat(beat)) = message.events[0].event.clone() else { panic!("{message:?}") };
+    assert_eq!((beat.sequence, beat.machine.map(|machine| machine.load)), (2, Some(2.0)));
+    assert_eq!(beat.attempts, [usage(1, 30), usage(2, 20)]);
+}

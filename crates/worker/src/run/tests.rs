@@ -73,6 +73,7 @@ fn rig(data: &Path, capacity: Resources) -> Rig {
         signals,
         status,
         spool,
+        socket: None,
         lock: Some(lock),
     });
     let (link, link_in) = mpsc::channel(INCOMING);

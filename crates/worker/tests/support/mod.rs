@@ -199,6 +199,7 @@ pub fn config(data: &Path, join: Option<String>) -> (WorkerConfig, Arc<FakeRunti
         offer,
         labels: Labels::parse(&["location=berlin", "arch=arm64"]).unwrap(),
         egress: hivemind_model::EgressPolicy::None,
+        machine: data.join("no machine"),
         runtime: fake.clone(),
     };
     (config, fake)
@@ -238,6 +239,8 @@ pub struct PoolLink {
     out: mpsc::Sender<Result<wire::PoolMessage, Status>>,
     /// Whether heartbeats are answered.
     pub answers: bool,
+    /// What the owner let the machine do, as it was told.
+    pub owner: Vec<String>,
 }
 
 impl PoolLink {
@@ -265,21 +268,38 @@ impl PoolLink {
         self.say(Say::Welcome(welcome)).await;
     }
 
-    /// The next event that is no heartbeat; those are answered. `None` where the worker is gone.
+    /// The next event that is neither a heartbeat, which is answered, nor news of the owner, which are kept. `None` where
+    /// the worker is gone.
     pub async fn next(&mut self) -> Option<Heard> {
         loop {
-            let event = tokio::time::timeout(DEADLINE, self.incoming.recv()).await.expect("an event in time")?;
-            match event.event.unwrap() {
-                Heard::Heartbeat(beat) if self.answers => {
-                    let event = Some(Say::Beat(wire::HeartbeatAck { sequence: beat.sequence }));
-                    // What a worker that is gone said before is still heard.
-                    let _gone =
-                        self.out.send(Ok(wire::PoolMessage { events: vec![wire::PoolEvent { event }] })).await.is_err();
-                }
-                Heard::Heartbeat(_) => {}
+            match self.hear().await? {
+                Heard::Heartbeat(_) | Heard::Owner(_) => {}
                 other => return Some(other),
             }
         }
+    }
+
+    /// Waits until the owner lets the machine do this.
+    pub async fn owner_says(&mut self, state: &str) {
+        while self.owner.last().map(String::as_str) != Some(state) {
+            self.hear().await.expect("the worker is gone");
+        }
+    }
+
+    async fn hear(&mut self) -> Option<Heard> {
+        let event = tokio::time::timeout(DEADLINE, self.incoming.recv()).await.expect("an event in time")?;
+        let event = event.event.unwrap();
+        match &event {
+            Heard::Heartbeat(beat) if self.answers => {
+                let event = Some(Say::Beat(wire::HeartbeatAck { sequence: beat.sequence }));
+                // What a worker that is gone said before is still heard.
+                let _gone =
+                    self.out.send(Ok(wire::PoolMessage { events: vec![wire::PoolEvent { event }] })).await.is_err();
+            }
+            Heard::Owner(state) => self.owner.push(state.state.clone()),
+            _other => {}
+        }
+        Some(event)
     }
 
     pub async fn started(&mut self) -> u64 {
@@ -346,7 +366,7 @@ impl WorkerService for Service {
             let Ok(Some(first)) = messages.message().await else { return };
             let mut first = first.events.into_iter();
             let Some(Heard::Hello(hello)) = first.next().and_then(|event| event.event) else { panic!("no hello") };
-            shared.links.send(PoolLink { hello, node, incoming, out, answers: true }).unwrap();
+            shared.links.send(PoolLink { hello, node, incoming, out, answers: true, owner: Vec::new() }).unwrap();
             while let Ok(Some(message)) = messages.message().await {
                 for event in message.events {
                     // A test that drops its link hears no more.

@@ -1,6 +1,8 @@
 //! What waits for its turn: single cases, and a long random life beside a model of a line.
 
+use super::owner::{all, finishing, paused};
 use super::*;
+use crate::event::OwnerOrders;
 use std::collections::{BTreeSet, VecDeque};
 
 fn started(actions: &[Action]) -> Vec<u64> {
@@ -181,6 +183,10 @@ struct Model {
     gone: BTreeSet<u64>,
     assigned: u64,
     beats: Vec<u64>,
+    owner: OwnerOrders,
+    /// What was told of each job that runs: whether it stands still.
+    held: BTreeMap<u64, bool>,
+    stopping: BTreeSet<u64>,
 }
 
 impl Model {
@@ -198,10 +204,19 @@ impl Model {
                 Action::StartJob { attempt, .. } => {
                     let (task, cores) = self.line.pop_front().expect("a start from an empty line");
                     assert_eq!(task, attempt.element.task.0, "overtaken, seed {seed}");
+                    assert!(self.owner.machine.availability.takes_work(), "started against the owner, seed {seed}");
                     self.running.insert(task, cores);
+                    self.held.insert(task, false);
                     assert!(self.used() <= 4, "more in use than there is, seed {seed}");
                 }
-                Action::StopJob { attempt } => assert!(self.running.contains_key(&attempt.element.task.0)),
+                Action::StopJob { attempt } => {
+                    assert!(self.running.contains_key(&attempt.element.task.0));
+                    self.stopping.insert(attempt.element.task.0);
+                }
+                Action::HoldJob { attempt, held } => {
+                    let before = self.held.insert(attempt.element.task.0, *held);
+                    assert_eq!(before, Some(!held), "told twice, or of what does not run, seed {seed}");
+                }
                 Action::Spool { attempt, .. } => {
                     self.leave_line(attempt.element.task.0);
                     self.spooling.insert(attempt.element.task.0);
@@ -220,7 +235,11 @@ impl Model {
                 Action::SendHeartbeat { sequence, .. } => self.beats.push(*sequence),
                 Action::SendHello { .. }
                 | Action::SendStarted { .. }
-                | Action::SendNote { .. }
+                | Action::SendProgress { .. }
+                | Action::SendOwner { .. }
+                | Action::SendMeasured { .. }
+                | Action::Measure { .. }
+                | Action::AbortMeasure
                 | Action::SendDrain
                 | Action::RewindLogs { .. }
                 | Action::StoreOutput { .. }
@@ -231,13 +250,39 @@ impl Model {
         }
     }
 
+    fn end(&mut self, task: u64) {
+        self.running.remove(&task);
+        self.held.remove(&task);
+        self.stopping.remove(&task);
+    }
+
+    /// The owner, or a rule of theirs, changes their mind; mostly the machine is open.
+    fn decide(&mut self, dice: &mut Dice, now: Instant) -> Event {
+        let give_back_at = Some(now + Duration::from_millis(dice.roll(2000)));
+        self.owner = match dice.roll(6) {
+            0 => all(paused(give_back_at)),
+            1 => all(paused(None)),
+            2 => all(finishing()),
+            3 => OwnerOrders { graphics: paused(give_back_at), ..OwnerOrders::default() },
+            _open => OwnerOrders::default(),
+        };
+        Event::OwnerDecides { orders: self.owner.clone() }
+    }
+
+    /// Whatever works stands still exactly where the owner wants it.
+    fn check_holds(&self, seed: u64) {
+        for (task, held) in self.held.iter().filter(|(task, _)| !self.stopping.contains(task)) {
+            assert_eq!(*held, self.owner.machine.holds(), "{task} does not do what the owner wants, seed {seed}");
+        }
+    }
+
     /// One thing that may happen now.
-    fn next(&mut self, dice: &mut Dice, link: Link) -> Event {
+    fn next(&mut self, dice: &mut Dice, link: Link, now: Instant) -> Event {
         let known: Vec<u64> = (0..self.assigned).filter(|task| !self.gone.contains(task)).collect();
         let running: Vec<u64> = self.running.keys().copied().collect();
         let spooling: Vec<u64> = self.spooling.iter().copied().collect();
         let sent: Vec<u64> = self.sent.iter().copied().collect();
-        let event = match dice.roll(24) {
+        let event = match dice.roll(26) {
             0..=8 if link == Link::Up => {
                 let (task, cores) = (self.assigned, [1, 1, 1, 2, 2, 3, 4, 5][dice.roll(8) as usize]);
                 self.assigned += 1;
@@ -247,7 +292,7 @@ impl Model {
             }
             9 => dice.pick(&running).map(|task| Event::Started { attempt: att(task) }),
             10..=12 => dice.pick(&running).map(|task| {
-                self.running.remove(&task);
+                self.end(task);
                 Event::Ended { attempt: att(task), report: Box::new(report(None)) }
             }),
             13..=15 => dice.pick(&spooling).map(|task| {
@@ -257,6 +302,9 @@ impl Model {
             16 | 17 => dice.pick(&sent).map(|task| Event::FinishedAck { attempt: att(task), refusal: String::new() }),
             18 => dice.pick(&known).map(|task| Event::Stop { attempt: att(task) }),
             19 if link == Link::Up && dice.roll(4) == 0 => Some(Event::LinkLost),
+            21 => Some(self.decide(dice, now)),
+            22 => dice.pick(&running).map(|task| Event::Progress { attempt: att(task), percent: dice.roll(101) as u8 }),
+            23 if dice.roll(20) == 0 => Some(Event::OwnerClears),
             20 => match link {
                 Link::Down | Link::Closing => Some(Event::LinkOpened),
                 Link::Greeting(_) => {
@@ -279,7 +327,7 @@ fn a_random_life_keeps_the_order_the_capacity_and_every_attempt() {
         let (mut bench, mut model) = (Bench::linked(), Model::default());
         for _ in 0..400 {
             bench.now += Duration::from_millis(if dice.roll(300) == 0 { 10_000 } else { dice.roll(200) });
-            let event = model.next(&mut dice, bench.agent.link());
+            let event = model.next(&mut dice, bench.agent.link(), bench.now);
             let actions = bench.on(event);
             model.take(&actions, seed);
             let actions = bench.on(Event::Tick);
@@ -287,7 +335,12 @@ fn a_random_life_keeps_the_order_the_capacity_and_every_attempt() {
             let line: Vec<AttemptRef> = model.line.iter().map(|(task, _)| att(*task)).collect();
             assert_eq!(bench.agent.backlog.values().copied().collect::<Vec<_>>(), line, "seed {seed}");
             let head_fits = model.line.front().is_some_and(|(_, cores)| model.used() + cores <= 4);
-            assert!(!head_fits || !bench.agent.lease.is_live(bench.now), "room for the head is not used, seed {seed}");
+            model.check_holds(seed);
+            let is_open = model.owner.machine.availability.takes_work();
+            assert!(
+                !head_fits || !is_open || !bench.agent.lease.is_live(bench.now),
+                "room for the head is not used, seed {seed}"
+            );
         }
         wind_down(&mut bench, &mut model, seed);
         let all: BTreeSet<u64> = (0..model.assigned).collect();
@@ -300,8 +353,12 @@ fn wind_down(bench: &mut Bench, model: &mut Model, seed: u64) {
     bench.on(Event::LinkLost);
     let actions = bench.link();
     model.take(&actions, seed);
+    model.owner = OwnerOrders::default();
+    let actions = super::owner::open(bench);
+    model.take(&actions, seed);
     while bench.agent.len() > 0 {
-        let event = if let Some((task, _)) = model.running.pop_first() {
+        let event = if let Some(task) = model.running.keys().next().copied() {
+            model.end(task);
             Event::Ended { attempt: att(task), report: Box::new(report(None)) }
         } else if let Some(task) = model.spooling.pop_first() {
             Event::Spooled { attempt: att(task) }

@@ -23,7 +23,7 @@ fn a_welcome_resumes_what_was_kept_and_stops_what_is_stale() {
             .into_iter()
             .filter(|action| !matches!(action, Action::RewindLogs { .. } | Action::SendDrain))
             .collect();
-        assert_eq!(words(&actions), format!("beat {resumed}").trim_end(), "{phase}");
+        assert_eq!(words(&actions), format!("beat tell-owner {resumed}").trim_end(), "{phase}");
 
         let mut bench = Bench::linked();
         bench.bring(phase);
@@ -106,11 +106,11 @@ fn results_of_an_earlier_process_are_offered_and_delivered_again_until_acknowled
     let ended = vec![(att(1), Arc::new(report(None))), (att(2), Arc::new(report(Some(blob()))))];
     let mut bench = Bench { agent: Agent::new(Machine { capacity: need(4) }, ended), now: Instant::now() };
     assert_eq!(bench.on(Event::LinkOpened), [Action::SendHello { holds: vec![att(1), att(2)] }]);
-    assert_eq!(words(&bench.welcome(&[])), "beat rewind tell-finished rewind store");
+    assert_eq!(words(&bench.welcome(&[])), "beat tell-owner rewind tell-finished rewind store");
     assert_eq!(words(&bench.on(Event::Uploaded { attempt: att(2), result: Upload::Stored })), "tell-finished");
     bench.on(Event::LinkLost);
     bench.on(Event::LinkOpened);
-    assert_eq!(words(&bench.welcome(&[])), "beat rewind tell-finished rewind tell-finished");
+    assert_eq!(words(&bench.welcome(&[])), "beat tell-owner rewind tell-finished rewind tell-finished");
     for task in [1, 2] {
         assert_eq!(words(&bench.on(Event::FinishedAck { attempt: att(task), refusal: String::new() })), "forget");
     }
