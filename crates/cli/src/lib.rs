@@ -22,6 +22,7 @@ pub mod place;
 pub mod progress;
 pub mod quantity;
 pub mod refused;
+pub mod runtimes;
 pub mod secret;
 pub mod selector;
 pub mod serve;
@@ -73,6 +74,12 @@ fn refuse(argv: &[OsString], failure: &Failure) -> ExitCode {
 /// Does what the arguments say. The first is the program's own name.
 #[must_use]
 pub fn main(argv: &[OsString]) -> ExitCode {
+    // Helpers that lock themselves up: nothing may have begun before them, no thread above all.
+    match argv.get(1).and_then(|word| word.to_str()) {
+        Some(hivemind_oci::HELPER_WORD) => return hivemind_oci::helper_main(argv.iter().skip(2).cloned()),
+        Some(hivemind_wasm::HELPER_WORD) => return hivemind_wasm::helper_main(argv.get(2..).unwrap_or_default()),
+        Some(_) | None => {}
+    }
     let cli = match parse(argv) {
         Ok(cli) => cli,
         // Help and version are refusals to clap, with the exit code 0; so is a bare command, with its help.

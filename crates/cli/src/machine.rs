@@ -1,6 +1,6 @@
-//! This machine: what it offers, and the runtime that uses it.
+//! This machine: what it offers, and what its folders are called.
 //!
-//! Start at [`offer`] and [`runtime`].
+//! Start at [`offer`].
 //!
 //! Invariant: nothing is offered that the machine does not have, whatever the flags say.
 
@@ -8,12 +8,10 @@ use crate::args::server::{OfferArgs, RuntimeKind};
 use crate::failure::{Done, Failure};
 use crate::place;
 use hivemind_model::{Bytes, MilliCores, Resources};
-use hivemind_runtime::docker::{DockerConfig, DockerRuntime};
-use hivemind_runtime::fake::{FakeConfig, FakeRuntime};
-use hivemind_runtime::{Offer, Runtime};
+use hivemind_runtime::Offer;
+use hivemind_runtime::docker::DockerConfig;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 /// Share of memory that is offered where nothing is said, in percent.
 const MEMORY_PERCENT: u64 = 80;
@@ -49,7 +47,7 @@ pub fn offer(args: &OfferArgs, data: &Path) -> Done<Offer> {
     match args.runtime {
         // Nothing real is used, so anything may be pretended.
         RuntimeKind::Fake => Ok(pretended(args, has)),
-        RuntimeKind::Docker => limited(args, has),
+        RuntimeKind::Auto | RuntimeKind::Docker | RuntimeKind::Builtin | RuntimeKind::Wasm => limited(args, has),
     }
 }
 
@@ -97,22 +95,6 @@ fn made(cores: u32, memory: u64, disk: u64) -> Offer {
     let capacity =
         Resources { cpu: MilliCores::from_cores(cores), memory: Bytes(memory), disk: Bytes(disk), gpus: GPUS };
     Offer { capacity, gpu_info: String::new() }
-}
-
-/// The runtime that was asked for.
-///
-/// # Errors
-/// The daemon does not answer, with what to do.
-pub async fn runtime(kind: RuntimeKind, data: &Path) -> Done<Arc<dyn Runtime>> {
-    if kind == RuntimeKind::Fake {
-        tracing::warn!("the fake runtime runs nothing real; it is for tests and benchmarks");
-        return Ok(Arc::new(FakeRuntime::new(FakeConfig::default())));
-    }
-    let config = docker_config(data)?;
-    let runtime = DockerRuntime::connect(config).await.map_err(|why| {
-        Failure::new(crate::exit::Exit::Failure, "E_RUNTIME", why).fix("start Docker (on Debian and Ubuntu: apt install docker.io) and see that this user may use it; then start this again")
-    })?;
-    Ok(Arc::new(runtime))
 }
 
 /// The Docker settings of this data folder.

@@ -10,8 +10,8 @@ use crate::args::{Global, PoolArgs, UpArgs, WorkerArgs};
 use crate::exit::Exit;
 use crate::face::{Channel, Face, Mode};
 use crate::failure::{Done, Failure};
+use crate::secret;
 use crate::signals::Interrupts;
-use crate::{machine, secret};
 use hivemind_model::Policy;
 use hivemind_model::economy::{Economy, Mode as EconomyMode};
 use hivemind_pool::{PoolConfig, PoolHandle};
@@ -21,6 +21,7 @@ use std::time::Duration;
 
 mod agent;
 mod policy;
+pub mod selftest;
 mod systemd;
 
 use agent::Agent;
@@ -83,10 +84,10 @@ async fn own_worker(
     Ok(Started::Worker(Box::new(agent)))
 }
 
-/// `None` where Docker does not answer; that is told.
+/// `None` where this machine cannot run tasks, or does not keep them in; that is told.
 async fn start_own_worker(data: &Path, args: &UpArgs, pool: &PoolHandle, face: &mut Face) -> Done<Option<Agent>> {
-    let runtime = match machine::runtime(args.offer.runtime, data).await {
-        Ok(runtime) => runtime,
+    let chosen = match Agent::prepare(data, &args.offer).await {
+        Ok(chosen) => chosen,
         Err(failure) => {
             face.warn(&format!("the pool runs, but this machine takes no tasks: {}. {}", failure.what, failure.fix));
             return Ok(None);
@@ -97,7 +98,7 @@ async fn start_own_worker(data: &Path, args: &UpArgs, pool: &PoolHandle, face: &
         .await
         .map_err(|error| failed("the pool gave its own worker no join token", &error))?;
     let server = format!("https://{}", reachable(pool));
-    Agent::start(data, &args.offer, Some(token), Some(server), runtime).await.map(Some)
+    Agent::start(data, &args.offer, Some(token), Some(server), chosen).await.map(Some)
 }
 
 async fn serve_both(
@@ -163,8 +164,8 @@ pub async fn worker(global: &Global, face: &mut Face, args: &WorkerArgs) -> Done
         None => None,
     };
     let starting = async {
-        let runtime = machine::runtime(args.offer.runtime, &data).await?;
-        Agent::start(&data, &args.offer, join, global.server.clone(), runtime).await
+        let chosen = Agent::prepare(&data, &args.offer).await?;
+        Agent::start(&data, &args.offer, join, global.server.clone(), chosen).await
     };
     let mut agent = tokio::select! {
         biased;

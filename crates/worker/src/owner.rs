@@ -20,6 +20,8 @@ use tokio::time::Instant;
 mod eyes;
 mod file;
 
+pub(crate) use file::FILE;
+
 /// How long everything that runs may take to end after an emergency stop, before its owner is told how far it is.
 const CLEAR_PATIENCE: Duration = Duration::from_secs(10);
 

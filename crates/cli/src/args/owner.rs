@@ -19,6 +19,8 @@ pub enum WorkerVerb {
     Pause(SpanArgs),
     /// End everything that runs at once, and pause
     StopNow,
+    /// Attack this machine's isolation from inside, and show which promises hold
+    Selftest(SelftestArgs),
     /// Show the owner's preferences, or set them
     #[command(args_conflicts_with_subcommands = true)]
     Preferences {
@@ -42,6 +44,14 @@ pub enum PreferencesVerb {
         /// TOML file; `-` is standard input
         file: PathBuf,
     },
+}
+
+/// Options of `worker selftest`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SelftestArgs {
+    /// What is attacked
+    #[arg(long, value_enum, default_value_t)]
+    pub runtime: super::server::RuntimeKind,
 }
 
 /// What of the machine is meant.

@@ -23,11 +23,30 @@ pub enum LogFormat {
 /// The way tasks are run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum RuntimeKind {
-    /// Real containers.
+    /// Docker where it answers, else the built-in runtime; and modules.
     #[default]
+    Auto,
+    /// Containers by Docker; and modules.
     Docker,
+    /// Containers without a daemon, as root; and modules.
+    Builtin,
+    /// WebAssembly modules alone.
+    Wasm,
     /// Nothing isolated, nothing real: for tests and benchmarks only.
+    #[value(hide = true)]
     Fake,
+}
+
+/// When the promises of this machine's runtime are attacked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum SelftestWhen {
+    /// At the first start, and again when the program, the runtime or the kernel is another.
+    #[default]
+    Once,
+    /// At every start.
+    Always,
+    /// Not at all.
+    Never,
 }
 
 /// The log.
@@ -76,9 +95,12 @@ pub struct OfferArgs {
     /// What requesters may ask for, such as location=berlin (may be repeated)
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_label)]
     pub label: Vec<Label>,
-    /// The way tasks are run; `fake` runs nothing real and is for tests and benchmarks
-    #[arg(long, value_enum, default_value_t, hide = true)]
+    /// The way tasks are run
+    #[arg(long, value_enum, default_value_t)]
     pub runtime: RuntimeKind,
+    /// When to attack this machine's isolation from inside; a worker whose isolation does not hold does not start
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub selftest: SelftestWhen,
 }
 
 /// Options of `up`.

@@ -7,12 +7,15 @@
 //! Invariant: the helper is dismissed only once nothing of the worker runs any more.
 
 use super::failed;
+use super::selftest;
 use super::systemd::Systemd;
 use crate::args::server::{OfferArgs, RuntimeKind};
 use crate::exit::Exit;
 use crate::failure::{Done, Failure};
 use crate::machine;
+use crate::runtimes::{self, Chosen};
 use hivemind_model::node::Labels;
+use hivemind_owner::Preferences;
 use hivemind_runtime::Runtime;
 use hivemind_runtime::docker::{LeasePen, Reaped, Reaper, spawn_reaper};
 use hivemind_worker::{Status, WorkerConfig, WorkerHandle};
@@ -25,6 +28,12 @@ use tokio::sync::watch;
 /// How long the removal of what is left may take at the end.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(10);
 
+/// What a worker is started with.
+pub(super) struct Prepared {
+    chosen: Chosen,
+    owner: Preferences,
+}
+
 /// See the module.
 pub(super) struct Agent {
     pub(super) worker: WorkerHandle,
@@ -34,7 +43,21 @@ pub(super) struct Agent {
 }
 
 impl Agent {
-    /// Starts a worker on `runtime`, and its helper where there may be something to remove.
+    /// What will run tasks here, once its promises have been seen to hold.
+    ///
+    /// # Errors
+    /// Nothing can run tasks here, or what would run them does not keep them in.
+    pub(super) async fn prepare(data: &Path, args: &OfferArgs) -> Done<Prepared> {
+        let owner = hivemind_worker::owner_preferences(data)
+            .map_err(|error| failed("the owner's preferences cannot be used", &error))?;
+        let chosen = runtimes::choose(args.runtime, data, &owner).await?;
+        if args.runtime != RuntimeKind::Fake {
+            selftest::hold(&*chosen.runtime, data, args.selftest).await?;
+        }
+        Ok(Prepared { chosen, owner })
+    }
+
+    /// Starts a worker on what was prepared, and its helper where there may be something to remove.
     ///
     /// # Errors
     /// The offer is more than there is, the pool does not take the worker, or no process starts.
@@ -43,13 +66,11 @@ impl Agent {
         args: &OfferArgs,
         join: Option<String>,
         server: Option<String>,
-        runtime: Arc<dyn Runtime>,
+        prepared: Prepared,
     ) -> Done<Self> {
+        let Prepared { chosen: Chosen { runtime, uses_docker }, owner } = prepared;
         let offer = machine::offer(args, data)?;
-        let reaper = match args.runtime {
-            RuntimeKind::Fake => None,
-            RuntimeKind::Docker => Some(helper(data)?),
-        };
+        let reaper = if uses_docker { Some(helper(data)?) } else { None };
         let labels = Labels::try_from(args.label.clone()).map_err(|bad| Failure::usage(format!("--label: {bad}")))?;
         let config = WorkerConfig {
             data: data.to_owned(),
@@ -58,7 +79,7 @@ impl Agent {
             name: args.name.clone(),
             offer,
             labels,
-            egress: hivemind_model::EgressPolicy::None,
+            egress: owner.network.egress.clone(),
             machine: "/".into(),
             runtime: runtime.clone(),
         };

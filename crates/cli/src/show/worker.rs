@@ -7,6 +7,7 @@ use crate::face::{Document, Look};
 use crate::quantity::show_span;
 use hivemind_model::{Bytes, Millis};
 use hivemind_owner::service::Step;
+use hivemind_runtime::selftest::Line;
 use hivemind_worker::control::Overview;
 use serde::Serialize;
 
@@ -142,6 +143,83 @@ impl Document for Steps {
     }
 }
 
+/// What an attack on this machine's isolation showed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Tested {
+    /// What was attacked.
+    pub runtime: String,
+    /// Every required promise holds.
+    pub holds: bool,
+    /// One for each promise.
+    pub promises: Vec<Promised>,
+}
+
+/// One promise.
+#[derive(Debug, Clone, Serialize)]
+pub struct Promised {
+    /// Its name.
+    pub promise: &'static str,
+    /// For people.
+    pub title: &'static str,
+    /// Without it a worker does not start.
+    pub required: bool,
+    /// pass, fail, skipped.
+    pub verdict: String,
+    /// What was seen.
+    pub detail: String,
+    /// What to do; empty where nothing.
+    pub fix: String,
+}
+
+impl Tested {
+    /// The lines of a self-test.
+    #[must_use]
+    pub fn of(runtime: &str, lines: &[Line]) -> Self {
+        let promised = |line: &Line| Promised {
+            promise: line.promise.id(),
+            title: line.promise.title(),
+            required: line.required,
+            verdict: line.verdict.to_string(),
+            detail: line.detail.clone(),
+            fix: line.fix.clone(),
+        };
+        Self {
+            runtime: runtime.to_owned(),
+            holds: !lines.iter().any(Line::forbids_to_join),
+            promises: lines.iter().map(promised).collect(),
+        }
+    }
+}
+
+impl Document for Tested {
+    const SCHEMA: &'static str = "hivemind.selftest/1";
+
+    fn human(&self, look: &Look) -> String {
+        const COLUMNS: [(&str, Align); 4] =
+            [("PROMISE", Align::Left), ("RESULT", Align::Left), ("REQUIRED", Align::Left), ("SEEN", Align::Left)];
+        let mut rows = Rows::new(look, &COLUMNS);
+        for line in &self.promises {
+            rows.add(&[
+                line.title.to_owned(),
+                line.verdict.clone(),
+                if line.required { "yes" } else { "no" }.to_owned(),
+                line.detail.clone(),
+            ]);
+        }
+        let mut text = rows.finish();
+        for line in self.promises.iter().filter(|line| !line.fix.is_empty()) {
+            text.push_str(&format!("\n{}: {}", line.title, line.fix));
+        }
+        let end =
+            if self.holds { "every required promise holds" } else { "tasks are not kept in here: no worker starts" };
+        format!("{text}\n{end}")
+    }
+
+    fn quiet(&self) -> String {
+        if self.holds { "holds" } else { "broken" }.into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,7 +272,9 @@ mod tests {
             ..overview()
         };
         let text = Machine(paused).human(&look());
-        for part in ["pause until 1970-01-01 01:00", "given back in 9m", "2 for their turn", "att_1.0.1", "42 %", "64 MiB"] {
+        for part in
+            ["pause until 1970-01-01 01:00", "given back in 9m", "2 for their turn", "att_1.0.1", "42 %", "64 MiB"]
+        {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
         assert!(!text.contains('\u{1b}'));

@@ -5,16 +5,16 @@
 //! Invariant: a check changes nothing that it looks at.
 
 use super::Context;
+use crate::args::server::RuntimeKind;
 use crate::connect::Route;
 use crate::exit::Exit;
 use crate::failure::{Done, Failure};
 use crate::show::pool::Checks;
-use crate::{machine, place};
+use crate::{place, runtimes};
 use hivemind_client::{Client, Whose};
 use hivemind_model::{Bytes, Timestamp};
 use hivemind_proto::v1::{InfoResponse, NodeSummary};
-use hivemind_runtime::docker::DockerRuntime;
-use hivemind_runtime::{Check, Runtime, Verdict};
+use hivemind_runtime::{Check, Verdict};
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub async fn doctor(ctx: &mut Context) -> Done {
     let data = place::data(&ctx.global)?;
     let mut checks = folder(&data);
-    checks.extend(docker(&data).await);
+    checks.extend(runtime(&data).await);
     checks.extend(pool(ctx.route()).await);
     let checks = Checks::from(checks);
     ctx.face.show(&checks)?;
@@ -86,24 +86,30 @@ fn space(folder: &Path) -> Check {
     }
 }
 
-async fn docker(data: &Path) -> Vec<Check> {
+async fn runtime(data: &Path) -> Vec<Check> {
     let fix = "needed only where tasks are to run: start Docker (on Debian and Ubuntu: apt install docker.io) and see that this user may use it";
+    let owner = match hivemind_worker::owner_preferences(data) {
+        Ok(owner) => owner,
+        Err(error) => {
+            let detail = format!("{error:#}");
+            return vec![check("owner's preferences", Verdict::Bad, detail, "correct the file, or move it away")];
+        }
+    };
     // The folder of the checks goes away with them: nothing of a worker here is touched.
-    let config = match tempfile::tempdir() {
-        Ok(dir) => machine::docker_config(dir.path()).map(|config| (config, dir)),
-        Err(error) => Err(Failure::io("no folder for the checks of Docker could be made", &error)),
+    let dir = match tempfile::tempdir() {
+        Ok(dir) => dir,
+        Err(error) => return vec![bad("runtime", &Failure::io("no folder for the checks could be made", &error))],
     };
-    let (config, dir) = match config {
-        Ok(made) => made,
-        Err(failure) => return vec![bad("docker", &failure)],
-    };
-    tracing::debug!("checking Docker for {}", data.display());
-    let checks = match DockerRuntime::connect(config).await {
-        Ok(runtime) => runtime.health().await,
-        Err(why) => vec![check("docker", Verdict::Bad, why, fix)],
-    };
-    drop(dir);
-    checks
+    tracing::debug!("checking what can run tasks for {}", data.display());
+    match runtimes::choose(RuntimeKind::Auto, dir.path(), &owner).await {
+        Ok(chosen) => {
+            let name = format!("{} runs {} here", chosen.runtime.name(), chosen.runtime.kinds());
+            let mut checks = vec![good("runtime", name)];
+            checks.extend(chosen.runtime.health().await);
+            checks
+        }
+        Err(why) => vec![check("runtime", Verdict::Bad, why.what, fix)],
+    }
 }
 
 async fn pool(route: Done<Route>) -> Vec<Check> {

@@ -1,5 +1,5 @@
 //! `worker status`, `start`, `finish`, `pause`, `stop-now`, `preferences`: an owner speaks with the worker here.
-//! `worker install`, `uninstall`: it becomes a service.
+//! `worker install`, `uninstall`: it becomes a service. `worker selftest`: what keeps tasks in is attacked.
 //!
 //! Start at [`own`].
 //!
@@ -7,10 +7,13 @@
 
 use crate::args::Global;
 use crate::args::owner::{InstallArgs, PartArgs, PreferencesVerb, PrintArgs, SpanArgs, WorkerVerb};
+use crate::args::server::RuntimeKind;
 use crate::exit::Exit;
 use crate::face::Face;
 use crate::failure::{Done, Failure};
-use crate::show::worker::{Machine, Steps, Written};
+use crate::runtimes;
+use crate::serve::selftest;
+use crate::show::worker::{Machine, Steps, Tested, Written};
 use hivemind_owner::service::{self, Step};
 use hivemind_worker::control::{self, Answer, AskError, Part, Request};
 use std::io::Read;
@@ -35,6 +38,7 @@ pub async fn own(global: &Global, face: &mut Face, verb: WorkerVerb) -> Done {
         WorkerVerb::Preferences { verb: Some(PreferencesVerb::Set { file }) } => {
             Request::SetPreferences { toml: read(&file)? }
         }
+        WorkerVerb::Selftest(args) => return test(global, face, args.runtime).await,
         WorkerVerb::Install(args) => return install(global, face, &args),
         WorkerVerb::Uninstall(args) => return carry_out(face, &service::uninstall(), &args),
     };
@@ -50,6 +54,25 @@ pub async fn own(global: &Global, face: &mut Face, verb: WorkerVerb) -> Done {
         Answer::Refused { code, message, fix } => return Err(refused(&code, &message).fix(fix)),
     }
     Ok(Exit::Ok)
+}
+
+/// Attacks every promise; exit code 1 where a required one does not hold.
+async fn test(global: &Global, face: &mut Face, kind: RuntimeKind) -> Done {
+    let data = crate::place::data(global)?;
+    let owner = hivemind_worker::owner_preferences(&data).map_err(|error| Failure::usage(format!("{error:#}")))?;
+    // Of its own, so that nothing of a worker that runs here is touched.
+    let cannot = |error: std::io::Error| Failure::io("no folder for the self-test could be made", &error);
+    let folder = tempfile::Builder::new().prefix("hivemind-selftest-").tempdir().map_err(cannot)?;
+    let runtime = runtimes::choose(kind, folder.path(), &owner).await?.runtime;
+    face.say(&format!("attacking the {} runtime from inside, some seconds", runtime.name()));
+    let lines = selftest::run(&*runtime, folder.path(), |_| ()).await?;
+    let swept = runtime.sweep().await;
+    let tested = Tested::of(runtime.name(), &lines);
+    face.show(&tested)?;
+    if let Err(why) = swept {
+        face.warn(&format!("something of the attackers may be left: {why}"));
+    }
+    Ok(if tested.holds { Exit::Ok } else { Exit::Failure })
 }
 
 const fn of(part: &PartArgs) -> Part {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// Its name in DATA/worker.
-pub(super) const FILE: &str = "owner.toml";
+pub(crate) const FILE: &str = "owner.toml";
 
 const HEAD: &str = "\
 # What this machine may do for the pool. Its owner comes first.

@@ -1,0 +1,124 @@
+//! What runs tasks on this machine: Docker or the built-in runtime for containers, and one for modules.
+//!
+//! Start at [`choose`].
+//!
+//! Invariant: what the owner allows is in the runtime before the first task is.
+
+use crate::args::server::RuntimeKind;
+use crate::exit::Exit;
+use crate::failure::{Done, Failure};
+use crate::machine;
+use hivemind_oci::{Helper, OciConfig, OciRuntime};
+use hivemind_owner::Preferences;
+use hivemind_runtime::Runtime;
+use hivemind_runtime::docker::DockerRuntime;
+use hivemind_runtime::fake::{FakeConfig, FakeRuntime};
+use hivemind_runtime::together::Together;
+use hivemind_wasm::{WasmConfig, WasmRuntime};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What runs tasks, and what cleans up after it.
+pub struct Chosen {
+    /// The runtime.
+    pub runtime: Arc<dyn Runtime>,
+    /// True where Docker runs containers, which outlive a worker that is killed.
+    pub uses_docker: bool,
+}
+
+/// The runtime that was asked for, as the owner of the machine allows it.
+///
+/// # Errors
+/// It cannot be had here, with what to do.
+pub async fn choose(kind: RuntimeKind, data: &Path, owner: &Preferences) -> Done<Chosen> {
+    let chosen = |runtime| Chosen { runtime, uses_docker: false };
+    match kind {
+        RuntimeKind::Fake => {
+            tracing::warn!("the fake runtime runs nothing real; it is for tests and benchmarks");
+            Ok(chosen(Arc::new(FakeRuntime::new(FakeConfig::default()))))
+        }
+        RuntimeKind::Wasm => modules(data).map(|runtime| chosen(Arc::new(runtime))),
+        RuntimeKind::Docker => {
+            let runtime = docker(data, owner).await.map_err(|why| why.fix(START_DOCKER))?;
+            Ok(Chosen { runtime: with_modules("docker", Arc::new(runtime), data), uses_docker: true })
+        }
+        RuntimeKind::Builtin => {
+            let runtime = builtin(data, owner).await?;
+            Ok(chosen(with_modules("builtin", Arc::new(runtime), data)))
+        }
+        RuntimeKind::Auto => automatic(data, owner).await,
+    }
+}
+
+const START_DOCKER: &str = "start Docker (on Debian and Ubuntu: apt install docker.io) and see that this user may use it; then start this again";
+
+/// The best that can be had; what cannot is said in the log.
+async fn automatic(data: &Path, owner: &Preferences) -> Done<Chosen> {
+    let no_docker = match docker(data, owner).await {
+        Ok(runtime) => {
+            return Ok(Chosen { runtime: with_modules("docker", Arc::new(runtime), data), uses_docker: true });
+        }
+        Err(why) => why,
+    };
+    let no_builtin = match builtin(data, owner).await {
+        Ok(runtime) => {
+            tracing::info!("no Docker ({}): the built-in runtime runs containers", no_docker.what);
+            let runtime = with_modules("builtin", Arc::new(runtime), data);
+            return Ok(Chosen { runtime, uses_docker: false });
+        }
+        Err(why) => why,
+    };
+    match modules(data) {
+        Ok(runtime) => {
+            tracing::warn!(
+                "this machine runs WebAssembly modules only: {}; {}. {START_DOCKER}",
+                no_docker.what,
+                no_builtin.what
+            );
+            Ok(Chosen { runtime: Arc::new(runtime), uses_docker: false })
+        }
+        Err(no_modules) => {
+            let what =
+                format!("nothing can run tasks here: {}; {}; {}", no_docker.what, no_builtin.what, no_modules.what);
+            Err(Failure::new(Exit::Failure, "E_RUNTIME", what).fix(START_DOCKER))
+        }
+    }
+}
+
+async fn docker(data: &Path, owner: &Preferences) -> Done<DockerRuntime> {
+    let mut config = machine::docker_config(data)?;
+    config.egress = owner.network.egress.clone();
+    if let Some(rate) = owner.network.bytes_per_second() {
+        config.network.bytes_per_second = rate;
+    }
+    config.images.allow.clone_from(&owner.images.allow);
+    if let Some(limit) = owner.cache.limit_bytes() {
+        config.images.cache_bytes = hivemind_model::Bytes(limit);
+    }
+    DockerRuntime::connect(config).await.map_err(failed)
+}
+
+async fn builtin(data: &Path, _owner: &Preferences) -> Done<OciRuntime> {
+    let instance = machine::docker_config(data)?.instance;
+    let config = OciConfig::new(instance, data.join("oci"), Helper::this_program());
+    OciRuntime::open(config).await.map_err(failed)
+}
+
+fn modules(data: &Path) -> Done<WasmRuntime> {
+    WasmRuntime::open(WasmConfig::new(data.join("wasm"))).map_err(failed)
+}
+
+/// `containers`, and modules where they can be had.
+fn with_modules(name: &'static str, containers: Arc<dyn Runtime>, data: &Path) -> Arc<dyn Runtime> {
+    match modules(data) {
+        Ok(modules) => Arc::new(Together::new(name, containers, vec![Arc::new(modules)])),
+        Err(why) => {
+            tracing::warn!("this machine runs no WebAssembly modules: {}", why.what);
+            containers
+        }
+    }
+}
+
+fn failed(why: String) -> Failure {
+    Failure::new(Exit::Failure, "E_RUNTIME", why)
+}
