@@ -12,7 +12,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Render a picture in containers on two workers, pay for it, balance the books
-	@scripts/setup.sh build docker
+	@scripts/setup.sh build containers
 	@demo/run.sh
 
 test: ## Run every test: the Python client, then the workspace

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that what a goal needs is there: setup.sh build [docker] [tests] [bench]
+# Makes sure that what a goal needs is there: setup.sh build [containers] [docker] [tests] [bench]
 #
 # As root on Debian or Ubuntu it installs what is missing; elsewhere it says in one line what to
 # install and fails. Running it again changes nothing. It stops no process.
@@ -86,6 +86,18 @@ need_docker() {
     die "the Docker engine does not start: read $CACHE/dockerd.log"
 }
 
+# Something that makes containers: Docker where it is there, else the workers' built-in runtime, which needs root.
+need_containers() {
+    if docker_answers; then return; fi
+    if have dockerd && (need_docker); then return; fi
+    if [ "$(id -u)" = 0 ] && [ -e /dev/loop-control ]; then
+        have mkfs.ext4 || packages "mkfs.ext4, which limits the disk of a task," e2fsprogs
+        say "no Docker: the built-in runtime makes the containers"
+        return
+    fi
+    need_docker
+}
+
 need_python() {
     have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null ||
         packages "Python 3 with venv" python3 python3-venv
@@ -119,13 +131,14 @@ need_bench() {
     ) || say "the benchmarks go on without PostgreSQL"
 }
 
-[ $# -gt 0 ] || die "usage: setup.sh build [docker] [tests] [bench]"
+[ $# -gt 0 ] || die "usage: setup.sh build [containers] [docker] [tests] [bench]"
 for goal in "$@"; do
     case $goal in
         build) need_build ;;
+        containers) need_containers ;;
         docker) need_docker ;;
         tests) need_tests ;;
         bench) need_bench ;;
-        *) die "unknown goal '$goal': build, docker, tests or bench" ;;
+        *) die "unknown goal '$goal': build, containers, docker, tests or bench" ;;
     esac
 done
