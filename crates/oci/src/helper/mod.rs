@@ -37,6 +37,8 @@ const ONLY_USER: u32 = hivemind_runtime::volume::USER_ID;
 ///
 /// Failure where the agent was not there to be told.
 pub fn helper_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // What is made here is the container's own, whatever the agent's owner hides of theirs.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let mut args = args.into_iter().filter(|arg| arg != HELPER_WORD);
     let done = match args.next() {
         None => serve(),

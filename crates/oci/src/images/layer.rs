@@ -240,7 +240,9 @@ impl Unpacking<'_> {
                 for part in path.components() {
                     let above = self.open_folder(&at)?;
                     match mkdirat(&above, part.as_os_str(), Mode::from_raw_mode(0o755)) {
-                        Ok(()) | Err(Errno::EXIST) => {}
+                        // What the umask of this process took.
+                        Ok(()) => fchmod(self.open_folder(&at.join(part))?, Mode::from_raw_mode(0o755))?,
+                        Err(Errno::EXIST) => {}
                         Err(error) => return Err(error.into()),
                     }
                     at.push(part);

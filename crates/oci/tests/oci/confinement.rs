@@ -22,6 +22,15 @@ async fn there_is_no_network_but_its_own_loopback() {
     rig.down().await;
 }
 
+/// Each test has a process of its own, so that no other sees the umask.
+#[tokio::test]
+async fn an_agent_that_hides_its_files_hides_nothing_of_an_image() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let Some(rig) = Rig::up("umask").await else { return };
+    assert_eq!(says(&rig, "cd / && ls bin >/dev/null && echo in; touch /task/x && echo made").await, "in\nmade\n");
+    rig.down().await;
+}
+
 #[tokio::test]
 async fn the_user_is_nobody_and_can_become_nobody_else() {
     let Some(rig) = Rig::up("user").await else { return };
