@@ -29,7 +29,7 @@ pub(crate) async fn finish(
     attempt: AttemptRef,
     mut report: Report,
 ) -> Result<(), Status> {
-    let reply = |event| shared.live.links.send(node, session, Outgoing::Event(event));
+    let reply = |event| shared.live.links.send(node, session, Outgoing::Event(Box::new(event)));
     let ack = |refusal: String| reply(Event::FinishedAck(FinishedAck { attempt: Some(attempt.into()), refusal }));
     let spec = match shared.live_attempt(node, attempt) {
         Ok(spec) => spec,

@@ -24,7 +24,7 @@ pub(crate) async fn message(shared: &Shared, node: NodeId, outgoing: Outgoing) -
                 return None;
             }
         },
-        Outgoing::Event(event) => event,
+        Outgoing::Event(event) => *event,
     };
     Some(PoolEvent { event: Some(event) })
 }

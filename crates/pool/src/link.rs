@@ -323,7 +323,7 @@ impl Link {
                 Ok(_) => Ok(()),
                 Err(Refused::Rejected(rejection)) if rejection.code == Code::Stale => {
                     let stop = PoolEventKind::Stop(Stop { attempt: Some(attempt.into()) });
-                    shared.live.links.send(node, session, Outgoing::Event(stop));
+                    shared.live.links.send(node, session, Outgoing::Event(Box::new(stop)));
                     Ok(())
                 }
                 Err(refused) => Err(status::refused(&refused)),
@@ -392,7 +392,7 @@ impl Link {
     }
 
     fn reply(&self, event: PoolEventKind) {
-        self.shared.live.links.send(self.node, self.session, Outgoing::Event(event));
+        self.shared.live.links.send(self.node, self.session, Outgoing::Event(Box::new(event)));
     }
 
     /// Queues a command whose reply tells the worker nothing.

@@ -25,7 +25,7 @@ pub(crate) enum Outgoing {
     /// An attempt; turned into its message when it is sent.
     Assign(AttemptRef, Arc<TaskSpec>),
     /// Anything else.
-    Event(Event),
+    Event(Box<Event>),
 }
 
 struct Link {

@@ -29,7 +29,7 @@ const MOST_ATTEMPTS: usize = 4096;
 const MOST_NODES: usize = 8192;
 
 /// What is known of a node.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Entry {
     fine: Ring,
     coarse: Ring,
@@ -53,7 +53,7 @@ impl Monitor {
         match file::read(&monitor.path) {
             Ok(histories) => {
                 for (node, [fine, coarse], speed) in histories.into_iter().take(MOST_NODES) {
-                    let entry = Entry { fine, coarse, speed, ..Entry::new() };
+                    let entry = Entry { fine, coarse, speed, ..Entry::default() };
                     monitor.shard(node).lock().insert(node, entry);
                 }
             }
@@ -74,7 +74,7 @@ impl Monitor {
         if !shard.contains_key(&node) && shard.len() >= MOST_NODES / SHARDS {
             return;
         }
-        let entry = shard.entry(node).or_insert_with(Entry::new);
+        let entry = shard.entry(node).or_default();
         if let Some(machine) = &beat.machine {
             entry.machine = machine.clone();
         }
@@ -129,7 +129,7 @@ impl Monitor {
     pub(crate) fn note_speed(&self, node: NodeId, rounds_per_second: f64) {
         let mut shard = self.shard(node).lock();
         if shard.contains_key(&node) || shard.len() < MOST_NODES / SHARDS {
-            shard.entry(node).or_insert_with(Entry::new).speed = Some(rounds_per_second);
+            shard.entry(node).or_default().speed = Some(rounds_per_second);
         }
     }
 
@@ -170,9 +170,16 @@ impl Monitor {
     }
 }
 
-impl Entry {
-    fn new() -> Self {
-        Self { fine: Ring::fine(), coarse: Ring::coarse(), ..Self::default() }
+impl Default for Entry {
+    fn default() -> Self {
+        Self {
+            fine: Ring::fine(),
+            coarse: Ring::coarse(),
+            sampled_at: None,
+            machine: MachineUsage::default(),
+            attempts: BTreeMap::new(),
+            speed: None,
+        }
     }
 }
 

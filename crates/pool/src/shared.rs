@@ -88,7 +88,7 @@ impl Outlet for Followers {
                 }
                 Effect::Stop { node, session, attempt } => {
                     let stop = pool_event::Event::Stop(Stop { attempt: Some(attempt.into()) });
-                    self.links.send(node, session, Outgoing::Event(stop));
+                    self.links.send(node, session, Outgoing::Event(Box::new(stop)));
                 }
                 Effect::Compare { attempt, with, spec } => {
                     // The comparer ends with the pool; after a restart it is asked again.

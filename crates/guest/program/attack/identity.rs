@@ -130,7 +130,7 @@ pub fn root(report: &mut Report) {
     for path in ["/writable", "/guest", "/etc/passwd"] {
         report.refused(ROOT, format!("opened {path} to write"), std::fs::File::options().append(true).open(path));
     }
-    for path in ["/x", "/bin/x", "/etc/x", "/usr/x", "/var/x", "/root/x"] {
+    for path in ["/x", "/bin/x", "/etc/x", "/usr/x", "/var/x", "/opt/x"] {
         report.refused(ROOT, format!("made {path}"), std::fs::File::create_new(path));
     }
     report.refused(ROOT, "removed /writable", std::fs::remove_file("/writable"));

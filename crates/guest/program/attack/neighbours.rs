@@ -78,7 +78,7 @@ fn processes_roots() -> Vec<PathBuf> {
     let names = running.filter_map(|entry| entry.file_name().into_string().ok());
     let others = names.filter(|name| is_number(name) && *name != own).take(64);
     others
-        .flat_map(|name| [format!("/proc/{name}/root/task"), format!("/proc/{name}/cwd")].map(PathBuf::from))
+        .flat_map(|name| ["root/task", "cwd"].map(|what| PathBuf::from(format!("/proc/{name}/{what}"))))
         .collect()
 }
 

@@ -27,7 +27,7 @@ impl Link {
             let asked = Benchmark { nonce: question.nonce, seed: question.seed.to_vec().into(), rounds: ROUNDS };
             question.leaves();
             *slot.lock() = Some(question);
-            shared.live.links.send(node, session, Outgoing::Event(PoolEventKind::Benchmark(asked)));
+            shared.live.links.send(node, session, Outgoing::Event(Box::new(PoolEventKind::Benchmark(asked))));
             Ok(())
         };
         self.pending.push(asking.boxed());

@@ -60,12 +60,6 @@ pub(crate) struct Ring {
     pub(crate) parts: VecDeque<Part>,
 }
 
-impl Default for Ring {
-    fn default() -> Self {
-        Self::fine()
-    }
-}
-
 impl Ring {
     /// Half minutes of two hours.
     pub(crate) fn fine() -> Self {

@@ -123,7 +123,8 @@ pub(crate) fn progress(id: u64, state: TaskState) -> TaskProgress {
         cost: Cpt::from_micro(if ended { 17 } else { 0 }),
         ended: counts,
         failure,
-        reused: (state == TaskState::Completed && id % 2 == 0).then(|| ElementRef::only(TaskId(id - 1)).attempt(3)),
+        reused: (state == TaskState::Completed && id.is_multiple_of(2))
+            .then(|| ElementRef::only(TaskId(id - 1)).attempt(3)),
     }
 }
 
