@@ -8,8 +8,10 @@
 
 mod array;
 mod child;
+mod contents;
 mod docker;
 mod heartbeats;
+mod idle;
 mod latency;
 mod machine;
 mod million;
@@ -20,13 +22,16 @@ mod pgbench;
 mod placing;
 mod recovery;
 mod report;
+mod runtimes;
 mod transfers;
 
 use anyhow::bail;
 use clap::{Parser, Subcommand};
 use peer::{Cluster, HYPERQUEUE};
 use report::Report;
+use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// As in the program `hivemind`: what is measured is what runs.
 #[global_allocator]
@@ -81,6 +86,17 @@ enum Role {
 }
 
 fn main() -> anyhow::Result<()> {
+    // Helpers of the runtimes: nothing may have begun before them, no thread above all.
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    let helper = match argv.get(1).and_then(|word| word.to_str()) {
+        Some(hivemind_oci::HELPER_WORD) => Some(hivemind_oci::helper_main(argv.iter().skip(2).cloned())),
+        Some(hivemind_wasm::HELPER_WORD) => Some(hivemind_wasm::helper_main(argv.get(2..).unwrap_or_default())),
+        Some(_) | None => None,
+    };
+    if let Some(ended) = helper {
+        anyhow::ensure!(ended == ExitCode::SUCCESS, "a helper failed; it says above why");
+        return Ok(());
+    }
     let args = Args::parse();
     hivemind_pki::install_provider();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -99,13 +115,16 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn measure(only: Option<&str>, nodes: usize) -> anyhow::Result<()> {
-    let groups: [&[&str]; 9] = [
+    let groups: [&[&str]; 12] = [
         noop::FIGURES,
         array::FIGURES,
         latency::FIGURES,
         million::FIGURES,
         placing::FIGURES,
         docker::FIGURES,
+        runtimes::FIGURES,
+        contents::FIGURES,
+        idle::FIGURES,
         recovery::FIGURES,
         transfers::FIGURES,
         heartbeats::FIGURES,
@@ -115,7 +134,7 @@ async fn measure(only: Option<&str>, nodes: usize) -> anyhow::Result<()> {
     }
     let wanted = |group: &[&str]| only.is_none_or(|name| group.contains(&name));
     let mut report = Report::new(only);
-    let beside_hyperqueue = [noop::FIGURES, array::FIGURES, latency::FIGURES];
+    let beside_hyperqueue = [noop::FIGURES, array::FIGURES, latency::FIGURES, &["warm_element_throughput"]];
     let mut peer = if beside_hyperqueue.into_iter().any(wanted) { Cluster::start(&HYPERQUEUE).await } else { None };
     if wanted(noop::FIGURES) {
         noop::measure(&mut report, peer.as_mut()).await?;
@@ -126,8 +145,17 @@ async fn measure(only: Option<&str>, nodes: usize) -> anyhow::Result<()> {
     if wanted(latency::FIGURES) {
         latency::measure(&mut report, peer.as_mut()).await?;
     }
+    if wanted(runtimes::FIGURES) {
+        runtimes::measure(&mut report, peer.as_mut()).await?;
+    }
     if let Some(peer) = peer {
         peer.stop().await;
+    }
+    if wanted(contents::FIGURES) {
+        contents::measure(&mut report).await?;
+    }
+    if wanted(idle::FIGURES) {
+        idle::measure(&mut report).await?;
     }
     if wanted(million::FIGURES) {
         million::measure(&mut report).await?;

@@ -5,7 +5,6 @@
 use super::Link;
 use crate::links::Outgoing;
 use crate::monitor::benchmark::ROUNDS;
-use futures::FutureExt;
 use hivemind_model::Command;
 use hivemind_proto::worker::pool_event::Event as PoolEventKind;
 use hivemind_proto::worker::{Benchmark, BenchmarkDone};
@@ -13,24 +12,22 @@ use tonic::Status;
 
 impl Link {
     /// Asks a machine that was never measured how fast it is.
-    pub(super) fn ask_for_speed(&mut self) {
+    pub(super) fn ask_for_speed(&self) {
         if self.shared.monitor.is_measured(self.node) {
             return;
         }
-        let (shared, node, session) = (self.shared.clone(), self.node, self.session);
-        let slot = self.question.clone();
-        let asking = async move {
-            let benchmark = shared.benchmark.clone();
+        // Neither the link nor a stop of the pool waits for it: the first question takes some seconds.
+        let (live, benchmark) = (self.shared.live.clone(), self.shared.benchmark.clone());
+        let (node, session, slot) = (self.node, self.session, self.question.clone());
+        tokio::spawn(async move {
             let question = tokio::task::spawn_blocking(move || benchmark.question()).await;
             // Only a panic or the end of the process ends it otherwise, and neither concerns this link.
-            let Ok(mut question) = question else { return Ok(()) };
+            let Ok(mut question) = question else { return };
             let asked = Benchmark { nonce: question.nonce, seed: question.seed.to_vec().into(), rounds: ROUNDS };
             question.leaves();
             *slot.lock() = Some(question);
-            shared.live.links.send(node, session, Outgoing::Event(Box::new(PoolEventKind::Benchmark(asked))));
-            Ok(())
-        };
-        self.pending.push(asking.boxed());
+            live.links.send(node, session, Outgoing::Event(Box::new(PoolEventKind::Benchmark(asked))));
+        });
     }
 
     /// Takes the answer.
