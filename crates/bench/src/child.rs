@@ -206,6 +206,7 @@ pub(crate) async fn run_workers(data: PathBuf, cores: u32, tokens: Vec<String>) 
         let name = format!("bench-{number}");
         let config = WorkerConfig {
             egress: hivemind_model::EgressPolicy::None,
+            share: None,
             machine: data.join("no machine"),
             data: data.join(&name),
             join: Some(token),

@@ -79,6 +79,7 @@ impl Grid {
         let token = owner.create_join_token(Duration::ZERO).await?;
         let worker = hivemind_worker::start(WorkerConfig {
             egress: hivemind_model::EgressPolicy::None,
+            share: None,
             machine: self.dir.path().join("no machine"),
             data: self.dir.path().join(name),
             join: Some(token.token),

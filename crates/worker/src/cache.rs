@@ -65,13 +65,14 @@ struct State {
     entries: BTreeMap<Digest, Entry>,
     total: u64,
     uses: u64,
+    /// Most bytes together.
+    limit: u64,
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct InputCache {
     dir: PathBuf,
-    limit: u64,
     first_wait: Duration,
     state: Mutex<State>,
 }
@@ -104,6 +105,8 @@ impl Drop for Held {
                 state.entries.remove(&self.digest);
             }
         }
+        // What was in use when the limit fell goes now.
+        self.cache.trim(state);
     }
 }
 
@@ -114,7 +117,7 @@ impl InputCache {
     /// # Errors
     /// What the disk says.
     pub(crate) fn open(dir: &Path, limit: Bytes, first_wait: Duration) -> io::Result<Self> {
-        let mut state = State::default();
+        let mut state = State { limit: limit.0, ..State::default() };
         for found in fs::read_dir(dir)? {
             let found = found?;
             let name = found.file_name();
@@ -137,7 +140,21 @@ impl InputCache {
                 state.total = state.total.saturating_add(size);
             }
         }
-        Ok(Self { dir: dir.to_owned(), limit: limit.0, first_wait, state: Mutex::new(state) })
+        Ok(Self { dir: dir.to_owned(), first_wait, state: Mutex::new(state) })
+    }
+
+    /// At most `limit` together from now on. What nobody uses goes at once, the longest unused first; what is in use, as
+    /// far as it is too much, when it is not any more.
+    pub(crate) fn limit(&self, limit: Bytes) {
+        let mut state = self.state.lock();
+        state.limit = limit.0;
+        self.trim(&mut state);
+    }
+
+    /// The most that is kept.
+    #[cfg(test)]
+    pub(crate) fn most(&self) -> Bytes {
+        Bytes(self.state.lock().limit)
     }
 
     /// The content of `blob` on this disk, fetched from `source` where it is not there yet.
@@ -204,23 +221,42 @@ impl InputCache {
     }
 
     fn make_room(&self, state: &mut State, size: u64) -> Result<(), String> {
-        while state.total.checked_add(size).is_none_or(|sum| sum > self.limit) {
-            let unused =
-                state.entries.iter().filter(|(_, entry)| entry.users == 0).min_by_key(|(_, entry)| entry.used_at);
-            let Some((digest, size)) = unused.map(|(digest, entry)| (*digest, entry.size)) else {
+        while state.total.checked_add(size).is_none_or(|sum| sum > state.limit) {
+            if !self.evict(state).map_err(|e| format!("no room can be made for it: {e}"))? {
                 return Err(format!(
                     "it has {} and the inputs in use leave no room in the {} for inputs",
                     Bytes(size),
-                    Bytes(self.limit)
+                    Bytes(state.limit)
                 ));
-            };
-            for path in [self.path(digest), self.part(digest, size)] {
-                remove_if_there(&path).map_err(|e| format!("no room can be made for it: {e}"))?;
             }
-            state.total -= size;
-            state.entries.remove(&digest);
         }
         Ok(())
+    }
+
+    /// Removes what nobody uses for as long as there is more than there may be.
+    fn trim(&self, state: &mut State) {
+        while state.total > state.limit {
+            match self.evict(state) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(why) => {
+                    tracing::warn!("an input that is too much cannot be removed from {}: {why}", self.dir.display());
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Removes the input that was unused for longest. False where all are in use.
+    fn evict(&self, state: &mut State) -> io::Result<bool> {
+        let unused = state.entries.iter().filter(|(_, entry)| entry.users == 0).min_by_key(|(_, entry)| entry.used_at);
+        let Some((digest, size)) = unused.map(|(digest, entry)| (*digest, entry.size)) else { return Ok(false) };
+        for path in [self.path(digest), self.part(digest, size)] {
+            remove_if_there(&path)?;
+        }
+        state.total -= size;
+        state.entries.remove(&digest);
+        Ok(true)
     }
 
     /// True where the file is there; one that somebody removed is fetched again.

@@ -143,6 +143,8 @@ pub struct Overview {
     pub last_error: Option<String>,
     /// What is wrong with the preferences' file; the older ones count.
     pub preferences_fault: Option<String>,
+    /// Why the kernel does not hold tasks within the owner's shares, or not within all of them.
+    pub share_fault: Option<String>,
 }
 
 /// Why a worker did not answer.

@@ -113,6 +113,17 @@ fn is_half_written(name: &str) -> bool {
     name.starts_with('.') && name.ends_with(".tmp")
 }
 
+/// DATA/worker and its folder for files under way, made where they are missing.
+///
+/// # Errors
+/// What the disk says.
+pub(crate) fn prepare(data: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
+    let root = data.join("worker");
+    let scratch = root.join("scratch");
+    make_private(&scratch)?;
+    Ok((root, scratch))
+}
+
 fn make_private(path: &Path) -> anyhow::Result<()> {
     DirBuilder::new()
         .recursive(true)

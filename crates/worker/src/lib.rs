@@ -17,9 +17,10 @@
 use anyhow::{Context, anyhow};
 use hivemind_model::command::NodeOffer;
 use hivemind_model::{EgressPolicy, Labels, NodeId};
+use hivemind_owner::Preferences;
 use hivemind_runtime::{Offer, Runtime};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -44,6 +45,7 @@ mod progress;
 mod pulse;
 mod renewal;
 mod run;
+mod share;
 mod shell;
 mod socket;
 mod spool;
@@ -51,6 +53,7 @@ mod status;
 mod transfer;
 mod usage;
 
+pub use share::HeldShare;
 pub use status::{Running, Status};
 
 /// How to run a worker.
@@ -74,6 +77,19 @@ pub struct WorkerConfig {
     pub runtime: Arc<dyn Runtime>,
     /// Below which folder the files of the machine's kernel lie that tell whether its owner needs it: `/` but in tests.
     pub machine: PathBuf,
+    /// The part of the machine that everything on `runtime` has together. What is offered is no more than it, and the
+    /// owner's preferences change it. `None` where the runtime uses nothing real.
+    pub share: Option<HeldShare>,
+}
+
+/// What the owner of the worker in the data folder `data` prefers, made with the defaults where they have said nothing yet.
+/// For what has to be known before a runtime is made; a worker on that folder reads it again. It blocks for a moment.
+///
+/// # Errors
+/// A sentence for people: the file cannot be understood, or the disk refuses.
+pub fn owner_preferences(data: &Path) -> anyhow::Result<Preferences> {
+    let (root, scratch) = folders::prepare(data)?;
+    owner::preferences(&root, &scratch).context("the owner's preferences do not work")
 }
 
 impl WorkerConfig {
@@ -122,7 +138,7 @@ pub struct WorkerHandle {
 /// A sentence for people, with what to do: another worker has the folder, there is no membership
 /// and no usable token, the pool refused the token, the runtime does not answer, or the disk
 /// does not work.
-pub async fn start(config: WorkerConfig) -> anyhow::Result<WorkerHandle> {
+pub async fn start(mut config: WorkerConfig) -> anyhow::Result<WorkerHandle> {
     hivemind_pki::install_provider();
     let (folders, lock) = folders::Folders::lock(&config.data)?;
     let folders = Arc::new(folders);
@@ -145,15 +161,19 @@ pub async fn start(config: WorkerConfig) -> anyhow::Result<WorkerHandle> {
     if !captures.is_empty() {
         tracing::info!("{} results of an earlier worker wait for the pool", captures.len());
     }
-    let owner = owner::Owner::begin(&config.machine, &folders.root, &folders.scratch)
+    let usual = config.offer.capacity.disk;
+    let cache = cache::InputCache::open(&folders.cache, usual, cache::FIRST_WAIT);
+    let cache = Arc::new(cache.context("cannot read the cache of inputs")?);
+    let limits = owner::limits::Limits { share: config.share.clone(), cache: Arc::clone(&cache), usual };
+    let owner = owner::Owner::begin(&config.machine, &folders.root, &folders.scratch, limits)
         .await
         .context("the owner's preferences do not work")?;
-    let cache_limit = owner.preferences().cache.limit_bytes().map_or(config.offer.capacity.disk, hivemind_model::Bytes);
-    let cache = cache::InputCache::open(&folders.cache, cache_limit, cache::FIRST_WAIT)
-        .context("cannot read the cache of inputs")?;
+    if let Some(share) = &config.share {
+        config.offer.capacity = share.capped(config.offer.capacity, &owner.preferences().shares);
+    }
     let tools = job::Tools {
         runtime: Arc::clone(&config.runtime),
-        cache: Arc::new(cache),
+        cache,
         transfer: Arc::new(transfer::Transfer::new(Arc::clone(&membership))),
         folders: Arc::clone(&folders),
     };

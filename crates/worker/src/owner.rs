@@ -12,6 +12,7 @@ use crate::status::Status;
 use eyes::{Eyes, Looked};
 use hivemind_model::Availability;
 use hivemind_owner::{Decision, Mode, Ours, Preferences};
+use limits::Limits;
 use std::path::Path;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -19,6 +20,9 @@ use tokio::time::Instant;
 
 mod eyes;
 mod file;
+pub(crate) mod limits;
+#[cfg(test)]
+pub(crate) mod machine;
 
 pub(crate) use file::FILE;
 
@@ -45,15 +49,16 @@ pub(crate) struct Wires {
 
 impl Owner {
     /// Reads the preferences in `folder`, made with their defaults where there are none, and looks for the first time at
-    /// the machine whose files lie below `root`. Temporary files go into `scratch`.
+    /// the machine whose files lie below `root`. Temporary files go into `scratch`. `limits` are set now, and whenever
+    /// the preferences change.
     ///
     /// # Errors
     /// The preferences cannot be read: nothing may run against them.
-    pub(crate) async fn begin(root: &Path, folder: &Path, scratch: &Path) -> anyhow::Result<Self> {
+    pub(crate) async fn begin(root: &Path, folder: &Path, scratch: &Path, limits: Limits) -> anyhow::Result<Self> {
         let (root, folder, scratch) = (root.to_owned(), folder.to_owned(), scratch.to_owned());
         let (eyes, seen) = tokio::task::spawn_blocking(move || {
-            let mut eyes = Eyes::open(&root, &folder, scratch)?;
-            let seen = eyes.look(&Ours::default());
+            let mut eyes = Eyes::open(&root, &folder, scratch, limits)?;
+            let seen = eyes.look(Ours::default());
             anyhow::Ok((eyes, seen))
         })
         .await??;
@@ -123,7 +128,7 @@ impl Owner {
         let ours = ours(&wires.status.borrow());
         let done = tokio::task::spawn_blocking(move || {
             let done = what(&mut eyes);
-            let seen = eyes.look(&ours);
+            let seen = eyes.look(ours);
             (eyes, seen, done)
         });
         let (eyes, seen, done) = done.await.map_err(|_panic| Lost)?;
@@ -192,12 +197,21 @@ impl Owner {
             undelivered: status.attempts.saturating_sub(status.backlog).saturating_sub(status.jobs as usize),
             last_error: status.last_error,
             preferences_fault: self.eyes.fault().map(str::to_owned),
+            share_fault: self.eyes.share_fault(),
         }
     }
 }
 
 /// The thread that looks has panicked.
 struct Lost;
+
+/// Reads the preferences of the worker in `folder`, made with their defaults where there are none.
+///
+/// # Errors
+/// They cannot be understood, or the disk refuses.
+pub(crate) fn preferences(folder: &Path, scratch: &Path) -> anyhow::Result<Preferences> {
+    file::PreferencesFile::open(folder, scratch.to_owned()).map(|(_, preferences)| preferences)
+}
 
 fn ours(status: &Status) -> Ours {
     Ours { cpu: status.cpu_used, cgroup: String::new(), working: status.jobs > 0, gpu: status.gpu_jobs > 0 }

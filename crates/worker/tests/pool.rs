@@ -37,6 +37,7 @@ async fn worker(data: &Path, join: Option<String>) -> WorkerHandle {
         Resources { cpu: MilliCores::from_cores(8), memory: Bytes::from_gib(8), disk: Bytes::from_gib(16), gpus: 0 };
     let config = WorkerConfig {
         egress: hivemind_model::EgressPolicy::None,
+        share: None,
         machine: data.join("no machine"),
         data: data.to_owned(),
         join,

@@ -5,8 +5,6 @@
 //!
 //! Invariant: what is not known to be better counts as the least.
 
-use super::daemon;
-use bollard::Docker;
 use bollard::models::SystemInfo;
 use hivemind_model::Isolation;
 use std::path::Path;
@@ -28,18 +26,11 @@ pub enum Sandbox {
     Require,
 }
 
-/// Asks the daemon; gives the tier and the runtime that requests have to name for it.
+/// The tier, and the runtime that requests have to name for it, of the daemon that says `info` of itself.
 ///
 /// # Errors
-/// A sentence for people where it does not answer, or lacks what is required.
-pub(super) async fn ask(docker: &Docker, sandbox: Sandbox) -> Result<(Isolation, Option<String>), String> {
-    match docker.info().await {
-        Ok(info) => choose(&info, sandbox),
-        Err(error) => Err(format!("the Docker daemon does not say how it isolates: {}", daemon::explain(&error))),
-    }
-}
-
-fn choose(info: &SystemInfo, sandbox: Sandbox) -> Result<(Isolation, Option<String>), String> {
+/// A sentence for people where it lacks what is required.
+pub(super) fn choose(info: &SystemInfo, sandbox: Sandbox) -> Result<(Isolation, Option<String>), String> {
     let usual = of(info);
     if usual == Isolation::Sandboxed {
         return Ok((usual, None));

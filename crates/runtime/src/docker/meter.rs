@@ -11,7 +11,7 @@
 //!
 //! Invariant: money does not depend on this; wall time alone is paid for.
 
-use super::kernel_log;
+use super::{kernel_log, parent};
 use bollard::Docker;
 use bollard::query_parameters::StatsOptionsBuilder;
 use futures::StreamExt;
@@ -60,8 +60,7 @@ impl Cgroup {
     }
 
     fn locate_under(root: &Path, id: &str) -> Option<Self> {
-        // With the daemon's two ways to name groups.
-        for group in [format!("docker/{id}"), format!("system.slice/docker-{id}.scope")] {
+        for group in places(root, id) {
             let (memory, cpu) = (root.join("memory").join(&group), root.join("cpuacct").join(&group));
             if memory.join("cgroup.procs").exists() {
                 return Some(Self {
@@ -147,6 +146,20 @@ impl Cgroup {
         }
         false
     }
+}
+
+/// Where the group of the container `id` may be: at the daemon's own place or within an agent's share, with the daemon's
+/// two ways to name groups. Whose share it is need not be known: ids are used once.
+fn places(root: &Path, id: &str) -> Vec<String> {
+    let mut places = vec![format!("docker/{id}"), format!("system.slice/docker-{id}.scope")];
+    // Where there is no such folder there are no shares in it either.
+    let entries = [root.join("memory"), root.to_owned()].into_iter().flat_map(std::fs::read_dir).flatten().flatten();
+    for name in entries.filter_map(|entry| entry.file_name().into_string().ok()) {
+        if name.starts_with(parent::PREFIX) && name.ends_with(parent::SUFFIX) {
+            places.extend([format!("{name}/{id}"), format!("{name}/docker-{id}.scope")]);
+        }
+    }
+    places
 }
 
 /// What was read at one moment.
@@ -302,8 +315,11 @@ mod tests {
 
     #[test]
     fn both_generations_and_both_namings_are_read() {
-        for group in ["docker/ID", "system.slice/docker-ID.scope"] {
+        for group in
+            ["docker/ID", "system.slice/docker-ID.scope", "hivemind_a.slice/ID", "hivemind_a.slice/docker-ID.scope"]
+        {
             let root = tempfile::tempdir().expect("a folder");
+            write(root.path(), "memory/hivemind_b.slice/other/cgroup.procs", "");
             write(root.path(), &format!("memory/{group}/cgroup.procs"), "");
             write(root.path(), &format!("memory/{group}/memory.max_usage_in_bytes"), "4096\n");
             write(root.path(), &format!("memory/{group}/memory.usage_in_bytes"), "2048\n");

@@ -35,6 +35,7 @@ mod kernel_log;
 mod meter;
 mod network;
 mod outputs;
+mod parent;
 mod profile;
 mod pull;
 mod reaper;
@@ -76,6 +77,10 @@ pub struct DockerConfig {
     pub images: ImageRules,
     /// Whether gVisor makes the containers.
     pub sandbox: Sandbox,
+    /// The control group that all containers are made in, those that keep networks included, so that the kernel holds
+    /// them within their part of the machine together: `hivemind_NAME.slice`, which whoever starts the agent has made at
+    /// the top. `None`: where the daemon puts them.
+    pub cgroup_parent: Option<String>,
     /// For tests alone: the promise that every container breaks.
     #[doc(hidden)]
     pub sabotage: Option<crate::selftest::Promise>,
@@ -96,6 +101,7 @@ impl DockerConfig {
             loosened: Loosened::default(),
             images: ImageRules::default(),
             sandbox: Sandbox::Auto,
+            cgroup_parent: None,
             sabotage: None,
         }
     }
@@ -132,10 +138,16 @@ impl DockerRuntime {
     pub async fn connect(config: DockerConfig) -> Result<Self, String> {
         check_instance(&config.instance)?;
         let docker = daemon::connect(config.socket.as_deref()).await?;
-        let (isolation, runtime) = isolation::ask(&docker, config.sandbox).await?;
+        let info = docker
+            .info()
+            .await
+            .map_err(|error| format!("the Docker daemon does not say what it is like: {}", daemon::explain(&error)))?;
+        let (isolation, runtime) = isolation::choose(&info, config.sandbox)?;
+        let parent = config.cgroup_parent.as_deref().map(|name| parent::Parent::of(name, &info)).transpose()?;
         let volumes = Volumes::open(&config.state, config.disk_limit).await?;
         let images = image::Images::new(docker.clone(), config.pull_stall, config.images, &config.state);
-        let profile = profile::Profile { runtime, sabotage: config.sabotage, instance: config.instance.clone() };
+        let instance = config.instance.clone();
+        let profile = profile::Profile { runtime, parent, sabotage: config.sabotage, instance };
         let rules = Rules { policy: config.egress, limits: config.network, loosened: config.loosened };
         let network = network::Network::new(rules, isolation);
         let cleaner = cleaner::Cleaner::new(docker.clone());

@@ -143,7 +143,8 @@ impl Way {
         }
         let plan = Gate::plan(&job.egress);
         let name = holder_of(&inner.instance, job.attempt);
-        let wanted = holder(&plan, &inner.instance, job.attempt);
+        // In the share, too: what it takes is taken for a task.
+        let wanted = inner.profile.placed(holder(&plan, &inner.instance, job.attempt));
         let id = inner.network.hold(&inner.docker, &name, wanted).await?;
         let network = network_of(&inner.docker, &id).await?;
         let (told, lines) = unbounded_channel();

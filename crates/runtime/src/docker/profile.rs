@@ -1,10 +1,11 @@
-//! What this machine and its owner add to the profile of every container: the runtime that makes it, and in tests one
-//! broken promise.
+//! What this machine and its owner add to the profile of every container: the runtime that makes it, the control group that
+//! it is made in, and in tests one broken promise.
 //!
 //! Start at [`Profile::applied`].
 //!
-//! Invariant: without a sandbox and without sabotage the request stays as `create` made it.
+//! Invariant: without a sandbox, a group and sabotage the request stays as `create` made it.
 
+use super::parent::Parent;
 use crate::selftest::Promise;
 use bollard::models::{
     ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions, MountVolumeOptionsDriverConfig,
@@ -17,6 +18,8 @@ use std::collections::HashMap;
 pub(super) struct Profile {
     /// The runtime that makes the containers; `None`: the daemon's own choice.
     pub(super) runtime: Option<String>,
+    /// The group that all of them are in together; `None`: the daemon's own.
+    pub(super) parent: Option<Parent>,
     /// The promise that is broken on purpose.
     pub(super) sabotage: Option<Promise>,
     /// Names what is shared where that is the sabotage.
@@ -24,8 +27,17 @@ pub(super) struct Profile {
 }
 
 impl Profile {
-    /// `request`, with what is added.
-    pub(super) fn applied(&self, mut request: ContainerCreateBody) -> ContainerCreateBody {
+    /// `request` for a container within the agent's share of the machine.
+    pub(super) fn placed(&self, mut request: ContainerCreateBody) -> ContainerCreateBody {
+        if let Some(parent) = &self.parent {
+            request.host_config.get_or_insert_default().cgroup_parent = Some(parent.as_str().to_owned());
+        }
+        request
+    }
+
+    /// `request` for a job's container, with what is added.
+    pub(super) fn applied(&self, request: ContainerCreateBody) -> ContainerCreateBody {
+        let mut request = self.placed(request);
         let host = request.host_config.get_or_insert_default();
         if let Some(runtime) = &self.runtime {
             host.runtime = Some(runtime.clone());
@@ -109,6 +121,16 @@ mod tests {
     fn without_anything_to_add_nothing_is_added() {
         let plain = ContainerCreateBody { host_config: Some(HostConfig::default()), ..request() };
         assert_eq!(Profile::default().applied(plain.clone()), plain);
+    }
+
+    #[test]
+    fn what_is_made_is_in_the_share() {
+        let parent = Parent::of("hivemind_a.slice", &bollard::models::SystemInfo::default()).expect("a name");
+        let profile = Profile { parent: Some(parent), ..Profile::default() };
+        for made in [profile.applied(request()), profile.placed(request())] {
+            let parent = made.host_config.as_ref().and_then(|host| host.cgroup_parent.as_deref());
+            assert_eq!((parent, made.user.as_deref()), (Some("/hivemind_a.slice"), Some("1:1")));
+        }
     }
 
     #[test]

@@ -16,5 +16,6 @@ mod registry;
 mod restart;
 mod rig;
 mod selftest;
+mod share;
 mod slow_daemon;
 mod warm;

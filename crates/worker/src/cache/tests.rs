@@ -167,3 +167,31 @@ async fn a_part_makes_room_for_what_is_wanted() {
     again.hold(attempt(), blob(b"cc"), &Shop::new(b"cc")).await.unwrap();
     assert_eq!(again.state.lock().total, 8);
 }
+
+#[tokio::test]
+async fn a_smaller_limit_evicts_what_is_unused_and_the_rest_when_it_is_let_go_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = cache(dir.path(), 100);
+    let shops = [b"aaaa", b"bbbb", b"cccc"].map(|content| (blob(content), Shop::new(content)));
+    let mut held = Vec::new();
+    for (blob, shop) in &shops {
+        held.push(cache.hold(attempt(), *blob, shop).await.unwrap());
+    }
+    let there = || shops.iter().map(|(blob, _)| cache.path(blob.digest).exists()).collect::<Vec<_>>();
+    // All are in use.
+    cache.limit(Bytes(5));
+    assert_eq!(there(), [true, true, true]);
+    drop(held.remove(1));
+    assert_eq!(there(), [true, false, true]);
+    drop(held.remove(0));
+    assert_eq!(there(), [false, false, true]);
+    // What fits stays though nobody uses it, until the limit falls again; and a larger one counts at once.
+    drop(held);
+    assert_eq!(there(), [false, false, true]);
+    cache.limit(Bytes(3));
+    assert_eq!(there(), [false, false, false]);
+    let refused = cache.hold(attempt(), shops[0].0, &shops[0].1).await.unwrap_err();
+    assert!(refused.contains("no room"), "{refused}");
+    cache.limit(Bytes(4));
+    cache.hold(attempt(), shops[0].0, &shops[0].1).await.unwrap();
+}

@@ -5,6 +5,7 @@
 //! Invariant: what an owner chooses by hand counts at once, whether or not the disk takes it.
 
 use super::file::PreferencesFile;
+use super::limits::{Kept, Limits};
 use crate::control::{Answer, Part, Request};
 use hivemind_owner::preferences::Hand;
 use hivemind_owner::{Decider, Decision, Mode, Moment, Ours, Preferences, Sensors};
@@ -22,6 +23,8 @@ pub(super) struct Eyes {
     file: PreferencesFile,
     /// True where what was chosen by hand is not in the file.
     unsaved: bool,
+    limits: Limits,
+    kept: Kept,
 }
 
 /// One look.
@@ -38,9 +41,11 @@ pub(super) struct Looked {
 impl Eyes {
     /// # Errors
     /// The preferences cannot be read or made.
-    pub(super) fn open(root: &Path, folder: &Path, scratch: PathBuf) -> anyhow::Result<Self> {
+    pub(super) fn open(root: &Path, folder: &Path, scratch: PathBuf, limits: Limits) -> anyhow::Result<Self> {
         let (file, preferences) = PreferencesFile::open(folder, scratch)?;
-        Ok(Self { sensors: Sensors::new(root), decider: Decider::new(preferences), file, unsaved: false })
+        limits.apply(&preferences);
+        let (sensors, decider) = (Sensors::new(root), Decider::new(preferences));
+        Ok(Self { sensors, decider, file, unsaved: false, limits, kept: Kept::default() })
     }
 
     pub(super) fn preferences(&self) -> &Preferences {
@@ -52,14 +57,21 @@ impl Eyes {
         self.file.fault()
     }
 
+    /// What is wrong with the share.
+    pub(super) fn share_fault(&self) -> Option<String> {
+        self.limits.fault()
+    }
+
     /// Takes in a changed file, looks at the machine and decides.
-    pub(super) fn look(&mut self, ours: &Ours) -> Looked {
+    pub(super) fn look(&mut self, ours: Ours) -> Looked {
         if let Some(preferences) = self.file.changed() {
             tracing::info!("the owner's preferences have changed");
             self.take(preferences);
         }
         let now = Moment::now();
-        let observation = self.sensors.look(self.decider.preferences(), ours, now.steady);
+        self.limits.keep(&mut self.kept, ours.working, now.steady);
+        let ours = self.limits.ours(ours);
+        let observation = self.sensors.look(self.decider.preferences(), &ours, now.steady);
         let decision = self.decider.observe(&observation, &now);
         let hand = &self.decider.preferences().machine;
         let mode = hand.at(now.local.timestamp());
@@ -74,6 +86,18 @@ impl Eyes {
             preferences.machine = before.machine.clone();
             (preferences.gpu.mode, preferences.gpu.until) = (before.gpu.mode, before.gpu.until);
             self.unsaved = self.file.save(&preferences).is_err();
+        }
+        self.prefer(preferences);
+    }
+
+    /// Decides by these from now on, and sets what holds by itself.
+    fn prefer(&mut self, preferences: Preferences) {
+        let before = self.decider.preferences();
+        if (&before.shares, &before.cache) != (&preferences.shares, &preferences.cache) {
+            self.limits.apply(&preferences);
+        }
+        if before.shares != preferences.shares && self.limits.share.is_some() {
+            tracing::info!("tasks have the new shares at once; the pool is offered them at the worker's next start");
         }
         self.decider.prefer(preferences);
     }
@@ -102,7 +126,7 @@ impl Eyes {
         if self.unsaved {
             tracing::warn!("what the owner chose counts, but is not in the file of the preferences");
         }
-        self.decider.prefer(preferences);
+        self.prefer(preferences);
         Ok(())
     }
 
@@ -111,7 +135,7 @@ impl Eyes {
         let preferences = Preferences::parse(toml).map_err(|why| refused(&why))?;
         self.file.save(&preferences).map_err(|why| Box::new(Answer::refused("E_IO", why)))?;
         self.unsaved = false;
-        self.decider.prefer(preferences);
+        self.prefer(preferences);
         Ok(())
     }
 

@@ -2,8 +2,14 @@
 
 use super::file::FILE;
 use super::*;
+use crate::cache::{FIRST_WAIT, InputCache};
 use crate::control::Part;
+use crate::share::HeldShare;
+use hivemind_model::Bytes;
+use hivemind_owner::Capacity;
+use hivemind_owner::preferences::Shares;
 use std::fs;
+use std::sync::Arc;
 
 /// An owner whose loop is the test.
 struct Rig {
@@ -12,24 +18,35 @@ struct Rig {
     asked: mpsc::Sender<Asked>,
     status: watch::Sender<Status>,
     first: OwnerOrders,
+    cache: Arc<InputCache>,
     _running: tokio::task::JoinHandle<()>,
 }
 
+/// What is kept of inputs where the preferences do not say.
+const USUAL: Bytes = Bytes(5);
+
 async fn rig_with(file: Option<&str>) -> anyhow::Result<Rig> {
+    rig_within(file, None).await
+}
+
+async fn rig_within(file: Option<&str>, share: Option<HeldShare>) -> anyhow::Result<Rig> {
     let data = tempfile::tempdir()?;
     let path = |name: &str| data.path().join(name);
     fs::create_dir(path("machine"))?;
     fs::create_dir(path("scratch"))?;
+    fs::create_dir(path("cache"))?;
     if let Some(text) = file {
         fs::write(path(FILE), text)?;
     }
-    let owner = Owner::begin(&path("machine"), data.path(), &path("scratch")).await?;
+    let cache = Arc::new(InputCache::open(&path("cache"), USUAL, FIRST_WAIT)?);
+    let limits = Limits { share, cache: Arc::clone(&cache), usual: USUAL };
+    let owner = Owner::begin(&path("machine"), data.path(), &path("scratch"), limits).await?;
     let first = owner.first_orders();
     let (orders_in, orders) = mpsc::channel(8);
     let (asked, asked_in) = mpsc::channel(8);
     let (status, status_in) = watch::channel(Status::default());
     let wires = Wires { node: "n".into(), orders: orders_in, asked: asked_in, status: status_in };
-    Ok(Rig { data, orders, asked, status, first, _running: tokio::spawn(owner.run(wires)) })
+    Ok(Rig { data, orders, asked, status, first, cache, _running: tokio::spawn(owner.run(wires)) })
 }
 
 async fn rig() -> Rig {
@@ -188,4 +205,62 @@ fn a_moment_is_the_same_until_the_machine_slept() {
     assert!(is_same(&at(now), &at(now + Duration::from_millis(900))));
     assert!(!is_same(&at(now), &at(now - Duration::from_secs(30))));
     assert!(!is_same(&at(now), &OwnerOrders::default()));
+}
+
+/// The share of a machine with eight processors that a test makes up, made by the defaults.
+fn share_of(machine: &machine::Machine) -> HeldShare {
+    let capacity = Capacity { cores: 8, memory_bytes: 8 << 30 };
+    HeldShare::of(machine.root.path(), "a", &Shares::default(), capacity)
+}
+
+#[tokio::test]
+async fn other_preferences_change_the_share_and_the_cache_at_once() {
+    let machine = machine::with_groups("a");
+    let share = share_of(&machine);
+    let text = "[shares]\ncpu_percent = 50\n[cache]\nlimit_gib = 2";
+    let mut rig = rig_within(Some(text), Some(share)).await.unwrap();
+    let read = |file: &str| fs::read_to_string(machine.group.join(file)).unwrap();
+    assert_eq!((read("cpu.max"), rig.cache.most()), ("400000 100000".into(), Bytes(2 << 30)));
+    let set = |toml: &str| Request::SetPreferences { toml: toml.into() };
+    let (overview, _) = rig.status(set("[shares]\ncpu_percent = 25\nmemory_percent = 50")).await;
+    assert_eq!((read("cpu.max"), read("memory.max")), ("200000 100000".into(), (4u64 << 30).to_string()));
+    assert_eq!((rig.cache.most(), overview.share_fault), (USUAL, None));
+    // By the file, too; and what is chosen by hand changes no limit.
+    fs::write(rig.data.path().join(FILE), "[cache]\nlimit_gib = 3").unwrap();
+    rig.status(Request::Status).await;
+    assert_eq!((read("cpu.max"), rig.cache.most()), ("max 100000".into(), Bytes(3 << 30)));
+    rig.status(PAUSE).await;
+    assert_eq!((read("cpu.max"), rig.cache.most()), ("max 100000".into(), Bytes(3 << 30)));
+}
+
+#[tokio::test]
+async fn a_share_that_is_not_held_is_shown_to_its_owner() {
+    let machine = machine::with_groups("a");
+    let share = share_of(&machine);
+    let mut rig = rig_within(None, Some(share)).await.unwrap();
+    assert_eq!(rig.status(Request::Status).await.0.share_fault, None);
+    fs::remove_file(machine.group.join("cpu.max")).unwrap();
+    let (overview, _) = rig.status(Request::SetPreferences { toml: "[shares]\ncpu_percent = 1".into() }).await;
+    assert!(overview.share_fault.is_some_and(|why| why.contains("cpu.max")));
+    // Work that begins has it looked at again.
+    fs::write(machine.group.join("cpu.max"), "").unwrap();
+    rig.status.send_modify(|status| status.jobs = 1);
+    assert_eq!(rig.status(Request::Status).await.0.share_fault, None);
+    assert_eq!(fs::read_to_string(machine.group.join("cpu.max")).unwrap(), "8000 100000");
+}
+
+#[test]
+fn what_the_share_counts_is_ours() {
+    let machine = machine::with_groups("a");
+    let data = tempfile::tempdir().unwrap();
+    let cache = Arc::new(InputCache::open(data.path(), USUAL, FIRST_WAIT).unwrap());
+    let told = |cpu: Option<u64>| Ours { cpu: cpu.map(Duration::from_secs), working: true, ..Ours::default() };
+    let without = Limits { share: None, cache, usual: USUAL };
+    assert_eq!(without.ours(told(Some(7))), told(Some(7)));
+    let limits = Limits { share: Some(share_of(&machine)), ..without };
+    let within = |cpu| Ours { cgroup: "hivemind_a.slice".into(), ..told(Some(cpu)) };
+    assert_eq!(limits.ours(told(None)), within(0));
+    fs::write(machine.group.join("cpu.stat"), "usage_usec 4500000\n").unwrap();
+    assert_eq!(limits.ours(told(Some(2))), within(3));
+    assert_eq!(limits.ours(told(Some(9))), within(9));
 }

@@ -199,6 +199,7 @@ pub fn config(data: &Path, join: Option<String>) -> (WorkerConfig, Arc<FakeRunti
         offer,
         labels: Labels::parse(&["location=berlin", "arch=arm64"]).unwrap(),
         egress: hivemind_model::EgressPolicy::None,
+        share: None,
         machine: data.join("no machine"),
         runtime: fake.clone(),
     };
