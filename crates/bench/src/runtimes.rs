@@ -141,9 +141,8 @@ async fn modules(report: &mut Report, dir: &Path, with_docker: bool) -> anyhow::
         }
     };
     let next = AtomicU32::new(0);
-    let measured = beside_docker(with_docker, async || {
-        run(&runtime, dir, job(&image, Kind::Wasm, &[], &next, false), 0).await
-    });
+    let measured =
+        beside_docker(with_docker, async || run(&runtime, dir, job(&image, Kind::Wasm, &[], &next, false), 0).await);
     let (ours, theirs) = measured.await?;
     runtime.settled().await;
     report.add("wasm_task_ms", ours, "ms", theirs.map(|ms| ("docker run --rm --network none".to_owned(), ms)));

@@ -15,7 +15,7 @@ use hivemind_runtime::docker::DockerRuntime;
 use hivemind_runtime::fake::{FakeConfig, FakeRuntime};
 use hivemind_runtime::together::Together;
 use hivemind_wasm::{WasmConfig, WasmRuntime};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What runs tasks, and what cleans up after it.
@@ -26,11 +26,11 @@ pub struct Chosen {
     pub uses_docker: bool,
 }
 
-/// The runtime that was asked for, as the owner of the machine allows it.
+/// The runtime that was asked for, as the owner of the machine allows it; `group` is the control group of all tasks.
 ///
 /// # Errors
 /// It cannot be had here, with what to do.
-pub async fn choose(kind: RuntimeKind, data: &Path, owner: &Preferences) -> Done<Chosen> {
+pub async fn choose(kind: RuntimeKind, data: &Path, owner: &Preferences, group: Option<&str>) -> Done<Chosen> {
     let chosen = |runtime| Chosen { runtime, uses_docker: false };
     match kind {
         RuntimeKind::Fake => {
@@ -39,28 +39,28 @@ pub async fn choose(kind: RuntimeKind, data: &Path, owner: &Preferences) -> Done
         }
         RuntimeKind::Wasm => modules(data).map(|runtime| chosen(Arc::new(runtime))),
         RuntimeKind::Docker => {
-            let runtime = docker(data, owner).await.map_err(|why| why.fix(START_DOCKER))?;
+            let runtime = docker(data, owner, group).await.map_err(|why| why.fix(START_DOCKER))?;
             Ok(Chosen { runtime: with_modules("docker", Arc::new(runtime), data), uses_docker: true })
         }
         RuntimeKind::Builtin => {
-            let runtime = builtin(data, owner).await?;
+            let runtime = builtin(data, owner, group).await?;
             Ok(chosen(with_modules("builtin", Arc::new(runtime), data)))
         }
-        RuntimeKind::Auto => automatic(data, owner).await,
+        RuntimeKind::Auto => automatic(data, owner, group).await,
     }
 }
 
 const START_DOCKER: &str = "start Docker (on Debian and Ubuntu: apt install docker.io) and see that this user may use it; then start this again";
 
 /// The best that can be had; what cannot is said in the log.
-async fn automatic(data: &Path, owner: &Preferences) -> Done<Chosen> {
-    let no_docker = match docker(data, owner).await {
+async fn automatic(data: &Path, owner: &Preferences, group: Option<&str>) -> Done<Chosen> {
+    let no_docker = match docker(data, owner, group).await {
         Ok(runtime) => {
             return Ok(Chosen { runtime: with_modules("docker", Arc::new(runtime), data), uses_docker: true });
         }
         Err(why) => why,
     };
-    let no_builtin = match builtin(data, owner).await {
+    let no_builtin = match builtin(data, owner, group).await {
         Ok(runtime) => {
             tracing::info!("no Docker ({}): the built-in runtime runs containers", no_docker.what);
             let runtime = with_modules("builtin", Arc::new(runtime), data);
@@ -85,8 +85,9 @@ async fn automatic(data: &Path, owner: &Preferences) -> Done<Chosen> {
     }
 }
 
-async fn docker(data: &Path, owner: &Preferences) -> Done<DockerRuntime> {
+async fn docker(data: &Path, owner: &Preferences, group: Option<&str>) -> Done<DockerRuntime> {
     let mut config = machine::docker_config(data)?;
+    config.cgroup_parent = group.map(str::to_owned);
     config.egress = owner.network.egress.clone();
     if let Some(rate) = owner.network.bytes_per_second() {
         config.network.bytes_per_second = rate;
@@ -98,9 +99,10 @@ async fn docker(data: &Path, owner: &Preferences) -> Done<DockerRuntime> {
     DockerRuntime::connect(config).await.map_err(failed)
 }
 
-async fn builtin(data: &Path, _owner: &Preferences) -> Done<OciRuntime> {
+async fn builtin(data: &Path, _owner: &Preferences, group: Option<&str>) -> Done<OciRuntime> {
     let instance = machine::docker_config(data)?.instance;
-    let config = OciConfig::new(instance, data.join("oci"), Helper::this_program());
+    let mut config = OciConfig::new(instance, data.join("oci"), Helper::this_program());
+    config.parent_group = group.map(PathBuf::from).unwrap_or_default();
     OciRuntime::open(config).await.map_err(failed)
 }
 

@@ -107,17 +107,6 @@ impl WorkerConfig {
     }
 }
 
-/// What the owner of the machine has decided, by the file in `data`; the defaults where there is none yet.
-///
-/// # Errors
-/// The file cannot be read or understood: nothing may run against it.
-pub fn owner_preferences(data: &std::path::Path) -> anyhow::Result<hivemind_owner::Preferences> {
-    let path = data.join("worker").join(owner::FILE);
-    hivemind_owner::Preferences::load(&path).with_context(|| {
-        format!("{} is not usable; correct it, or move it away to begin with the defaults", path.display())
-    })
-}
-
 /// A running worker. Dropping it is like killing its process: jobs are cut off, nothing is
 /// reported, and what is on disk is found by the next start.
 #[derive(Debug)]

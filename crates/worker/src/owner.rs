@@ -24,8 +24,6 @@ pub(crate) mod limits;
 #[cfg(test)]
 pub(crate) mod machine;
 
-pub(crate) use file::FILE;
-
 /// How long everything that runs may take to end after an emergency stop, before its owner is told how far it is.
 const CLEAR_PATIENCE: Duration = Duration::from_secs(10);
 

@@ -18,7 +18,7 @@ use hivemind_model::node::Labels;
 use hivemind_owner::Preferences;
 use hivemind_runtime::Runtime;
 use hivemind_runtime::docker::{LeasePen, Reaped, Reaper, spawn_reaper};
-use hivemind_worker::{Status, WorkerConfig, WorkerHandle};
+use hivemind_worker::{HeldShare, Status, WorkerConfig, WorkerHandle};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,6 +32,7 @@ const SWEEP_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Prepared {
     chosen: Chosen,
     owner: Preferences,
+    share: Option<HeldShare>,
 }
 
 /// See the module.
@@ -40,6 +41,7 @@ pub(super) struct Agent {
     runtime: Arc<dyn Runtime>,
     reaper: Option<Reaper>,
     systemd: Systemd,
+    share: Option<HeldShare>,
 }
 
 impl Agent {
@@ -50,11 +52,21 @@ impl Agent {
     pub(super) async fn prepare(data: &Path, args: &OfferArgs) -> Done<Prepared> {
         let owner = hivemind_worker::owner_preferences(data)
             .map_err(|error| failed("the owner's preferences cannot be used", &error))?;
-        let chosen = runtimes::choose(args.runtime, data, &owner).await?;
-        if args.runtime != RuntimeKind::Fake {
-            selftest::hold(&*chosen.runtime, data, args.selftest).await?;
+        if args.runtime == RuntimeKind::Fake {
+            let chosen = runtimes::choose(args.runtime, data, &owner, None).await?;
+            return Ok(Prepared { chosen, owner, share: None });
         }
-        Ok(Prepared { chosen, owner })
+        let instance = machine::docker_config(data)?.instance;
+        let share = HeldShare::make(Path::new("/"), &instance, &owner.shares);
+        let chosen = match runtimes::choose(args.runtime, data, &owner, share.name()).await {
+            Ok(chosen) => chosen,
+            Err(failure) => {
+                remove(Some(&share));
+                return Err(failure);
+            }
+        };
+        selftest::hold(&*chosen.runtime, data, args.selftest).await?;
+        Ok(Prepared { chosen, owner, share: Some(share) })
     }
 
     /// Starts a worker on what was prepared, and its helper where there may be something to remove.
@@ -68,7 +80,7 @@ impl Agent {
         server: Option<String>,
         prepared: Prepared,
     ) -> Done<Self> {
-        let Prepared { chosen: Chosen { runtime, uses_docker }, owner } = prepared;
+        let Prepared { chosen: Chosen { runtime, uses_docker }, owner, share } = prepared;
         let offer = machine::offer(args, data)?;
         let reaper = if uses_docker { Some(helper(data)?) } else { None };
         let labels = Labels::try_from(args.label.clone()).map_err(|bad| Failure::usage(format!("--label: {bad}")))?;
@@ -82,6 +94,7 @@ impl Agent {
             egress: owner.network.egress.clone(),
             machine: "/".into(),
             runtime: runtime.clone(),
+            share: share.clone(),
         };
         match hivemind_worker::start(config).await {
             Ok(worker) => {
@@ -89,7 +102,7 @@ impl Agent {
                     tokio::spawn(tell_leases(worker.watch(), reaper.pen()));
                 }
                 let systemd = Systemd::listens();
-                Ok(Self { worker, runtime, reaper, systemd })
+                Ok(Self { worker, runtime, reaper, systemd, share })
             }
             Err(error) => {
                 // Another worker may live on this folder: what runs there is not ours to remove.
@@ -109,7 +122,7 @@ impl Agent {
     /// # Errors
     /// Something could not be stopped or removed; the helper then tries.
     pub(super) async fn stop(self) -> Done<()> {
-        let Self { worker, runtime, reaper, systemd } = self;
+        let Self { worker, runtime, reaper, systemd, share } = self;
         systemd.stopping();
         let status = worker.watch();
         worker.stop().await.map_err(|error| failed("the worker did not stop cleanly", &error))?;
@@ -124,8 +137,16 @@ impl Agent {
         if left > 0 {
             tracing::info!(left, "removed containers that were left");
         }
+        remove(share.as_ref());
         dismiss(reaper).await;
         Ok(())
+    }
+}
+
+/// Takes away the control group of all tasks, in which nothing runs any more.
+fn remove(share: Option<&HeldShare>) {
+    if let Some(Err(why)) = share.map(HeldShare::remove) {
+        tracing::warn!("the control group of the tasks stays: {why}");
     }
 }
 
