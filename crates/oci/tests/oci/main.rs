@@ -10,3 +10,4 @@ mod files;
 mod images;
 mod registry;
 mod rig;
+mod selftest;
