@@ -123,6 +123,13 @@ impl Tree {
         Ok(tree)
     }
 
+    /// The path of the container `name`'s groups from the roots of the hierarchies.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        match self {
+            Self::First { place, .. } | Self::Second { place, .. } => place.join(name),
+        }
+    }
+
     /// The groups of the container `name`.
     pub(crate) fn group(&self, name: &str) -> Group {
         match self {

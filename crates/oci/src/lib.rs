@@ -2,15 +2,16 @@
 //!
 //! Start at [`OciRuntime`]. One attempt is followed from top to bottom in [`run`]; its container is made by a
 //! process of its own, the [`helper`], which [`launch`] talks to; what a container may do is decided there
-//! alone. The rest is one file per thing that a container needs: its [`images`], its [`cgroup`], its [`inputs`]
-//! and [`outputs`]. The promises are those of `hivemind_runtime::docker`.
+//! alone. The rest is one file per thing that a container needs: its [`images`], its [`cgroup`], its [`inputs`],
+//! its [`network`]. The promises are those of `hivemind_runtime::docker`.
 //!
 //! Invariant: nothing of a container is left when its agent is gone, however that went; and no path of this
 //! machine is mounted into one but the layers of its image, which it cannot write.
 
 use async_trait::async_trait;
+use hivemind_egress::{Loosened, NetworkLimits, Rules};
 use hivemind_model::state::{Metering, Outcome};
-use hivemind_model::{AttemptRef, Isolation, Kinds};
+use hivemind_model::{AttemptRef, EgressPolicy, Isolation, Kinds};
 use hivemind_runtime::volume::{DiskLimit, Volumes};
 use hivemind_runtime::{Check, Control, Finished, Job, Runtime, Sink};
 use parking_lot::Mutex;
@@ -23,12 +24,13 @@ use tokio_util::task::TaskTracker;
 
 mod cgroup;
 mod clock;
+mod follow;
 mod health;
 mod helper;
 mod images;
 mod inputs;
 mod launch;
-mod outputs;
+mod network;
 mod run;
 mod watch;
 
@@ -56,6 +58,12 @@ pub struct OciConfig {
     pub user_namespaces: UserNamespaces,
     /// How much images may take.
     pub images: ImageLimits,
+    /// What tasks may reach over the network, beside what they asked for themselves.
+    pub egress: EgressPolicy,
+    /// How much of the network each attempt may use.
+    pub network: NetworkLimits,
+    /// For tests alone: nothing sets it but a program that was compiled to.
+    pub loosened: Loosened,
     /// A pull that shows no progress for so long is given up.
     pub pull_stall: Duration,
     /// Registries on this machine's loopback are spoken to without TLS. For tests.
@@ -100,6 +108,9 @@ impl OciConfig {
             parent_group: PathBuf::new(),
             user_namespaces: UserNamespaces::Detect,
             images: ImageLimits::default(),
+            egress: EgressPolicy::None,
+            network: NetworkLimits::default(),
+            loosened: Loosened::default(),
             pull_stall: Duration::from_secs(120),
             plain_loopback: false,
         }
@@ -125,6 +136,7 @@ struct Inner {
     user_namespace: Result<(), String>,
     images: images::Images,
     volumes: Volumes,
+    network: network::Network,
     live: Arc<Mutex<HashSet<AttemptRef>>>,
     tasks: TaskTracker,
 }
@@ -184,6 +196,7 @@ impl OciRuntime {
             UserNamespaces::Detect => launch::probe(&config.helper).await,
             UserNamespaces::None => Err("switched off".into()),
         };
+        let rules = Rules { policy: config.egress, limits: config.network, loosened: config.loosened };
         let inner = Inner {
             helper: config.helper,
             scratch: state.join("mnt"),
@@ -191,6 +204,7 @@ impl OciRuntime {
             user_namespace,
             images,
             volumes,
+            network: network::Network::new(rules),
             live: Arc::default(),
             tasks: TaskTracker::new(),
         };
@@ -225,7 +239,7 @@ impl Runtime for OciRuntime {
     }
 
     fn no_network(&self) -> Option<String> {
-        Some("the built-in runtime gives tasks no network yet; use Docker for those that need one".into())
+        self.inner.network.missing()
     }
 
     fn isolation(&self) -> Isolation {

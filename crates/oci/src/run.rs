@@ -7,32 +7,29 @@
 
 use crate::cgroup::{Group, Limits};
 use crate::clock::Clock;
-use crate::helper::spec::{End, Failure, Fault, Order, Report, Spec};
+use crate::follow::{By, Running};
+use crate::helper::spec::{End, Failure, Fault, Spec};
 use crate::images::Image;
-use crate::launch::{Container, Streams};
-use crate::{Inner, OUT_OF_MEMORY, inputs, outputs, watch};
+use crate::launch::Container;
+use crate::{Inner, OUT_OF_MEMORY, inputs, network};
+use hivemind_egress::{Plan, Used};
 use hivemind_model::Kind;
 use hivemind_model::state::{Metering, Outcome};
 use hivemind_model::units::{Bytes, Millis};
+use hivemind_runtime::collect::collect;
 use hivemind_runtime::volume::Unnamed;
+use hivemind_runtime::way::Way;
 use hivemind_runtime::{Control, Finished, Job, Sink, Stream};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
 /// Processes and threads.
 const PROCESSES: u64 = 256;
 /// The kernel takes no smaller share of a core, in thousandths.
 const LEAST_MILLICORES: u64 = 10;
-/// Longest wait for the end to show after a kill.
-const KILL_PATIENCE: Duration = Duration::from_secs(10);
-/// Longest wait for the rest of the output of a command that has ended.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
-/// Most output taken at once.
-const PIECE_BYTES: usize = 32 << 10;
 /// SIGKILL, and the exit code of what it ended.
 const KILL: i32 = 9;
 const KILLED: i32 = 128 + KILL;
@@ -48,16 +45,6 @@ impl Ran {
     fn not_at_all(outcome: Outcome) -> Self {
         Self { outcome, metering: Metering::default(), output: None }
     }
-}
-
-/// Who ended the command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum By {
-    Itself,
-    /// We, because the job was stopped.
-    Stop,
-    /// We, because its time was over.
-    Time,
 }
 
 /// Runs `job` to its end.
@@ -82,15 +69,20 @@ pub(crate) async fn attempt(
         Kind::Container => {}
         Kind::Wasm => return refused("this runtime runs containers, not modules".into()),
     }
-    if !job.egress.is_empty() {
-        return refused("this runtime gives tasks no network yet".into());
+    let gpus = job.resources.gpus;
+    if gpus > 0 {
+        return refused(format!("the task asks for {gpus} GPUs, and the built-in runtime gives none"));
     }
+    let plan = match inner.network.plan(&job.egress) {
+        Ok(plan) => plan,
+        Err(outcome) => return finished(Ran::not_at_all(outcome), String::new()),
+    };
     let image = match inner.images.resolve(&job.image, &*sink, &control.stop).await {
         Ok(image) => image,
         Err(outcome) => return finished(Ran::not_at_all(outcome), String::new()),
     };
     let id = image.id().to_owned();
-    let this = Attempt { inner, job, sink, control, scratch };
+    let this = Attempt { inner, job, plan, sink, control, scratch };
     let ran = match this.contained(&image).await {
         Ok(ran) => ran,
         Err(outcome) => Ran::not_at_all(outcome),
@@ -99,12 +91,14 @@ pub(crate) async fn attempt(
 }
 
 /// What one attempt is made of.
-struct Attempt {
-    inner: Arc<Inner>,
-    job: Job,
-    sink: Arc<dyn Sink>,
-    control: Control,
-    scratch: PathBuf,
+pub(crate) struct Attempt {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) job: Job,
+    /// Out to the hosts that it may reach.
+    pub(crate) plan: Option<Plan>,
+    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) control: Control,
+    pub(crate) scratch: PathBuf,
 }
 
 impl Attempt {
@@ -140,9 +134,11 @@ impl Attempt {
             device: disk.device().to_owned(),
             volumes: image.volumes().to_vec(),
             argv: image.argv(&self.job.command),
-            env: environment(image, &self.job),
+            env: environment(image, self.own_variables()),
+            hosts: network::hosts(self.plan.as_ref()),
+            resolvers: network::resolvers(self.plan.as_ref()),
             user_namespace: self.inner.user_namespace.is_ok(),
-            group: self.inner.tree.group(&self.job.attempt.to_string()),
+            group: self.inner.tree.group(&self.name()),
             limits: Limits {
                 memory_bytes: resources.memory.0,
                 millicores: u64::from(resources.cpu.0).max(LEAST_MILLICORES),
@@ -160,13 +156,21 @@ impl Attempt {
         let (mut container, streams) = launched.map_err(|error| Outcome::Infrastructure {
             reason: format!("{} could not be run: {error}", self.inner.helper.program.display()),
         })?;
-        if let Err(outcome) = self.begin(&mut container).await {
-            self.given_back(container.discard().await);
-            return Err(outcome);
-        }
+        let way = match self.begin(&mut container).await {
+            Ok(way) => way,
+            Err(outcome) => {
+                self.given_back(container.discard().await);
+                return Err(outcome);
+            }
+        };
         self.sink.started();
         let mut clock = Clock::started(Instant::now(), self.job.max_runtime);
-        let followed = self.follow(&mut container, &spec.group, disk, streams, &mut clock).await;
+        let running = Running { container: &mut container, group: &spec.group, disk, way: way.as_ref() };
+        let followed = self.follow(running, streams, &mut clock).await;
+        if let Some(way) = way {
+            let Used { received, sent } = way.close(&*self.sink).await;
+            tracing::debug!(attempt = %self.job.attempt, %received, %sent, "its network is closed");
+        }
         let (by, end) = match followed {
             Ok(followed) => followed,
             Err(reason) => {
@@ -180,86 +184,38 @@ impl Attempt {
         Ok(ran)
     }
 
-    /// From the helper's first word to the command.
-    async fn begin(&self, container: &mut Container) -> Result<(), Outcome> {
+    /// From the helper's first word to the command. Gives the way out where it has one.
+    pub(crate) async fn begin(&self, container: &mut Container) -> Result<Option<Way>, Outcome> {
         let mut control = self.control.clone();
-        let stop = self.control.stop.clone();
         let begun = async {
-            let first_process = container.created().await?;
-            // The place to give it a network: its namespaces are there, and nothing of the task runs in them.
-            tracing::trace!(first_process, attempt = %self.job.attempt, "made");
+            let pid = container.created().await.map_err(refused)?;
+            let way = match &self.plan {
+                // Its namespaces are there, and nothing of the task runs in them.
+                Some(plan) => Some(self.inner.network.open(plan, pid, &self.inner.tree.path(&self.name())).await?),
+                None => None,
+            };
             control.until_paused(false).await;
-            container.start().await
+            container.start().await.map_err(refused)?;
+            Ok(way)
         };
         tokio::select! {
             biased;
-            () = stop.cancelled() => Err(Outcome::Cancelled),
-            begun = begun => begun.map_err(refused),
+            () = self.control.stop.cancelled() => Err(Outcome::Cancelled),
+            begun = begun => begun,
         }
     }
 
-    /// Hands on what the command says until it has ended, by itself or by us.
-    async fn follow(
-        &self,
-        container: &mut Container,
-        group: &Group,
-        disk: &Arc<Unnamed>,
-        streams: Streams,
-        clock: &mut Clock,
-    ) -> Result<(By, End), String> {
-        let mut control = self.control.clone();
-        let stop = self.control.stop.clone();
-        let watching = watch::watch(group, disk, &*self.sink);
-        let draining = async {
-            tokio::try_join!(
-                drain(streams.stdout, Stream::Stdout, &*self.sink),
-                drain(streams.stderr, Stream::Stderr, &*self.sink)
-            )
-        };
-        tokio::pin!(watching, draining);
-        let (mut by, mut drained, mut patience) = (By::Itself, None, None);
-        let end = loop {
-            let deadline = clock.deadline();
-            let is_still = clock.is_still();
-            tokio::select! {
-                biased;
-                () = stop.cancelled(), if by == By::Itself => by = By::Stop,
-                () = tokio::time::sleep_until(deadline), if by == By::Itself && !is_still => by = By::Time,
-                report = container.report() => match report {
-                    Ok(Some(Report::Ended(end))) => break end,
-                    Ok(Some(other)) => return Err(format!("the helper said something unexpected: {other:?}")),
-                    Ok(None) => return Err("the helper of the container was ended by somebody else".into()),
-                    Err(error) => return Err(format!("the helper cannot be heard: {error}")),
-                },
-                () = control.until_paused(!is_still), if by == By::Itself => {
-                    stand_still(group, !is_still);
-                    clock.set_still(!is_still, Instant::now());
-                }
-                result = &mut draining, if drained.is_none() => drained = Some(result),
-                () = &mut watching => {}
-                () = tokio::time::sleep_until(patience.unwrap_or(deadline)), if patience.is_some() => {
-                    return Err("the container could not be ended in time".into());
-                }
-            }
-            if by != By::Itself && patience.is_none() {
-                // Where it does not take the word, it has ended, and its own last word says how.
-                if let Err(error) = container.order(Order::Kill).await {
-                    tracing::debug!(%error, "a helper was gone before it was told to kill");
-                }
-                patience = Some(Instant::now() + KILL_PATIENCE);
-            }
-        };
-        clock.stop(Instant::now());
-        if drained.is_none() {
-            drained = tokio::time::timeout(DRAIN_PATIENCE, draining).await.ok();
-        }
-        match drained {
-            Some(Ok(_)) => Ok((by, end)),
-            // What a stopped command still had to say is not worth a fault.
-            _ if by != By::Itself => Ok((by, end)),
-            Some(Err(error)) => Err(format!("the command's output broke off: {error}")),
-            None => Err(format!("the command ended and its output did not, for {} s", DRAIN_PATIENCE.as_secs())),
-        }
+    /// Of its control groups.
+    fn name(&self) -> String {
+        self.job.attempt.to_string()
+    }
+
+    /// What is set over the image's environment.
+    fn own_variables(&self) -> Vec<(String, String)> {
+        let owned = |(name, value): (&str, String)| (name.to_owned(), value);
+        let place = [("HOME", "/task"), ("TMPDIR", "/tmp")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let network = self.plan.iter().flat_map(|plan| plan.env.clone());
+        self.job.environment().into_iter().map(owned).chain(place).chain(network).collect()
     }
 
     /// Puts together what is known of a command that has ended.
@@ -276,12 +232,13 @@ impl Attempt {
             By::Time => Outcome::TimedOut,
             By::Itself => outcome(end),
         };
-        let limit = self.job.resources.disk.0;
-        let collecting = outputs::collect(disk.clone(), self.job.outputs.clone(), limit, self.scratch.clone());
+        let (disk, outputs) = (disk.clone(), self.job.outputs.clone());
+        let (limit, scratch) = (self.job.resources.disk.0, self.scratch.clone());
+        let collecting = tokio::task::spawn_blocking(move || collect(disk.root(), &outputs, limit, &scratch));
         let collected = tokio::select! {
             biased;
             () = self.control.stop.cancelled() => return Ran { outcome: Outcome::Cancelled, metering, output: None },
-            collected = collecting => collected,
+            collected = collecting => collected.unwrap_or_else(|error| Err(io::Error::other(error))),
         };
         match collected {
             Ok(collected) => {
@@ -311,9 +268,7 @@ impl Attempt {
 }
 
 /// What the image sets, then what is ours: the last word counts.
-fn environment(image: &Image, job: &Job) -> Vec<String> {
-    let ours = job.environment().into_iter().map(|(name, value)| (name.to_owned(), value));
-    let ours = ours.chain([("HOME".to_owned(), "/task".to_owned()), ("TMPDIR".to_owned(), "/tmp".to_owned())]);
+fn environment(image: &Image, ours: Vec<(String, String)>) -> Vec<String> {
     let mut all: Vec<(String, String)> = vec![("HOSTNAME".to_owned(), "task".to_owned())];
     let images = image.env().iter().filter_map(|entry| entry.split_once('='));
     for (name, value) in images.map(|(name, value)| (name.to_owned(), value.to_owned())).chain(ours) {
@@ -326,12 +281,6 @@ fn environment(image: &Image, job: &Job) -> Vec<String> {
         all.push(("PATH".into(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into()));
     }
     all.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
-}
-
-fn stand_still(group: &Group, still: bool) {
-    if let Err(error) = group.freeze(still) {
-        tracing::warn!(%error, still, "a container cannot be made to stand still or to go on");
-    }
 }
 
 /// Whose fault it is that there was no command.
@@ -360,16 +309,6 @@ fn outcome(end: End) -> Outcome {
 fn metering_of(group: &Group) -> Metering {
     let usage = group.usage();
     Metering { wall: Millis(0), cpu: Millis(usage.cpu_nanos / 1_000_000), peak_memory: Bytes(usage.peak_bytes) }
-}
-
-async fn drain(mut from: impl AsyncRead + Unpin, stream: Stream, sink: &dyn Sink) -> io::Result<()> {
-    let mut piece = vec![0; PIECE_BYTES];
-    loop {
-        match from.read(&mut piece).await? {
-            0 => return Ok(()),
-            length => sink.output(stream, &piece[..length]),
-        }
-    }
 }
 
 fn millis(span: Duration) -> Millis {

@@ -6,6 +6,7 @@
 //! Invariant: money does not depend on this.
 
 use crate::cgroup::Group;
+use hivemind_egress::Used;
 use hivemind_model::units::{Bytes, Millis};
 use hivemind_runtime::volume::Unnamed;
 use hivemind_runtime::{Sink, Usage};
@@ -21,8 +22,8 @@ const PROGRESS: [&str; 2] = [".hivemind", "progress"];
 /// Most of that file that is read.
 const MOST_PROGRESS_BYTES: usize = 16;
 
-/// Tells `sink` every few seconds; never returns.
-pub(crate) async fn watch(group: &Group, disk: &Arc<Unnamed>, sink: &dyn Sink) {
+/// Tells `sink` every few seconds, with what has passed through the `network`; never returns.
+pub(crate) async fn watch(group: &Group, disk: &Arc<Unnamed>, network: impl Fn() -> Used, sink: &dyn Sink) {
     let mut told = None;
     let mut due = tokio::time::interval(EVERY);
     due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -33,7 +34,8 @@ pub(crate) async fn watch(group: &Group, disk: &Arc<Unnamed>, sink: &dyn Sink) {
         // A disk that the command keeps busy may let us wait.
         let looked = tokio::task::spawn_blocking(move || (look(&group, disk.root()), progress(disk.root()))).await;
         let Ok((usage, percent)) = looked else { continue };
-        sink.usage(usage);
+        let Used { received, sent } = network();
+        sink.usage(Usage { received, sent, ..usage });
         if percent.is_some() && percent != told {
             told = percent;
             percent.into_iter().for_each(|percent| sink.progress(percent));

@@ -24,6 +24,7 @@ pub mod selftest;
 pub mod together;
 pub mod volume;
 pub mod warm;
+pub mod way;
 
 /// One attempt, ready to be run.
 #[derive(Debug, Clone)]

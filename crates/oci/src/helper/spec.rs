@@ -26,6 +26,10 @@ pub(crate) struct Spec {
     pub(crate) argv: Vec<String>,
     /// `NAME=value`.
     pub(crate) env: Vec<String>,
+    /// What `/etc/hosts` has in it.
+    pub(crate) hosts: String,
+    /// What `/etc/resolv.conf` has in it.
+    pub(crate) resolvers: String,
     /// True where a user namespace is to be its last wall.
     pub(crate) user_namespace: bool,
     /// Its control groups.

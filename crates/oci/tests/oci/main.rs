@@ -8,6 +8,7 @@ mod confinement;
 mod endings;
 mod files;
 mod images;
+mod network;
 mod registry;
 mod rig;
 mod selftest;
