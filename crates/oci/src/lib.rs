@@ -15,7 +15,7 @@ use hivemind_model::{AttemptRef, EgressPolicy, Isolation, Kinds};
 use hivemind_runtime::volume::{DiskLimit, Volumes};
 use hivemind_runtime::{Check, Control, Finished, Job, Runtime, Sink};
 use parking_lot::Mutex;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,12 +30,14 @@ mod helper;
 mod images;
 mod inputs;
 mod launch;
+mod leftovers;
 mod network;
 mod run;
 mod watch;
 
 pub use helper::{HELPER_WORD, helper_main};
 pub use images::ImageLimits;
+pub use leftovers::OciLeftovers;
 
 /// Why a container did not start whose memory did not suffice to make it.
 const OUT_OF_MEMORY: &str = "its memory does not suffice to make it";
@@ -299,8 +301,14 @@ fn place_of(instance: &str, parent_group: &Path) -> PathBuf {
 /// Ends and removes every container's groups but those of `live`; how many containers there were.
 fn sweep_groups(tree: &cgroup::Tree, live: &HashSet<AttemptRef>) -> Result<usize, String> {
     let names = tree.names().map_err(|error| format!("the control groups cannot be listed: {error}"))?;
+    let dead = |name: &String| !name.parse().is_ok_and(|attempt| live.contains(&attempt));
+    clear(tree, &names.into_iter().filter(dead).collect())
+}
+
+/// Ends and removes the groups of the containers `names`; how many there were.
+fn clear(tree: &cgroup::Tree, names: &BTreeSet<String>) -> Result<usize, String> {
     let (mut swept, mut stuck) = (0, Vec::new());
-    for name in names.iter().filter(|name| !name.parse().is_ok_and(|attempt| live.contains(&attempt))) {
+    for name in names {
         let group = tree.group(name);
         swept += 1;
         if !group.kill() {

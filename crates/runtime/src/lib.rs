@@ -20,6 +20,7 @@ pub mod collect;
 pub mod docker;
 pub mod fake;
 pub mod offer;
+pub mod reaper;
 pub mod selftest;
 pub mod together;
 pub mod volume;
