@@ -308,6 +308,15 @@ impl Group {
         Usage { peak_bytes: usage.peak_bytes.max(usage.memory_bytes), ..usage }
     }
 
+    /// Forgets the highest use of memory so far. False where the kernel cannot.
+    pub(crate) fn forget_peak(&self) -> bool {
+        match self {
+            Self::First(_) => self.write("memory", "memory.max_usage_in_bytes", "0").is_ok(),
+            // Newer kernels can, for one open file alone.
+            Self::Second { .. } => false,
+        }
+    }
+
     /// Makes everything in it stand still, or go on.
     ///
     /// # Errors
@@ -317,6 +326,12 @@ impl Group {
             Self::First(_) => self.write("freezer", "freezer.state", if still { "FROZEN" } else { "THAWED" }),
             Self::Second { .. } => self.write("freezer", "cgroup.freeze", if still { "1" } else { "0" }),
         }
+    }
+
+    /// True while something runs in it.
+    pub(crate) fn is_inhabited(&self) -> bool {
+        let text = self.of("memory").and_then(|folder| fs::read_to_string(folder.join("cgroup.procs")).ok());
+        text.is_some_and(|text| !text.trim().is_empty())
     }
 
     /// Kills everything in it, standing still or not. True where nothing is left.

@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
 /// Longest wait for the end to show after a kill.
-const KILL_PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const KILL_PATIENCE: Duration = Duration::from_secs(10);
 /// Longest wait for the rest of the output of a command that has ended.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 /// Most output taken at once.
@@ -56,7 +56,7 @@ impl Attempt {
         let stop = self.control.stop.clone();
         let Running { container, group, disk, way } = running;
         let used = || way.map(Way::used).unwrap_or_default();
-        let watching = watch::watch(group, disk, used, &*self.sink);
+        let watching = watch::watch(group, disk, used, 0, &*self.sink);
         let draining = async {
             tokio::try_join!(
                 drain(streams.stdout, Stream::Stdout, &*self.sink),

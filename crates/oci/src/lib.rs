@@ -3,7 +3,7 @@
 //! Start at [`OciRuntime`]. One attempt is followed from top to bottom in [`run`]; its container is made by a
 //! process of its own, the [`helper`], which [`launch`] talks to; what a container may do is decided there
 //! alone. The rest is one file per thing that a container needs: its [`images`], its [`cgroup`], its [`inputs`],
-//! its [`network`]. The promises are those of `hivemind_runtime::docker`.
+//! its [`network`]. Elements that may share a container are [`warm`]. The promises are those of `hivemind_runtime::docker`.
 //!
 //! Invariant: nothing of a container is left when its agent is gone, however that went; and no path of this
 //! machine is mounted into one but the layers of its image, which it cannot write.
@@ -33,6 +33,7 @@ mod launch;
 mod leftovers;
 mod network;
 mod run;
+mod warm;
 mod watch;
 
 pub use helper::{HELPER_WORD, helper_main};
@@ -139,6 +140,7 @@ struct Inner {
     images: images::Images,
     volumes: Volumes,
     network: network::Network,
+    warm: warm::Warm,
     live: Arc<Mutex<HashSet<AttemptRef>>>,
     tasks: TaskTracker,
 }
@@ -207,14 +209,17 @@ impl OciRuntime {
             images,
             volumes,
             network: network::Network::new(rules),
+            warm: warm::Warm::default(),
             live: Arc::default(),
             tasks: TaskTracker::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Waits until everything that ended so far has been written out and given back.
+    /// Removes the containers that wait for an element, and waits until everything that ended so far has been
+    /// written out and given back.
     pub async fn settled(&self) {
+        self.inner.warm.retire().await;
         // A closed tracker still takes tasks; closing only lets the wait end.
         self.inner.tasks.close();
         self.inner.tasks.wait().await;

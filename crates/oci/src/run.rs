@@ -11,7 +11,7 @@ use crate::follow::{By, Running};
 use crate::helper::spec::{End, Failure, Fault, Spec};
 use crate::images::Image;
 use crate::launch::Container;
-use crate::{Inner, OUT_OF_MEMORY, inputs, network};
+use crate::{Inner, OUT_OF_MEMORY, inputs, network, warm};
 use hivemind_egress::{Plan, Used};
 use hivemind_model::Kind;
 use hivemind_model::state::{Metering, Outcome};
@@ -35,14 +35,14 @@ const KILL: i32 = 9;
 const KILLED: i32 = 128 + KILL;
 
 /// What came of the container.
-struct Ran {
-    outcome: Outcome,
-    metering: Metering,
-    output: Option<tempfile::NamedTempFile>,
+pub(crate) struct Ran {
+    pub(crate) outcome: Outcome,
+    pub(crate) metering: Metering,
+    pub(crate) output: Option<tempfile::NamedTempFile>,
 }
 
 impl Ran {
-    fn not_at_all(outcome: Outcome) -> Self {
+    pub(crate) fn not_at_all(outcome: Outcome) -> Self {
         Self { outcome, metering: Metering::default(), output: None }
     }
 }
@@ -62,7 +62,7 @@ pub(crate) async fn attempt(
         output: ran.output,
     };
     let refused = |reason: String| finished(Ran::not_at_all(Outcome::Infrastructure { reason }), String::new());
-    let Some(_live) = inner.enter(job.attempt) else {
+    let Some(live) = inner.enter(job.attempt) else {
         return refused(format!("{} runs here already", job.attempt));
     };
     match job.kind {
@@ -83,11 +83,15 @@ pub(crate) async fn attempt(
     };
     let id = image.id().to_owned();
     let this = Attempt { inner, job, plan, sink, control, scratch };
-    let ran = match this.contained(&image).await {
-        Ok(ran) => ran,
-        Err(outcome) => Ran::not_at_all(outcome),
+    let ran = if warm::fits(&this, &image) {
+        warm::element(&this, &image, live).await
+    } else {
+        this.inner.warm.make_room().await;
+        let ran = this.contained(&image).await;
+        drop(live);
+        ran
     };
-    finished(ran, id)
+    finished(ran.unwrap_or_else(Ran::not_at_all), id)
 }
 
 /// What one attempt is made of.
@@ -105,14 +109,7 @@ impl Attempt {
     /// From the disk to what it left.
     async fn contained(&self, image: &Image) -> Result<Ran, Outcome> {
         self.stopped()?;
-        let size = self.job.resources.disk;
-        let disk = self.inner.volumes.unnamed(self.job.attempt, size).await.map_err(|error| {
-            let folder = self.inner.volumes.folder().display();
-            Outcome::Infrastructure {
-                reason: format!("the disk for /task ({size}) could not be made in {folder}: {error}"),
-            }
-        })?;
-        let disk = Arc::new(disk);
+        let disk = self.disk(0).await?;
         inputs::place(&disk, &self.job.files, &self.control.stop).await?;
         let spec = self.spec(image, &disk);
         let ran = self.launched(&spec, &disk).await;
@@ -121,11 +118,23 @@ impl Attempt {
         ran
     }
 
-    fn stopped(&self) -> Result<(), Outcome> {
+    /// A fresh disk, with room for so many bytes beside the job's own.
+    pub(crate) async fn disk(&self, beside: u64) -> Result<Arc<Unnamed>, Outcome> {
+        let size = Bytes(self.job.resources.disk.0.saturating_add(beside));
+        let made = self.inner.volumes.unnamed(self.job.attempt, size).await;
+        made.map(Arc::new).map_err(|error| {
+            let folder = self.inner.volumes.folder().display();
+            Outcome::Infrastructure {
+                reason: format!("the disk for /task ({size}) could not be made in {folder}: {error}"),
+            }
+        })
+    }
+
+    pub(crate) fn stopped(&self) -> Result<(), Outcome> {
         if self.control.stop.is_cancelled() { Err(Outcome::Cancelled) } else { Ok(()) }
     }
 
-    fn spec(&self, image: &Image, disk: &Unnamed) -> Spec {
+    pub(crate) fn spec(&self, image: &Image, disk: &Unnamed) -> Spec {
         let resources = &self.job.resources;
         Spec {
             layers_folder: self.inner.images.layers_folder().to_owned(),
@@ -137,6 +146,7 @@ impl Attempt {
             env: environment(image, self.own_variables()),
             hosts: network::hosts(self.plan.as_ref()),
             resolvers: network::resolvers(self.plan.as_ref()),
+            speaks: false,
             user_namespace: self.inner.user_namespace.is_ok(),
             group: self.inner.tree.group(&self.name()),
             limits: Limits {
@@ -206,16 +216,15 @@ impl Attempt {
     }
 
     /// Of its control groups.
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.job.attempt.to_string()
     }
 
     /// What is set over the image's environment.
     fn own_variables(&self) -> Vec<(String, String)> {
         let owned = |(name, value): (&str, String)| (name.to_owned(), value);
-        let place = [("HOME", "/task"), ("TMPDIR", "/tmp")].map(|(name, value)| (name.to_owned(), value.to_owned()));
         let network = self.plan.iter().flat_map(|plan| plan.env.clone());
-        self.job.environment().into_iter().map(owned).chain(place).chain(network).collect()
+        self.job.environment().into_iter().map(owned).chain(place_variables()).chain(network).collect()
     }
 
     /// Puts together what is known of a command that has ended.
@@ -253,22 +262,27 @@ impl Attempt {
     }
 
     /// Tells what was left out where the requester looks: among the command's own words.
-    fn remark(&self, remark: Option<&str>) {
+    pub(crate) fn remark(&self, remark: Option<&str>) {
         if let Some(remark) = remark {
             self.sink.note(remark);
             self.sink.output(Stream::Stderr, format!("hivemind: {remark}\n").as_bytes());
         }
     }
 
-    fn given_back(&self, result: Result<(), String>) {
+    pub(crate) fn given_back(&self, result: Result<(), String>) {
         if let Err(error) = result {
             tracing::error!(attempt = %self.job.attempt, %error, "something of a container stays; it is swept at the agent's next start");
         }
     }
 }
 
+/// What every command finds in its environment.
+pub(crate) fn place_variables() -> [(String, String); 2] {
+    [("HOME", "/task"), ("TMPDIR", "/tmp")].map(|(name, value)| (name.to_owned(), value.to_owned()))
+}
+
 /// What the image sets, then what is ours: the last word counts.
-fn environment(image: &Image, ours: Vec<(String, String)>) -> Vec<String> {
+pub(crate) fn environment(image: &Image, ours: Vec<(String, String)>) -> Vec<String> {
     let mut all: Vec<(String, String)> = vec![("HOSTNAME".to_owned(), "task".to_owned())];
     let images = image.env().iter().filter_map(|entry| entry.split_once('='));
     for (name, value) in images.map(|(name, value)| (name.to_owned(), value.to_owned())).chain(ours) {
@@ -295,7 +309,7 @@ fn refused(failure: Failure) -> Outcome {
 }
 
 /// What an end says that we did not bring about.
-fn outcome(end: End) -> Outcome {
+pub(crate) fn outcome(end: End) -> Outcome {
     if end.code == KILLED && end.usage.ooms > 0 {
         return Outcome::OutOfMemory;
     }
@@ -311,7 +325,7 @@ fn metering_of(group: &Group) -> Metering {
     Metering { wall: Millis(0), cpu: Millis(usage.cpu_nanos / 1_000_000), peak_memory: Bytes(usage.peak_bytes) }
 }
 
-fn millis(span: Duration) -> Millis {
+pub(crate) fn millis(span: Duration) -> Millis {
     Millis(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
 }
 

@@ -12,3 +12,4 @@ mod network;
 mod registry;
 mod rig;
 mod selftest;
+mod warm;
