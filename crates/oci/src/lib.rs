@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use hivemind_egress::{Loosened, NetworkLimits, Rules};
 use hivemind_model::state::{Metering, Outcome};
 use hivemind_model::{AttemptRef, EgressPolicy, Isolation, Kinds};
+use hivemind_runtime::docker::ImageRules;
 use hivemind_runtime::volume::{DiskLimit, Volumes};
 use hivemind_runtime::{Check, Control, Finished, Job, Runtime, Sink};
 use parking_lot::Mutex;
@@ -61,6 +62,9 @@ pub struct OciConfig {
     pub user_namespaces: UserNamespaces,
     /// How much images may take.
     pub images: ImageLimits,
+    /// Which images may run, and from where they may be fetched. Its sizes count where they are less than those of
+    /// `images`; images are not removed for their age.
+    pub rules: ImageRules,
     /// What tasks may reach over the network, beside what they asked for themselves.
     pub egress: EgressPolicy,
     /// How much of the network each attempt may use.
@@ -111,6 +115,7 @@ impl OciConfig {
             parent_group: PathBuf::new(),
             user_namespaces: UserNamespaces::Detect,
             images: ImageLimits::default(),
+            rules: ImageRules::default(),
             egress: EgressPolicy::None,
             network: NetworkLimits::default(),
             loosened: Loosened::default(),
