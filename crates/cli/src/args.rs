@@ -375,8 +375,15 @@ pub struct CompletionArgs {
 pub struct ReaperArgs {
     /// The label of what that worker makes
     pub instance: String,
-    /// Folder of the disks that it makes
-    pub state: PathBuf,
+    /// Where Docker runs its containers: the folder of the disks that it makes
+    #[arg(long)]
+    pub docker: Option<PathBuf>,
+    /// Where the built-in runtime does: its folder
+    #[arg(long, requires = "group")]
+    pub oci: Option<PathBuf>,
+    /// The control group of all its tasks; may be empty
+    #[arg(long)]
+    pub group: Option<PathBuf>,
 }
 
 #[cfg(test)]

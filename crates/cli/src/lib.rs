@@ -137,7 +137,7 @@ fn perform(cli: Cli, face: &mut Face) -> Done {
         Verb::Completion(args) => completion(face, args.shell),
         Verb::WorkerReaper(args) => {
             log::start(Speaker::Server, LogFormat::Human, global.verbose);
-            block_on(Some(1), serve::reap(&args.instance, &args.state))
+            block_on(Some(1), serve::reap(&args))
         }
         Verb::Up(args) => {
             start_log(args.log.log_format, &global, face);

@@ -8,10 +8,12 @@ use crate::args::server::RuntimeKind;
 use crate::exit::Exit;
 use crate::failure::{Done, Failure};
 use crate::machine;
+use hivemind_egress::NetworkLimits;
+use hivemind_model::Bytes;
 use hivemind_oci::{Helper, OciConfig, OciRuntime};
 use hivemind_owner::Preferences;
 use hivemind_runtime::Runtime;
-use hivemind_runtime::docker::DockerRuntime;
+use hivemind_runtime::docker::{DockerRuntime, ImageRules};
 use hivemind_runtime::fake::{FakeConfig, FakeRuntime};
 use hivemind_runtime::together::Together;
 use hivemind_wasm::{WasmConfig, WasmRuntime};
@@ -22,8 +24,19 @@ use std::sync::Arc;
 pub struct Chosen {
     /// The runtime.
     pub runtime: Arc<dyn Runtime>,
-    /// True where Docker runs containers, which outlive a worker that is killed.
-    pub uses_docker: bool,
+    /// What runs containers: they are looked after when the worker cannot.
+    pub containers: Containers,
+}
+
+/// What runs containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Containers {
+    /// Nothing.
+    None,
+    /// Docker.
+    Docker,
+    /// The built-in runtime.
+    Builtin,
 }
 
 /// The runtime that was asked for, as the owner of the machine allows it; `group` is the control group of all tasks.
@@ -31,7 +44,7 @@ pub struct Chosen {
 /// # Errors
 /// It cannot be had here, with what to do.
 pub async fn choose(kind: RuntimeKind, data: &Path, owner: &Preferences, group: Option<&str>) -> Done<Chosen> {
-    let chosen = |runtime| Chosen { runtime, uses_docker: false };
+    let chosen = |runtime| Chosen { runtime, containers: Containers::None };
     match kind {
         RuntimeKind::Fake => {
             tracing::warn!("the fake runtime runs nothing real; it is for tests and benchmarks");
@@ -40,11 +53,12 @@ pub async fn choose(kind: RuntimeKind, data: &Path, owner: &Preferences, group: 
         RuntimeKind::Wasm => modules(data).map(|runtime| chosen(Arc::new(runtime))),
         RuntimeKind::Docker => {
             let runtime = docker(data, owner, group).await.map_err(|why| why.fix(START_DOCKER))?;
-            Ok(Chosen { runtime: with_modules("docker", Arc::new(runtime), data), uses_docker: true })
+            Ok(Chosen { runtime: with_modules("docker", Arc::new(runtime), data), containers: Containers::Docker })
         }
         RuntimeKind::Builtin => {
             let runtime = builtin(data, owner, group).await?;
-            Ok(chosen(with_modules("builtin", Arc::new(runtime), data)))
+            let runtime = with_modules("builtin", Arc::new(runtime), data);
+            Ok(Chosen { runtime, containers: Containers::Builtin })
         }
         RuntimeKind::Auto => automatic(data, owner, group).await,
     }
@@ -56,7 +70,10 @@ const START_DOCKER: &str = "start Docker (on Debian and Ubuntu: apt install dock
 async fn automatic(data: &Path, owner: &Preferences, group: Option<&str>) -> Done<Chosen> {
     let no_docker = match docker(data, owner, group).await {
         Ok(runtime) => {
-            return Ok(Chosen { runtime: with_modules("docker", Arc::new(runtime), data), uses_docker: true });
+            return Ok(Chosen {
+                runtime: with_modules("docker", Arc::new(runtime), data),
+                containers: Containers::Docker,
+            });
         }
         Err(why) => why,
     };
@@ -64,7 +81,7 @@ async fn automatic(data: &Path, owner: &Preferences, group: Option<&str>) -> Don
         Ok(runtime) => {
             tracing::info!("no Docker ({}): the built-in runtime runs containers", no_docker.what);
             let runtime = with_modules("builtin", Arc::new(runtime), data);
-            return Ok(Chosen { runtime, uses_docker: false });
+            return Ok(Chosen { runtime, containers: Containers::Builtin });
         }
         Err(why) => why,
     };
@@ -75,7 +92,7 @@ async fn automatic(data: &Path, owner: &Preferences, group: Option<&str>) -> Don
                 no_docker.what,
                 no_builtin.what
             );
-            Ok(Chosen { runtime: Arc::new(runtime), uses_docker: false })
+            Ok(Chosen { runtime: Arc::new(runtime), containers: Containers::None })
         }
         Err(no_modules) => {
             let what =
@@ -89,21 +106,40 @@ async fn docker(data: &Path, owner: &Preferences, group: Option<&str>) -> Done<D
     let mut config = machine::docker_config(data)?;
     config.cgroup_parent = group.map(str::to_owned);
     config.egress = owner.network.egress.clone();
-    if let Some(rate) = owner.network.bytes_per_second() {
-        config.network.bytes_per_second = rate;
-    }
-    config.images.allow.clone_from(&owner.images.allow);
-    if let Some(limit) = owner.cache.limit_bytes() {
-        config.images.cache_bytes = hivemind_model::Bytes(limit);
-    }
+    config.network = network(owner);
+    config.images = images(owner);
     DockerRuntime::connect(config).await.map_err(failed)
 }
 
-async fn builtin(data: &Path, _owner: &Preferences, group: Option<&str>) -> Done<OciRuntime> {
+async fn builtin(data: &Path, owner: &Preferences, group: Option<&str>) -> Done<OciRuntime> {
     let instance = machine::docker_config(data)?.instance;
-    let mut config = OciConfig::new(instance, data.join("oci"), Helper::this_program());
+    let mut config = OciConfig::new(instance, oci_folder(data), Helper::this_program());
     config.parent_group = group.map(PathBuf::from).unwrap_or_default();
+    config.egress = owner.network.egress.clone();
+    config.network = network(owner);
+    config.rules = images(owner);
     OciRuntime::open(config).await.map_err(failed)
+}
+
+fn network(owner: &Preferences) -> NetworkLimits {
+    let usual = NetworkLimits::default();
+    NetworkLimits {
+        bytes_per_second: owner.network.bytes_per_second().unwrap_or(usual.bytes_per_second),
+        volume: owner.network.bytes_per_day().map_or(usual.volume, |day| day.min(usual.volume)),
+        ..usual
+    }
+}
+
+fn images(owner: &Preferences) -> ImageRules {
+    let usual = ImageRules::default();
+    let cache_bytes = owner.cache.limit_bytes().map_or(usual.cache_bytes, Bytes);
+    ImageRules { allow: owner.images.allow.clone(), cache_bytes, ..usual }
+}
+
+/// Where the built-in runtime keeps its things.
+#[must_use]
+pub fn oci_folder(data: &Path) -> PathBuf {
+    data.join("oci")
 }
 
 fn modules(data: &Path) -> Done<WasmRuntime> {

@@ -14,6 +14,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+mod files;
+
+use files::{delegate, named, put, remove_folder, value_of};
+
 /// Controllers that limit; without one of them no container is run.
 const NEEDED: [&str; 3] = ["memory", "cpu", "pids"];
 /// Controllers of the first generation that only count or freeze.
@@ -121,6 +125,13 @@ impl Tree {
             }
         }
         Ok(tree)
+    }
+
+    /// The path of the container `name`'s groups from the roots of the hierarchies.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        match self {
+            Self::First { place, .. } | Self::Second { place, .. } => place.join(name),
+        }
     }
 
     /// The groups of the container `name`.
@@ -301,6 +312,15 @@ impl Group {
         Usage { peak_bytes: usage.peak_bytes.max(usage.memory_bytes), ..usage }
     }
 
+    /// Forgets the highest use of memory so far. False where the kernel cannot.
+    pub(crate) fn forget_peak(&self) -> bool {
+        match self {
+            Self::First(_) => self.write("memory", "memory.max_usage_in_bytes", "0").is_ok(),
+            // Newer kernels can, for one open file alone.
+            Self::Second { .. } => false,
+        }
+    }
+
     /// Makes everything in it stand still, or go on.
     ///
     /// # Errors
@@ -310,6 +330,12 @@ impl Group {
             Self::First(_) => self.write("freezer", "freezer.state", if still { "FROZEN" } else { "THAWED" }),
             Self::Second { .. } => self.write("freezer", "cgroup.freeze", if still { "1" } else { "0" }),
         }
+    }
+
+    /// True while something runs in it.
+    pub(crate) fn is_inhabited(&self) -> bool {
+        let text = self.of("memory").and_then(|folder| fs::read_to_string(folder.join("cgroup.procs")).ok());
+        text.is_some_and(|text| !text.trim().is_empty())
     }
 
     /// Kills everything in it, standing still or not. True where nothing is left.
@@ -355,46 +381,6 @@ impl Group {
             remove_folder(folder)
         })
     }
-}
-
-/// Hands the controllers down to the group above `folder`.
-fn delegate(folder: &Path, root: &Path) -> io::Result<()> {
-    let above: Vec<&Path> = folder.ancestors().skip(1).take_while(|path| path.starts_with(root)).collect();
-    for path in above.into_iter().rev() {
-        fs::create_dir_all(path).map_err(|error| named(path, &error))?;
-        let file = path.join("cgroup.subtree_control");
-        let has = fs::read_to_string(&file)?;
-        let missing = NEEDED.into_iter().filter(|name| !has.split_whitespace().any(|word| word == *name));
-        for name in missing {
-            put(&file, &format!("+{name}"))?;
-        }
-    }
-    Ok(())
-}
-
-fn put(path: &Path, value: &str) -> io::Result<()> {
-    // Never created: a file that is not there is one that this kernel does not have.
-    let write = || {
-        let mut file = fs::OpenOptions::new().write(true).open(path)?;
-        io::Write::write_all(&mut file, value.as_bytes())
-    };
-    write().map_err(|error| named(path, &error))
-}
-
-fn named(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-}
-
-fn remove_folder(path: &Path) -> io::Result<()> {
-    match fs::remove_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other.map_err(|error| named(path, &error)),
-    }
-}
-
-/// The number after `word` at the beginning of a line.
-fn value_of(text: &str, word: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
 #[cfg(test)]

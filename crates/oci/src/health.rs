@@ -42,6 +42,7 @@ pub(crate) fn checks(inner: &Inner) -> Vec<Check> {
             "install e2fsprogs and util-linux, and see that /dev/loop-control is there",
         ),
     });
+    checks.push(inner.network.check());
     checks.push(free_disk(inner.volumes.folder()));
     checks.push(check("images", Verdict::Good, inner.images.describe(), ""));
     checks

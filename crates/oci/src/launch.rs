@@ -22,6 +22,7 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A helper, and the container that it makes.
+#[derive(Debug)]
 pub(crate) struct Container {
     helper: Child,
     orders: OwnedWriteHalf,
@@ -38,6 +39,21 @@ pub(crate) struct Streams {
 impl Container {
     /// Starts a helper that makes the container of `spec`.
     pub(crate) async fn launch(helper: &Helper, spec: &Spec) -> io::Result<(Self, Streams)> {
+        let (mut this, stderr) = Self::spawn(helper, spec, Stdio::piped()).await?;
+        let stdout = this.helper.stdout.take().ok_or_else(without_pipes)?;
+        Ok((this, Streams { stdout, stderr }))
+    }
+
+    /// Starts a helper that makes the container of `spec`, which speaks through a socket; gives that, and its
+    /// complaints.
+    pub(crate) async fn launch_speaking(helper: &Helper, spec: &Spec) -> io::Result<(Self, UnixStream, ChildStderr)> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let (this, stderr) = Self::spawn(helper, spec, Stdio::from(OwnedFd::from(theirs))).await?;
+        Ok((this, UnixStream::from_std(ours)?, stderr))
+    }
+
+    async fn spawn(helper: &Helper, spec: &Spec, stdout: Stdio) -> io::Result<(Self, ChildStderr)> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let mut child = Command::new(&helper.program)
@@ -45,22 +61,20 @@ impl Container {
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::piped())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             // An interrupt from the terminal is for the agent.
             .process_group(0)
             .kill_on_drop(false)
             .spawn()?;
-        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-            return Err(io::Error::other("a helper without pipes"));
-        };
+        let stderr = child.stderr.take().ok_or_else(without_pipes)?;
         let (reports, orders) = UnixStream::from_std(ours)?.into_split();
         let reports = BufReader::new(reports).lines();
         let mut this = Self { helper: child, orders, reports, group: spec.group.clone() };
         let mut line = serde_json::to_vec(spec)?;
         line.push(b'\n');
         this.orders.write_all(&line).await?;
-        Ok((this, Streams { stdout, stderr }))
+        Ok((this, stderr))
     }
 
     /// The helper's next word; `None` where it is gone.
@@ -128,6 +142,10 @@ impl Container {
         });
         cleared.await.map_err(|error| error.to_string())?
     }
+}
+
+fn without_pipes() -> io::Error {
+    io::Error::other("a helper without pipes")
 }
 
 fn unexpected(report: io::Result<Option<Report>>) -> Failure {

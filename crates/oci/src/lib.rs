@@ -2,19 +2,21 @@
 //!
 //! Start at [`OciRuntime`]. One attempt is followed from top to bottom in [`run`]; its container is made by a
 //! process of its own, the [`helper`], which [`launch`] talks to; what a container may do is decided there
-//! alone. The rest is one file per thing that a container needs: its [`images`], its [`cgroup`], its [`inputs`]
-//! and [`outputs`]. The promises are those of `hivemind_runtime::docker`.
+//! alone. The rest is one file per thing that a container needs: its [`images`], its [`cgroup`], its [`inputs`],
+//! its [`network`]. Elements that may share a container are [`warm`]. The promises are those of `hivemind_runtime::docker`.
 //!
 //! Invariant: nothing of a container is left when its agent is gone, however that went; and no path of this
 //! machine is mounted into one but the layers of its image, which it cannot write.
 
 use async_trait::async_trait;
+use hivemind_egress::{Loosened, NetworkLimits, Rules};
 use hivemind_model::state::{Metering, Outcome};
-use hivemind_model::{AttemptRef, Isolation, Kinds};
+use hivemind_model::{AttemptRef, EgressPolicy, Isolation, Kinds};
+use hivemind_runtime::docker::ImageRules;
 use hivemind_runtime::volume::{DiskLimit, Volumes};
 use hivemind_runtime::{Check, Control, Finished, Job, Runtime, Sink};
 use parking_lot::Mutex;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,17 +25,21 @@ use tokio_util::task::TaskTracker;
 
 mod cgroup;
 mod clock;
+mod follow;
 mod health;
 mod helper;
 mod images;
 mod inputs;
 mod launch;
-mod outputs;
+mod leftovers;
+mod network;
 mod run;
+mod warm;
 mod watch;
 
 pub use helper::{HELPER_WORD, helper_main};
 pub use images::ImageLimits;
+pub use leftovers::OciLeftovers;
 
 /// Why a container did not start whose memory did not suffice to make it.
 const OUT_OF_MEMORY: &str = "its memory does not suffice to make it";
@@ -56,6 +62,15 @@ pub struct OciConfig {
     pub user_namespaces: UserNamespaces,
     /// How much images may take.
     pub images: ImageLimits,
+    /// Which images may run, and from where they may be fetched. Its sizes count where they are less than those of
+    /// `images`; images are not removed for their age.
+    pub rules: ImageRules,
+    /// What tasks may reach over the network, beside what they asked for themselves.
+    pub egress: EgressPolicy,
+    /// How much of the network each attempt may use.
+    pub network: NetworkLimits,
+    /// For tests alone: nothing sets it but a program that was compiled to.
+    pub loosened: Loosened,
     /// A pull that shows no progress for so long is given up.
     pub pull_stall: Duration,
     /// Registries on this machine's loopback are spoken to without TLS. For tests.
@@ -100,6 +115,10 @@ impl OciConfig {
             parent_group: PathBuf::new(),
             user_namespaces: UserNamespaces::Detect,
             images: ImageLimits::default(),
+            rules: ImageRules::default(),
+            egress: EgressPolicy::None,
+            network: NetworkLimits::default(),
+            loosened: Loosened::default(),
             pull_stall: Duration::from_secs(120),
             plain_loopback: false,
         }
@@ -125,6 +144,8 @@ struct Inner {
     user_namespace: Result<(), String>,
     images: images::Images,
     volumes: Volumes,
+    network: network::Network,
+    warm: warm::Warm,
     live: Arc<Mutex<HashSet<AttemptRef>>>,
     tasks: TaskTracker,
 }
@@ -184,6 +205,7 @@ impl OciRuntime {
             UserNamespaces::Detect => launch::probe(&config.helper).await,
             UserNamespaces::None => Err("switched off".into()),
         };
+        let rules = Rules { policy: config.egress, limits: config.network, loosened: config.loosened };
         let inner = Inner {
             helper: config.helper,
             scratch: state.join("mnt"),
@@ -191,14 +213,18 @@ impl OciRuntime {
             user_namespace,
             images,
             volumes,
+            network: network::Network::new(rules),
+            warm: warm::Warm::default(),
             live: Arc::default(),
             tasks: TaskTracker::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Waits until everything that ended so far has been written out and given back.
+    /// Removes the containers that wait for an element, and waits until everything that ended so far has been
+    /// written out and given back.
     pub async fn settled(&self) {
+        self.inner.warm.retire().await;
         // A closed tracker still takes tasks; closing only lets the wait end.
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
@@ -225,7 +251,7 @@ impl Runtime for OciRuntime {
     }
 
     fn no_network(&self) -> Option<String> {
-        Some("the built-in runtime gives tasks no network yet; use Docker for those that need one".into())
+        self.inner.network.missing()
     }
 
     fn isolation(&self) -> Isolation {
@@ -285,8 +311,14 @@ fn place_of(instance: &str, parent_group: &Path) -> PathBuf {
 /// Ends and removes every container's groups but those of `live`; how many containers there were.
 fn sweep_groups(tree: &cgroup::Tree, live: &HashSet<AttemptRef>) -> Result<usize, String> {
     let names = tree.names().map_err(|error| format!("the control groups cannot be listed: {error}"))?;
+    let dead = |name: &String| !name.parse().is_ok_and(|attempt| live.contains(&attempt));
+    clear(tree, &names.into_iter().filter(dead).collect())
+}
+
+/// Ends and removes the groups of the containers `names`; how many there were.
+fn clear(tree: &cgroup::Tree, names: &BTreeSet<String>) -> Result<usize, String> {
     let (mut swept, mut stuck) = (0, Vec::new());
-    for name in names.iter().filter(|name| !name.parse().is_ok_and(|attempt| live.contains(&attempt))) {
+    for name in names {
         let group = tree.group(name);
         swept += 1;
         if !group.kill() {

@@ -6,6 +6,7 @@
 //! Invariant: money does not depend on this.
 
 use crate::cgroup::Group;
+use hivemind_egress::Used;
 use hivemind_model::units::{Bytes, Millis};
 use hivemind_runtime::volume::Unnamed;
 use hivemind_runtime::{Sink, Usage};
@@ -21,8 +22,15 @@ const PROGRESS: [&str; 2] = [".hivemind", "progress"];
 /// Most of that file that is read.
 const MOST_PROGRESS_BYTES: usize = 16;
 
-/// Tells `sink` every few seconds; never returns.
-pub(crate) async fn watch(group: &Group, disk: &Arc<Unnamed>, sink: &dyn Sink) {
+/// Tells `sink` every few seconds, with what has passed through the `network`, and without the processor time that
+/// had been used `before` (in nanoseconds); never returns.
+pub(crate) async fn watch(
+    group: &Group,
+    disk: &Arc<Unnamed>,
+    network: impl Fn() -> Used,
+    before: u64,
+    sink: &dyn Sink,
+) {
     let mut told = None;
     let mut due = tokio::time::interval(EVERY);
     due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -31,9 +39,11 @@ pub(crate) async fn watch(group: &Group, disk: &Arc<Unnamed>, sink: &dyn Sink) {
         due.tick().await;
         let (group, disk) = (group.clone(), disk.clone());
         // A disk that the command keeps busy may let us wait.
-        let looked = tokio::task::spawn_blocking(move || (look(&group, disk.root()), progress(disk.root()))).await;
+        let looked =
+            tokio::task::spawn_blocking(move || (look(&group, disk.root(), before), progress(disk.root()))).await;
         let Ok((usage, percent)) = looked else { continue };
-        sink.usage(usage);
+        let Used { received, sent } = network();
+        sink.usage(Usage { received, sent, ..usage });
         if percent.is_some() && percent != told {
             told = percent;
             percent.into_iter().for_each(|percent| sink.progress(percent));
@@ -41,17 +51,20 @@ pub(crate) async fn watch(group: &Group, disk: &Arc<Unnamed>, sink: &dyn Sink) {
     }
 }
 
-fn look(group: &Group, disk: BorrowedFd<'_>) -> Usage {
+fn look(group: &Group, disk: BorrowedFd<'_>, before: u64) -> Usage {
     let used = group.usage();
-    let disk =
-        fstatvfs(disk).map_or(0, |disk| disk.f_blocks.saturating_sub(disk.f_bfree).saturating_mul(disk.f_frsize));
     Usage {
-        cpu: Millis(used.cpu_nanos / 1_000_000),
+        cpu: Millis(used.cpu_nanos.saturating_sub(before) / 1_000_000),
         memory: Bytes(used.memory_bytes),
-        disk: Bytes(disk),
+        disk: Bytes(in_use(disk)),
         received: Bytes(0),
         sent: Bytes(0),
     }
+}
+
+/// Bytes of `disk` that are in use; zero where that cannot be found out.
+pub(crate) fn in_use(disk: BorrowedFd<'_>) -> u64 {
+    fstatvfs(disk).map_or(0, |disk| disk.f_blocks.saturating_sub(disk.f_bfree).saturating_mul(disk.f_frsize))
 }
 
 /// What the command says; `None` where it says nothing that can be understood.

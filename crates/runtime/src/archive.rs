@@ -11,15 +11,6 @@ use std::path::{Path, PathBuf};
 use tar::EntryType;
 use tempfile::NamedTempFile;
 
-/// Most entries of an archive.
-pub const MOST_ENTRIES: usize = 100_000;
-/// Most bytes of all paths together; they are held in memory while they are sorted.
-pub const MOST_NAME_BYTES: usize = 64 << 20;
-/// Longest path that clients unpack.
-pub const MOST_PATH_BYTES: usize = 4096;
-/// Most folders of one path.
-pub const MOST_DEPTH: usize = 64;
-
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

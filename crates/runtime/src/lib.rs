@@ -20,10 +20,12 @@ pub mod collect;
 pub mod docker;
 pub mod fake;
 pub mod offer;
+pub mod reaper;
 pub mod selftest;
 pub mod together;
 pub mod volume;
 pub mod warm;
+pub mod way;
 
 /// One attempt, ready to be run.
 #[derive(Debug, Clone)]

@@ -9,17 +9,20 @@
 use super::failed;
 use super::selftest;
 use super::systemd::Systemd;
+use crate::args::ReaperArgs;
 use crate::args::server::{OfferArgs, RuntimeKind};
 use crate::exit::Exit;
 use crate::failure::{Done, Failure};
 use crate::machine;
-use crate::runtimes::{self, Chosen};
+use crate::runtimes::{self, Chosen, Containers};
 use hivemind_model::node::Labels;
+use hivemind_oci::OciLeftovers;
 use hivemind_owner::Preferences;
 use hivemind_runtime::Runtime;
-use hivemind_runtime::docker::{LeasePen, Reaped, Reaper, spawn_reaper};
+use hivemind_runtime::docker::DockerLeftovers;
+use hivemind_runtime::reaper::{LeasePen, Leftovers, Reaped, Reaper, spawn_reaper};
 use hivemind_worker::{HeldShare, Status, WorkerConfig, WorkerHandle};
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,9 +83,9 @@ impl Agent {
         server: Option<String>,
         prepared: Prepared,
     ) -> Done<Self> {
-        let Prepared { chosen: Chosen { runtime, uses_docker }, owner, share } = prepared;
+        let Prepared { chosen: Chosen { runtime, containers }, owner, share } = prepared;
         let offer = machine::offer(args, data)?;
-        let reaper = if uses_docker { Some(helper(data)?) } else { None };
+        let reaper = helper(data, containers, share.as_ref().and_then(HeldShare::name))?;
         let labels = Labels::try_from(args.label.clone()).map_err(|bad| Failure::usage(format!("--label: {bad}")))?;
         let config = WorkerConfig {
             data: data.to_owned(),
@@ -150,14 +153,24 @@ fn remove(share: Option<&HeldShare>) {
     }
 }
 
-fn helper(data: &Path) -> Done<Reaper> {
+/// The process that looks after containers when the worker cannot; `None` where there are none.
+fn helper(data: &Path, containers: Containers, group: Option<&str>) -> Done<Option<Reaper>> {
     let cannot =
         |error: std::io::Error| Failure::io("the helper that cleans up after a kill cannot be started", &error);
     let config = machine::docker_config(data)?;
     let exe = std::env::current_exe().map_err(cannot)?;
-    let state = std::path::absolute(&config.state).map_err(cannot)?;
-    let words: [&OsStr; 3] = ["worker-reaper".as_ref(), config.instance.as_ref(), state.as_os_str()];
-    spawn_reaper(&exe, words).map_err(cannot)
+    let mut words: Vec<OsString> = vec!["worker-reaper".into(), config.instance.into()];
+    match containers {
+        Containers::None => return Ok(None),
+        Containers::Docker => {
+            words.extend(["--docker".into(), std::path::absolute(&config.state).map_err(cannot)?.into()]);
+        }
+        Containers::Builtin => {
+            let state = std::path::absolute(runtimes::oci_folder(data)).map_err(cannot)?;
+            words.extend(["--oci".into(), state.into(), "--group".into(), group.unwrap_or_default().into()]);
+        }
+    }
+    spawn_reaper(&exe, words).map(Some).map_err(cannot)
 }
 
 /// Tells the helper of every lease, for as long as the worker lives.
@@ -185,14 +198,23 @@ async fn dismiss(reaper: Option<Reaper>) {
 /// What the helper does: waits for the end of its worker, or of its lease, and removes what is left.
 ///
 /// # Errors
-/// Docker did not answer for ten minutes.
-pub async fn reap(instance: &str, state: &Path) -> Done {
-    match hivemind_runtime::docker::reap(instance, state, None, tokio::io::stdin()).await {
+/// What runs containers did not answer for ten minutes.
+pub async fn reap(args: &ReaperArgs) -> Done {
+    let failed = |why: String| Failure::new(Exit::Failure, "E_RUNTIME", why);
+    let mut all: Vec<Box<dyn Leftovers>> = Vec::new();
+    if let Some(state) = &args.docker {
+        all.push(Box::new(DockerLeftovers::new(&args.instance, state, None).map_err(failed)?));
+    }
+    if let Some(state) = &args.oci {
+        let group = args.group.as_deref().unwrap_or(Path::new(""));
+        all.push(Box::new(OciLeftovers::new(&args.instance, group, state).map_err(failed)?));
+    }
+    match hivemind_runtime::reaper::reap(&all, tokio::io::stdin()).await {
         Ok(Reaped::Dismissed) => Ok(Exit::Ok),
         Ok(Reaped::Removed(count)) => {
             tracing::warn!(count, "the worker was killed; removed its containers");
             Ok(Exit::Ok)
         }
-        Err(why) => Err(Failure::new(Exit::Failure, "E_RUNTIME", why)),
+        Err(why) => Err(failed(why)),
     }
 }

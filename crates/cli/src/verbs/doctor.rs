@@ -101,7 +101,7 @@ async fn runtime(data: &Path) -> Vec<Check> {
         Err(error) => return vec![bad("runtime", &Failure::io("no folder for the checks could be made", &error))],
     };
     tracing::debug!("checking what can run tasks for {}", data.display());
-    match runtimes::choose(RuntimeKind::Auto, dir.path(), &owner).await {
+    match runtimes::choose(RuntimeKind::Auto, dir.path(), &owner, None).await {
         Ok(chosen) => {
             let name = format!("{} runs {} here", chosen.runtime.name(), chosen.runtime.kinds());
             let mut checks = vec![good("runtime", name)];

@@ -63,7 +63,7 @@ async fn test(global: &Global, face: &mut Face, kind: RuntimeKind) -> Done {
     // Of its own, so that nothing of a worker that runs here is touched.
     let cannot = |error: std::io::Error| Failure::io("no folder for the self-test could be made", &error);
     let folder = tempfile::Builder::new().prefix("hivemind-selftest-").tempdir().map_err(cannot)?;
-    let runtime = runtimes::choose(kind, folder.path(), &owner).await?.runtime;
+    let runtime = runtimes::choose(kind, folder.path(), &owner, None).await?.runtime;
     face.say(&format!("attacking the {} runtime from inside, some seconds", runtime.name()));
     let lines = selftest::run(&*runtime, folder.path(), |_| ()).await?;
     let swept = runtime.sweep().await;

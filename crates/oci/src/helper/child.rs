@@ -57,7 +57,7 @@ fn begin(
         | UnshareFlags::NEWNET
         | UnshareFlags::NEWCGROUP;
     sys::unshare(apart).map_err(at("namespaces could not be made"))?;
-    streams().map_err(at("its streams could not be made"))?;
+    streams(spec.speaks).map_err(at("its streams could not be made"))?;
     setsid().map_err(|error| at("a session could not be made")(error.into()))?;
     // The agent may be spared when memory is short; what it runs is not.
     std::fs::write("/proc/self/oom_score_adj", "0").map_err(at("its weight could not be set"))?;
@@ -82,10 +82,14 @@ fn await_word(go: &mut PipeReader) -> Result<(), Failure> {
     go.read_exact(&mut [0]).map_err(|error| Failure::machine("the helper is gone", error))
 }
 
-/// Nothing to read; output that the command's user may open again by its name in /proc.
-fn streams() -> io::Result<()> {
-    let nothing = std::fs::File::open("/dev/null")?;
-    rustix::stdio::dup2_stdin(&nothing)?;
+/// Nothing to read, unless it `speaks` through the socket that it writes to; output that the command's user may open
+/// again by its name in /proc, where it is a pipe.
+fn streams(speaks: bool) -> io::Result<()> {
+    if speaks {
+        rustix::stdio::dup2_stdin(io::stdout())?;
+    } else {
+        rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
+    }
     let (user, group) = (Some(Uid::from_raw(ONLY_USER)), Some(Gid::from_raw(ONLY_USER)));
     rustix::fs::fchown(io::stdout(), user, group)?;
     rustix::fs::fchown(io::stderr(), user, group)?;

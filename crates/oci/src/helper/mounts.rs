@@ -18,7 +18,7 @@ use rustix::mount::{
 };
 use rustix::process::{chdir, pivot_root};
 use std::ffi::{CStr, CString};
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -94,12 +94,11 @@ pub(super) fn root(spec: &Spec, disk: OwnedFd) -> Result<(), Failure> {
     doing("the machine's root could not be left", unmount(".", UnmountFlags::DETACH))?;
     doing("the root could not be entered", chdir("/"))?;
     places(spec)?;
-    for (name, content) in [
-        ("etc/hostname", "task\n"),
-        ("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n127.0.0.1 task\n"),
-        ("etc/resolv.conf", ""),
-    ] {
-        doing(format_args!("/{name} could not be written"), own_file(name, content))?;
+    for (name, content) in
+        [("etc/hostname", "task\n"), ("etc/hosts", spec.hosts.as_str()), ("etc/resolv.conf", spec.resolvers.as_str())]
+    {
+        own_file(name, content)
+            .map_err(|error| Failure::machine(format_args!("/{name} could not be written"), error))?;
     }
     doing(
         "the root could not be made read-only",
@@ -181,20 +180,20 @@ fn folders(path: &str) -> Result<(), Errno> {
 }
 
 /// Writes a file of the container's own, whatever the image has in its place.
-fn own_file(name: &str, content: &str) -> Result<(), Errno> {
+fn own_file(name: &str, content: &str) -> io::Result<()> {
     match unlinkat(CWD, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => {}
         // A folder of that name stays as it is.
         Err(Errno::ISDIR | Errno::PERM) => return Ok(()),
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     }
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = openat2(CWD, name, flags, Mode::from_raw_mode(0o644), ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH);
     match file {
-        Ok(file) => rustix::io::write(&file, content.as_bytes()).map(drop),
+        Ok(file) => std::fs::File::from(file).write_all(content.as_bytes()),
         // The image's /etc is a link: what it leads to is the image's own business.
         Err(Errno::LOOP) => Ok(()),
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -26,6 +26,12 @@ pub(crate) struct Spec {
     pub(crate) argv: Vec<String>,
     /// `NAME=value`.
     pub(crate) env: Vec<String>,
+    /// What `/etc/hosts` has in it.
+    pub(crate) hosts: String,
+    /// What `/etc/resolv.conf` has in it.
+    pub(crate) resolvers: String,
+    /// True where its standard output is a socket, and its standard input is to be the same one.
+    pub(crate) speaks: bool,
     /// True where a user namespace is to be its last wall.
     pub(crate) user_namespace: bool,
     /// Its control groups.

@@ -11,7 +11,8 @@ use crate::OciConfig;
 use hivemind_model::spec::Digest;
 use hivemind_model::state::Outcome;
 use hivemind_model::units::Bytes;
-use hivemind_runtime::docker::Reference;
+use hivemind_runtime::docker::{ImageRules, Reference};
+use hivemind_runtime::selftest::is_own_image;
 use hivemind_runtime::{Image as Source, Sink, Stop};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -97,6 +98,7 @@ pub(crate) struct Images {
     store: Arc<Store>,
     board: Board,
     registry: Arc<registry::Registry>,
+    rules: Arc<ImageRules>,
 }
 
 impl Images {
@@ -105,14 +107,25 @@ impl Images {
     /// # Errors
     /// A sentence for people.
     pub(crate) fn open(folder: &Path, config: &OciConfig) -> Result<Self, String> {
-        let store = Store::open(folder, config.images).map_err(|error| {
+        let mut rules = config.rules.clone();
+        let limits = ImageLimits {
+            packed: config.images.packed.min(rules.max_bytes),
+            unpacked: config.images.unpacked.min(rules.max_unpacked),
+            store: config.images.store.min(rules.cache_bytes),
+            ..config.images
+        };
+        if config.plain_loopback {
+            rules.private_registries.extend(["127.0.0.1", "localhost"].map(str::to_owned));
+        }
+        let rules = Arc::new(rules);
+        let store = Store::open(folder, limits).map_err(|error| {
             format!(
                 "the image store {} cannot be opened: {error}; give the agent a data folder that it may write",
                 folder.display()
             )
         })?;
-        let registry = registry::Registry::new(config.pull_stall, config.plain_loopback);
-        Ok(Self { store: Arc::new(store), board: Board::default(), registry: Arc::new(registry) })
+        let registry = registry::Registry::new(config.pull_stall, config.plain_loopback, rules.clone());
+        Ok(Self { store: Arc::new(store), board: Board::default(), registry: Arc::new(registry), rules })
     }
 
     /// Where the layers lie.
@@ -149,11 +162,13 @@ impl Images {
     }
 
     async fn named(&self, reference: Reference, sink: &dyn Sink, stop: &Stop) -> Result<Image, Outcome> {
+        self.rules.check_reference(&reference).map_err(refused)?;
         let key = reference.to_string();
         let found = self.store.index().find(&key, reference.digest.as_deref());
         if let Some(image) = found {
             return Ok(image);
         }
+        self.rules.check_registry(&reference).await.map_err(refused)?;
         let (store, registry) = (self.store.clone(), self.registry.clone());
         let line = format!("pulling {key}");
         let pull =
@@ -162,6 +177,9 @@ impl Images {
     }
 
     async fn content(&self, digest: &Digest, file: PathBuf, sink: &dyn Sink, stop: &Stop) -> Result<Image, Outcome> {
+        if !is_own_image(digest) {
+            self.rules.check_name(&digest.to_string()).map_err(refused)?;
+        }
         let key = format!("archive {digest}");
         let found = self.store.index().find(&key, None);
         if let Some(image) = found {
@@ -174,4 +192,9 @@ impl Images {
         };
         self.board.share(&key, format!("loading {key}"), sink, stop, load).await
     }
+}
+
+/// What this machine's owner does not want, another one may.
+fn refused(reason: String) -> Outcome {
+    Outcome::ImageUnavailable { reason }
 }

@@ -13,7 +13,7 @@ use super::layer::Budget;
 use super::manifest::{Descriptor, MOST_MANIFEST_BYTES, Manifest, check_digest, digest_of, hex_of, lie};
 use super::store::Store;
 use hivemind_runtime::Stop;
-use hivemind_runtime::docker::Reference;
+use hivemind_runtime::docker::{ImageRules, Reference};
 use reqwest::header::{ACCEPT, WWW_AUTHENTICATE};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 use sha2::{Digest as _, Sha256};
@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tempfile::NamedTempFile;
 
+mod resolve;
 mod token;
 
 /// What a reference without a registry means.
@@ -43,6 +44,7 @@ pub(super) struct Registry {
     client: Result<Client, String>,
     stall: Duration,
     plain_loopback: bool,
+    rules: Arc<ImageRules>,
 }
 
 /// One repository, and the token for it.
@@ -57,14 +59,18 @@ struct Repository<'a> {
 
 impl Registry {
     /// `stall`: what shows no progress for so long is given up.
-    pub(super) fn new(stall: Duration, plain_loopback: bool) -> Self {
+    pub(super) fn new(stall: Duration, plain_loopback: bool, rules: Arc<ImageRules>) -> Self {
         // Where the program has chosen a provider already, this one is not needed.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let allowed = rules.clone();
         let follow = redirect::Policy::custom(move |attempt| {
             let url = attempt.url();
             let is_safe = url.scheme() == "https" || (plain_loopback && is_loopback(url));
             if !is_safe {
                 return attempt.error("a redirection to a place without TLS");
+            }
+            if !may_ask(&allowed, url) {
+                return attempt.error("a redirection to an address that is not public");
             }
             if attempt.previous().len() > MOST_REDIRECTS {
                 attempt.error("too many redirections")
@@ -77,12 +83,14 @@ impl Registry {
             .connect_timeout(CONNECT)
             .read_timeout(stall)
             .redirect(follow)
+            // Whatever leads there, a name of a registry, a redirection or the place of a login.
+            .dns_resolver(Arc::new(resolve::Guarded(rules.clone())))
             .referer(false)
             .build()
             .map_err(|error| {
                 format!("no TLS for registries: {error}; install the system's certificates (ca-certificates)")
             });
-        Self { client, stall, plain_loopback }
+        Self { client, stall, plain_loopback, rules }
     }
 
     /// Fetches what `reference` names, and keeps it.
@@ -164,6 +172,12 @@ impl Registry {
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// False where `url` names an address that is not to be asked. Names are looked at when they are looked up.
+fn may_ask(rules: &ImageRules, url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host.parse().map_or(true, |address: IpAddr| rules.may_ask(host, address))
 }
 
 impl Repository<'_> {
@@ -282,6 +296,9 @@ impl Repository<'_> {
             challenge.url(&self.name).ok_or_else(|| refused("its registry asks for a login in an unknown way"))?;
         if url.scheme() != "https" && !(self.registry.plain_loopback && is_loopback(&url)) {
             return Err(refused("its registry asks for a login without TLS"));
+        }
+        if !may_ask(&self.registry.rules, &url) {
+            return Err(refused("its registry asks for a login at an address that is not public"));
         }
         let answer = self.client.get(url).send().await.map_err(|error| self.away(&error))?;
         let mut answer = self.judge(answer)?;

@@ -2,9 +2,11 @@
 
 use crate::rig::{DEADLINE, Rig, config, groups};
 use hivemind_model::state::Outcome;
-use hivemind_oci::OciRuntime;
+use hivemind_oci::{OciLeftovers, OciRuntime};
+use hivemind_runtime::reaper::{Reaped, reap};
 use hivemind_runtime::{Runtime, Verdict};
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 
 /// Where the agent that is killed is told what to run; see [`an_agent_to_be_killed`].
 const AGENT_FOLDER: &str = "HIVEMIND_OCI_TEST_AGENT_FOLDER";
@@ -113,6 +115,30 @@ async fn whoever_watches_the_leases_can_end_everything() {
     let outcome = running.await.expect("ended").outcome;
     assert!(matches!(outcome, Outcome::Infrastructure { .. }), "{outcome:?}");
     assert_eq!(hivemind_oci::end_all(&rig.instance, std::path::Path::new("")), Ok(0));
+    rig.down().await;
+}
+
+#[tokio::test]
+async fn the_reaper_ends_what_has_no_lease_though_the_agent_lives() {
+    let Some(rig) = Rig::up("reaper").await else { return };
+    let (running, ear, _stop) = rig.start(rig.job(&["sleep", "600"]));
+    ear.until(|ear| ear.starts() == 1).await;
+    let (mut agent, helper) = tokio::io::duplex(64);
+    let state = rig.folder.path().join("state");
+    let left = OciLeftovers::new(&rig.instance, std::path::Path::new(""), &state).expect("sound");
+    let reaping = tokio::spawn(async move { reap(&[Box::new(left)], helper).await });
+    agent.write_all(b"lease 600000\nlease 0\n").await.expect("told");
+    let outcome = running.await.expect("ended").outcome;
+    assert!(matches!(outcome, Outcome::Infrastructure { .. }), "{outcome:?}");
+
+    // The agent goes on, with a new lease, and is killed.
+    agent.write_all(b"lease 600000\n").await.expect("told");
+    let (running, ear, _stop) = rig.start(rig.job(&["sleep", "600"]));
+    ear.until(|ear| ear.starts() == 1).await;
+    drop(agent);
+    assert_eq!(reaping.await.expect("ended"), Ok(Reaped::Removed(1)));
+    let outcome = running.await.expect("ended").outcome;
+    assert!(matches!(outcome, Outcome::Infrastructure { .. }), "{outcome:?}");
     rig.down().await;
 }
 

@@ -170,3 +170,38 @@ async fn what_is_too_large_is_refused_and_what_is_unused_makes_room() {
     assert_eq!(running.await.expect("ended").outcome, Outcome::Cancelled);
     rig.down().await;
 }
+
+#[tokio::test]
+async fn the_owner_s_rules_say_which_images_run_and_from_where() {
+    let change = |mut config: hivemind_oci::OciConfig| {
+        config.rules.allow = vec!["docker.io/library/*".into(), "127.0.0.1:*/good".into()];
+        config.rules.max_unpacked = Bytes::from_mib(4);
+        config
+    };
+    let Some(rig) = Rig::with("rules", change).await else { return };
+    let mut shelf = Shelf::default();
+    shelf.image("good", json!({}), &[root_file_system("good")]);
+    let registry = Registry::start(shelf).await;
+    registry.open();
+    let (finished, ear) =
+        rig.run(Job { image: Image::Named(registry.reference("good:1")), ..rig.job(&["true"]) }).await;
+    assert_eq!(finished.outcome, Outcome::Exited { code: 0 }, "{:?}", ear.heard());
+    for image in [Image::Named(registry.reference("bad:1")), rig.image.clone()] {
+        let (finished, ear) = rig.run(Job { image, ..rig.job(&["true"]) }).await;
+        let Outcome::ImageUnavailable { reason } = finished.outcome else { panic!("{:?}", finished.outcome) };
+        assert!(reason.contains("owner runs only images named docker.io/library/*"), "{reason}");
+        assert_eq!(ear.starts(), 0);
+    }
+    rig.down().await;
+
+    let Some(rig) = Rig::up("private").await else { return };
+    for name in ["10.0.0.1:5000/x:1", "169.254.169.254/x:1", "[::1]:5000/x:1"] {
+        let (finished, _) = rig.run(Job { image: Image::Named(name.into()), ..rig.job(&["true"]) }).await;
+        match finished.outcome {
+            Outcome::ImageUnavailable { reason } => assert!(reason.contains("no public address"), "{reason}"),
+            Outcome::BadImage { .. } => assert!(name.starts_with('[')),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+    rig.down().await;
+}

@@ -8,5 +8,8 @@ mod confinement;
 mod endings;
 mod files;
 mod images;
+mod network;
 mod registry;
 mod rig;
+mod selftest;
+mod warm;

@@ -73,6 +73,11 @@ impl Ear {
         self.text(Stream::Stderr)
     }
 
+    pub(crate) fn usages(&self) -> Vec<Usage> {
+        let heard = self.heard.lock();
+        heard.iter().filter_map(|one| if let Heard::Usage(usage) = one { Some(*usage) } else { None }).collect()
+    }
+
     pub(crate) fn starts(&self) -> usize {
         self.heard.lock().iter().filter(|one| **one == Heard::Started).count()
     }

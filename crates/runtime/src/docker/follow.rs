@@ -4,12 +4,13 @@
 //!
 //! Invariant: whatever was stopped here is dead, or was said to live in the log, when this returns.
 
+use super::daemon;
 use super::meter::Meter;
 use super::run::{Attempt, End, KILL_SOON};
 use super::stand::Stand;
 use super::streams;
 use super::watch::Watch;
-use super::{daemon, network};
+use crate::way;
 use bollard::container::AttachContainerResults;
 use bollard::errors::Error;
 use bollard::models::ContainerWaitResponse;
@@ -62,7 +63,7 @@ impl Attempt {
                     meter.last_sample();
                     drained = Some(result);
                 }
-                line = self.way.line() => network::tell(&*self.sink, &line),
+                line = self.way.line() => way::tell(&*self.sink, &line),
                 () = meter.due(), if !stand.is_still() => {
                     meter.sample().await;
                     watch.tick();

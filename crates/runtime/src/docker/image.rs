@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 mod kept;
@@ -155,8 +155,6 @@ pub(super) struct Images {
     /// One archive at a time.
     loads: tokio::sync::Mutex<()>,
     tidied: Mutex<Option<Instant>>,
-    /// The digest of the self-test's archive.
-    own: OnceLock<String>,
 }
 
 impl Images {
@@ -170,7 +168,6 @@ impl Images {
             kept: kept::Kept::open(state.join("images.json")),
             loads: tokio::sync::Mutex::default(),
             tidied: Mutex::default(),
-            own: OnceLock::new(),
         })
     }
 

@@ -5,7 +5,7 @@
 //! container needs: its [`image`], its [`volume`], its [`inputs`] and [`outputs`], its
 //! [`streams`], the [`meter`] beside it, the [`watch`] over its progress, its [`stand`] still where its owner
 //! wants so, and the three ways it is removed ([`cleaner`] after it
-//! ended, [`sweep`] at the next start, [`reaper`] after the agent was killed). What may reach
+//! ended, [`sweep`] at the next start, [`leftovers`] after the agent was killed). What may reach
 //! hosts has a [`network`], too; elements that may share a container are [`warm`].
 //!
 //! Invariant: the `docker` program is never called, and no path of this machine is ever mounted
@@ -32,13 +32,13 @@ mod inputs;
 mod isolation;
 mod judge;
 mod kernel_log;
+mod leftovers;
 mod meter;
 mod network;
 mod outputs;
 mod parent;
 mod profile;
 mod pull;
-mod reaper;
 mod run;
 mod stand;
 mod streams;
@@ -47,11 +47,12 @@ mod volume;
 mod warm;
 mod watch;
 
+pub use crate::reaper::{LeasePen, Reaped, Reaper, spawn_reaper};
 pub use crate::volume::DiskLimit;
 pub use image::rules::ImageRules;
 pub use image::{Reference, declared_volumes};
 pub use isolation::Sandbox;
-pub use reaper::{LeasePen, Reaped, Reaper, reap, spawn_reaper};
+pub use leftovers::{DockerLeftovers, reap};
 
 /// How to reach the daemon, and what is whose.
 #[derive(Debug, Clone)]

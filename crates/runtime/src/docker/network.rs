@@ -10,7 +10,7 @@
 use super::create::{labels_of, name_of};
 use super::{Inner, daemon};
 use crate::volume::USER_ID;
-use crate::{Check, Job, Sink, Stream, Verdict};
+use crate::{Check, Job, Sink, way};
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::{
@@ -18,7 +18,7 @@ use bollard::models::{
 };
 use bollard::query_parameters::{CreateContainerOptionsBuilder, ImportImageOptionsBuilder};
 use futures::StreamExt;
-use hivemind_egress::{Gate, Log, Plan, Rules, Used, cannot_enter, of_process};
+use hivemind_egress::{Gate, Plan, Rules, Used, cannot_enter, of_process};
 use hivemind_image::{Description, File, pack};
 use hivemind_model::state::Outcome;
 use hivemind_model::{AttemptRef, Isolation};
@@ -26,7 +26,6 @@ use parking_lot::Mutex;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// Under which name the holder's image is listed. It is used by its digest alone.
 const IMAGE_NAME: &str = concat!("hivemind-guest:", env!("CARGO_PKG_VERSION"));
@@ -69,15 +68,7 @@ impl Network {
 
     /// How it is, for people.
     pub(super) fn check(&self) -> Check {
-        let (verdict, detail, fix) = match &self.missing {
-            None => (Verdict::Good, format!("tasks may reach: {}", self.rules.policy), String::new()),
-            Some(why) => (
-                Verdict::Weak,
-                format!("none: {why}"),
-                "run the worker as root, with runc; tasks that ask for no network do not need it".into(),
-            ),
-        };
-        Check { name: "network of tasks".into(), verdict, detail, fix }
+        way::check(self.missing.as_deref(), &self.rules.policy)
     }
 
     /// Makes and starts the holder `name`. Gives its id.
@@ -107,16 +98,9 @@ impl Network {
 /// The way out of one attempt; closed until it is opened.
 #[derive(Debug, Default)]
 pub(super) struct Way {
-    opened: OnceLock<Opened>,
+    opened: OnceLock<way::Way>,
     /// What had passed when it was closed.
     last: Used,
-}
-
-#[derive(Debug)]
-struct Opened {
-    gate: Gate,
-    /// What the gate tells; it bounds that itself.
-    lines: tokio::sync::Mutex<UnboundedReceiver<String>>,
 }
 
 /// The name of an attempt's holder.
@@ -147,47 +131,34 @@ impl Way {
         let wanted = inner.profile.placed(holder(&plan, &inner.instance, job.attempt));
         let id = inner.network.hold(&inner.docker, &name, wanted).await?;
         let network = network_of(&inner.docker, &id).await?;
-        let (told, lines) = unbounded_channel();
-        // Where nobody listens any more the attempt is over.
-        let log: Log = Arc::new(move |line: &str| drop(told.send(line.to_owned())));
-        let gate = Gate::open(&plan, network, inner.network.rules.clone(), log).await;
-        let gate =
-            gate.map_err(|error| daemon::io_fault("the way out of the task's network could not be opened", &error))?;
+        let opened = way::Way::open(&plan, network, inner.network.rules.clone()).await;
+        let opened = opened
+            .map_err(|error| daemon::io_fault("the way out of the task's network could not be opened", &error))?;
         enter(request, &plan, &id);
         // A second opening is none: an attempt has one container.
-        self.opened.get_or_init(|| Opened { gate, lines: lines.into() });
+        self.opened.get_or_init(|| opened);
         Ok(())
     }
 
     /// The next line for the task's log; never where there is no way. Losing the race of a `select!` loses none.
     pub(super) async fn line(&self) -> String {
-        if let Some(opened) = self.opened.get()
-            && let Some(line) = opened.lines.lock().await.recv().await
-        {
-            return line;
+        match self.opened.get() {
+            Some(opened) => opened.line().await,
+            None => std::future::pending().await,
         }
-        std::future::pending().await
     }
 
     /// What has passed so far.
     pub(super) fn used(&self) -> Used {
-        self.opened.get().map_or(self.last, |opened| opened.gate.used())
+        self.opened.get().map_or(self.last, way::Way::used)
     }
 
     /// Closes it and tells `sink` what had not been told.
     pub(super) async fn close(&mut self, sink: &dyn Sink) {
-        let Some(opened) = self.opened.take() else { return };
-        self.last = opened.gate.close().await;
-        let mut lines = opened.lines.into_inner();
-        while let Ok(line) = lines.try_recv() {
-            tell(sink, &line);
+        if let Some(opened) = self.opened.take() {
+            self.last = opened.close(sink).await;
         }
     }
-}
-
-/// Puts a line where the requester looks: among the command's own words.
-pub(super) fn tell(sink: &dyn Sink, line: &str) {
-    sink.output(Stream::Stderr, format!("{line}\n").as_bytes());
 }
 
 /// The network that the container `id` keeps.

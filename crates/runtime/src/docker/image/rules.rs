@@ -50,8 +50,19 @@ impl Default for ImageRules {
 }
 
 impl ImageRules {
+    /// Refuses an image by its reference that the owner did not list.
+    ///
+    /// # Errors
+    /// A sentence for people.
+    pub fn check_reference(&self, reference: &Reference) -> Result<(), String> {
+        self.check_name(&written_out(reference))
+    }
+
     /// Refuses a name that the owner did not list.
-    pub(in crate::docker) fn check_name(&self, name: &str) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// A sentence for people.
+    pub fn check_name(&self, name: &str) -> Result<(), String> {
         if self.allow.is_empty() || self.allow.iter().any(|pattern| matches(pattern, name)) {
             return Ok(());
         }
@@ -70,7 +81,10 @@ impl ImageRules {
     ///
     /// The daemon asks for the addresses again when it fetches: who can change them in between reaches a
     /// registry's doors (`/v2/`) there, and sees no answer.
-    pub(in crate::docker) async fn check_registry(&self, reference: &Reference) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// A sentence for people.
+    pub async fn check_registry(&self, reference: &Reference) -> Result<(), String> {
         let registry = registry_of(reference);
         if registry == HUB {
             return Ok(());
@@ -93,6 +107,14 @@ impl ImageRules {
             Some(address) => Err(refused(format!("leads to {address}, which is no public address"))),
             None => Ok(()),
         }
+    }
+
+    /// True where `host` may be asked at `address`, whatever the port: the address is public, or the owner has listed
+    /// the host among the private registries.
+    #[must_use]
+    pub fn may_ask(&self, host: &str, address: IpAddr) -> bool {
+        let listed = |pattern: &String| matches(pattern.split_once(':').map_or(pattern, |(host, _)| host), host);
+        is_public(address) || self.private_registries.iter().any(listed)
     }
 }
 
@@ -199,6 +221,10 @@ mod tests {
             assert_eq!(rules.check_name(&written_out(&reference(text))).is_ok(), allowed, "{text}");
         }
         assert!(ImageRules::default().check_name("anything").is_ok());
+        let listed = ImageRules { private_registries: vec!["10.0.0.*:5000".into()], ..ImageRules::default() };
+        let address = |text: &str| text.parse::<IpAddr>().expect("an address");
+        assert!(listed.may_ask("10.0.0.7", address("10.0.0.7")) && listed.may_ask("ghcr.io", address("8.8.8.8")));
+        assert!(!listed.may_ask("ghcr.io", address("10.0.0.7")) && !listed.may_ask("10.1.0.7", address("10.1.0.7")));
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::Stream;
 use hivemind_model::{Egress, ElementRef, TaskId};
 use serde_json::{Value, json};
 
