@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 
 /// Highest price or grant: a billion CPT.
 const MAX_POLICY_MICRO: i64 = 1_000_000_000_000_000;
+/// Longest time that something is kept, unless it is for ever: 100 years.
+const MAX_KEEP_MILLIS: u64 = 100 * 365 * 24 * 3_600_000;
+/// Least time that a content is kept, so that what was just sent can still be submitted.
+const MIN_KEEP_CONTENT_MILLIS: u64 = 3_600_000;
 /// Longest of the pool's own times: 30 days.
 const MAX_POLICY_MILLIS: u64 = 30 * 24 * 3_600_000;
 
@@ -94,6 +98,10 @@ pub struct Limits {
     pub max_array_elements: u32,
     /// Nodes of one owner.
     pub max_nodes_per_owner: u32,
+    /// How long after its end the logs and the output of a task are kept; zero: for ever.
+    pub keep_results: Millis,
+    /// How long after its last use a content is kept for the user who sent it; zero: for ever.
+    pub keep_content: Millis,
 }
 
 impl Default for Limits {
@@ -117,6 +125,8 @@ impl Default for Limits {
             max_open_elements_per_user: 10_000_000,
             max_array_elements: 1_000_000,
             max_nodes_per_owner: 100_000,
+            keep_results: Millis::from_secs(30 * 24 * 3600),
+            keep_content: Millis::from_secs(30 * 24 * 3600),
         }
     }
 }
@@ -277,6 +287,7 @@ impl Policy {
                 ));
             }
         }
+        let least_content = if limits.keep_content == Millis(0) { 0 } else { MIN_KEEP_CONTENT_MILLIS };
         let ordered = [
             ("limits.default_runtime", 1000, limits.default_runtime.0, limits.max_runtime.0),
             ("limits.default_memory", limits.min_memory.0, limits.default_memory.0, limits.max_resources.memory.0),
@@ -286,6 +297,8 @@ impl Policy {
             ("heartbeat_every", 1, self.heartbeat_every.0, MAX_POLICY_MILLIS),
             ("retry_delay", 0, self.retry_delay.0, self.max_retry_delay.0),
             ("max_retry_delay", 0, self.max_retry_delay.0, MAX_POLICY_MILLIS),
+            ("limits.keep_results", 0, limits.keep_results.0, MAX_KEEP_MILLIS),
+            ("limits.keep_content", least_content, limits.keep_content.0, MAX_KEEP_MILLIS),
             ("limits.max_runtime", 1000, limits.max_runtime.0, 12 * MAX_POLICY_MILLIS),
             ("scheduling.half_life", 60_000, self.scheduling.half_life.0, 12 * MAX_POLICY_MILLIS),
             ("scheduling.reserve_after", 0, self.scheduling.reserve_after.0, MAX_POLICY_MILLIS),

@@ -257,6 +257,12 @@ impl TaskSpec {
         u64::from(self.verify.most_paid()) * (u64::from(self.retries) + 1)
     }
 
+    /// The contents in the blob store that it needs to run.
+    pub fn contents(&self) -> impl Iterator<Item = BlobRef> + '_ {
+        let entries = self.array.as_ref().and_then(|array| array.entries);
+        self.files.iter().map(|file| file.blob).chain(self.image_blob).chain(entries)
+    }
+
     /// Checks every field against the bounds of `policy`.
     ///
     /// # Errors

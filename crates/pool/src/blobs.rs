@@ -10,7 +10,9 @@
 //! a digest gives nobody the content, and nobody learns whether another user stored it. In the
 //! same way an attempt's output is only what its own node sent for it (`refs/outputs/<attempt>`).
 //!
-//! Blobs are kept for ever; collecting those that no task names is not done yet.
+//! Blobs that nothing names are removed in the background ([`crate::collect`]). Whoever gives one a new name,
+//! durable or not yet, holds a [`Use`] from before it finds or stores the blob until the name is durable; finding
+//! and storing show on the blob that it is needed, under a lock that its removal takes too ([`sweep`]).
 //!
 //! Invariant: nothing half-written is ever visible; no caller chooses a file name.
 
@@ -18,6 +20,7 @@ use crate::disk::{Disk, Promise};
 use bytes::Bytes;
 use hivemind_model::spec::{BlobRef, Digest};
 use hivemind_model::{AttemptRef, Bytes as Size, UserId};
+use parking_lot::Mutex;
 use partial::{Claim, Claimed, Partials};
 use places::{Place, Places};
 use sha2::{Digest as _, Sha256};
@@ -28,11 +31,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 use tempfile::{NamedTempFile, TempPath};
+use uses::Uses;
 
 mod partial;
 mod places;
+mod sweep;
+mod uses;
 pub(crate) use partial::PartName;
 pub(crate) use places::Sender;
+pub(crate) use sweep::{Freed, Pass};
+pub(crate) use uses::Use;
+
+/// Locks of names.
+const LOCKS: usize = 64;
 
 /// Why content was not stored.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +90,9 @@ struct Inner {
     disk: Disk,
     places: Arc<Places>,
     partials: Arc<Partials>,
+    uses: Arc<Uses>,
+    /// A blob's name and its marks are looked at and changed under the lock of its digest's first byte.
+    locks: [Mutex<()>; LOCKS],
 }
 
 /// See the module.
@@ -98,7 +112,9 @@ impl Blobs {
             make_folder(&folder)?;
         }
         let partials = Partials::open(root.join("partial"))?;
-        Ok(Self { inner: Arc::new(Inner { root, disk, places: Arc::default(), partials }) })
+        let locks = [const { Mutex::new(()) }; LOCKS];
+        let (places, uses) = (Arc::default(), Arc::default());
+        Ok(Self { inner: Arc::new(Inner { root, disk, places, partials, uses, locks }) })
     }
 
     /// Begins a blob of exactly `size` bytes. Dropping the writer leaves nothing.
@@ -177,10 +193,9 @@ impl Blobs {
         let blob = BlobRef { digest, size: Size(content.len() as u64) };
         let inner = self.inner.clone();
         blocking(move || {
-            let path = inner.path(&digest);
-            if path.exists() {
+            if inner.find(&digest)?.is_some() {
                 // Another writer may have renamed it a moment ago and not synced the folder yet.
-                return File::open(parent(&path)?)?.sync_all();
+                return File::open(parent(&inner.path(&digest))?)?.sync_all();
             }
             let _promise = inner.disk.promise(content.len() as u64)?;
             let mut file = NamedTempFile::new_in(inner.root.join("tmp"))?;
@@ -192,10 +207,11 @@ impl Blobs {
         Ok(blob)
     }
 
-    /// The size of a stored blob; `None` where there is none.
+    /// The size of a stored blob; `None` where there is none. It is not removed while a [`Use`] lasts that began
+    /// before.
     pub(crate) async fn size(&self, digest: Digest) -> io::Result<Option<u64>> {
         let inner = self.inner.clone();
-        blocking(move || not_found_is_none(fs::metadata(inner.path(&digest)).map(|metadata| metadata.len()))).await
+        blocking(move || inner.find(&digest)).await
     }
 
     /// Opens a stored blob; `None` where there is none.
@@ -211,16 +227,20 @@ impl Blobs {
             let path = inner.reference(user, &digest);
             let folder = parent(&path)?;
             make_folder(folder)?;
-            File::create(&path)?;
+            {
+                let _locked = inner.lock(&digest);
+                File::create(&path)?.set_modified(SystemTime::now())?;
+            }
             File::open(folder)?.sync_all()
         })
         .await
     }
 
-    /// The size of a blob that `user` may use as an input; `None` where there is none.
+    /// The size of a blob that `user` may use as an input; `None` where there is none. This uses their right to it
+    /// as [`Blobs::size`] uses the blob.
     pub(crate) async fn size_for(&self, user: UserId, digest: Digest) -> io::Result<Option<u64>> {
         let inner = self.inner.clone();
-        let allowed = blocking(move || inner.reference(user, &digest).try_exists()).await?;
+        let allowed = blocking(move || inner.use_right(&inner.reference(user, &digest), &digest)).await?;
         if allowed { self.size(digest).await } else { Ok(None) }
     }
 
@@ -270,11 +290,14 @@ impl Inner {
         let path = self.path(digest);
         let folder = parent(&path)?;
         make_folder(folder)?;
+        file.set_modified(self.uses.stamp())?;
         file.sync_all()?;
+        let locked = self.lock(digest);
         match lies {
             Lies::Temporary(from) => from.persist(&path).map_err(|error| error.error)?,
             Lies::Kept(claim) => claim.rename(&path)?,
         }
+        drop(locked);
         File::open(folder)?.sync_all()
     }
 }

@@ -10,6 +10,7 @@ mod auth;
 mod blobs;
 mod board;
 mod clock;
+mod collect;
 mod compare;
 mod disk;
 mod entries;
@@ -93,6 +94,10 @@ pub struct Tuning {
     /// Bytes of disk that are left for ending what is open: below it no task, user, node or transfer is
     /// taken, so that the database can always commit.
     pub command_reserve: Bytes,
+    /// How often what nobody needs is looked for.
+    pub collect_every: Duration,
+    /// What nobody needs is kept for so long nevertheless.
+    pub unnamed_for: Duration,
 }
 
 impl Default for Tuning {
@@ -102,6 +107,8 @@ impl Default for Tuning {
             log_cap: Bytes::from_mib(16),
             disk_reserve: Bytes::from_mib(64),
             command_reserve: Bytes::from_mib(16),
+            collect_every: Duration::from_secs(6 * 3600),
+            unnamed_for: Duration::from_secs(24 * 3600),
         }
     }
 }
@@ -154,6 +161,8 @@ pub async fn start_with(config: PoolConfig, tuning: Tuning) -> anyhow::Result<Po
     tokio::spawn(compare::run(shared.clone(), asked, background.clone()));
     tokio::spawn(watch_liveness(shared.clone(), background.clone()));
     tokio::spawn(keep_usage(shared.clone(), background.clone()));
+    let pace = collect::Pace { every: tuning.collect_every, unnamed_for: tuning.unnamed_for };
+    tokio::spawn(collect::run(shared.clone(), pace, background.clone()));
     tokio::spawn(sweep_partials(shared.clone(), background.clone()));
     let server = tokio::spawn(server::serve(shared.clone(), connections, reflection));
     let stop = CancellationToken::new();

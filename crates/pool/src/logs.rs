@@ -5,20 +5,23 @@
 //! a worker that sends again after a broken link repeats nothing and leaves out nothing. Start at
 //! [`Logs::append`].
 //!
-//! Old files are kept as long as their tasks; taking them away by age is not done yet.
+//! Logs of tasks that ended long ago are removed ([`crate::collect`]), but for those that show by their modification
+//! time that another task has taken the result.
 //!
 //! Invariant: a byte once taken is never changed; no message of a worker chooses a file name.
 
-use crate::blobs::make_folder;
+use crate::blobs::{Freed, make_folder};
+use crate::collect::Walk;
 use crate::disk::Disk;
-use hivemind_model::AttemptRef;
+use hivemind_model::{AttemptRef, ElementRef, TaskId};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 use tokio::sync::watch;
 
 /// Tasks whose files share a folder.
@@ -89,13 +92,15 @@ pub(crate) struct Logs {
     cap: u64,
     disk: Disk,
     open: Mutex<HashMap<AttemptRef, Arc<AttemptLog>>>,
+    /// Held while a mark is set or looked at, or a folder is made.
+    marks: Mutex<()>,
 }
 
 impl Logs {
     /// Logs under `root`, each stream at most `cap` bytes.
     pub(crate) fn open(root: PathBuf, cap: u64, disk: Disk) -> io::Result<Self> {
         make_folder(&root)?;
-        Ok(Self { root, cap, disk, open: Mutex::default() })
+        Ok(Self { root, cap, disk, open: Mutex::default(), marks: Mutex::default() })
     }
 
     /// Most bytes of one stream.
@@ -190,6 +195,47 @@ impl Logs {
         Ok(data)
     }
 
+    /// Everything that attempts wrote.
+    pub(crate) fn all(&self) -> io::Result<Walk> {
+        Walk::of(&self.root, |folder| folder.parse::<u64>().is_ok())
+    }
+
+    /// Shows on an ended attempt's logs that they are needed since `stamp`; tells how much of them there is.
+    pub(crate) fn mark(&self, attempt: AttemptRef, stamp: SystemTime) -> io::Result<Lengths> {
+        let _locked = self.marks.lock();
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            match File::open(self.path(attempt, stream)) {
+                Ok(file) => file.set_modified(stamp)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(self.read_lengths(attempt)?.into())
+    }
+
+    /// Removes logs that do not show that they are needed since then, and their folders where they were the last.
+    pub(crate) fn remove_unmarked(&self, files: &[PathBuf], since: SystemTime) -> io::Result<Freed> {
+        let mut freed = Freed::default();
+        for path in files {
+            let _locked = self.marks.lock();
+            let metadata = match fs::metadata(path) {
+                Ok(metadata) => metadata,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            if metadata.modified()? < since {
+                fs::remove_file(path)?;
+                freed.add(Freed { files: 1, bytes: metadata.len() });
+            }
+        }
+        for folder in files.iter().filter_map(|path| path.parent()).collect::<BTreeSet<_>>() {
+            let _locked = self.marks.lock();
+            // A folder that still holds something stays.
+            let _stays = fs::remove_dir(folder);
+        }
+        Ok(freed)
+    }
+
     fn log(&self, attempt: AttemptRef) -> io::Result<Arc<AttemptLog>> {
         let mut open = self.open.lock();
         if let Some(log) = open.get(&attempt) {
@@ -208,6 +254,7 @@ impl Logs {
         options.create(true).truncate(false).write(true).mode(0o600);
         match options.open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let _locked = self.marks.lock();
                 make_folder(&self.folder(attempt))?;
                 options.open(&path)
             }
@@ -235,6 +282,14 @@ impl From<[u64; 2]> for Lengths {
     }
 }
 
+/// The attempt that wrote a file.
+pub(crate) fn named(path: &Path) -> Option<AttemptRef> {
+    let mut parts = path.file_name()?.to_str()?.split('.');
+    let (task, index, number) = (parts.next()?, parts.next()?, parts.next()?);
+    let element = ElementRef { task: TaskId(task.parse().ok()?), index: index.parse().ok()? };
+    Some(element.attempt(number.parse().ok()?))
+}
+
 fn length_of(path: &Path) -> io::Result<u64> {
     match fs::metadata(path) {
         Ok(metadata) => Ok(metadata.len()),
@@ -246,7 +301,6 @@ fn length_of(path: &Path) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hivemind_model::{ElementRef, TaskId};
 
     fn attempt(number: u32) -> AttemptRef {
         ElementRef::only(TaskId(2049)).attempt(number)

@@ -11,6 +11,7 @@ mod explain;
 mod follow;
 mod graph;
 mod image;
+mod kept;
 mod look;
 mod node;
 mod node_change;

@@ -58,6 +58,9 @@ CREATE INDEX tasks_open ON tasks (user_id, id) WHERE state IN ('pending', 'runni
 -- The pages of what went wrong: rare among many that completed.
 CREATE INDEX tasks_unsuccessful ON tasks (user_id, id) WHERE state IN ('failed', 'cancelled');
 
+-- What has ended, by age: what it left is kept for a time.
+CREATE INDEX tasks_ended ON tasks (ended_at, id) WHERE ended_at IS NOT NULL;
+
 -- The elements of a task, 1024 in a row, equal neighbours counted: `[[count, element], ...]`. A row that is
 -- missing stands for elements that were never tried.
 CREATE TABLE chunks (

@@ -116,6 +116,16 @@ pub trait Store: Send + Sync + 'static {
     /// The newest completed task of a user whose specification has this digest in
     /// [`TaskSpec::reuse`](hivemind_model::TaskSpec).
     async fn known(&self, user: UserId, reuse: Digest) -> Result<Option<TaskRow>, StoreError>;
+    /// Tasks that have not ended, by user, then by id; only those after `after`, at most `limit`.
+    async fn open_tasks(&self, after: (UserId, TaskId), limit: u32) -> Result<Vec<TaskRow>, StoreError>;
+    /// Tasks that have ended, in the order of their ends, then of their ids; only those after `after`, at most
+    /// `limit`.
+    async fn ended_tasks(&self, after: (Timestamp, TaskId), limit: u32) -> Result<Vec<TaskRow>, StoreError>;
+    /// When these tasks ended, of those that have.
+    async fn ends(&self, tasks: &[TaskId]) -> Result<Vec<(TaskId, Timestamp)>, StoreError>;
+    /// The attempts of a task that have a report, by element, then by number; only those after that element and
+    /// number, at most `limit`.
+    async fn reported(&self, task: TaskId, after: (u32, u32), limit: u32) -> Result<Vec<AttemptRow>, StoreError>;
     /// The chunks of a task that are stored, from the chunk `from` on, in order, at most `limit`. What is
     /// missing between them stands for elements that were never tried.
     async fn chunks(&self, task: TaskId, from: u32, limit: u32) -> Result<Vec<ChunkRow>, StoreError>;

@@ -25,7 +25,7 @@ use hivemind_model::rows::{
     TaskRow, TipRow, TrustRow, UserRow,
 };
 use hivemind_model::spec::Digest;
-use hivemind_model::{Cpt, ElementRef, NodeId, ProjectId, TaskId, UserId};
+use hivemind_model::{Cpt, ElementRef, NodeId, ProjectId, TaskId, Timestamp, UserId};
 use lock::Lock;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
@@ -224,6 +224,22 @@ impl Store for SqliteStore {
 
     async fn known(&self, user: UserId, reuse: Digest) -> Result<Option<TaskRow>, StoreError> {
         self.read(async |conn| read::known(conn, user, reuse).await).await
+    }
+
+    async fn open_tasks(&self, after: (UserId, TaskId), limit: u32) -> Result<Vec<TaskRow>, StoreError> {
+        self.read(async |conn| read::kept::open_tasks(conn, after, limit).await).await
+    }
+
+    async fn ended_tasks(&self, after: (Timestamp, TaskId), limit: u32) -> Result<Vec<TaskRow>, StoreError> {
+        self.read(async |conn| read::kept::ended_tasks(conn, after, limit).await).await
+    }
+
+    async fn ends(&self, tasks: &[TaskId]) -> Result<Vec<(TaskId, Timestamp)>, StoreError> {
+        self.read(async |conn| read::kept::ends(conn, tasks).await).await
+    }
+
+    async fn reported(&self, task: TaskId, after: (u32, u32), limit: u32) -> Result<Vec<AttemptRow>, StoreError> {
+        self.read(async |conn| read::kept::reported(conn, task, after, limit).await).await
     }
 
     async fn chunks(&self, task: TaskId, from: u32, limit: u32) -> Result<Vec<ChunkRow>, StoreError> {

@@ -32,6 +32,7 @@ pub(super) async fn same(
     let Some(user) = shared.live.board.user_of(question.attempt.element.task) else {
         return Err(format!("{} has ended", question.attempt.element.task).into());
     };
+    let naming = shared.blobs.begin_use();
     let mut files = Vec::with_capacity(2);
     for (folder, content) in [("a", other), ("b", own)] {
         let name = if content.is_archive { "output.tar" } else { "stdout" };
@@ -52,6 +53,7 @@ pub(super) async fn same(
     // Events are subscribed to before the task is there, so that none is missed.
     let events = shared.live.hub.subscribe(user);
     let task = submit(shared, user, spec, own.attempt, other.attempt).await?;
+    drop(naming);
     verdict(&ended(shared, user, task, events).await?)
 }
 

@@ -5,6 +5,7 @@
 //! Invariant: bytes of one stream of one attempt are sent in order, without gap or repetition.
 
 use super::elements::{element, element_ref};
+use super::kept;
 use crate::blobs::blocking;
 use crate::hub::Event;
 use crate::logs::{Seen, Stream};
@@ -70,7 +71,10 @@ impl Follower {
     /// Sends what is there.
     async fn once(&mut self) -> Result<(), Stopped> {
         match self.newest().await? {
-            Some(row) => self.drain(row.attempt).await,
+            Some(row) => {
+                self.still_kept(&row).await?;
+                self.drain(row.attempt).await
+            }
             None => Ok(()),
         }
     }
@@ -118,6 +122,7 @@ impl Follower {
     async fn attempt(&mut self, row: &AttemptRow) -> Result<(), Stopped> {
         let attempt = row.attempt;
         if matches!(row.phase, AttemptPhase::Ended { .. }) {
+            self.still_kept(row).await?;
             return self.drain(attempt).await;
         }
         let mut seen = self
@@ -135,6 +140,14 @@ impl Follower {
                 return self.drain(attempt).await;
             }
             self.changed(&mut seen).await?;
+        }
+    }
+
+    async fn still_kept(&self, row: &AttemptRow) -> Result<(), Stopped> {
+        let gone = kept::logs_gone(&self.shared, &self.row, row).await;
+        match gone.map_err(|error| Stopped::Fault(status::file("reading logs", &error)))? {
+            Some(over) => Err(Stopped::Fault(status::rejected(&over))),
+            None => Ok(()),
         }
     }
 

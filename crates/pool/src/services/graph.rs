@@ -38,6 +38,7 @@ pub(super) async fn submit(
         Refusal::Fault(fault) => fault,
     };
     let names: Vec<String> = request.tasks.iter().map(|task| task.name.clone()).collect();
+    let _use = shared.blobs.begin_use();
     let (command, places) = draft(shared, user, request).await.map_err(told)?;
     let accepted = match refusal_or_fault(shared.writer.apply(command).await)? {
         Ok(Reply::SubmittedGraph { tasks }) if tasks.len() == places.len() => tasks,

@@ -4,7 +4,7 @@
 
 use super::elements::{element, element_ref};
 use super::page::{after, cut, size, token};
-use super::{summary, watch};
+use super::{kept, summary, watch};
 use crate::logs::Stream;
 use crate::shared::Shared;
 use crate::status;
@@ -83,7 +83,13 @@ async fn of_element(shared: &Shared, row: &TaskRow, of: Option<ElementRef>) -> R
     };
     let attempts = shared.store.attempts(row.source(at)).await.map_err(|error| status::store(&error))?;
     let result = match summary::accepted(&attempts).filter(|_| completed) {
-        Some(attempt) => result(shared, attempt).await?,
+        Some(attempt) => {
+            let gone = kept::logs_gone(shared, row, attempt).await;
+            match gone.map_err(|error| status::file("reading the output", &error))? {
+                Some(over) => format!("[{}]\n", over.text),
+                None => result(shared, attempt).await?,
+            }
+        }
         None => String::new(),
     };
     Ok(Told { attempts, result, error })

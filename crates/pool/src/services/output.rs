@@ -4,6 +4,7 @@
 //! digest nothing at all.
 
 use super::elements::{Standing, element, element_ref};
+use super::kept;
 use super::submission::cut;
 use super::summary::{accepted, report};
 use crate::blobs::{PartName, Sender, blocking};
@@ -75,6 +76,7 @@ pub(super) async fn upload(
         }
         chunk = next(&mut chunks).await?;
     }
+    let _use = shared.blobs.begin_use();
     let blob = blob.finish().await.map_err(|error| status::blob("size", &error))?;
     shared.blobs.allow(caller.id, blob.digest).await.map_err(|error| status::file("storing content", &error))?;
     Ok(UploadResponse { digest: blob.digest.to_string(), size: first_size(blob.size.0) })
@@ -169,6 +171,9 @@ pub(super) async fn download(
     };
     let file = shared.blobs.read(blob.digest).await.map_err(|error| status::file("reading the output", &error))?;
     let Some(file) = file else {
+        if let Some(over) = kept::was_kept(shared, row, &format!("the output of {what}")) {
+            return refuse(over);
+        }
         tracing::error!(element = %at, digest = %blob.digest, "a stored output is missing");
         return Err(Status::data_loss(format!(
             "E_INTERNAL: the output of {what} is missing in the pool; its operator finds the digest in the log"

@@ -6,13 +6,15 @@
 //! others can answer.
 
 use super::summary::{accepted, report};
+use crate::blobs::blocking;
 use crate::shared::Shared;
 use crate::status;
 use hivemind_model::spec::Digest;
 use hivemind_model::{AttemptRef, Command, UserId};
 use tonic::Status;
 
-/// The command that takes a known result, in the place of a submission that allows it; else the submission.
+/// The command that takes a known result, in the place of a submission that allows it; else the submission. Its
+/// caller holds a [`Use`](crate::blobs::Use) until the command is durable, so that the result stays.
 pub(super) async fn known(shared: &Shared, command: Command) -> Result<Command, Status> {
     let Command::Submit { user, spec, max_price, ended, once } = command else { return Ok(command) };
     let key = spec.reuse.filter(|_| spec.after.tasks.is_empty());
@@ -40,6 +42,12 @@ async fn result(shared: &Shared, user: UserId, key: Digest) -> Result<Option<Att
         if size.is_none() {
             return Ok(None);
         }
+    }
+    let (live, stamp, known) = (shared.live.clone(), shared.blobs.stamp(), attempt.attempt);
+    let logs = blocking(move || live.logs.mark(known, stamp)).await;
+    let logs = logs.map_err(|error| status::file("looking for a result", &error))?;
+    if logs.stdout < report.logs.stdout.0 || logs.stderr < report.logs.stderr.0 {
+        return Ok(None);
     }
     Ok(Some(attempt.attempt))
 }

@@ -8,7 +8,7 @@ use super::amount::once;
 use super::dependencies::{self, Lookup};
 use super::elements::{not_all_there, not_completed};
 use super::submission::{self, Draft, Refusal, max_price};
-use super::{refusal_or_fault, reuse, wishes, wrong_reply};
+use super::{kept, refusal_or_fault, reuse, wishes, wrong_reply};
 use crate::shared::Shared;
 use crate::status;
 use crate::writer::Refused;
@@ -31,6 +31,7 @@ pub(super) async fn one(
     user: UserId,
     request: SubmitTaskRequest,
 ) -> Result<SubmitTaskResponse, Status> {
+    let _use = shared.blobs.begin_use();
     match draft(shared, &mut Lookup::new(shared, user), user, request).await {
         Ok(command) => submitted(shared.writer.apply(reuse::known(shared, command).await?).await),
         Err(Refusal::Rejected(rejection)) => Ok(refusal(&rejection)),
@@ -47,6 +48,7 @@ pub(super) async fn many(
     if requests.len() > MAX_TASKS {
         return Err(status::rejected(&too_many(requests.len())));
     }
+    let _use = shared.blobs.begin_use();
     let mut lookup = Lookup::new(shared, user);
     let (mut commands, mut answers) = (Vec::with_capacity(requests.len()), Vec::with_capacity(requests.len()));
     for request in requests {
@@ -122,6 +124,7 @@ pub(super) async fn retry(
     user: UserId,
     request: RetryTaskRequest,
 ) -> Result<SubmitTaskResponse, Status> {
+    let _use = shared.blobs.begin_use();
     match retried(shared, user, request).await {
         Ok(command) => submitted(shared.writer.apply(command).await),
         Err(Refusal::Rejected(rejection)) => Ok(refusal(&rejection)),
@@ -152,6 +155,7 @@ async fn retried(shared: &Shared, user: UserId, request: RetryTaskRequest) -> Re
         Some(_) => return Err(not_all_there(&row, &all).into()),
         None => left_over(shared, user, &row).await?,
     };
+    kept::check_contents(shared, &row).await?;
     let spec = again_of(&row.spec, again, shared.clock.now());
     Ok(Command::Submit { user, spec: Arc::new(spec), max_price, ended: Vec::new(), once })
 }

@@ -181,6 +181,7 @@ impl WorkerService for WorkerCalls {
             }
             chunk = next(&mut chunks).await?;
         }
+        let _use = self.0.blobs.begin_use();
         let blob = blob.finish().await.map_err(|error| status::blob("size", &error))?;
         let noted = self.0.blobs.note_output(attempt, blob.digest).await;
         noted.map_err(|error| status::file("storing content", &error))?;

@@ -72,6 +72,18 @@ impl Store for Gate {
         Ok(None)
     }
 
+    async fn open_tasks(&self, _: (UserId, TaskId), _: u32) -> Result<Vec<TaskRow>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn ended_tasks(&self, _: (Timestamp, TaskId), _: u32) -> Result<Vec<TaskRow>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn ends(&self, _: &[TaskId]) -> Result<Vec<(TaskId, Timestamp)>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn reported(&self, _: TaskId, _: (u32, u32), _: u32) -> Result<Vec<AttemptRow>, StoreError> {
+        Ok(Vec::new())
+    }
     async fn chunks(&self, _: TaskId, _: u32, _: u32) -> Result<Vec<ChunkRow>, StoreError> {
         Ok(Vec::new())
     }

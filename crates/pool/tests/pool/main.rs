@@ -5,6 +5,7 @@
 
 mod accounts;
 mod arrays;
+mod collect;
 mod contents;
 mod explain;
 mod graphs;

@@ -183,6 +183,15 @@ impl FromColumns for TaskRow {
     }
 }
 
+/// When a task ended.
+impl FromColumns for (TaskId, Timestamp) {
+    const TABLE: &'static str = "tasks";
+
+    fn read(columns: &mut Columns<'_>) -> Result<Self, StoreError> {
+        Ok((TaskId(columns.number()?), columns.time()?))
+    }
+}
+
 impl FromColumns for ChunkRow {
     const TABLE: &'static str = "chunks";
 

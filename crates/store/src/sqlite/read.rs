@@ -1,7 +1,8 @@
 //! Rows out of the tables.
 //!
 //! Column lists are in the order in which [`super::decode`] reads them. The books are in [`books`]
-//! and [`journal`], what nodes earned beside them and projects in [`economy`].
+//! and [`journal`], what nodes earned beside them and projects in [`economy`], what a search for things that nobody
+//! needs reads in [`kept`].
 //!
 //! Invariant: nothing here writes, and nothing here joins what one transaction does not.
 
@@ -85,6 +86,7 @@ macro_rules! select {
 pub(super) mod books;
 pub(super) mod economy;
 pub(super) mod journal;
+pub(super) mod kept;
 
 type Query = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>;
 

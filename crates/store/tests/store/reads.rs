@@ -83,6 +83,33 @@ async fn pages_of_tasks_go_backwards_and_keep_to_their_filter() {
 }
 
 #[tokio::test]
+async fn what_is_kept_is_read_page_by_page() {
+    let (_folder, path) = place();
+    let store = open(&path).await;
+    let (mut rows, ledger) = founding();
+    let ended = |id, at| {
+        let mut row = task(id, 1, Completed);
+        row.progress.ended_at = Some(Timestamp(at));
+        row
+    };
+    rows.new_tasks =
+        vec![ended(1, 70), ended(2, 50), task(3, 2, Running), ended(4, 50), task(5, 1, Pending), ended(6, 90)];
+    store.commit(&rows, &ledger).await.unwrap();
+    let ids = |rows: Vec<hivemind_model::rows::TaskRow>| -> Vec<u64> {
+        rows.into_iter().map(|row| row.progress.id.0).collect()
+    };
+    let by_end = async |at, id, limit| ids(store.ended_tasks((Timestamp(at), TaskId(id)), limit).await.unwrap());
+    assert_eq!(by_end(i64::MIN, 0, 3).await, [2, 4, 1]);
+    assert_eq!(by_end(50, 2, 9).await, [4, 1, 6]);
+    assert_eq!(by_end(51, 0, 9).await, [1, 6]);
+    let open = async |user, id, limit| ids(store.open_tasks((UserId(user), TaskId(id)), limit).await.unwrap());
+    assert_eq!((open(0, 0, 1).await, open(1, 5, 9).await, open(2, 3, 9).await), (vec![5], vec![3], vec![]));
+    let mut ends = store.ends(&[TaskId(6), TaskId(3), TaskId(2), TaskId(99)]).await.unwrap();
+    ends.sort_unstable();
+    assert_eq!(ends, [(TaskId(2), Timestamp(50)), (TaskId(6), Timestamp(90))]);
+}
+
+#[tokio::test]
 async fn the_newest_known_result_is_found_by_its_user_alone() {
     let (_folder, path) = place();
     let store = open(&path).await;
