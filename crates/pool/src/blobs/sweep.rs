@@ -235,6 +235,3 @@ fn note_in(name: &str) -> Option<(AttemptRef, Digest)> {
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-mod tests;
