@@ -11,7 +11,7 @@ mod room;
 use crate::fleet::Search;
 use crate::{Bounds, Cursor, Line, Placement, Plan, Rank, Reservation, Snapshot, Turn, Waiting};
 use hivemind_model::spec::Need;
-use hivemind_model::{Timestamp, UserId};
+use hivemind_model::{Kind, Timestamp, UserId};
 use room::Rooms;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -99,8 +99,8 @@ struct Pass<'a> {
     reserved: Option<Reservation>,
     reserve_before: Timestamp,
     most: usize,
-    /// The least that anything needs.
-    least: Search,
+    /// The least that anything needs, of each kind of program.
+    least: Vec<Search>,
     thorough: bool,
     without_room: usize,
 }
@@ -114,7 +114,10 @@ impl<'a> Pass<'a> {
             reserved: None,
             reserve_before: snapshot.reserve_before,
             most,
-            least: Search::new(Need { resources: snapshot.queue.least(), ..Need::default() }),
+            least: {
+                let resources = snapshot.queue.least();
+                Kind::ALL.iter().map(|kind| Search::new(Need { resources, kind: *kind, ..Need::default() })).collect()
+            },
             thorough: snapshot.resume.is_some() || seed.is_multiple_of(THOROUGH_PASS),
             without_room: 0,
         };
@@ -248,7 +251,7 @@ impl<'a> Pass<'a> {
     fn is_spent(&mut self) -> bool {
         self.without_room += 1;
         let may_stop = self.reserved.is_some() || self.without_room > LINES_WITHOUT_ROOM;
-        may_stop && !self.thorough && self.rooms.is_spent(&self.least)
+        may_stop && !self.thorough && self.least.iter().all(|least| self.rooms.is_spent(least))
     }
 
     fn is_full(&self) -> bool {
