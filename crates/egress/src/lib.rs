@@ -27,6 +27,7 @@ mod socks;
 pub use gate::{Gate, Used};
 pub use journal::Log;
 pub use namespace::{cannot_enter, of_process};
+pub use own::{Own, addresses as own_addresses};
 pub use plan::Plan;
 pub use resolve::Resolver;
 pub use rules::{Loosened, NetworkLimits, Refusal, Rules};
