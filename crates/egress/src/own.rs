@@ -46,7 +46,7 @@ impl Own {
 ///
 /// # Errors
 /// Where the kernel does not list them.
-pub fn addresses() -> io::Result<Vec<Own>> {
+pub(crate) fn addresses() -> io::Result<Vec<Own>> {
     let listed = getifaddrs()?.filter_map(|interface| {
         let address = ip(&interface.address?)?;
         // Without a mask it has no neighbours.
