@@ -67,9 +67,7 @@ impl Way {
         let found = timeout_at(end, self.addresses(target.host())).await;
         let found = found.map_err(|_| Refusal::Unresolved(late()))?;
         let found = found.map_err(|error| Refusal::Unresolved(error.to_string()))?;
-        let own = own::addresses()
-            .map_err(|error| Refusal::Unreached(format!("this machine's own addresses cannot be listed: {error}")))?;
-        let checked = self.rules.check(&found, target.port(), &own)?;
+        let checked = self.rules.check(&found, target.port(), &own_now()?)?;
         connect(&checked, end).await.map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => Refusal::Unreached(late()),
             _ => Refusal::Unreached(error.to_string()),
@@ -83,6 +81,20 @@ impl Way {
         let _permit = self.lookups.acquire().await.map_err(io::Error::other)?;
         self.rules.resolver().resolve(host).await
     }
+}
+
+/// Whether this process itself may go to a host with these addresses for a stranger, as for the image that a task
+/// names.
+///
+/// # Errors
+/// [`Refusal::Address`] where one of them is not public, or is this machine's or a neighbour's.
+pub fn outside(found: &[IpAddr]) -> Result<(), Refusal> {
+    Rules::default().check(found, 0, &own_now()?).map(drop)
+}
+
+fn own_now() -> Result<Vec<own::Own>, Refusal> {
+    own::addresses()
+        .map_err(|error| Refusal::Unreached(format!("this machine's own addresses cannot be listed: {error}")))
 }
 
 /// Connects to the first of `addresses` that answers; each may take its part of the time.

@@ -24,9 +24,11 @@ mod resolve;
 pub mod rules;
 mod socks;
 
+pub use dial::outside;
 pub use gate::{Gate, Used};
 pub use journal::Log;
 pub use namespace::{cannot_enter, of_process};
+pub use own::Own;
 pub use plan::Plan;
 pub use resolve::Resolver;
 pub use rules::{Loosened, NetworkLimits, Refusal, Rules};

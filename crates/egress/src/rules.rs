@@ -1,12 +1,13 @@
 //! What is let through.
 //!
 //! A connection passes when the task asked for its host and port, the owner of the machine allows it, and every
-//! address of the host is public and none of this machine's own. [`Rules::permits`] decides the first two before
-//! anything is looked up, [`Rules::check`] the rest before anything is connected.
+//! address of the host is public and neither this machine's own nor a neighbour's. [`Rules::permits`] decides the
+//! first two before anything is looked up, [`Rules::check`] the rest before anything is connected.
 //!
 //! Invariant: no I/O; what is not allowed is refused.
 
 use crate::address::{forbidden, meanings};
+use crate::own::Own;
 use crate::resolve::{Resolver, System};
 use hivemind_model::{Egress, EgressPolicy, Endpoint};
 use std::fmt;
@@ -164,11 +165,11 @@ impl Rules {
     }
 
     /// The addresses of a host that may be connected to: all of `found`, in their usual form. `own` are those of
-    /// this machine.
+    /// this machine, whose neighbours are not reached either.
     ///
     /// # Errors
     /// Where one of them may not be, though others may: a name that leads to both has been made to get in here.
-    pub fn check(&self, found: &[IpAddr], port: u16, own: &[IpAddr]) -> Result<Vec<SocketAddr>, Refusal> {
+    pub fn check(&self, found: &[IpAddr], port: u16, own: &[Own]) -> Result<Vec<SocketAddr>, Refusal> {
         if found.is_empty() {
             return Err(Refusal::Unresolved("it has no address".into()));
         }
@@ -178,7 +179,7 @@ impl Rules {
         found.iter().map(|address| self.check_one(*address, port, own)).collect()
     }
 
-    fn check_one(&self, found: IpAddr, port: u16, own: &[IpAddr]) -> Result<SocketAddr, Refusal> {
+    fn check_one(&self, found: IpAddr, port: u16, own: &[Own]) -> Result<SocketAddr, Refusal> {
         let address = SocketAddr::new(found.to_canonical(), port);
         if self.loosened.reach.contains(&address) {
             return Ok(address);
@@ -187,8 +188,11 @@ impl Rules {
             if let Some(is) = forbidden(meant) {
                 return Err(Refusal::Address(found, is));
             }
-            if own.contains(&meant) {
+            if own.iter().any(|own| own.is(meant)) {
                 return Err(Refusal::Address(found, "an address of this machine"));
+            }
+            if own.iter().any(|own| own.is_near(meant)) {
+                return Err(Refusal::Address(found, "an address in this machine's own network"));
             }
         }
         Ok(address)

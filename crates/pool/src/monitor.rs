@@ -7,7 +7,7 @@
 //! Invariant: nothing here decides anything, and no figure of an attempt outlives it by more than a sweep.
 
 use hivemind_model::{AttemptRef, NodeId, Timestamp};
-use hivemind_proto::worker::{AttemptUsage, Heartbeat, MachineUsage};
+use hivemind_proto::worker::{AttemptUsage, GpuUsage, Heartbeat, MachineUsage};
 use parking_lot::Mutex;
 use ring::Ring;
 use std::collections::{BTreeMap, HashMap};
@@ -25,6 +25,8 @@ const SHARDS: usize = 64;
 const SAMPLE_EVERY_MILLIS: u64 = 10_000;
 /// Attempts of one node of which figures are kept.
 const MOST_ATTEMPTS: usize = 4096;
+/// Graphics processors of one node of which figures are kept; a message has room for millions.
+const MOST_GPUS: usize = 32;
 /// Nodes of which a history is kept; of more, there is none.
 const MOST_NODES: usize = 8192;
 
@@ -76,7 +78,7 @@ impl Monitor {
         }
         let entry = shard.entry(node).or_default();
         if let Some(machine) = &beat.machine {
-            entry.machine = machine.clone();
+            entry.machine = kept(machine);
         }
         if entry.sampled_at.is_none_or(|at| now.since(at).0 >= SAMPLE_EVERY_MILLIS) {
             entry.sampled_at = Some(now);
@@ -138,17 +140,22 @@ impl Monitor {
         self.shard(node).lock().get(&node).is_some_and(|entry| entry.speed.is_some())
     }
 
-    /// The speed of a node in parts of the mean of all that were measured; `None` where it was not.
+    /// The speed of a node in parts of the median of all that were measured, which one machine alone cannot move far;
+    /// `None` where it was not.
     pub(crate) fn speed(&self, node: NodeId) -> Option<f64> {
         let own = self.shard(node).lock().get(&node)?.speed?;
-        let (mut sum, mut count) = (0.0, 0u32);
+        let mut all = Vec::new();
         for shard in &self.shards {
-            for speed in shard.lock().values().filter_map(|entry| entry.speed) {
-                sum += speed;
-                count += 1;
-            }
+            all.extend(shard.lock().values().filter_map(|entry| entry.speed));
         }
-        Some(own * f64::from(count) / sum)
+        if all.is_empty() {
+            return None;
+        }
+        let (middle, is_even) = (all.len() / 2, all.len().is_multiple_of(2));
+        let (below, upper, _) = all.select_nth_unstable_by(middle, f64::total_cmp);
+        let upper = *upper;
+        let lower = if is_even { below.iter().copied().fold(0.0, f64::max) } else { upper };
+        Some(own * 2.0 / (lower + upper))
     }
 
     /// Writes the histories to the file.
@@ -168,6 +175,12 @@ impl Monitor {
     fn shard(&self, node: NodeId) -> &Mutex<HashMap<NodeId, Entry>> {
         &self.shards[usize::try_from(node.0 % SHARDS as u64).unwrap_or(0)]
     }
+}
+
+/// What is kept of a machine's own figures.
+fn kept(machine: &MachineUsage) -> MachineUsage {
+    let nameless = |gpu: &GpuUsage| GpuUsage { name: String::new(), ..*gpu };
+    MachineUsage { gpus: machine.gpus.iter().take(MOST_GPUS).map(nameless).collect(), ..*machine }
 }
 
 impl Default for Entry {

@@ -90,6 +90,7 @@ fn walk(kept: &mut Kept, top: OwnedFd, path: &Path) -> io::Result<()> {
             folders.pop();
             continue;
         };
+        kept.looked_at(&name);
         let path = open.path.join(OsStr::from_bytes(name.as_bytes()));
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match openat2(&open.folder, &name, flags, Mode::empty(), WITHIN) {
@@ -178,6 +179,8 @@ pub(crate) struct Kept {
     folders: BTreeSet<PathBuf>,
     entries: usize,
     names: usize,
+    /// Names that were read and not looked at, and their bytes: of all folders that are open at once.
+    waiting: [usize; 2],
     bytes: u64,
     is_full: bool,
     skipped: Skipped,
@@ -194,6 +197,7 @@ impl Kept {
             folders: BTreeSet::new(),
             entries: 0,
             names: 0,
+            waiting: [0, 0],
             bytes: 0,
             is_full: false,
             skipped: Skipped::default(),
@@ -261,8 +265,9 @@ impl Kept {
         (inner.components().count() <= MOST_DEPTH).then(|| inner.to_owned())
     }
 
-    /// The names in `folder`, the last first.
+    /// The names in `folder`, the last first. They wait until each was [`looked_at`](Self::looked_at).
     fn names_of(&mut self, folder: &OwnedFd) -> io::Result<Vec<CString>> {
+        let [before, bytes_before] = self.waiting;
         let (mut names, mut bytes) = (Vec::new(), 0);
         for entry in Dir::read_from(folder)? {
             let entry = entry?;
@@ -271,14 +276,21 @@ impl Kept {
                 continue;
             }
             bytes += name.to_bytes().len();
-            if self.entries + names.len() >= MOST_ENTRIES || self.names + bytes > MOST_NAME_BYTES {
+            let (count, length) = (self.entries + before + names.len(), self.names + bytes_before + bytes);
+            if count >= MOST_ENTRIES || length > MOST_NAME_BYTES {
                 self.is_full = true;
                 return Ok(Vec::new());
             }
             names.push(name.to_owned());
         }
+        self.waiting = [before + names.len(), bytes_before + bytes];
         names.sort_unstable_by(|one, other| other.cmp(one));
         Ok(names)
+    }
+
+    fn looked_at(&mut self, name: &CString) {
+        let [count, bytes] = self.waiting;
+        self.waiting = [count.saturating_sub(1), bytes.saturating_sub(name.count_bytes())];
     }
 
     /// Notes that what lies at `path` is left out.

@@ -83,9 +83,13 @@ fn only_names_and_usual_addresses_are_targets() {
     }
 }
 
+fn own(texts: &[(&str, u32)]) -> Vec<Own> {
+    texts.iter().map(|(text, bits)| Own::new(text.parse().expect(text), *bits)).collect()
+}
+
 #[test]
 fn one_bad_address_spoils_them_all() {
-    let own = addresses(&["81.2.3.4", "2a01::7"]);
+    let own = own(&[("81.2.3.4", 24), ("81.2.3.77", 32), ("2a01::7", 64)]);
     let check = |texts: &[&str]| rules(&["public"]).check(&addresses(texts), 443, &own);
     let good = check(&["93.184.215.14", "::ffff:1.1.1.1"]).expect("public ones");
     assert_eq!(good, ["93.184.215.14:443".parse().expect("one"), "1.1.1.1:443".parse().expect("one")]);
@@ -94,6 +98,9 @@ fn one_bad_address_spoils_them_all() {
         (&["10.0.0.1"], "10.0.0.1 is a private address"),
         (&["81.2.3.4"], "81.2.3.4 is an address of this machine"),
         (&["2a01::7"], "2a01::7 is an address of this machine"),
+        (&["81.2.3.77"], "81.2.3.77 is an address of this machine"),
+        (&["81.2.3.1"], "81.2.3.1 is an address in this machine's own network"),
+        (&["2a01::bad:1"], "2a01::bad:1 is an address in this machine's own network"),
         (&["::ffff:81.2.3.4"], "::ffff:81.2.3.4 is an address of this machine"),
         (&["64:ff9b::81.2.3.4"], "64:ff9b::5102:304 is an address of this machine"),
         (&["2002:5102:304::1"], "2002:5102:304::1 is an address of this machine"),
@@ -108,7 +115,7 @@ fn one_bad_address_spoils_them_all() {
 fn a_loosened_rule_is_one_address_and_one_port() {
     let mut rules = rules(&["public"]);
     rules.loosened.reach = vec!["127.0.0.1:8080".parse().expect("one")];
-    let check = |text: &str, port| rules.check(&addresses(&[text]), port, &addresses(&["127.0.0.1"]));
+    let check = |text: &str, port| rules.check(&addresses(&[text]), port, &own(&[("127.0.0.1", 8)]));
     assert!(check("127.0.0.1", 8080).is_ok() && check("::ffff:127.0.0.1", 8080).is_ok());
     assert!(check("127.0.0.1", 8081).is_err() && check("127.0.0.2", 8080).is_err() && check("::1", 8080).is_err());
 }

@@ -166,6 +166,7 @@ async fn a_name_that_changes_is_looked_up_once_for_each_connection() {
 #[tokio::test]
 async fn this_machine_s_own_public_address_is_not_reached() {
     const OWN: &str = "25.25.25.25";
+    const NEIGHBOUR: &str = "25.25.25.99";
     struct Added;
     impl Drop for Added {
         fn drop(&mut self) {
@@ -173,7 +174,7 @@ async fn this_machine_s_own_public_address_is_not_reached() {
         }
     }
     fn ip(verb: &str) {
-        let done = Command::new("ip").args(["address", verb, &format!("{OWN}/32"), "dev", "lo"]).status();
+        let done = Command::new("ip").args(["address", verb, &format!("{OWN}/24"), "dev", "lo"]).status();
         assert!(done.is_ok_and(|status| status.success()) || std::thread::panicking(), "ip address {verb}");
     }
     let Some(network) = Network::new() else { return };
@@ -181,13 +182,15 @@ async fn this_machine_s_own_public_address_is_not_reached() {
     let _added = Added;
     let trap = Host::new(OWN).await;
     let port = trap.port();
-    let egress = endpoints(port, &["own.test", OWN]);
+    let egress = endpoints(port, &["own.test", OWN, NEIGHBOUR]);
     let open = Open::new(&network, &egress, &[], NetworkLimits::default()).await;
     open.names.put("own.test", &[&[OWN]]);
     for host in ["own.test", OWN] {
         let answer = network.says(format!("CONNECT {host}:{port} HTTP/1.1\r\n\r\n").as_bytes()).await;
         assert!(answer.contains("25.25.25.25 is an address of this machine"), "{answer}");
     }
+    let answer = network.says(format!("CONNECT {NEIGHBOUR}:{port} HTTP/1.1\r\n\r\n").as_bytes()).await;
+    assert!(answer.contains("25.25.25.99 is an address in this machine's own network"), "{answer}");
     assert_eq!(trap.visits(), 0);
 }
 

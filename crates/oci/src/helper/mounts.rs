@@ -107,7 +107,7 @@ pub(super) fn root(spec: &Spec, disk: OwnedFd) -> Result<(), Failure> {
     kernel_views(spec)?;
     devices()?;
     if !spec.volumes.iter().any(|path| path == "/tmp") {
-        small("/tmp", TMP)?;
+        small(&own_place("/tmp")?, TMP)?;
     }
     for path in spec.volumes.iter().filter(|path| !path.starts_with("/task/") && *path != "/task") {
         declared(path)?;
@@ -115,7 +115,7 @@ pub(super) fn root(spec: &Spec, disk: OwnedFd) -> Result<(), Failure> {
     doing("/task could not be mounted", onto(&disk, "task"))?;
     // An image may declare folders in /task, too.
     for path in spec.volumes.iter().filter(|path| path.starts_with("/task/")) {
-        doing(format_args!("{path} could not be made"), folders(path))?;
+        declared_folders(path)?;
         declared(path)?;
     }
     mask()?;
@@ -162,10 +162,13 @@ fn places(spec: &Spec) -> Result<(), Failure> {
             Err(error) => return doing(format_args!("/{name} could not be made"), Err(error)),
         }
     }
-    for path in spec.volumes.iter().filter(|path| !path.starts_with("/task")) {
-        doing(format_args!("{path} could not be made"), folders(path))?;
-    }
-    Ok(())
+    spec.volumes.iter().filter(|path| !path.starts_with("/task")).try_for_each(|path| declared_folders(path))
+}
+
+/// As [`folders`], of a volume. What may be in its way is the image's.
+fn declared_folders(path: &str) -> Result<(), Failure> {
+    doing(format_args!("{path}, which the image declares as a volume, could not be made"), folders(path))
+        .map_err(|failure| Failure { fault: Fault::Image, ..failure })
 }
 
 /// Makes the folders of `path` that are not there.
@@ -265,9 +268,23 @@ fn small(place: &str, options: &str) -> Result<(), Failure> {
     doing(format_args!("{place} could not be mounted"), mount("tmpfs", place, "tmpfs", bare, &*text(options)?))
 }
 
+/// Where `path` leads by the image's own links. Nothing of the kernel's is covered: what is hidden there stays so.
+fn own_place(path: &str) -> Result<String, Failure> {
+    let bad = |why: &dyn std::fmt::Display| Failure {
+        fault: Fault::Image,
+        reason: format!("the image's {path} is no folder of its own: {why}"),
+    };
+    let place = std::fs::canonicalize(path).map_err(|error| bad(&error))?;
+    let is_taken = place == Path::new("/") || ["/proc", "/sys", "/dev"].iter().any(|taken| place.starts_with(taken));
+    match place.to_str() {
+        Some(place) if !is_taken => Ok(place.to_owned()),
+        Some(_) | None => Err(bad(&"it leads elsewhere")),
+    }
+}
+
 fn declared(path: &str) -> Result<(), Failure> {
     // Nothing is in the way of it but what the image has there.
-    small(path, DECLARED_VOLUME).map_err(|failure| Failure { fault: Fault::Image, ..failure })
+    small(&own_place(path)?, DECLARED_VOLUME).map_err(|failure| Failure { fault: Fault::Image, ..failure })
 }
 
 /// Puts a mount on a folder.

@@ -205,3 +205,35 @@ async fn the_owner_s_rules_say_which_images_run_and_from_where() {
     }
     rig.down().await;
 }
+
+fn link(path: &str, target: &str) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Symlink);
+    header.set_mode(0o777);
+    header.set_size(0);
+    builder.append_link(&mut header, path, target).expect("packed");
+    builder.into_inner().expect("packed")
+}
+
+/// An image that cannot be set up is its own fault and not the machine's, which would be rested for it.
+#[tokio::test]
+async fn no_volume_covers_what_is_the_kernel_s() {
+    let Some(rig) = Rig::up("covers").await else { return };
+    for (case, target) in ["/proc", "/proc/sys", "/dev", "/sys/fs", "/", "/nowhere", "v"].into_iter().enumerate() {
+        let layers = [root_file_system(&format!("covers {case}")), link("v", target)];
+        let image = self::image(rig.folder.path(), &format!("covers{case}"), json!({"Volumes": {"/v": {}}}), &layers);
+        let reason = bad(rig.run(Job { image, ..rig.job(&["true"]) }).await.0.outcome);
+        assert!(reason.contains("/v"), "{target}: {reason}");
+    }
+    let layers = [root_file_system("covers file"), layer("file", "")];
+    let image = self::image(rig.folder.path(), "coversf", json!({"Volumes": {"/file/below": {}}}), &layers);
+    let reason = bad(rig.run(Job { image, ..rig.job(&["true"]) }).await.0.outcome);
+    assert!(reason.contains("/file/below"), "{reason}");
+    // Links of the image's own are common and lead where they say.
+    let layers = [root_file_system("covers run"), layer("run/kept", ""), link("var", "run")];
+    let image = self::image(rig.folder.path(), "coversr", json!({"Volumes": {"/var": {}}}), &layers);
+    let (finished, ear) = rig.run(Job { image, ..rig.job(&["sh", "-c", "touch /run/x && ls /var"]) }).await;
+    assert_eq!((finished.outcome, ear.out().as_str()), (Outcome::Exited { code: 0 }, "x\n"), "{}", ear.err());
+    rig.down().await;
+}

@@ -4,10 +4,11 @@
 
 use super::Link;
 use crate::links::Outgoing;
-use crate::monitor::benchmark::ROUNDS;
+use crate::monitor::benchmark::{Benchmark as Questions, ROUNDS};
 use hivemind_model::Command;
 use hivemind_proto::worker::pool_event::Event as PoolEventKind;
 use hivemind_proto::worker::{Benchmark, BenchmarkDone};
+use std::sync::Arc;
 use tonic::Status;
 
 impl Link {
@@ -16,11 +17,16 @@ impl Link {
         if self.shared.monitor.is_measured(self.node) {
             return;
         }
-        // Neither the link nor a stop of the pool waits for it: the first question takes some seconds.
+        // Neither the link nor a stop of the pool waits for it: many may wait for their turn.
         let (live, benchmark) = (self.shared.live.clone(), self.shared.benchmark.clone());
         let (node, session, slot) = (self.node, self.session, self.question.clone());
         tokio::spawn(async move {
-            let question = tokio::task::spawn_blocking(move || benchmark.question()).await;
+            let turn = benchmark.turn().await;
+            // The link has ended meanwhile.
+            if Arc::strong_count(&slot) == 1 {
+                return;
+            }
+            let question = tokio::task::spawn_blocking(move || Questions::question(turn)).await;
             // Only a panic or the end of the process ends it otherwise, and neither concerns this link.
             let Ok(mut question) = question else { return };
             let asked = Benchmark { nonce: question.nonce, seed: question.seed.to_vec().into(), rounds: ROUNDS };

@@ -1,21 +1,24 @@
 //! How fast a machine is: measured by the pool, never told by the machine.
 //!
 //! A node that joins hashes a chain on one core: SHA-256 of a seed, then of each digest before. The pool knows what comes
-//! out, as it made a long chain of its own at the first question and asks for a part of it that it chooses then; and it
-//! takes the time on its own clock. A chain has no shortcut and cannot be divided, so nobody seems faster than their
-//! fastest core. Start at [`Benchmark::question`].
+//! out, as it makes the same chain before it asks; and it takes the time on its own clock. A chain has no shortcut and
+//! cannot be divided, so nobody seems faster than their fastest core. Start at [`Benchmark::turn`] and
+//! [`Benchmark::question`].
 //!
-//! Invariant: one open question for each link; no answer without one.
+//! Invariant: one open question for each link; no answer without one; no question is asked twice, as who heard the first
+//! one could answer the second at once.
 
 use sha2::{Digest, Sha256};
-use std::sync::OnceLock;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
 
 /// Rounds of one question: a tenth of a second for most machines of this century.
 pub(crate) const ROUNDS: u32 = 1 << 18;
-/// Parts of the pool's own chain.
-const PARTS: usize = 8;
+/// How much longer than for a question the pool does not make the next one: machines that come again and again and never
+/// answer cost it a part of one core.
+const REST: u32 = 3;
 /// An answer that takes longer tells of a machine that does something else.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -44,25 +47,35 @@ pub(crate) enum NoMeasure {
     TooSlow,
 }
 
-/// The pool's own chain.
+/// Makes questions, each as much work as its answer.
 #[derive(Debug, Default)]
 pub(crate) struct Benchmark {
-    marks: OnceLock<Vec<[u8; 32]>>,
+    one: Arc<Mutex<()>>,
+}
+
+/// The right to make a question.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    _one: OwnedMutexGuard<()>,
 }
 
 impl Benchmark {
-    /// A question about a part that nobody could know. The first one takes as long as eight answers; to be called where
-    /// that is allowed.
-    pub(crate) fn question(&self) -> Question {
-        let marks = self.marks.get_or_init(|| {
-            let mut marks = vec![rand::random::<[u8; 32]>()];
-            for part in 0..PARTS {
-                marks.push(chain(marks[part], ROUNDS));
-            }
-            marks
+    /// Waits for the right to make a question: one at a time, however many machines join together.
+    pub(crate) async fn turn(&self) -> Turn {
+        Turn { _one: Arc::clone(&self.one).lock_owned().await }
+    }
+
+    /// A question whose answer nobody can know. To be called where work is allowed that takes a
+    /// second.
+    pub(crate) fn question(turn: Turn) -> Question {
+        let (seed, begun) = (rand::random(), Instant::now());
+        let expected = chain(seed, ROUNDS);
+        let rest = begun.elapsed() * REST;
+        tokio::spawn(async move {
+            tokio::time::sleep(rest).await;
+            drop(turn);
         });
-        let part = usize::from(rand::random::<u8>()) % PARTS;
-        Question { nonce: rand::random(), seed: marks[part], expected: marks[part + 1], asked: Instant::now() }
+        Question { nonce: rand::random(), seed, expected, asked: Instant::now() }
     }
 }
 
@@ -100,9 +113,21 @@ fn chain(seed: [u8; 32], rounds: u32) -> [u8; 32] {
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_the_right_answer_to_the_question_is_a_measure() {
-        let question = Benchmark::default().question();
+    #[tokio::test]
+    async fn no_answer_is_of_use_twice() {
+        let benchmark = Benchmark::default();
+        let mut known = std::collections::BTreeMap::new();
+        for _ in 0..3 {
+            let question = Benchmark::question(benchmark.turn().await);
+            assert!(known.insert(question.seed, question.expected).is_none(), "asked before");
+        }
+        // Nor does the answer to one begin another.
+        assert!(known.values().all(|digest| !known.contains_key(digest)));
+    }
+
+    #[tokio::test]
+    async fn only_the_right_answer_to_the_question_is_a_measure() {
+        let question = Benchmark::question(Benchmark::default().turn().await);
         let right = chain(question.seed, ROUNDS);
         assert!(question.judge(question.nonce, &right).is_ok_and(|speed| speed > 0.0));
         assert_eq!(question.judge(question.nonce ^ 1, &right), Err(NoMeasure::NotAsked));

@@ -72,6 +72,24 @@ fn figures_of_attempts_live_as_long_as_they() {
 }
 
 #[test]
+fn a_machine_with_a_million_graphics_processors_takes_little_room() {
+    let gpu = GpuUsage { name: "x".repeat(1000), busy: 70.0, ..GpuUsage::default() };
+    let machine = MachineUsage { gpus: vec![gpu; 10_000], temperature_celsius: 40.0, ..MachineUsage::default() };
+    let kept = kept(&machine);
+    assert_eq!((kept.gpus.len(), kept.temperature_celsius), (MOST_GPUS, 40.0));
+    assert!(kept.gpus.iter().all(|gpu| gpu.name.is_empty() && gpu.busy > 69.0));
+}
+
+#[test]
+fn one_machine_alone_does_not_make_all_others_slow() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let monitor = Monitor::open(folder.path().join("usage"));
+    (1..4).for_each(|node| monitor.note_speed(NodeId(node), 1e6));
+    monitor.note_speed(NodeId(4), 1e12);
+    assert_eq!((monitor.speed(NodeId(1)), monitor.speed(NodeId(4))), (Some(1.0), Some(1e6)));
+}
+
+#[test]
 fn histories_outlast_a_restart_and_a_broken_file_is_left_aside() {
     let (folder, monitor) = monitor();
     for node in 1..4 {

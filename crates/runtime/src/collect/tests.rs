@@ -121,3 +121,25 @@ fn a_file_that_shrinks_is_an_error_and_not_a_broken_archive() {
     Exactly { from: &b"12345"[..], left: 4 }.read_to_string(&mut content).expect("read");
     assert_eq!(content, "1234");
 }
+
+/// Each folder has few enough names, and another folder that is entered before they are looked at.
+#[test]
+fn names_of_all_open_folders_count_together() {
+    let left = Left::new();
+    let mut kept = Kept::new(&["output".into()], 1 << 30, left.scratch.path()).expect("begun");
+    let (names, mut path) = (MOST_ENTRIES / 3, left.task.path().to_owned());
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        path.push("d");
+        fs::create_dir(&path).expect("made");
+        // Links, which take no inode of the task's disk.
+        fs::write(path.join("0"), "").expect("written");
+        (2..names).for_each(|name| fs::hard_link(path.join("0"), path.join(name.to_string())).expect("linked"));
+        fs::write(path.join("1"), "").expect("written");
+        held.push(kept.names_of(&File::open(&path).expect("opened").into()).expect("read").len());
+    }
+    assert_eq!(held, [names, names, names, 0]);
+    assert!(kept.is_full());
+    let remark = kept.finish().expect("ended").remark;
+    assert!(remark.is_some_and(|remark| remark.contains("was not kept")));
+}

@@ -8,7 +8,7 @@
 
 use super::Reference;
 use hivemind_model::units::Bytes;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Where names without a registry lead.
@@ -150,44 +150,10 @@ fn matches(pattern: &str, text: &str) -> bool {
     last.map_or(rest.is_empty(), |last| rest.ends_with(last))
 }
 
-/// True for addresses that everybody in the world reaches the same under.
+/// True for addresses that everybody in the world reaches the same under, and that are neither this machine's nor a
+/// neighbour's.
 fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => is_public_v4(address),
-        IpAddr::V6(address) => is_public_v6(address),
-    }
-}
-
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    let special = address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || address.is_multicast()
-        || address.is_documentation()
-        || a == 0
-        || a >= 240
-        || (a == 100 && (64..128).contains(&b))
-        || (a == 192 && b == 0 && c == 0)
-        || (a == 198 && (b == 18 || b == 19));
-    !special
-}
-
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    let parts = address.segments();
-    let inner = |high: u16, low: u16| {
-        let [[a, b], [c, d]] = [high.to_be_bytes(), low.to_be_bytes()];
-        is_public_v4(Ipv4Addr::new(a, b, c, d))
-    };
-    match parts {
-        // Mapped, translated (NAT64), and wrapped (6to4) addresses of the fourth version.
-        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
-            inner(high, low)
-        }
-        [0x2001, 0xdb8, ..] | [0x2001, 0, ..] => false,
-        // What is in use of the sixth version at all.
-        [first, ..] => (0x2000..0x4000).contains(&first),
-    }
+    hivemind_egress::outside(&[address]).is_ok()
 }
 
 #[cfg(test)]
@@ -291,6 +257,11 @@ mod tests {
             "64:ff9b::a00:1",
             "2002:7f00:1::",
             "2001:db8::1",
+            // Forms that only some networks understand.
+            "::10.0.0.1",
+            "2001:0:a00:1::",
+            "2a01:4f8::5efe:10.0.0.1",
+            "192.88.99.1",
         ] {
             assert!(!is_public(text.parse().expect("an address")), "{text}");
         }
