@@ -12,6 +12,9 @@ use crate::Engine;
 use crate::state::{Live, Node};
 use hivemind_model::{AttemptRef, Availability, Millis, NodeId, Rejection, Reply, Timestamp};
 
+/// Longest pauses that one attempt is given in all.
+const MOST_PAUSES: u64 = 8;
+
 impl Node {
     /// For how long an attempt of it stood still since `from`, at `now`.
     fn stood(&self, live: &Live, from: Timestamp, now: Timestamp) -> Millis {
@@ -64,21 +67,30 @@ impl Engine {
             node.paused_since = Some(now);
         }
         for attempt in self.with_room(id) {
-            self.move_deadline(attempt, |deadline| deadline.after(most));
+            let lent = self.lent(attempt, most);
+            self.move_deadline(attempt, |deadline| deadline.after(lent));
         }
     }
 
+    /// How much later an attempt may end for a pause that begins: as long as the longest pause, of which it is given
+    /// [`MOST_PAUSES`] in all, so that a machine that pauses again and again keeps nothing for ever.
+    fn lent(&self, attempt: AttemptRef, most: Millis) -> Millis {
+        let stood = self.live.get(&attempt).map_or(0, |live| live.stood.0);
+        Millis(most.0.min(most.0.saturating_mul(MOST_PAUSES).saturating_sub(stood)))
+    }
+
     fn go_on(&mut self, id: NodeId, since: Timestamp, now: Timestamp) {
-        let unused = Millis(self.policy.most_pause.0.saturating_sub(now.since(since).0));
+        let most = self.policy.most_pause;
         if let Some(node) = self.nodes.get_mut(&id) {
             node.paused_since = None;
         }
         for attempt in self.with_room(id) {
+            let unused = self.lent(attempt, most).0.saturating_sub(now.since(since).0);
             if let Some(live) = self.live.get_mut(&attempt) {
                 let still = now.since(since.max(live.reserved_at));
                 live.stood = Millis(live.stood.0.saturating_add(still.0));
             }
-            self.move_deadline(attempt, |deadline| Timestamp(deadline.0.saturating_sub(unused.0 as i64)).max(now));
+            self.move_deadline(attempt, |deadline| deadline.before(Millis(unused)).max(now));
         }
     }
 

@@ -125,6 +125,25 @@ fn what_stands_still_is_overdue_only_after_the_longest_pause() {
 }
 
 #[test]
+fn a_machine_that_pauses_again_and_again_keeps_nothing_for_ever() {
+    let policy = Policy { overdue_after: Millis(10_000), most_pause: Millis(100_000), ..Policy::default() };
+    let mut pool = Pool::ready_with(policy);
+    let task = pool.submit_spec("anna", TaskSpec { max_runtime: Millis(10_000), ..TaskSpec::clone(&spec(1)) });
+    let attempt = first(task.expect("accepted"), 1);
+    pool.start("box", attempt).expect("handed out");
+    let mut pauses = 0;
+    while pool.whereabouts(attempt).is_some() {
+        pool.avail("box", paused()).expect("its own link");
+        pool.pass(99_000);
+        pool.avail("box", Availability::Open).expect("its own link");
+        pool.pass(100);
+        pauses += 1;
+        assert!(pauses < 12, "it was never taken back");
+    }
+    assert!(pauses >= 8, "honest machines have room for some: {pauses}");
+}
+
+#[test]
 fn news_of_an_older_link_change_nothing() {
     let mut pool = Pool::ready();
     let old = pool.sessions;
