@@ -60,6 +60,8 @@ pub struct WhyItWaits {
     pub resting: Option<Resting>,
     /// How many nodes could run it, but have used up what they may take today.
     pub spent: usize,
+    /// How many nodes could run it, but their owners let them take nothing new now.
+    pub kept_by_owners: usize,
     /// True where another task blocks it.
     pub is_blocked: bool,
 }
@@ -169,6 +171,7 @@ impl Engine {
             node_reserved: self.reserved.as_ref().is_some_and(|kept| kept.rank == rank),
             resting: self.resting(need),
             spent: self.spent.iter().filter(|id| self.would_run(**id, need)).count(),
+            kept_by_owners: self.kept_by_owners(need),
             is_blocked,
         }
     }
@@ -178,6 +181,12 @@ impl Engine {
         let rests = self.rests.iter().filter(|(_, id)| self.would_run(*id, need));
         let until = rests.clone().map(|(until, _)| *until).next()?;
         Some(Resting { nodes: rests.count(), until })
+    }
+
+    /// How many nodes could run something with this need if their owners let them.
+    pub(crate) fn kept_by_owners(&self, need: &Need) -> usize {
+        let kept = self.nodes.values().filter(|node| node.willing_session().is_some() && !node.available.takes_work());
+        kept.filter(|node| node.view().could_run(need)).count()
     }
 
     /// True where a node is there, big enough, and would work if it were let.

@@ -192,6 +192,7 @@ impl Engine {
     /// In one sentence, why no node takes an element with this need.
     fn node_reason(&self, need: &Need) -> String {
         let told = prospects(self.working(), need);
+        let kept = if told.capable == 0 { self.kept_by_owners(need) } else { 0 };
         match self.resting(need).filter(|_| told.capable == 0) {
             Some(Resting { nodes, until }) => {
                 let seconds = until.since(self.seen_at).0.div_ceil(1000);
@@ -201,6 +202,7 @@ impl Engine {
                 };
                 format!("{nodes}, because of failures in a row; the next try is in {seconds} s")
             }
+            None if kept > 0 => kept_by_owners(kept),
             None => told.why.to_string(),
         }
     }
@@ -215,4 +217,13 @@ impl Engine {
     pub(crate) fn working(&self) -> impl Iterator<Item = NodeView> {
         self.nodes.values().filter(|node| node.takes_work()).map(|node| node.view())
     }
+}
+
+/// In one sentence, why nothing starts on nodes that could run it.
+fn kept_by_owners(nodes: usize) -> String {
+    let nodes = match nodes {
+        1 => "the only node that could run it takes".into(),
+        more => format!("all {more} nodes that could run it take"),
+    };
+    format!("{nodes} nothing new now, by the owner's rules; the task starts when one does again")
 }

@@ -145,14 +145,25 @@ impl Tree {
         }
     }
 
-    /// The names of the containers whose groups are there.
-    pub(crate) fn names(&self) -> io::Result<BTreeSet<String>> {
-        let places: BTreeSet<PathBuf> = match self {
+    /// The instance's own groups, which hold those of its containers.
+    fn places(&self) -> BTreeSet<PathBuf> {
+        match self {
             Self::First { hierarchies, place } => hierarchies.values().map(|(point, _)| point.join(place)).collect(),
             Self::Second { root, place } => BTreeSet::from([root.join(place)]),
-        };
+        }
+    }
+
+    /// Removes the instance's own groups, where no container is in them; the next container makes them again.
+    pub(crate) fn leave(&self) {
+        for place in self.places() {
+            let _not_there_or_in_use = fs::remove_dir(place);
+        }
+    }
+
+    /// The names of the containers whose groups are there.
+    pub(crate) fn names(&self) -> io::Result<BTreeSet<String>> {
         let mut names = BTreeSet::new();
-        for place in places {
+        for place in self.places() {
             let entries = match fs::read_dir(&place) {
                 Ok(entries) => entries,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,

@@ -308,11 +308,16 @@ fn place_of(instance: &str, parent_group: &Path) -> PathBuf {
     parent_group.join(format!("hivemind-{instance}"))
 }
 
-/// Ends and removes every container's groups but those of `live`; how many containers there were.
+/// Ends and removes every container's groups but those of `live`, and where nothing lives the instance's own, too; how
+/// many containers there were.
 fn sweep_groups(tree: &cgroup::Tree, live: &HashSet<AttemptRef>) -> Result<usize, String> {
     let names = tree.names().map_err(|error| format!("the control groups cannot be listed: {error}"))?;
     let dead = |name: &String| !name.parse().is_ok_and(|attempt| live.contains(&attempt));
-    clear(tree, &names.into_iter().filter(dead).collect())
+    let swept = clear(tree, &names.into_iter().filter(dead).collect());
+    if live.is_empty() {
+        tree.leave();
+    }
+    swept
 }
 
 /// Ends and removes the groups of the containers `names`; how many there were.

@@ -62,6 +62,16 @@ pub struct Attempt {
     pub stderr_bytes: i64,
     /// More was written than is kept.
     pub logs_cut: bool,
+    /// Memory in use now; of what has ended none.
+    pub memory_bytes: i64,
+    /// Bytes under /task now; of what has ended none.
+    pub disk_bytes: i64,
+    /// Bytes that came to it through the network that it was allowed; of what has ended none.
+    pub received_bytes: i64,
+    /// Bytes that it sent there; of what has ended none.
+    pub sent_bytes: i64,
+    /// It stands still, unpaid, because the machine's owner needs it.
+    pub suspended: bool,
 }
 
 impl From<AttemptSummary> for Attempt {
@@ -83,6 +93,11 @@ impl From<AttemptSummary> for Attempt {
             stdout_bytes: attempt.stdout_bytes,
             stderr_bytes: attempt.stderr_bytes,
             logs_cut: attempt.logs_cut,
+            memory_bytes: attempt.memory_bytes,
+            disk_bytes: attempt.disk_bytes,
+            received_bytes: attempt.received_bytes,
+            sent_bytes: attempt.sent_bytes,
+            suspended: attempt.suspended,
         }
     }
 }
@@ -221,11 +236,13 @@ pub(super) fn attempts_table(attempts: &[Attempt], look: &Look) -> String {
             (None, None) => "-".into(),
         };
         let cost = if ended { attempt.cost.to_string() } else { "-".into() };
-        let memory = if attempt.peak_memory_bytes > 0 { bytes(attempt.peak_memory_bytes) } else { "-".into() };
+        // While it runs its peak is not known yet.
+        let memory = attempt.peak_memory_bytes.max(attempt.memory_bytes);
+        let memory = if memory > 0 { bytes(memory) } else { "-".into() };
         rows.add(&[
             attempt.attempt.clone(),
             attempt.node.clone(),
-            attempt.state.clone(),
+            if attempt.suspended { "stands still".into() } else { attempt.state.clone() },
             span(attempt.wall_ms),
             span(attempt.cpu_ms),
             memory,

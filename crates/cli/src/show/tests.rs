@@ -137,6 +137,28 @@ fn a_running_task_tells_what_has_come_together() {
 }
 
 #[test]
+fn an_attempt_that_stands_still_shows_so_and_what_it_uses_now() {
+    let attempt = AttemptSummary {
+        attempt_id: "att_12.0.1".into(),
+        node: "lab-1".into(),
+        state: "running".into(),
+        memory_bytes: 5 << 20,
+        suspended: true,
+        ..AttemptSummary::default()
+    };
+    let answer = TaskStatusResponse {
+        success: true,
+        status: "running".into(),
+        task: Some(TaskSummary { status: "running".into(), ..done() }),
+        attempts: vec![attempt],
+        ..TaskStatusResponse::default()
+    };
+    let text = shown(Mode::Human, &TaskDetail::of(answer, look().now).unwrap());
+    let line = text.lines().find(|line| line.starts_with("att_12.0.1")).expect("it is shown");
+    assert!(line.contains("stands still") && line.contains("5 MiB"), "{line}");
+}
+
+#[test]
 fn a_failed_task_tells_what_to_do() {
     let task = TaskSummary {
         status: "failed".into(),

@@ -43,7 +43,14 @@ fn a_machine_that_finishes_or_stands_still_gets_nothing_new() {
         let waiting = pool.submit("anna", 1);
         assert_eq!(pool.sent(), "", "{state:?}: nothing is handed out");
         assert_eq!(pool.engine.merits(&[pool.node("box")])[0].available, state);
-        assert!(pool.engine.waiting_reason(waiting).expect("it waits").starts_with("no node is linked and takes work"));
+        let waits = pool.engine.explain(waiting).expect("open").first_waiting.expect("it waits");
+        assert_eq!(
+            (waits.kept_by_owners, waits.constraints.linked),
+            (1, 0),
+            "{state:?}: the owner is told of, not a label"
+        );
+        let reason = pool.engine.waiting_reason(waiting).expect("it waits");
+        assert!(reason.starts_with("the only node that could run it takes nothing new now"), "{reason}");
         pool.finish("box", first(running, 1), Outcome::Exited { code: 0 }, 0).expect("what ran goes on");
         pool.avail("box", Availability::Open).expect("its own link");
         assert!(pool.sent().ends_with(&format!("run {}", first(waiting, 1))));

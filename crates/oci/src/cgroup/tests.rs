@@ -27,6 +27,20 @@ fn both_generations_are_found_in_what_is_mounted() {
     assert!(error.contains("pids"), "{error}");
 }
 
+#[test]
+fn the_instance_leaves_its_own_groups_where_they_are_empty() {
+    let mounted = tempfile::tempdir().expect("a folder");
+    let root = mounted.path().to_owned();
+    let tree = Tree::Second { root: root.clone(), place: "hivemind-i".into() };
+    tree.leave();
+    fs::create_dir_all(root.join("hivemind-i/att_1")).expect("made");
+    tree.leave();
+    assert!(root.join("hivemind-i/att_1").exists(), "a container is in it");
+    fs::remove_dir(root.join("hivemind-i/att_1")).expect("removed");
+    tree.leave();
+    assert!(!root.join("hivemind-i").exists());
+}
+
 /// A folder with `files` in it, in place of what the kernel shows.
 fn shown(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");

@@ -96,11 +96,14 @@ fn of_waiting(waits: &WhyItWaits, blocked_by: &[BlockedBy], told: ExplainRespons
 fn of_live(shared: &Shared, row: &TaskRow, live: &WhereItRuns, told: ExplainResponse) -> ExplainResponse {
     let node = shared.live.board.node_name(live.node);
     let number = live.attempt.number;
+    let suspended = shared.monitor.attempt(live.node, live.attempt).is_some_and(|usage| usage.suspended);
     let doing = match (live.started_at, live.queued) {
+        (Some(_), _) if suspended => "stands still",
         (Some(_), _) => "runs",
         (None, true) => "waits until there is room",
         (None, false) => "is being prepared",
     };
+    let owner = if suspended { ", whose owner needs the machine; it is not charged meanwhile" } else { "" };
     let link = match live.link {
         _ if live.kept.is_some() => "",
         LinkState::Online | LinkState::Draining => "",
@@ -109,11 +112,13 @@ fn of_live(shared: &Shared, row: &TaskRow, live: &WhereItRuns, told: ExplainResp
         }
     };
     let element = live.attempt.element;
-    let note = shared.live.board.live(element).map(|live| live.note.to_string()).unwrap_or_default();
+    // What was told of the preparation is over when the command runs.
+    let note = shared.live.board.live(element).filter(|_| live.started_at.is_none());
+    let note = note.map(|live| live.note.to_string()).unwrap_or_default();
     let of = row.spec.array.as_ref().map(|_| format!(" of element {}", element.index)).unwrap_or_default();
     let kept = live.kept.map(|(why, _)| waiting::kept(why)).unwrap_or_default();
     ExplainResponse {
-        reason: format!("attempt {number}{of} {doing} on node {node}{link}{kept}"),
+        reason: format!("attempt {number}{of} {doing} on node {node}{owner}{link}{kept}"),
         run: Some(RunPlace {
             node,
             link: link_word(live.link).into(),

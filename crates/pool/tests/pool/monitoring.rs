@@ -1,7 +1,7 @@
 //! What machines do, as their owners see it: speed, history, availability, and what attempts use.
 
 use crate::support::{Link, TestPool, User, hello, within};
-use hivemind_proto::v1::{ListNodesRequest, NodeHistoryRequest, NodeSummary};
+use hivemind_proto::v1::{ExplainRequest, ExplainResponse, ListNodesRequest, NodeHistoryRequest, NodeSummary};
 use hivemind_proto::worker::worker_event::Event as FromWorker;
 use hivemind_proto::worker::{AttemptRef, AttemptUsage, BenchmarkDone, Heartbeat, MachineUsage, OwnerState};
 use sha2::{Digest, Sha256};
@@ -10,6 +10,11 @@ use tonic::Code;
 async fn node(user: &User) -> NodeSummary {
     let request = ListNodesRequest { token: user.token.clone(), all: false };
     within(user.nodes().list_nodes(request)).await.unwrap().into_inner().nodes.remove(0)
+}
+
+async fn explain(user: &User, task: &str) -> ExplainResponse {
+    let request = ExplainRequest { token: user.token.clone(), task_id: task.into() };
+    within(user.tasks().explain(request)).await.unwrap().into_inner()
 }
 
 /// Sends a heartbeat and waits for the answer: what was sent before it has been taken in.
@@ -129,6 +134,10 @@ async fn what_an_owner_decides_is_shown_and_holds_work_back() {
     let task = ada.submit("later").await;
     settle(&mut link).await;
     assert_eq!(ada.status(&task).await.status, "pending");
+    // Its requester hears of the owner's rules, and is not told to ask for less.
+    let told = explain(&ada, &task).await;
+    assert!(told.reason.contains("1 take nothing new by their owners' rules"), "{}", told.reason);
+    assert_eq!(told.advice, "wait, or let another machine join");
     link.send(state("open", "")).await;
     let attempt = link.assigned().await;
     link.started(attempt).await;
@@ -158,6 +167,9 @@ async fn a_running_attempt_shows_what_it_uses() {
     settle(&mut link).await;
     let shown = ada.status(&task).await.attempts.remove(0);
     assert_eq!((shown.memory_bytes, shown.disk_bytes, shown.suspended), (5 << 20, 4096, true));
+    let told = explain(&ada, &task).await;
+    assert!(told.reason.starts_with("attempt 1 stands still on node one, whose owner needs"), "{}", told.reason);
+    assert_eq!(told.run.map(|run| run.note), Some(String::new()));
     link.finished(attempt, 0).await;
     assert_eq!(link.acknowledged().await, "");
     let shown = ada.status(&task).await.attempts.remove(0);

@@ -61,10 +61,12 @@ fn idle(waits: &WhyItWaits) -> Option<String> {
         0 => None,
         spent => Some(format!("{spent} have done as much as unverified nodes may do in a day, and go on at 00:00 UTC")),
     };
-    match (resting, spent) {
-        (Some(resting), Some(spent)) => Some(format!("{resting}, {spent}")),
-        (one, other) => one.or(other),
-    }
+    let kept = match waits.kept_by_owners {
+        0 => None,
+        kept => Some(format!("{kept} take nothing new by their owners' rules")),
+    };
+    let all: Vec<String> = [resting, spent, kept].into_iter().flatten().collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 /// What to do, given that what was submitted never changes.
