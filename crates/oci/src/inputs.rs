@@ -69,7 +69,7 @@ fn put(disk: BorrowedFd<'_>, path: &str, source: &Path, stop: &Stop) -> io::Resu
             length => to.write_all(&piece[..length])?,
         }
     }
-    own(&to.into(), if is_program(&head) { 0o755 } else { 0o644 })
+    own(&to.into(), if hivemind_runtime::program::is_program(&head) { 0o755 } else { 0o644 })
 }
 
 fn open(disk: BorrowedFd<'_>, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
@@ -81,11 +81,6 @@ fn own(file: &OwnedFd, mode: u32) -> io::Result<()> {
     fchown(file, Some(Uid::from_raw(USER_ID)), Some(Gid::from_raw(USER_ID)))?;
     fchmod(file, Mode::from_raw_mode(mode))?;
     Ok(())
-}
-
-/// A script that names its interpreter, or an ELF program.
-fn is_program(magic: &[u8]) -> bool {
-    magic.starts_with(b"#!") || magic.starts_with(b"\x7fELF")
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub mod collect;
 pub mod docker;
 pub mod fake;
 pub mod offer;
+pub mod program;
+pub mod progress;
 pub mod reaper;
 pub mod selftest;
 pub mod together;

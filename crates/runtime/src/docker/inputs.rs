@@ -70,7 +70,7 @@ fn pack(files: &[(String, PathBuf)], out: impl Write) -> io::Result<()> {
         let mut content = opened.take(size);
         let mut magic = Vec::with_capacity(4);
         content.by_ref().take(4).read_to_end(&mut magic)?;
-        let mode = if is_program(&magic) { 0o755 } else { 0o644 };
+        let mode = if crate::program::is_program(&magic) { 0o755 } else { 0o644 };
         builder.append_data(
             &mut header(tar::EntryType::Regular, size, mode),
             path,
@@ -89,11 +89,6 @@ fn header(kind: tar::EntryType, size: u64, mode: u32) -> tar::Header {
     header.set_gid(USER_ID.into());
     header.set_mtime(0);
     header
-}
-
-/// A script that names its interpreter, or an ELF program.
-fn is_program(magic: &[u8]) -> bool {
-    magic.starts_with(b"#!") || magic.starts_with(b"\x7fELF")
 }
 
 /// The writing end of the stream.

@@ -15,7 +15,7 @@ use super::meter::Meter;
 use super::stand::Stand;
 use super::volume::Volume;
 use super::watch::Watch;
-use super::{Inner, create, daemon, inputs, network, streams, volume, warm, watch};
+use super::{Inner, create, daemon, inputs, network, streams, volume, warm};
 use crate::volume::Held;
 use crate::{Control, Finished, Job, Sink, Stop};
 use bollard::container::AttachContainerResults;
@@ -237,7 +237,7 @@ impl Attempt {
 
 /// Makes the folder in which a command tells its progress.
 async fn progress_folder(held: Arc<Held>) -> Result<(), Outcome> {
-    let made = tokio::task::spawn_blocking(move || held.make_folder(watch::FOLDER)).await;
+    let made = tokio::task::spawn_blocking(move || held.make_folder(crate::progress::FOLDER)).await;
     let made = made.unwrap_or_else(|error| Err(std::io::Error::other(error)));
     made.map_err(|error| daemon::io_fault("the disk for /task could not be prepared", &error))
 }

@@ -55,7 +55,7 @@ impl Volume {
     /// What the progress file says last.
     pub(super) async fn percent(&self) -> Option<u8> {
         let held = self.held()?;
-        tokio::task::spawn_blocking(move || super::watch::percent(held.as_fd())).await.ok().flatten()
+        tokio::task::spawn_blocking(move || crate::progress::percent(held.as_fd())).await.ok().flatten()
     }
 
     /// True where the task certainly left nothing of that name in /task.

@@ -85,8 +85,7 @@ impl Folder {
             let mut from = from.take(size);
             let mut magic = Vec::with_capacity(4);
             from.by_ref().take(4).read_to_end(&mut magic).map_err(named)?;
-            let is_program = magic.starts_with(b"#!") || magic.starts_with(b"\x7fELF");
-            let mode = if is_program { 0o555 } else { 0o444 };
+            let mode = if crate::program::is_program(&magic) { 0o555 } else { 0o444 };
             copy(&folder, name.as_bytes(), mode, io::Cursor::new(magic).chain(from), is_stopped).map_err(named)?;
         }
         Ok(this)

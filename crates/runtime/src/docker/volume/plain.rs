@@ -85,6 +85,6 @@ fn folder() -> std::io::Result<Vec<u8>> {
     header.set_mtime(0);
     let mut builder = tar::Builder::new(Vec::new());
     builder.append_data(&mut header, "task/", std::io::empty())?;
-    builder.append_data(&mut header, format!("task/{}/", super::super::watch::FOLDER), std::io::empty())?;
+    builder.append_data(&mut header, format!("task/{}/", crate::progress::FOLDER), std::io::empty())?;
     builder.into_inner()
 }

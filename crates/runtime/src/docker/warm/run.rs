@@ -11,7 +11,7 @@ use super::super::judge::millis;
 use super::super::meter::Meter;
 use super::super::run::{Attempt, End, KILL_SOON, Ran};
 use super::super::stand::Stand;
-use super::super::watch::{self, Watch};
+use super::super::watch::Watch;
 use super::Container;
 use crate::collect::Collected;
 use crate::volume::Held;
@@ -234,7 +234,7 @@ impl Left<'_> {
         let (limit, most_used) = (attempt.job.resources.disk.0, fresh.saturating_add(SLACK));
         let lacks_all = crate::collect::is_usual(&outputs) && outputs.iter().all(|output| held.lacks(output));
         let work = move || {
-            let percent = watch::percent(held.as_fd());
+            let percent = crate::progress::percent(held.as_fd());
             let collected = if is_wanted && !lacks_all {
                 crate::collect::collect(held.as_fd(), &outputs, limit, &scratch)
             } else {
