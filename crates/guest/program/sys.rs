@@ -35,6 +35,7 @@ unsafe extern "C" {
     fn alarm(seconds: u32) -> u32;
     fn signal(signal: c_int, action: usize) -> usize;
     fn shmget(key: c_int, size: usize, flags: c_int) -> c_int;
+    fn shmctl(memory: c_int, command: c_int, about: *mut c_void) -> c_int;
     fn ptrace(request: c_long, process: c_int, address: *mut c_void, data: *mut c_void) -> c_long;
     fn syscall(number: c_long, ...) -> c_long;
 }
@@ -250,6 +251,14 @@ pub fn shared_memory(key: i32, make: bool) -> Answer {
     const MAKE: c_int = 0o1000;
     // SAFETY: takes numbers only.
     answer(unsafe { shmget(key, 4096, if make { MAKE | 0o666 } else { 0 }) }.into())
+}
+
+/// Removes a piece of shared memory; the kernel frees it when the last one lets it go.
+pub fn remove_shared_memory(memory: c_long) -> Answer {
+    const REMOVE: c_int = 0;
+    let memory = c_int::try_from(memory).map_err(io::Error::other)?;
+    // SAFETY: this command reads and writes no memory.
+    answer(unsafe { shmctl(memory, REMOVE, std::ptr::null_mut()) }.into())
 }
 
 /// Attaches to another process as a debugger does, without stopping it.
