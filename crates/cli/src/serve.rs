@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod agent;
+mod lean;
 mod policy;
 pub mod selftest;
 mod systemd;
@@ -153,6 +154,7 @@ async fn serve_pool(
 /// # Errors
 /// This machine cannot run tasks, the join token is not taken, or the worker fails.
 pub async fn worker(global: &Global, face: &mut Face, args: &WorkerArgs) -> Done {
+    lean::small_pages();
     let mut interrupts = Interrupts::listen()?;
     let data = data_folder(global)?;
     let join = match args.join.as_deref() {
@@ -192,6 +194,7 @@ async fn serve_worker(
     let at = server.as_ref().map(|server| format!(" server={server}")).unwrap_or_default();
     ready(face, &format!("ready node={name}{at}"), &json!({"node": name, "server": server}))?;
     agent.is_ready();
+    lean::forget_the_start();
     face.say("tasks run here now; `hivemind worker pause` lets them stand still, Ctrl-C stops");
     tokio::select! {
         ended = agent.worker.stopped() => Err(ended.map_or_else(|error| failed("the worker failed", &error), |()| ended_early("worker"))),

@@ -108,12 +108,16 @@ impl Node {
 
     /// How many attempts it takes beyond its room.
     fn depth(&self, policy: &Backlog) -> usize {
-        let is_short = self.pace.mean().is_some_and(|mean| mean < policy.short);
-        if !is_short || !self.takes_work() {
+        let mean = self.pace.mean().filter(|mean| *mean < policy.short);
+        let (Some(mean), true) = (mean, self.takes_work()) else { return 0 };
+        if policy.depth_per_core == 0 {
             return 0;
         }
-        let depth = self.row.capacity.cpu.0.div_ceil(1000).saturating_mul(policy.depth_per_core).min(policy.most);
-        depth as usize
+        // Walls are whole milliseconds: what took less counts as one.
+        let lasting = policy.ahead.0 / mean.0.max(1);
+        let per_core = u64::from(policy.depth_per_core).max(lasting);
+        let cores = u64::from(self.row.capacity.cpu.0.div_ceil(1000));
+        cores.saturating_mul(per_core).min(policy.most.into()) as usize
     }
 }
 
@@ -132,6 +136,12 @@ impl Engine {
             true => self.backlogs.filled.remove(&id),
             false => self.backlogs.filled.insert(id),
         };
+    }
+
+    /// Whether some node has more to do than it can do at once, so that nothing stands still while its word waits.
+    #[must_use]
+    pub fn has_backlog(&self) -> bool {
+        !self.backlogs.is_empty()
     }
 
     pub(crate) fn hold_one_more(&mut self, user: UserId) {

@@ -52,15 +52,18 @@ impl Default for Rest {
 pub struct Backlog {
     /// Only nodes whose latest attempts ran for less than this on average have a backlog.
     pub short: Millis,
-    /// Attempts for each core of the node. Zero: there is no backlog.
+    /// Attempts for each core of the node, at least. Zero: there is no backlog.
     pub depth_per_core: u32,
+    /// As many more as keep the node at work for this long at its pace: of very short ones, a few would be over before
+    /// the pool has heard of the first. Zero: none.
+    pub ahead: Millis,
     /// Attempts on one node at most.
     pub most: u32,
 }
 
 impl Default for Backlog {
     fn default() -> Self {
-        Self { short: Millis::from_secs(2), depth_per_core: 2, most: 256 }
+        Self { short: Millis::from_secs(2), depth_per_core: 2, ahead: Millis(50), most: 256 }
     }
 }
 
@@ -83,6 +86,7 @@ impl Backlog {
     pub(crate) fn check(&self) -> Result<(), Rejection> {
         within("backlog.short", 1, self.short.0, MAX_MILLIS)?;
         within("backlog.depth_per_core", 0, self.depth_per_core.into(), 1024)?;
+        within("backlog.ahead", 0, self.ahead.0, 60_000)?;
         within("backlog.most", 1, self.most.into(), 65_536)
     }
 }

@@ -383,6 +383,7 @@ mod tests {
         assert_eq!(refused(|p| p.rest.first = Millis(0)), "rest.first");
         assert_eq!(refused(|p| p.rest.longest = Millis(1)), "rest.first");
         assert_eq!(refused(|p| p.backlog.depth_per_core = 2000), "backlog.depth_per_core");
+        assert_eq!(refused(|p| p.backlog.ahead = Millis(60_001)), "backlog.ahead");
         assert_eq!(refused(|p| p.backlog.short = Millis(0)), "backlog.short");
     }
 }

@@ -6,8 +6,9 @@
 //! Start at [`Loop::run`]; callers use [`Writer`].
 //!
 //! A commit that fails, or a panic in the engine, ends the writer: nothing of that batch is
-//! answered, and the pool has to start again from the store. There is no artificial wait: an
-//! idle writer commits a lone request at once, a busy one makes larger batches by itself.
+//! answered, and the pool has to start again from the store. An idle writer commits a lone request
+//! at once, a busy one makes larger batches by itself. Only the words of nodes that have more to do
+//! wait for others, for [`LINGER`]: nobody stands still for them, and each commit is a flush of the disk.
 //!
 //! Invariant: no answer and no effect leaves before its batch is durable; nothing else in this
 //! crate changes the engine.
@@ -26,6 +27,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 mod handle;
@@ -35,6 +37,8 @@ pub(crate) use handle::{Refused, Writer};
 const MAX_BATCH: usize = 4096;
 /// Requests that may wait; senders of more wait for room.
 const QUEUE: usize = 2 * MAX_BATCH;
+/// Longest wait for others of a batch that nobody waits for.
+const LINGER: Duration = Duration::from_millis(5);
 /// Longest sleep of an idle writer with something due, so that a jump of the clock is noticed.
 const LONGEST_SLEEP_MS: u64 = 60_000;
 /// Sleep after a tick that had nothing to do although it was due.
@@ -106,6 +110,7 @@ pub(crate) fn spawn(
         ids_applied,
         answers: Vec::new(),
         dirty: true,
+        linger_until: None,
         committing: None,
         idle_tick: false,
     };
@@ -123,6 +128,8 @@ struct Loop {
     answers: Vec<Answer>,
     /// Whether something was applied, or is due, since the last hand-over.
     dirty: bool,
+    /// When the batch that is being applied goes to the store, where it may wait; `None`: at once.
+    linger_until: Option<Instant>,
     committing: Option<Committing>,
     idle_tick: bool,
 }
@@ -132,7 +139,8 @@ impl Loop {
         let mut taken = Vec::with_capacity(MAX_BATCH);
         let mut open = true;
         loop {
-            if self.committing.is_none() && self.dirty {
+            let lingers = open.then(|| self.lingers()).flatten();
+            if self.committing.is_none() && self.dirty && lingers.is_none() {
                 self.hand_over();
                 continue;
             }
@@ -140,7 +148,7 @@ impl Loop {
                 return Ok(());
             }
             let room = MAX_BATCH.saturating_sub(self.answers.len());
-            let sleep = if self.committing.is_none() && open { self.until_due() } else { None };
+            let sleep = if self.committing.is_none() && open { lingers.or_else(|| self.until_due()) } else { None };
             let next = tokio::select! {
                 biased;
                 () = stop.cancelled(), if open && !self.requests.is_closed() => Next::Close,
@@ -155,7 +163,10 @@ impl Loop {
                     open = count > 0;
                     taken.drain(..).for_each(|request| self.take(request));
                 }
-                Next::Due => self.dirty = true,
+                Next::Due => {
+                    self.dirty = true;
+                    self.linger_until = None;
+                }
             }
         }
     }
@@ -163,6 +174,11 @@ impl Loop {
     fn take(&mut self, request: Request) {
         match request {
             Request::Apply { command, looked_up_at, reply } => {
+                self.linger_until = match (is_word_of_node(&command), self.dirty) {
+                    (true, false) => Some(Instant::now() + LINGER),
+                    (true, true) => self.linger_until,
+                    (false, _) => None,
+                };
                 let answer = self.apply(command, looked_up_at);
                 self.answers.push((reply, answer));
                 self.dirty = true;
@@ -198,9 +214,17 @@ impl Loop {
         self.engine.apply(command, self.clock.now()).map_err(Refused::Rejected)
     }
 
+    /// For how long the batch still waits for others; `None`: not any more.
+    fn lingers(&self) -> Option<Duration> {
+        let until =
+            self.linger_until.filter(|_| self.dirty && self.answers.len() < MAX_BATCH && self.engine.has_backlog())?;
+        until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+    }
+
     /// Closes the batch and starts its commit. Called only while no commit runs.
     fn hand_over(&mut self) {
         self.dirty = false;
+        self.linger_until = None;
         let now = self.clock.now();
         let due = self.engine.next_due().is_some_and(|due| due <= now);
         if due && let Err(rejection) = self.engine.apply(Command::Tick, now) {
@@ -246,6 +270,12 @@ impl Loop {
         let least = if self.idle_tick { IDLE_TICK_MS } else { 1 };
         Some(Duration::from_millis(due.since(self.clock.now()).0.clamp(least, LONGEST_SLEEP_MS)))
     }
+}
+
+/// Whether a command is what a node said of its work: whom it is about sees it a moment later, and nobody waits for the
+/// answer but the link, which goes on meanwhile.
+fn is_word_of_node(command: &Command) -> bool {
+    matches!(command, Command::Started { .. } | Command::Finished { .. })
 }
 
 /// What the writer does next; one at a time, so its size does not matter.

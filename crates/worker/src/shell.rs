@@ -15,7 +15,7 @@ use crate::measuring::Measurement;
 use crate::outbox::Outbox;
 use crate::renewal::Renewal;
 use crate::socket::SocketFile;
-use crate::spool::Spool;
+use crate::spool::{Hurry, Spool};
 use crate::status::Status;
 use crate::usage::{Monitor, SleepWatch};
 use hivemind_model::rows::Report;
@@ -208,7 +208,8 @@ impl Shell {
             Action::HoldJob { attempt, held } => self.hold_job(attempt, held),
             Action::Spool { attempt, report } => {
                 self.keep(attempt).spooled = true;
-                self.spool.put(attempt, report);
+                let hurry = if self.agent.backlog() > 0 { Hurry::Soon } else { Hurry::Now };
+                self.spool.put(attempt, report, hurry);
             }
             Action::Forget { attempt } => self.forget(attempt),
             Action::RewindLogs { position } => self.rewind(position),

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// (task, index, number) to an encoded `AttemptFinished`.
@@ -31,6 +31,9 @@ const LAZY_REMOVALS: usize = 512;
 
 /// See [`LAZY_REMOVALS`].
 const IDLE: Duration = Duration::from_millis(250);
+
+/// Longest wait of a result that is in no hurry for others that share its flush of the disk.
+const LINGER: Duration = Duration::from_millis(5);
 
 /// Memory the database may use for its pages, in bytes.
 const CACHE_BYTES: usize = 4 << 20;
@@ -70,9 +73,18 @@ from_redb!(redb::DatabaseError, redb::TransactionError, redb::TableError, redb::
 /// What is on disk at the start.
 pub(crate) type Ended = Vec<(AttemptRef, Arc<Report>)>;
 
+/// How soon a result must be durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hurry {
+    /// The machine has nothing else to do until the pool has heard of it.
+    Now,
+    /// It has: within [`LINGER`].
+    Soon,
+}
+
 #[derive(Debug)]
 enum Order {
-    Put(AttemptRef, Arc<Report>),
+    Put(AttemptRef, Arc<Report>, Hurry),
     Remove(AttemptRef),
 }
 
@@ -94,7 +106,7 @@ impl Spool {
         let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
         let ended = load(&database)?;
         let (orders, inbox) = channel();
-        let writer = Writer { database, signals, batch: Vec::new(), urgent: false };
+        let writer = Writer { database, signals, batch: Vec::new(), due: None };
         let thread = std::thread::Builder::new()
             .name("hivemind-spool".into())
             .spawn(move || writer.run(&inbox))
@@ -103,8 +115,8 @@ impl Spool {
     }
 
     /// Makes a report durable; the answer comes as a signal.
-    pub(crate) fn put(&self, attempt: AttemptRef, report: Arc<Report>) {
-        self.order(Order::Put(attempt, report));
+    pub(crate) fn put(&self, attempt: AttemptRef, report: Arc<Report>, hurry: Hurry) {
+        self.order(Order::Put(attempt, report, hurry));
     }
 
     /// Removes a report, soon.
@@ -156,14 +168,15 @@ struct Writer {
     database: Database,
     signals: UnboundedSender<Signal>,
     batch: Vec<Order>,
-    /// True where somebody waits for the commit.
-    urgent: bool,
+    /// When the batch is written; `None`: removals alone.
+    due: Option<Instant>,
 }
 
 impl Writer {
     fn run(mut self, inbox: &Receiver<Order>) {
         loop {
-            match inbox.recv_timeout(IDLE) {
+            let patience = self.due.map_or(IDLE, |due| due.saturating_duration_since(Instant::now()));
+            match inbox.recv_timeout(patience) {
                 Ok(order) => self.take(order),
                 Err(RecvTimeoutError::Timeout) => {
                     if self.batch.is_empty() {
@@ -186,14 +199,21 @@ impl Writer {
             {
                 self.take(order);
             }
-            if self.urgent || self.batch.len() >= LAZY_REMOVALS {
+            let is_due = self.due.is_some_and(|due| due <= Instant::now());
+            if is_due || self.batch.len() >= LAZY_REMOVALS {
                 self.commit();
             }
         }
     }
 
     fn take(&mut self, order: Order) {
-        self.urgent |= matches!(order, Order::Put(..));
+        let now = Instant::now();
+        let due = match order {
+            Order::Put(_, _, Hurry::Now) => Some(now),
+            Order::Put(_, _, Hurry::Soon) => Some(now + LINGER),
+            Order::Remove(_) => None,
+        };
+        self.due = self.due.into_iter().chain(due).min();
         self.batch.push(order);
     }
 
@@ -207,7 +227,7 @@ impl Writer {
             tracing::error!(error = error as &dyn std::error::Error, "results could not be stored");
         }
         let events = self.batch.drain(..).filter_map(|order| match order {
-            Order::Put(attempt, _) => {
+            Order::Put(attempt, ..) => {
                 Some(if result.is_ok() { Event::Spooled { attempt } } else { Event::SpoolFailed { attempt } })
             }
             Order::Remove(_) => None,
@@ -216,7 +236,7 @@ impl Writer {
             // Nobody listens while the worker ends; what is durable is found at its next start.
             let _unheard = self.signals.send(Signal::Event(event));
         }
-        self.urgent = false;
+        self.due = None;
     }
 
     fn write(&self) -> Result<(), SpoolError> {
@@ -225,7 +245,7 @@ impl Writer {
             let mut table = transaction.open_table(REPORTS)?;
             for order in &self.batch {
                 match order {
-                    Order::Put(attempt, report) => {
+                    Order::Put(attempt, report, _) => {
                         let value = convert::attempt_finished(*attempt, report).encode_to_vec();
                         table.insert(key(*attempt), value.as_slice())?;
                     }
@@ -264,7 +284,8 @@ mod tests {
         let (spool, ended) = Spool::open(&path, signals.clone()).unwrap();
         assert!(ended.is_empty());
         for task in 0..100 {
-            spool.put(attempt(task), Arc::clone(&report));
+            let hurry = if task % 2 == 0 { Hurry::Soon } else { Hurry::Now };
+            spool.put(attempt(task), Arc::clone(&report), hurry);
         }
         for task in 0..100 {
             match heard.blocking_recv() {

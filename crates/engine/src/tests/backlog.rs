@@ -10,9 +10,16 @@ use std::collections::BTreeMap;
 
 const OK: Outcome = Outcome::Exited { code: 0 };
 
+/// The policy with a backlog of the same length whatever the pace.
+fn few() -> Policy {
+    let mut policy = Policy::default();
+    policy.backlog.ahead = Millis(0);
+    policy
+}
+
 /// `box` has two cores, and one attempt on it was short.
 fn ready() -> Pool {
-    let mut pool = Pool::ready_with(Policy::default());
+    let mut pool = Pool::ready_with(few());
     quicken(&mut pool, "box");
     pool.sent();
     pool
@@ -39,7 +46,7 @@ fn many(pool: &mut Pool, user: &str, count: usize) -> Vec<TaskId> {
 
 #[test]
 fn only_nodes_whose_attempts_are_short_have_a_backlog() {
-    let mut pool = Pool::ready_with(Policy::default());
+    let mut pool = Pool::ready_with(few());
     let tasks = many(&mut pool, "anna", 10);
     assert_eq!(seats(&pool), "box: 2 + 0", "nothing is known of it");
     pool.pass(2_000);
@@ -50,6 +57,18 @@ fn only_nodes_whose_attempts_are_short_have_a_backlog() {
     assert_eq!(pool.engine.counts().waiting, 2);
     let queued = pool.engine.explain(tasks[4]).and_then(|told| told.first_live).map(|run| run.queued);
     assert_eq!(queued, Some(true));
+}
+
+#[test]
+fn the_shorter_they_are_the_more_are_handed_out_ahead() {
+    for (wall, expected) in [(2, "box: 2 + 50"), (10, "box: 2 + 10"), (30, "box: 2 + 4")] {
+        let mut pool = Pool::ready_with(Policy::default());
+        let task = pool.submit("bert", 1);
+        pool.pass(wall);
+        pool.finish("box", first(task, 1), OK, wall).expect("it is current");
+        many(&mut pool, "anna", 60);
+        assert_eq!(seats(&pool), expected, "{wall} ms");
+    }
 }
 
 #[test]
@@ -220,7 +239,7 @@ fn what_is_queued_has_used_nothing() {
 
 #[test]
 fn what_is_large_is_not_kept_out_by_what_is_queued() {
-    let mut policy = Policy::default();
+    let mut policy = few();
     policy.scheduling.reserve_after = Millis(20_000);
     let mut pool = Pool::ready_with(policy);
     quicken(&mut pool, "box");
@@ -262,7 +281,7 @@ fn a_node_on_which_things_wait_for_long_has_no_backlog() {
 
 #[test]
 fn a_killed_worker_with_fifty_running_elements() {
-    let mut pool = Pool::ready_with(Policy::default());
+    let mut pool = Pool::ready_with(few());
     pool.enroll("bert", "fifty", 50);
     pool.connect("fifty", &[]).expect("enrolled");
     let mut array = (*spec(1)).clone();
