@@ -65,8 +65,11 @@ pub async fn connect(target: &Target) -> Result<Channel, ClientError> {
     })
 }
 
-/// Checks `https://host:port`.
-fn parse_server(server: &str) -> Result<Uri, ClientError> {
+/// Checks the address of a pool.
+///
+/// # Errors
+/// [`ClientError::Invalid`] where it is not `https://host:port` and nothing more.
+pub fn parse_server(server: &str) -> Result<Uri, ClientError> {
     let bad = |why: &str| ClientError::invalid(format!("the server address `{server}`"), why);
     let uri: Uri = server.parse().map_err(|_| bad("it is not of the form https://host:port"))?;
     match uri.scheme_str() {

@@ -32,7 +32,7 @@ mod watch;
 pub use arrays::{Again, GraphSubmitted, Wanted};
 pub use blobs::{Downloaded, Source, Uploaded};
 pub use client::{Client, Invitation, Session};
-pub use connect::{Target, connect};
+pub use connect::{Target, connect, parse_server};
 pub use error::ClientError;
 pub use hivemind_pki::{NodeIdentity, Trust};
 pub use hivemind_proto::v1;

@@ -27,7 +27,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Where there is no membership and no usable token; where the token is another pool's; where
 /// the certificate has ended and no token is given.
 pub(crate) async fn membership(config: &WorkerConfig, folders: &Folders) -> anyhow::Result<Membership> {
-    let claims = config.join.as_deref().map(join_token_peek).transpose().context("the join token is not usable")?;
+    let claims = config.join.as_deref().map(join_token_peek).transpose()?;
     let known = Membership::load(folders)?;
     let root = folders.root.display();
     let mut membership = match (known, claims) {

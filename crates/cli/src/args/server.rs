@@ -57,6 +57,11 @@ pub struct LogArgs {
     pub log_format: LogFormat,
 }
 
+/// What join tokens are to name must be what a worker can use.
+fn advertised(url: &str) -> Result<String, hivemind_client::ClientError> {
+    hivemind_client::parse_server(url).map(|_| url.to_owned())
+}
+
 /// How the pool is reached.
 #[derive(Debug, Clone, Args)]
 pub struct ListenArgs {
@@ -64,7 +69,7 @@ pub struct ListenArgs {
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
     /// Address that other machines use, such as https://pool.example:50051; goes into join tokens
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = advertised)]
     pub advertise: Option<String>,
     /// Further name or IP address of this pool, for its certificate (may be repeated)
     #[arg(long, value_name = "NAME")]

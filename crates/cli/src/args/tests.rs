@@ -137,6 +137,7 @@ fn what_is_refused_and_how() {
         ("hivemind submit --graph f.toml --array 1-5", "cannot be used with"),
         ("hivemind submit --graph f.toml --after 1", "cannot be used with"),
         ("hivemind submit --graph f.toml --replicas 2", "cannot be used with"),
+        ("hivemind pool --advertise 10.0.0.1", "not of the form https://host:port"),
         ("hivemind submit --array 9-1 bb:1", "`9-1` ends before it begins"),
         ("hivemind submit --array 1-5,5 bb:1", "`5` overlaps what stands before it"),
         ("hivemind submit --array -1 bb:1", "neither an index nor a range"),
