@@ -67,13 +67,13 @@ pub(super) fn load(store: &Store, name: &str, file: &Path, stop: &Stop) -> Resul
     }
     let mut budget = Budget::of(store.limits());
     let mut held = Vec::new();
-    for (diff_id, (place, size)) in config.diff_ids.iter().zip(layers) {
+    for (diff_id, (place, _)) in config.diff_ids.iter().zip(layers) {
         match store.layer(diff_id)? {
             Some(layer) => {
                 budget.take(layer.bytes)?;
                 held.push(layer);
             }
-            None => held.push(store.unpack(diff_id, contents.open(&place)?, size, &mut budget, stop)?),
+            None => held.push(store.unpack(diff_id, contents.open(&place)?, &mut budget, stop)?),
         }
     }
     store.keep(id, config, vec![name.to_owned()])

@@ -17,6 +17,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
@@ -82,12 +83,29 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
+/// Counts the bytes of a layer as it lies there.
+struct Counted<'a, R> {
+    from: R,
+    read: &'a Cell<u64>,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.from.read(into)?;
+        self.read.set(self.read.get() + length as u64);
+        Ok(length)
+    }
+}
+
 /// Counts and hashes what is read, and ends it where it is too much.
 struct Gauge<'a, R> {
     from: R,
     hash: Sha256,
     read: u64,
     most: u64,
+    /// How much of the packed layer was needed for it.
+    packed: &'a Cell<u64>,
+    ratio: u64,
     stop: &'a Stop,
 }
 
@@ -100,6 +118,11 @@ impl<R: Read> Read for Gauge<'_, R> {
         self.read += length as u64;
         if self.read > self.most {
             let why = format!("it is larger than this machine takes: a layer unpacks to more than {} bytes", self.most);
+            return Err(io::Error::other(Refusal::TooLarge(why)));
+        }
+        // As it goes, not at the end: a bomb of megabytes would have filled the disk by then.
+        if self.read > FREE_BYTES && self.read / self.packed.get().max(1) > self.ratio {
+            let why = format!("a layer unpacks to more than {} times its size, as archive bombs do", self.ratio);
             return Err(io::Error::other(Refusal::TooLarge(why)));
         }
         self.hash.update(&into[..length]);
@@ -138,13 +161,12 @@ impl<R: Read> Read for Packed<R> {
     }
 }
 
-/// Unpacks the layer `from`, of `packed_bytes`, into the empty folder `into`; gives what it takes on disk.
+/// Unpacks the layer `from` into the empty folder `into`; gives what it takes on disk.
 ///
 /// # Errors
 /// Where it is not what `diff_id` says, is too large, or has something in it that no layer may have.
 pub(super) fn unpack(
     from: impl Read,
-    packed_bytes: u64,
     diff_id: &str,
     into: &Path,
     (budget, limits): (&mut Budget, &ImageLimits),
@@ -152,9 +174,11 @@ pub(super) fn unpack(
 ) -> Result<u64, Trouble> {
     let root = open(into, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .map_err(|error| Trouble::io(into.display(), &error.into()))?;
+    let packed = Cell::new(0);
+    let from = Packed::open(Counted { from, read: &packed })?;
     // The archive's own headers count, and are about as large as what an entry takes on disk.
-    let most = budget.bytes.min(packed_bytes.saturating_mul(limits.ratio).saturating_add(FREE_BYTES));
-    let mut gauge = Gauge { from: Packed::open(from)?, hash: Sha256::new(), read: 0, most, stop };
+    let (most, ratio) = (budget.bytes, limits.ratio);
+    let mut gauge = Gauge { from, hash: Sha256::new(), read: 0, most, packed: &packed, ratio, stop };
     let mut unpacking = Unpacking { root, parent: None, bytes: 0, budget };
     each(&mut gauge, |item| unpacking.item(item))?;
     let bytes = unpacking.bytes;

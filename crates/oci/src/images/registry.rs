@@ -132,9 +132,9 @@ impl Registry {
             };
             let file = store.scratch()?;
             let file = repository.layer(layer, file, told).await?;
-            let (store, diff_id, size, stop) = (store.clone(), diff_id.clone(), layer.size, stop.clone());
+            let (store, diff_id, stop) = (store.clone(), diff_id.clone(), stop.clone());
             let unpacked = tokio::task::spawn_blocking(move || {
-                let unpacked = store.unpack(&diff_id, file.as_file(), size, &mut budget, &stop)?;
+                let unpacked = store.unpack(&diff_id, file.as_file(), &mut budget, &stop)?;
                 Ok((unpacked, budget))
             });
             let (layer_kept, left) = unpacked.await.unwrap_or_else(|error| Err(Trouble::Machine(error.to_string())))?;

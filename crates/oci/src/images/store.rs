@@ -77,12 +77,11 @@ impl Store {
         Ok(self.index().layer(folder_of(hex_of(diff_id)?), diff_id))
     }
 
-    /// Unpacks a layer of `packed_bytes`, unless it is here.
+    /// Unpacks a layer, unless it is here.
     pub(super) fn unpack(
         &self,
         diff_id: &str,
         from: impl Read,
-        packed_bytes: u64,
         budget: &mut Budget,
         stop: &Stop,
     ) -> Result<Arc<Layer>, Trouble> {
@@ -93,7 +92,7 @@ impl Store {
         fs::create_dir(&root).map_err(failed)?;
         // What the command's user enters.
         fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).map_err(failed)?;
-        let bytes = layer::unpack(from, packed_bytes, diff_id, &root, (budget, &self.limits), stop)?;
+        let bytes = layer::unpack(from, diff_id, &root, (budget, &self.limits), stop)?;
         layer::settle(&root).map_err(failed)?;
         let mut index = self.index();
         if let Some(known) = index.layer(&name, diff_id) {

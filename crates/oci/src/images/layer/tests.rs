@@ -37,8 +37,7 @@ fn digest(bytes: &[u8]) -> String {
 /// Unpacks into a fresh folder below `outer`.
 fn unpacked(outer: &Path, bytes: &[u8], limits: &ImageLimits) -> Result<PathBuf, String> {
     let root = tempfile::Builder::new().prefix("layer").tempdir_in(outer).expect("a folder").keep();
-    let done =
-        unpack(bytes, bytes.len() as u64, &digest(bytes), &root, (&mut Budget::of(limits), limits), &Stop::new());
+    let done = unpack(bytes, &digest(bytes), &root, (&mut Budget::of(limits), limits), &Stop::new());
     match done {
         Ok(_) => Ok(root),
         Err(Trouble::Image(reason)) => Err(reason),
@@ -145,7 +144,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 fn refusal(bytes: &[u8], diff_id: &str, limits: &ImageLimits, stop: &Stop) -> Result<u64, Trouble> {
     let root = tempfile::tempdir().expect("a folder");
-    unpack(bytes, bytes.len() as u64, diff_id, root.path(), (&mut Budget::of(limits), limits), stop)
+    unpack(bytes, diff_id, root.path(), (&mut Budget::of(limits), limits), stop)
 }
 
 #[test]
@@ -188,7 +187,12 @@ fn bombs_end_where_the_limits_are() {
     let small: Vec<_> = (0..2000).map(|n| file(&format!("f{n}"), b"")).collect();
     is_refused(&archive(&small), ImageLimits { unpacked: mebibyte, ..limits }, "larger than");
     let zeros = gzip(&archive(&[file("z", &vec![0; 80 << 20])]));
-    is_refused(&zeros, ImageLimits { ratio: 2, ..limits }, "larger than");
+    is_refused(&zeros, ImageLimits { ratio: 2, ..limits }, "2 times its size");
+    // What stands behind it makes it no better.
+    let noise: Vec<u8> = (0..1_u64 << 19).flat_map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()).collect();
+    let mixed = gzip(&archive(&[file("z", &vec![0; 80 << 20]), file("noise", &noise)]));
+    assert!(mixed.len() > 2 << 20, "as a whole it is not beyond the ratio: {} bytes", mixed.len());
+    is_refused(&mixed, ImageLimits { ratio: 50, ..limits }, "50 times its size");
     stop.cancel();
     assert!(matches!(refusal(&archive(&many), "sha256:x", &limits, &stop), Err(Trouble::Stopped)));
 }
