@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Makes sure that what a goal needs is there: setup.sh build [containers] [docker] [tests] [bench]
+# Makes sure that what a goal needs is there: setup.sh build [containers] [docker] [web] [tests] [bench]
 #
 # As root on Debian or Ubuntu it installs what is missing; elsewhere it says in one line what to
 # install and fails. Running it again changes nothing. It stops no process.
 set -euo pipefail
 
 readonly RUST_WANTED=1.95
+readonly NODE_WANTED=20.19
 readonly DOCKER_DEADLINE_SECONDS=60
 readonly CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/hivemind
 
@@ -98,6 +99,20 @@ need_containers() {
     need_docker
 }
 
+# What makes the pages.
+need_web() {
+    have node && have npm || packages "Node.js with npm, which makes the pages," nodejs npm
+    local version
+    version=$(node --version | tr -d v)
+    at_least "$version" "$NODE_WANTED" ||
+        die "Node.js $version is too old for the pages: install $NODE_WANTED or newer, as nodejs.org says"
+}
+
+# What looks at them as people do.
+need_browser() {
+    have chromium || have chromium-browser || have google-chrome || packages "a browser, in which the pages are tested," chromium
+}
+
 need_python() {
     have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null ||
         packages "Python 3 with venv" python3 python3-venv
@@ -106,6 +121,7 @@ need_python() {
 need_tests() {
     have busybox && [ -x /bin/busybox ] || packages "busybox, of which the tests make an image," busybox-static
     need_python
+    need_browser
     if ! cargo nextest --version >/dev/null 2>&1; then
         say "installing cargo-nextest (some minutes, once)"
         cargo install cargo-nextest --locked </dev/null >&2 || die "install the test runner: cargo install cargo-nextest --locked"
@@ -131,14 +147,15 @@ need_bench() {
     ) || say "the benchmarks go on without PostgreSQL"
 }
 
-[ $# -gt 0 ] || die "usage: setup.sh build [containers] [docker] [tests] [bench]"
+[ $# -gt 0 ] || die "usage: setup.sh build [containers] [docker] [web] [tests] [bench]"
 for goal in "$@"; do
     case $goal in
         build) need_build ;;
         containers) need_containers ;;
         docker) need_docker ;;
+        web) need_web ;;
         tests) need_tests ;;
         bench) need_bench ;;
-        *) die "unknown goal '$goal': build, containers, docker, tests or bench" ;;
+        *) die "unknown goal '$goal': build, containers, docker, web, tests or bench" ;;
     esac
 done

@@ -10,16 +10,28 @@ export HIVEMIND_REQUIRE_DOCKER=1
 export INSTA_UPDATE=no
 profile=default
 [ -z "${CI:-}" ] || profile=ci
-failed=0
+failed=()
+
+# part NAME COMMAND...: says where it fails, and goes on.
+part() {
+    local name=$1
+    shift
+    echo "== $name"
+    "$@" </dev/null || { failed+=("$name"); echo "test: $name FAILED, see above" >&2; }
+}
+
+pages() (cd web && npm ci --no-audit --no-fund --loglevel=error && npm run --silent check)
+
+# The command carries the pages in itself, so they are made first.
+part "the pages" pages
 
 echo "== build"
 # The command with the features that the tests have, so that no dependency is built twice.
 cargo build --workspace --bins --tests --locked </dev/null || exit 1
 
-echo "== client generated from the .proto files, in Python"
-clients/python/run-tests.sh "$CARGO_TARGET_DIR/debug/hivemind" </dev/null || failed=1
-[ "$failed" = 0 ] || echo "test: the Python client's tests FAILED, see above" >&2
+readonly HIVEMIND=$CARGO_TARGET_DIR/debug/hivemind
+part "client generated from the .proto files, in Python" clients/python/run-tests.sh "$HIVEMIND"
+part "the pages in a browser" web/e2e/run.sh "$HIVEMIND"
+part "workspace" cargo nextest run --workspace --locked --profile "$profile"
 
-echo "== workspace"
-cargo nextest run --workspace --locked --profile "$profile" </dev/null || failed=1
-exit "$failed"
+[ "${#failed[@]}" = 0 ]
