@@ -10,7 +10,7 @@ use crate::{Client, ClientError, Events};
 use bytes::{Buf, Bytes};
 use futures::StreamExt;
 use hivemind_model::TaskId;
-use hivemind_model::ids::AttemptRef;
+use hivemind_model::ids::{AttemptRef, ElementRef};
 use hivemind_proto::v1::log_chunk::Stream as WireStream;
 use hivemind_proto::v1::{AttemptSummary, FollowLogsRequest, LogChunk};
 use std::time::Duration;
@@ -59,16 +59,31 @@ impl Client {
     /// [`ClientError::Unreachable`] where the pool has not answered for 10 minutes.
     #[must_use]
     pub fn follow_logs(&self, task: TaskId, until: Until) -> Events<LogPart> {
-        self.follow(task, None, until)
+        self.follow(task, None, until, 0)
     }
 
-    pub(crate) fn follow(&self, task: TaskId, element: Option<u32>, until: Until) -> Events<LogPart> {
+    /// [`Client::follow_logs`] of one element (of a plain task, its only one), from the last `tail_bytes` bytes on
+    /// that are there of each stream, which may be in the middle of a line or a character; 0: from the beginning.
+    /// A new attempt is given whole.
+    #[must_use]
+    pub fn follow_logs_tail(&self, element: ElementRef, until: Until, tail_bytes: u64) -> Events<LogPart> {
+        self.follow(element.task, Some(element.index), until, tail_bytes)
+    }
+
+    pub(crate) fn follow(
+        &self,
+        task: TaskId,
+        element: Option<u32>,
+        until: Until,
+        tail_bytes: u64,
+    ) -> Events<LogPart> {
         let follower = Follower {
+            tail_bytes,
             client: self.clone(),
             task,
             element,
             until,
-            place: Place::default(),
+            place: Place { has_tail: tail_bytes > 0, ..Place::default() },
             open: None,
             backoff: Backoff::new(PATIENCE),
             ended: false,
@@ -96,6 +111,8 @@ struct Place {
     attempt: u32,
     stdout: u64,
     stderr: u64,
+    /// A stream of which nothing was given yet may begin in its midst.
+    has_tail: bool,
 }
 
 /// What a chunk means at a place.
@@ -119,12 +136,15 @@ impl Place {
             return Ok(Verdict::Known);
         }
         if chunk.attempt > self.attempt {
-            *self = Self { attempt: chunk.attempt, stdout: 0, stderr: 0 };
+            *self = Self { attempt: chunk.attempt, stdout: 0, stderr: 0, has_tail: self.has_tail };
         }
         let at = match stream {
             LogStream::Stdout => &mut self.stdout,
             LogStream::Stderr => &mut self.stderr,
         };
+        if self.has_tail && *at == 0 {
+            *at = offset;
+        }
         let Some(behind) = at.checked_sub(offset) else { return Ok(Verdict::Gap) };
         let mut data = chunk.data;
         if behind >= data.len() as u64 {
@@ -155,6 +175,7 @@ struct Follower {
     /// Of an array: whose logs.
     element: Option<u32>,
     until: Until,
+    tail_bytes: u64,
     place: Place,
     open: Option<Reading>,
     backoff: Backoff,
@@ -216,6 +237,7 @@ impl Follower {
             follow: self.until == Until::End,
             stdout_offset: i64::try_from(self.place.stdout).unwrap_or(i64::MAX),
             stderr_offset: i64::try_from(self.place.stderr).unwrap_or(i64::MAX),
+            tail_bytes: i64::try_from(self.tail_bytes).unwrap_or(i64::MAX),
         };
         let chunks =
             self.client.opened(WHAT, self.client.tasks().follow_logs(self.client.stream_request(request))).await?;
@@ -231,7 +253,7 @@ impl Follower {
         if newest <= self.place.attempt {
             return Ok(false);
         }
-        self.place = Place { attempt: newest, ..Place::default() };
+        self.place = Place { attempt: newest, has_tail: self.place.has_tail, ..Place::default() };
         Ok(true)
     }
 }

@@ -17,8 +17,10 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 mod money;
+mod standing;
 mod trust;
 pub use money::{ClockRow, InvitationRow, ProjectRow, ProjectState, RewardRow, StandingRow, Tally, TipRow, UsageRow};
+pub use standing::{GridRow, Standing};
 pub use trust::TrustRow;
 
 /// What a user may do beyond their own things.

@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::compare::Question;
 use crate::disk::Disk;
 use crate::entries::Entries;
+use crate::files::Files;
 use crate::hub::Hub;
 use crate::links::Links;
 use crate::liveness::Liveness;
@@ -123,6 +124,7 @@ pub(crate) async fn found(
         monitor: Arc::new(Monitor::open(data.join("usage"))),
         benchmark: Arc::default(),
         entries: Entries::new(blobs.clone()),
+        files: Files::default(),
         blobs,
         auth,
         authority,

@@ -14,6 +14,7 @@ mod collect;
 mod compare;
 mod disk;
 mod entries;
+mod files;
 mod finish;
 mod founding;
 mod handout;

@@ -11,6 +11,7 @@ use crate::board::Board;
 use crate::clock::Clock;
 use crate::compare::Question;
 use crate::entries::Entries;
+use crate::files::Files;
 use crate::hub::{Event, Hub};
 use crate::links::{Links, Outgoing};
 use crate::liveness::Liveness;
@@ -64,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) blobs: Blobs,
     /// Of arrays.
     pub(crate) entries: Entries,
+    /// Of output archives.
+    pub(crate) files: Files,
     pub(crate) auth: Auth,
     pub(crate) tokens: Tokens,
     /// At reads that can take long.

@@ -15,7 +15,7 @@ pub use sqlite::{SqliteOptions, SqliteStore};
 use async_trait::async_trait;
 use hivemind_ledger::{Accrual, Entry, Kind, LedgerChanges, LedgerImage};
 use hivemind_model::rows::{
-    AttemptRow, ChunkRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, RowChanges, StandingRow,
+    AttemptRow, ChunkRow, GridRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, RowChanges, StandingRow,
     TaskRow, TipRow, TrustRow, UserRow,
 };
 use hivemind_model::spec::Digest;
@@ -129,6 +129,11 @@ pub trait Store: Send + Sync + 'static {
     /// The chunks of a task that are stored, from the chunk `from` on, in order, at most `limit`. What is
     /// missing between them stands for elements that were never tried.
     async fn chunks(&self, task: TaskId, from: u32, limit: u32) -> Result<Vec<ChunkRow>, StoreError>;
+    /// The chunks of a task as [`Store::chunks`] gives them, of which only is read how the elements stand.
+    async fn grid(&self, task: TaskId, from: u32, limit: u32) -> Result<Vec<GridRow>, StoreError>;
+    /// The attempts of a task that were handed out last, newest first, at most `limit`. Of a task with very many
+    /// attempts only those of its last elements, and those that are open, are looked at.
+    async fn latest_attempts(&self, task: TaskId, limit: u32) -> Result<Vec<AttemptRow>, StoreError>;
     /// The attempts of an element, oldest first.
     async fn attempts(&self, element: ElementRef) -> Result<Vec<AttemptRow>, StoreError>;
     /// The newest attempt (the highest number) of each of these elements that has one, in their order.

@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use fault::Fault;
 use hivemind_ledger::{Accrual, Entry, LedgerChanges, LedgerImage};
 use hivemind_model::rows::{
-    AttemptRow, ChunkRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, RowChanges, StandingRow,
+    AttemptRow, ChunkRow, GridRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, RowChanges, StandingRow,
     TaskRow, TipRow, TrustRow, UserRow,
 };
 use hivemind_model::spec::Digest;
@@ -244,6 +244,14 @@ impl Store for SqliteStore {
 
     async fn chunks(&self, task: TaskId, from: u32, limit: u32) -> Result<Vec<ChunkRow>, StoreError> {
         self.read(async |conn| read::chunks(conn, task, from, limit).await).await
+    }
+
+    async fn grid(&self, task: TaskId, from: u32, limit: u32) -> Result<Vec<GridRow>, StoreError> {
+        self.read(async |conn| read::elements::grid(conn, task, from, limit).await).await
+    }
+
+    async fn latest_attempts(&self, task: TaskId, limit: u32) -> Result<Vec<AttemptRow>, StoreError> {
+        self.read(async |conn| read::elements::latest_attempts(conn, task, limit).await).await
     }
 
     async fn attempts(&self, element: ElementRef) -> Result<Vec<AttemptRow>, StoreError> {

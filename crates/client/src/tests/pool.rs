@@ -118,6 +118,11 @@ pub(super) struct Scripts {
     pub(super) watch: Script<WatchTasksRequest, TaskEvent>,
     pub(super) logs: Script<FollowLogsRequest, LogChunk>,
     pub(super) download: Script<DownloadOutputRequest, DownloadChunk>,
+    pub(super) grid: Script<ElementGridRequest, ElementGridResponse>,
+    pub(super) failures: Script<FailureGroupsRequest, FailureGroupsResponse>,
+    pub(super) timeline: Script<TimelineRequest, TimelineResponse>,
+    pub(super) files: Script<ListFilesRequest, ListFilesResponse>,
+    pub(super) file: Script<ReadFileRequest, DownloadChunk>,
     pub(super) upload: Script<(i64, Vec<u8>), ()>,
     /// What there is of contents: bytes of it, or all.
     pub(super) here: Mutex<Vec<(String, Option<i64>)>>,
@@ -236,6 +241,33 @@ impl TaskService for Scripts {
     type WatchTasksStream = BoxStream<'static, Result<TaskEvent, Status>>;
     type FollowLogsStream = BoxStream<'static, Result<LogChunk, Status>>;
     type DownloadOutputStream = BoxStream<'static, Result<DownloadChunk, Status>>;
+    type ReadFileStream = BoxStream<'static, Result<DownloadChunk, Status>>;
+
+    async fn element_grid(
+        &self,
+        request: Request<ElementGridRequest>,
+    ) -> Result<Response<ElementGridResponse>, Status> {
+        self.grid.one(request.into_inner()).await
+    }
+
+    async fn failure_groups(
+        &self,
+        request: Request<FailureGroupsRequest>,
+    ) -> Result<Response<FailureGroupsResponse>, Status> {
+        self.failures.one(request.into_inner()).await
+    }
+
+    async fn timeline(&self, request: Request<TimelineRequest>) -> Result<Response<TimelineResponse>, Status> {
+        self.timeline.one(request.into_inner()).await
+    }
+
+    async fn list_files(&self, request: Request<ListFilesRequest>) -> Result<Response<ListFilesResponse>, Status> {
+        self.files.one(request.into_inner()).await
+    }
+
+    async fn read_file(&self, request: Request<ReadFileRequest>) -> Result<Response<Self::ReadFileStream>, Status> {
+        self.file.many(request.into_inner())
+    }
 
     async fn submit_task(&self, request: Request<SubmitTaskRequest>) -> Result<Response<SubmitTaskResponse>, Status> {
         self.submit.one(request.into_inner()).await

@@ -3,7 +3,7 @@ use async_trait::async_trait;
 use hivemind_ledger::{Accrual, Entry, LedgerImage};
 use hivemind_model::command::Once;
 use hivemind_model::rows::{
-    AttemptRow, ChunkRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, Role, StandingRow,
+    AttemptRow, ChunkRow, GridRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, Role, StandingRow,
     TaskRow, TipRow, UserRow,
 };
 use hivemind_model::{Code, Cpt, ElementRef, NodeId, Policy, ProjectId, Timestamp, UserId};
@@ -85,6 +85,12 @@ impl Store for Gate {
         Ok(Vec::new())
     }
     async fn chunks(&self, _: TaskId, _: u32, _: u32) -> Result<Vec<ChunkRow>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn grid(&self, _: TaskId, _: u32, _: u32) -> Result<Vec<GridRow>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn latest_attempts(&self, _: TaskId, _: u32) -> Result<Vec<AttemptRow>, StoreError> {
         Ok(Vec::new())
     }
     async fn attempts(&self, _: ElementRef) -> Result<Vec<AttemptRow>, StoreError> {

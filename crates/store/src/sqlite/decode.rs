@@ -11,7 +11,7 @@ mod economy;
 use crate::StoreError;
 use hivemind_ledger::Entry;
 use hivemind_model::rows::{
-    AttemptPhase, AttemptRow, ChunkRow, Counters, Ended, NodeRow, RequestKey, RequestRow, Role, TaskProgress, TaskRow,
+    AttemptPhase, AttemptRow, ChunkRow, Counters, Ended, GridRow, NodeRow, RequestKey, RequestRow, Role, TaskProgress, TaskRow,
     UsedToken, UserRow,
 };
 use hivemind_model::state::TaskState;
@@ -197,6 +197,14 @@ impl FromColumns for ChunkRow {
 
     fn read(columns: &mut Columns<'_>) -> Result<Self, StoreError> {
         Ok(Self { task: TaskId(columns.number()?), chunk: columns.small()?, runs: columns.json()? })
+    }
+}
+
+impl FromColumns for GridRow {
+    const TABLE: &'static str = "chunks";
+
+    fn read(columns: &mut Columns<'_>) -> Result<Self, StoreError> {
+        Ok(Self { chunk: columns.small()?, runs: columns.json()? })
     }
 }
 
