@@ -7,7 +7,7 @@
 //!
 //! Invariant: nothing is decided here; the engine alone decides.
 
-use hivemind_model::rows::{AttemptPhase, AttemptRow, Ended, NodeRow, Recovered, RowChanges, TaskRow};
+use hivemind_model::rows::{AttemptPhase, AttemptRow, Ended, NodeRow, Recovered, Role, RowChanges, TaskRow, UserRow};
 use hivemind_model::verify::Rule;
 use hivemind_model::{
     AttemptRef, Bytes, ElementRef, MilliCores, NodeId, ProjectId, Resources, TaskId, TaskSpec, TaskState, Timestamp,
@@ -116,7 +116,7 @@ struct Inner {
     nodes: HashMap<NodeId, NodeRow>,
     reserved: HashMap<NodeId, Reserved>,
     counts: Counts,
-    user_names: HashMap<UserId, Arc<str>>,
+    user_names: HashMap<UserId, (Arc<str>, Role)>,
     project_names: HashMap<ProjectId, Arc<str>>,
 }
 
@@ -130,7 +130,7 @@ impl Board {
     /// The board as the store has it at the start.
     pub(crate) fn recovered(rows: &Recovered) -> Self {
         let mut inner = Inner::default();
-        rows.users.iter().for_each(|user| inner.put_user(user.id, &user.username));
+        rows.users.iter().for_each(|user| inner.put_user(user));
         rows.projects.iter().for_each(|project| inner.put_project(project.id, &project.name));
         rows.nodes.iter().for_each(|node| inner.put_node(node));
         rows.tasks.iter().for_each(|task| inner.put_task(task.progress.id, task.into()));
@@ -143,7 +143,7 @@ impl Board {
     /// Takes in one durable batch; gives the attempts that ended in it.
     pub(crate) fn follow(&self, rows: &RowChanges) -> Vec<AttemptRef> {
         let mut inner = self.inner.write();
-        rows.users.iter().for_each(|user| inner.put_user(user.id, &user.username));
+        rows.users.iter().for_each(|user| inner.put_user(user));
         rows.projects.iter().for_each(|project| inner.put_project(project.id, &project.name));
         rows.nodes.iter().for_each(|node| inner.put_node(node));
         rows.new_tasks.iter().for_each(|task| inner.put_task(task.progress.id, task.into()));
@@ -218,6 +218,11 @@ impl Board {
 
     /// The name of a user; `None` where it is not known here yet.
     pub(crate) fn user_name(&self, user: UserId) -> Option<Arc<str>> {
+        self.inner.read().user_names.get(&user).map(|(name, _)| name.clone())
+    }
+
+    /// The name of a user, and what they may do; `None` where they are not known here yet.
+    pub(crate) fn user(&self, user: UserId) -> Option<(Arc<str>, Role)> {
         self.inner.read().user_names.get(&user).cloned()
     }
 
@@ -259,8 +264,8 @@ impl Board {
 }
 
 impl Inner {
-    fn put_user(&mut self, id: UserId, name: &str) {
-        self.user_names.insert(id, name.into());
+    fn put_user(&mut self, user: &UserRow) {
+        self.user_names.insert(user.id, (user.username.as_str().into(), user.role));
     }
 
     fn put_project(&mut self, id: ProjectId, name: &str) {

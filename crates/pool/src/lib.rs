@@ -17,6 +17,7 @@ mod entries;
 mod files;
 mod finish;
 mod founding;
+mod gate;
 mod handout;
 mod hub;
 mod invitation;
@@ -25,8 +26,11 @@ mod links;
 mod liveness;
 mod logs;
 mod monitor;
+mod scopes;
+mod secrets;
 mod server;
 mod services;
+mod sessions;
 mod shared;
 mod status;
 mod tls;
@@ -184,6 +188,13 @@ impl PoolHandle {
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         self.shared.authority.ca_pem()
+    }
+
+    /// What a gateway shows as `x-hivemind-gateway`, so that the address that it tells as `x-hivemind-client` counts where
+    /// callers of one address are limited. It is also in `gateway.key` in the data folder.
+    #[must_use]
+    pub fn gateway_secret(&self) -> &str {
+        self.shared.gate.secret()
     }
 
     /// A one-time token with which a machine joins as the operator's, for 15 minutes.

@@ -25,6 +25,7 @@ mod project;
 mod quote;
 mod reuse;
 mod rewards;
+mod sessions;
 mod statement;
 mod submission;
 mod submit;

@@ -13,13 +13,13 @@ use crate::liveness::Usage;
 use crate::monitor::Sample;
 use crate::shared::{Shared, has_bearer, operators_only};
 use crate::status;
-use crate::tokens::MAX_JOIN_SECONDS;
+use crate::tokens::{Caller, MAX_JOIN_SECONDS};
 use hivemind_engine::NodeMerit;
 use hivemind_model::command::NodeOffer;
 use hivemind_model::rows::{NodeRow, StandingRow};
-use hivemind_model::service::Service;
+use hivemind_model::service::{NodeChange, Service};
 use hivemind_model::{
-    Bytes, Code, Command, Cpt, Level, MilliCores, Millis, NodeId, Rejection, Resources, Timestamp, UserId,
+    Bytes, Code, Command, Cpt, Level, MilliCores, Millis, NodeId, Rejection, Resources, Scope, Timestamp, UserId,
 };
 use hivemind_proto::v1::node_service_server::NodeService;
 use hivemind_proto::v1::{
@@ -96,6 +96,9 @@ impl NodeService for NodeCalls {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
         let request = request.into_inner();
         let change = change(&request).map_err(|rejection| status::rejected(&rejection))?;
+        if !caller.scopes.has(Scope::Pool) {
+            self.own_only(&caller, &request.node_id, &change)?;
+        }
         let said = change.clone();
         let command = Command::SetNode { by: caller.id, node: request.node_id.clone(), change };
         self.0.writer.apply(command).await.map_err(|refused| status::refused(&refused))?;
@@ -167,6 +170,18 @@ impl NodeCalls {
                 "this call needs `authorization: Bearer <user token>` metadata or a node certificate",
             )),
         }
+    }
+
+    /// What the engine allows goes by the user; a key of an operator without the scope `pool` may do what members may.
+    fn own_only(&self, caller: &Caller, name: &str, change: &NodeChange) -> Result<(), Status> {
+        match change {
+            NodeChange::Cordon | NodeChange::Uncordon | NodeChange::Drain { .. } => {}
+            NodeChange::Ban { .. } | NodeChange::Unban => operators_only(caller)?,
+        }
+        let own = self.0.live.board.node_named(name).is_some_and(|row| row.owner == caller.id);
+        own.then_some(()).ok_or_else(|| {
+            status::rejected(&Rejection::field(Code::NotFound, "node_id", "no such node, or it is not yours"))
+        })
     }
 
     /// A node that is there keeps what only its worker knows: labels, isolation, kinds of programs, network.

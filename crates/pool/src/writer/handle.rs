@@ -210,7 +210,11 @@ fn makes_work(command: &Command) -> bool {
         | Command::Reuse { .. }
         | Command::SubmitGraph { .. }
         | Command::Enroll { .. } => true,
-        Command::CloseProject { .. }
+        Command::OpenSession { .. }
+        | Command::ExchangeSecret { .. }
+        | Command::EndSession { .. }
+        | Command::NoteUse { .. }
+        | Command::CloseProject { .. }
         | Command::CollectTips { .. }
         | Command::Cancel { .. }
         | Command::Connected { .. }
