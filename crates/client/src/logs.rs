@@ -37,6 +37,17 @@ pub enum Until {
     End,
 }
 
+/// How far the logs of an element were read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LogPlace {
+    /// The attempt whose logs they are, from 1; 0: nothing was read.
+    pub attempt: u32,
+    /// Bytes of its standard output.
+    pub stdout: u64,
+    /// Bytes of its standard error.
+    pub stderr: u64,
+}
+
 /// A piece of what a task wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogPart {
@@ -70,6 +81,15 @@ impl Client {
         self.follow(element.task, Some(element.index), until, tail_bytes)
     }
 
+    /// [`Client::follow_logs`] of one element (of a plain task, its only one), from where somebody stopped reading. A newer
+    /// attempt is given whole.
+    #[must_use]
+    pub fn follow_logs_from(&self, element: ElementRef, until: Until, from: LogPlace) -> Events<LogPart> {
+        let LogPlace { attempt, stdout, stderr } = from;
+        let place = Place { attempt, stdout, stderr, has_tail: false };
+        self.follow_from(element.task, Some(element.index), until, 0, place)
+    }
+
     pub(crate) fn follow(
         &self,
         task: TaskId,
@@ -77,13 +97,25 @@ impl Client {
         until: Until,
         tail_bytes: u64,
     ) -> Events<LogPart> {
+        let place = Place { has_tail: tail_bytes > 0, ..Place::default() };
+        self.follow_from(task, element, until, tail_bytes, place)
+    }
+
+    fn follow_from(
+        &self,
+        task: TaskId,
+        element: Option<u32>,
+        until: Until,
+        tail_bytes: u64,
+        place: Place,
+    ) -> Events<LogPart> {
         let follower = Follower {
             tail_bytes,
             client: self.clone(),
             task,
             element,
             until,
-            place: Place { has_tail: tail_bytes > 0, ..Place::default() },
+            place,
             open: None,
             backoff: Backoff::new(PATIENCE),
             ended: false,

@@ -132,7 +132,8 @@ impl TaskService for TaskCalls {
         for id in &ids {
             self.own(caller.id, &id.to_string()).await?;
         }
-        Ok(Response::new(watch::start(self.0.clone(), caller.id, ids)))
+        let begin = if request.get_ref().changes_only { watch::Begin::Now } else { watch::Begin::State };
+        Ok(Response::new(watch::start(self.0.clone(), caller.id, ids, begin)))
     }
 
     async fn follow_logs(

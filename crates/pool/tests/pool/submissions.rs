@@ -174,7 +174,7 @@ async fn another_users_task_does_not_exist() {
             .await
             .err(),
             within(
-                stranger.tasks().watch_tasks(WatchTasksRequest { token: token.clone(), task_ids: vec![id.clone()] }),
+                stranger.tasks().watch_tasks(WatchTasksRequest { token: token.clone(), task_ids: vec![id.clone()], changes_only: false }),
             )
             .await
             .err(),
