@@ -8,6 +8,7 @@
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
 
+pub mod access;
 pub mod array;
 pub mod money;
 pub mod owner;
@@ -15,6 +16,7 @@ pub mod server;
 pub mod task;
 pub mod verify;
 
+pub use access::{KeysVerb, SessionsVerb};
 pub use array::ElementsArg;
 pub use money::{InviteArgs, LedgerVerb, Much, ProjectVerb, WalletVerb};
 pub use server::{PoolArgs, UpArgs, WorkerArgs};
@@ -54,7 +56,7 @@ pub struct Global {
     /// Certificate of the pool's authority [default: DATA/ca.pem, else the one of the last login]
     #[arg(long, global = true, env = "HIVEMIND_CA", value_name = "FILE")]
     pub ca: Option<PathBuf>,
-    /// File that holds a login token, for scripts [default: the last login]
+    /// File that holds a login token or an API key, for scripts [default: the last login]
     #[arg(long, global = true, env = "HIVEMIND_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// One JSON document on standard output; errors as JSON on standard error
@@ -126,6 +128,12 @@ pub enum Verb {
     Ledger(LedgerVerb),
     /// Print a code with which people can register (operators)
     Invite(InviteArgs),
+    /// API keys, which scripts use in place of a login
+    #[command(subcommand)]
+    Keys(KeysVerb),
+    /// Browsers that are logged in
+    #[command(subcommand)]
+    Sessions(SessionsVerb),
     /// Check this machine, the pool and the login, with a fix for each fault
     Doctor,
     /// Print a completion script for a shell

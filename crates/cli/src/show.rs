@@ -4,6 +4,7 @@
 //!
 //! Invariant: no network here; a document is made from messages that are already there.
 
+pub mod access;
 pub mod array;
 pub mod books;
 pub mod elements;

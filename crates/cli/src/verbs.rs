@@ -5,6 +5,7 @@
 //!
 //! Invariant: no verb prints by itself, and none decides an exit code by a code's name.
 
+pub mod access;
 pub mod account;
 pub mod doctor;
 pub mod explain;

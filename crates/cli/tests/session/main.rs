@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to panic")]
 
+mod access;
 mod arrays;
 mod contents;
 mod economy;

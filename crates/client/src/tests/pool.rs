@@ -1,11 +1,12 @@
 //! A pool whose every answer is written by the test.
 
+mod auth;
 mod economy;
 
 use futures::stream::BoxStream;
 use hivemind_model::Timestamp;
 use hivemind_pki::{Authority, RotatingCert, server_config};
-use hivemind_proto::v1::auth_service_server::{AuthService, AuthServiceServer};
+use hivemind_proto::v1::auth_service_server::AuthServiceServer;
 use hivemind_proto::v1::node_service_server::NodeServiceServer;
 use hivemind_proto::v1::pool_service_server::PoolServiceServer;
 use hivemind_proto::v1::project_service_server::ProjectServiceServer;
@@ -108,6 +109,15 @@ impl<Q: Clone, A> Script<Q, A> {
 
 #[derive(Default)]
 pub(super) struct Scripts {
+    pub(super) open: Script<OpenSessionRequest, SessionResponse>,
+    pub(super) refresh: Script<RefreshSessionRequest, SessionResponse>,
+    pub(super) end: Script<EndSessionRequest, EndSessionResponse>,
+    pub(super) sessions: Script<ListSessionsRequest, ListSessionsResponse>,
+    pub(super) key: Script<CreateKeyRequest, CreateKeyResponse>,
+    pub(super) keys: Script<ListKeysRequest, ListKeysResponse>,
+    pub(super) revoke: Script<RevokeKeyRequest, RevokeKeyResponse>,
+    /// What the calls about sessions came with from a gateway.
+    pub(super) told: Mutex<Vec<(String, String)>>,
     pub(super) submit: Script<SubmitTaskRequest, SubmitTaskResponse>,
     pub(super) submits: Script<SubmitTasksRequest, SubmitTasksResponse>,
     pub(super) graph: Script<SubmitGraphRequest, SubmitGraphResponse>,
@@ -367,42 +377,5 @@ impl TaskService for Scripts {
         request: Request<DownloadOutputRequest>,
     ) -> Result<Response<Self::DownloadOutputStream>, Status> {
         self.download.many(request.into_inner())
-    }
-}
-
-#[tonic::async_trait]
-impl AuthService for Scripts {
-    async fn register(&self, request: Request<RegisterRequest>) -> Result<Response<RegisterResponse>, Status> {
-        self.register.one(request.into_inner()).await
-    }
-
-    async fn login(&self, request: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
-        let good = request.into_inner().password == "right";
-        let message = if good { "" } else { "E_BAD_CREDENTIALS: user name or password is wrong" };
-        Ok(Response::new(LoginResponse {
-            success: good,
-            token: "good".to_owned(),
-            message: message.to_owned(),
-            expires_at_unix_ms: 99,
-        }))
-    }
-
-    async fn who_am_i(&self, request: Request<WhoAmIRequest>) -> Result<Response<WhoAmIResponse>, Status> {
-        match request.metadata().get("authorization").map(|value| value.as_bytes()) {
-            Some(b"Bearer good") => Ok(Response::new(WhoAmIResponse {
-                username: "ada".to_owned(),
-                level: "platinum".to_owned(),
-                beta: true,
-                ..WhoAmIResponse::default()
-            })),
-            _ => Err(Status::unauthenticated("E_TOKEN_EXPIRED: the token has expired")),
-        }
-    }
-
-    async fn create_invitation(
-        &self,
-        request: Request<CreateInvitationRequest>,
-    ) -> Result<Response<CreateInvitationResponse>, Status> {
-        self.invitation.one(request.into_inner()).await
     }
 }

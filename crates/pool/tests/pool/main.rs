@@ -19,6 +19,7 @@ mod quotes;
 mod restart;
 mod rewards;
 mod service;
+mod sessions;
 mod statements;
 mod storm;
 mod streams;
