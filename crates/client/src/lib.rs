@@ -20,6 +20,7 @@ mod logs;
 mod money;
 mod nodes;
 mod pages;
+mod pool;
 pub mod profile;
 mod projects;
 mod retry;

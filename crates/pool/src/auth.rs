@@ -36,6 +36,8 @@ pub struct Rates {
     pub logins_per_address: NonZeroU32,
     /// Registrations from one address in a minute.
     pub registrations_per_address: NonZeroU32,
+    /// Looks at what everybody may know from one address in a minute.
+    pub looks_per_address: NonZeroU32,
 }
 
 impl Default for Rates {
@@ -44,6 +46,7 @@ impl Default for Rates {
             logins_per_account: NonZeroU32::MIN.saturating_add(19),
             logins_per_address: NonZeroU32::MIN.saturating_add(119),
             registrations_per_address: NonZeroU32::MIN.saturating_add(599),
+            looks_per_address: NonZeroU32::MIN.saturating_add(599),
         }
     }
 }
@@ -77,6 +80,7 @@ pub(crate) struct Auth {
     by_account: Limiter<String>,
     by_address: Limiter<IpAddr>,
     registrations: Limiter<IpAddr>,
+    looks: Limiter<IpAddr>,
 }
 
 impl Auth {
@@ -90,6 +94,7 @@ impl Auth {
             by_account: Limiter::per_minute(rates.logins_per_account),
             by_address: Limiter::per_minute(rates.logins_per_address),
             registrations: Limiter::per_minute(rates.registrations_per_address),
+            looks: Limiter::per_minute(rates.looks_per_address),
         })
     }
 
@@ -104,6 +109,11 @@ impl Auth {
     /// Whether another account may be made.
     pub(crate) fn may_register(&self, from: IpAddr) -> Result<(), Rejection> {
         self.registrations.check(&network_of(from), "registrations from your address")
+    }
+
+    /// Whether a stranger may look at what everybody may know.
+    pub(crate) fn may_look(&self, from: IpAddr) -> Result<(), Rejection> {
+        self.looks.check(&network_of(from), "looks at the pool from your address")
     }
 
     /// The PHC form of a new password.

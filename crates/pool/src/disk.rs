@@ -62,9 +62,17 @@ impl Disk {
         self.free_above(self.command_reserve)
     }
 
-    fn free_above(&self, least: u64) -> io::Result<()> {
+    /// Bytes that are free.
+    ///
+    /// # Errors
+    /// The disk does not tell.
+    pub(crate) fn free(&self) -> io::Result<u64> {
         let stat = rustix::fs::statvfs(&self.path)?;
-        if stat.f_bavail.saturating_mul(stat.f_frsize) < least {
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    fn free_above(&self, least: u64) -> io::Result<()> {
+        if self.free()? < least {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "the pool's disk is full"));
         }
         Ok(())

@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::compare::Question;
 use crate::disk::Disk;
 use crate::entries::Entries;
+use crate::figures::Figures;
 use crate::hub::Hub;
 use crate::links::Links;
 use crate::liveness::Liveness;
@@ -19,6 +20,7 @@ use crate::monitor::Monitor;
 use crate::shared::{Followers, Shared};
 use crate::tokens::Tokens;
 use crate::turns::Turns;
+use crate::watching::Watching;
 use crate::writer::{self, Writer, WriterFailure};
 use crate::{PoolConfig, Tuning};
 use anyhow::Context;
@@ -103,14 +105,22 @@ pub(crate) async fn found(
     let disk = Disk::new(data, tuning.disk_reserve.0, tuning.command_reserve.0);
     let logs = Logs::open(data.join("logs"), tuning.log_cap.0, disk.clone()).context("cannot open the logs")?;
     let (questions, asked) = mpsc::unbounded_channel();
-    let live = Arc::new(Followers { board, hub: Hub::default(), links: Links::new(started_at), logs, questions });
+    let live = Arc::new(Followers {
+        board,
+        hub: Hub::default(),
+        links: Links::new(started_at),
+        logs,
+        figures: Figures::default(),
+        watching: Watching::default(),
+        questions,
+    });
     let liveness = Liveness::new(Duration::from_millis(config.policy.lost_after.0), live.board.busy_nodes());
     let (writer, task) = writer::spawn(engine, store.clone(), clock.clone(), live.clone(), disk.clone(), writer_stop);
     let auth = Auth::new(&tuning.rates)?;
     if !has_operator {
         make_operator(data, &auth, &writer).await?;
     }
-    let blobs = Blobs::open(data.join("blobs"), disk).context("cannot open the blob store")?;
+    let blobs = Blobs::open(data.join("blobs"), disk.clone()).context("cannot open the blob store")?;
     let shared = Shared {
         policy: config.policy.clone(),
         tokens: Tokens::open(&data.join("keys/jwt.pem"), clock.clone())?,
@@ -125,6 +135,7 @@ pub(crate) async fn found(
         entries: Entries::new(blobs.clone()),
         blobs,
         auth,
+        disk,
         authority,
         server_url: server_url(config, address),
         started_at,

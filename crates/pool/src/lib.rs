@@ -9,11 +9,14 @@
 mod auth;
 mod blobs;
 mod board;
+mod cached;
+mod census;
 mod clock;
 mod collect;
 mod compare;
 mod disk;
 mod entries;
+mod figures;
 mod finish;
 mod founding;
 mod handout;
@@ -23,6 +26,8 @@ mod link;
 mod links;
 mod liveness;
 mod logs;
+mod measure;
+mod meters;
 mod monitor;
 mod server;
 mod services;
@@ -31,6 +36,7 @@ mod status;
 mod tls;
 mod tokens;
 mod turns;
+mod watching;
 mod writer;
 
 pub use auth::Rates;
@@ -98,6 +104,9 @@ pub struct Tuning {
     pub collect_every: Duration,
     /// What nobody needs is kept for so long nevertheless.
     pub unnamed_for: Duration,
+    /// How often the open tasks in the database are compared with those that the scheduler knows, and the balances with
+    /// the supply.
+    pub check_every: Duration,
 }
 
 impl Default for Tuning {
@@ -109,6 +118,7 @@ impl Default for Tuning {
             command_reserve: Bytes::from_mib(16),
             collect_every: Duration::from_secs(6 * 3600),
             unnamed_for: Duration::from_secs(24 * 3600),
+            check_every: Duration::from_secs(30),
         }
     }
 }
@@ -118,6 +128,7 @@ pub struct PoolHandle {
     address: SocketAddr,
     shared: Arc<Shared>,
     stop: CancellationToken,
+    background: CancellationToken,
     supervisor: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
@@ -161,15 +172,19 @@ pub async fn start_with(config: PoolConfig, tuning: Tuning) -> anyhow::Result<Po
     tokio::spawn(compare::run(shared.clone(), asked, background.clone()));
     tokio::spawn(watch_liveness(shared.clone(), background.clone()));
     tokio::spawn(keep_usage(shared.clone(), background.clone()));
+    tokio::spawn(services::tell_watchers(shared.clone(), background.clone()));
+    tokio::spawn(census::count_past(shared.clone(), background.clone()));
+    tokio::spawn(census::check(shared.clone(), tuning.check_every, background.clone()));
     let pace = collect::Pace { every: tuning.collect_every, unnamed_for: tuning.unnamed_for };
     tokio::spawn(collect::run(shared.clone(), pace, background.clone()));
     tokio::spawn(sweep_partials(shared.clone(), background.clone()));
     let server = tokio::spawn(server::serve(shared.clone(), connections, reflection));
     let stop = CancellationToken::new();
-    let parts = Parts { shared: shared.clone(), writer, writer_stop, server, background, store, lock };
+    let parts =
+        Parts { shared: shared.clone(), writer, writer_stop, server, background: background.clone(), store, lock };
     let supervisor = Some(tokio::spawn(supervise(parts, stop.clone())));
     tracing::info!(%address, data = %config.data.display(), "the pool accepts calls");
-    Ok(PoolHandle { address, shared, stop, supervisor })
+    Ok(PoolHandle { address, shared, stop, background, supervisor })
 }
 
 impl PoolHandle {
@@ -183,6 +198,30 @@ impl PoolHandle {
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         self.shared.authority.ca_pem()
+    }
+
+    /// Whether it takes work: it is not stopping, its writer runs, and its disk has room.
+    ///
+    /// # Errors
+    /// What keeps it from that, in a few words.
+    pub fn ready(&self) -> Result<(), &'static str> {
+        if self.shared.closing.is_cancelled() {
+            return Err("the pool is stopping");
+        }
+        if !self.shared.writer.is_open() {
+            return Err("the pool's writer has stopped");
+        }
+        match self.shared.disk.room_for_commands() {
+            Err(error) if disk::is_full(&error) => Err("the pool's disk is full"),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Begins to tell how things stand (open tasks, nodes, room on the disk) to the recorder of metrics, every five
+    /// seconds until the pool stops. To be called once, after a recorder was installed; moments (commits, calls) are
+    /// told to a recorder that was installed before the start, without this.
+    pub fn measure(&self) {
+        tokio::spawn(measure::states(self.shared.clone(), self.background.clone()));
     }
 
     /// A one-time token with which a machine joins as the operator's, for 15 minutes.
@@ -284,7 +323,7 @@ fn outcome(written: Ended<WriterFailure>, served: Option<Ended<anyhow::Error>>, 
 }
 
 async fn watch_liveness(shared: Arc<Shared>, stop: CancellationToken) {
-    shared.liveness.check(&shared.writer, &shared.live.links, stop).await;
+    shared.liveness.check(&shared.writer, &shared.live, stop).await;
 }
 
 /// Writes down now and then what machines used, so that charts survive a crash but for their end.
