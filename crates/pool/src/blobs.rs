@@ -363,9 +363,7 @@ impl BlobWriter {
             return Err(BlobError::TooLong(self.size));
         }
         let mut part = self.part.take().ok_or_else(|| io::Error::other("the upload has failed before"))?;
-        let came = data.len();
         let part = blocking(move || part.write(&data).map(|()| part)).await?;
-        crate::meters::blob_bytes(came);
         self.part = Some(part);
         self.written = total;
         Ok(())

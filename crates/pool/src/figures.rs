@@ -1,12 +1,12 @@
 //! What the pool counts of itself, where it happens: commits, hand-outs, nodes that came and went, work that was done.
 //!
 //! Everything here is a counter or a small table of fixed size, kept beside the writer; the same moments are told to
-//! [`crate::meters`]. Start at [`Figures`].
+//! [`crate::meters`] where somebody measures. Start at [`Figures`].
 //!
 //! Invariant: nothing here is believed by anything that decides.
 
 use crate::cached::Cached;
-use crate::meters;
+use crate::meters::Meters;
 use hivemind_model::{Millis, TaskState, Timestamp};
 use hivemind_proto::v1::{HealthResponse, PublicCountersResponse, QueueResponse};
 use parking_lot::Mutex;
@@ -58,6 +58,8 @@ pub(crate) struct Figures {
     cpu_ms: AtomicU64,
     is_whole: AtomicBool,
     checked: Mutex<Checked>,
+    /// What is told to whoever measures.
+    pub(crate) meters: Meters,
     /// The newest answers, for all callers.
     pub(crate) health: Cached<HealthResponse>,
     pub(crate) queue: Cached<QueueResponse>,
@@ -77,6 +79,7 @@ impl Default for Figures {
             cpu_ms: AtomicU64::new(0),
             is_whole: AtomicBool::new(false),
             checked: Mutex::default(),
+            meters: Meters::default(),
             health: Cached::new(FRESH),
             queue: Cached::new(FRESH),
             public: Cached::new(FRESH_FOR_ALL),
@@ -88,19 +91,19 @@ impl Figures {
     /// A batch with so many answers is durable; its commit took `took`.
     pub(crate) fn committed(&self, answers: usize, took: Duration) {
         self.commits.lock().add(1);
-        meters::committed(answers, took);
+        self.meters.committed(answers, took);
     }
 
     /// A node was silent for too long.
     pub(crate) fn lost_one(&self) {
         self.lost.lock().add(1);
-        meters::node_lost();
+        self.meters.node_lost();
     }
 
     /// A node came that was not there.
     pub(crate) fn joined_one(&self) {
         self.joined.lock().add(1);
-        meters::node_joined();
+        self.meters.node_joined();
     }
 
     /// So long did elements wait that were handed out now.
@@ -109,7 +112,7 @@ impl Figures {
             return;
         }
         self.waits.lock().add(waits);
-        meters::handed_out(waits);
+        self.meters.handed_out(waits);
     }
 
     /// Work that was done since the last time.
@@ -118,7 +121,7 @@ impl Figures {
         self.tasks.fetch_add(u64::try_from(completed).unwrap_or(0), Ordering::Relaxed);
         self.elements.fetch_add(elements, Ordering::Relaxed);
         self.cpu_ms.fetch_add(cpu.0, Ordering::Relaxed);
-        meters::ended(tasks, elements);
+        self.meters.ended(tasks, elements);
     }
 
     /// Adds what was done before the start.

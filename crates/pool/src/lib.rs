@@ -40,6 +40,7 @@ mod watching;
 mod writer;
 
 pub use auth::Rates;
+pub use meters::{InstalledRecorder, Instruments};
 
 use crate::server::Reflection;
 use crate::shared::Shared;
@@ -128,7 +129,6 @@ pub struct PoolHandle {
     address: SocketAddr,
     shared: Arc<Shared>,
     stop: CancellationToken,
-    background: CancellationToken,
     supervisor: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
@@ -180,11 +180,10 @@ pub async fn start_with(config: PoolConfig, tuning: Tuning) -> anyhow::Result<Po
     tokio::spawn(sweep_partials(shared.clone(), background.clone()));
     let server = tokio::spawn(server::serve(shared.clone(), connections, reflection));
     let stop = CancellationToken::new();
-    let parts =
-        Parts { shared: shared.clone(), writer, writer_stop, server, background: background.clone(), store, lock };
+    let parts = Parts { shared: shared.clone(), writer, writer_stop, server, background, store, lock };
     let supervisor = Some(tokio::spawn(supervise(parts, stop.clone())));
     tracing::info!(%address, data = %config.data.display(), "the pool accepts calls");
-    Ok(PoolHandle { address, shared, stop, background, supervisor })
+    Ok(PoolHandle { address, shared, stop, supervisor })
 }
 
 impl PoolHandle {
@@ -217,11 +216,19 @@ impl PoolHandle {
         }
     }
 
-    /// Begins to tell how things stand (open tasks, nodes, room on the disk) to the recorder of metrics, every five
-    /// seconds until the pool stops. To be called once, after a recorder was installed; moments (commits, calls) are
-    /// told to a recorder that was installed before the start, without this.
-    pub fn measure(&self) {
-        tokio::spawn(measure::states(self.shared.clone(), self.background.clone()));
+    /// Measures with `instruments` from now on. The first that are given stay; until then, measuring costs nothing.
+    pub fn measure(&self, instruments: impl Instruments) {
+        self.shared.live.figures.meters.begin(Box::new(instruments));
+    }
+
+    /// Brings the gauges up to date; to be awaited before what is measured is read out. At most once a second it costs a
+    /// look at every linked node.
+    ///
+    /// # Errors
+    /// Why there are no figures, for people.
+    pub fn collect(&self) -> impl Future<Output = Result<(), String>> + Send + 'static {
+        let shared = self.shared.clone();
+        async move { measure::states(&shared).await }
     }
 
     /// A one-time token with which a machine joins as the operator's, for 15 minutes.

@@ -13,7 +13,6 @@ use crate::handout::message;
 use crate::links::Outgoing;
 use crate::liveness::Usage;
 use crate::logs::{Appended, Lengths, Stream as LogStream};
-use crate::meters;
 use crate::monitor::benchmark::Question;
 use crate::services::worker::sign;
 use crate::shared::{Shared, stale};
@@ -178,7 +177,7 @@ async fn send(shared: Arc<Shared>, node: NodeId, mut queue: mpsc::Receiver<Outgo
         if events.is_empty() {
             continue;
         }
-        meters::message_out();
+        shared.live.figures.meters.message_out();
         if out.send(Ok(PoolMessage { events })).await.is_err() {
             return;
         }
@@ -253,7 +252,7 @@ impl Link {
 
     async fn take(&mut self, events: VecDeque<WorkerEvent>) -> Result<(), Status> {
         let is_beat = |event: &&WorkerEvent| matches!(event.event, Some(Event::Heartbeat(_)));
-        meters::message_in(events.iter().filter(is_beat).count());
+        self.shared.live.figures.meters.message_in(events.iter().filter(is_beat).count());
         let mut logs = Vec::new();
         for event in events {
             let event = event

@@ -1,25 +1,20 @@
-//! Measures the calls of the server, and tells now and then how things stand.
+//! Measures the calls of the server, and tells how things stand when somebody reads what is measured.
 //!
-//! [`Measure`] is a layer around all services; [`states`] runs where somebody measures.
+//! [`Measure`] is a layer around all services; [`states`] is for the readers.
 //!
 //! Invariant: a method that no service has is counted as `unknown`, whatever it is called.
 
-use crate::meters;
+use crate::meters::Standing;
 use crate::services::health;
-use crate::shared::Shared;
+use crate::shared::{Followers, Shared};
 use hivemind_proto::DESCRIPTOR_SET;
 use prost::Message;
 use prost_types::FileDescriptorSet;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
-use std::time::Duration;
-use tokio::time::{Instant, MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 use tower::{Layer, Service};
-
-/// How often states are told.
-const EVERY: Duration = Duration::from_secs(5);
 
 /// The methods that there are, by path, each as `Service/Method`.
 static METHODS: LazyLock<HashMap<String, &'static str>> = LazyLock::new(methods);
@@ -40,21 +35,22 @@ fn methods() -> HashMap<String, &'static str> {
 }
 
 /// Counts the calls of the services within.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Measure;
+#[derive(Clone)]
+pub(crate) struct Measure(pub(crate) Arc<Followers>);
 
 impl<S> Layer<S> for Measure {
     type Service = Measured<S>;
 
     fn layer(&self, inner: S) -> Measured<S> {
-        Measured { inner }
+        Measured { inner, live: self.0.clone() }
     }
 }
 
 /// See [`Measure`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Measured<S> {
     inner: S,
+    live: Arc<Followers>,
 }
 
 impl<S, B, R> Service<http::Request<B>> for Measured<S>
@@ -72,11 +68,11 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let method = METHODS.get(request.uri().path()).copied().unwrap_or("unknown");
-        let begun = Instant::now();
+        let (begun, live) = (Instant::now(), self.live.clone());
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await?;
-            meters::called(method, code(answer.headers()), begun.elapsed());
+            live.figures.meters.called(method, code(answer.headers()), begun.elapsed());
             Ok(answer)
         })
     }
@@ -106,24 +102,24 @@ fn code(headers: &http::HeaderMap) -> &'static str {
     }
 }
 
-/// Tells how things stand until `stop` fires.
-pub(crate) async fn states(shared: Arc<Shared>, stop: CancellationToken) {
-    meters::describe();
-    let mut ticks = tokio::time::interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
-        match health::health(&shared).await {
-            Ok(health) => {
-                let (queued, watchers) = (shared.writer.queued(), shared.live.watching.count());
-                meters::states(&health, shared.live.board.counts(), queued, watchers);
-            }
-            Err(fault) => tracing::debug!(error = %fault.message(), "how things stand could not be told"),
-        }
+/// Brings the meters of states up to date, where anybody measures.
+///
+/// # Errors
+/// Why there are no figures, for people.
+pub(crate) async fn states(shared: &Shared) -> Result<(), String> {
+    let figures = &shared.live.figures;
+    if !figures.meters.are_read() {
+        return Ok(());
     }
+    let health = health::health(shared).await.map_err(|fault| fault.message().to_owned())?;
+    let now = Standing {
+        counts: shared.live.board.counts(),
+        queued: shared.writer.queued(),
+        watchers: shared.live.watching.count(),
+        blob_bytes: shared.disk.came(),
+    };
+    figures.meters.states(&health, &now);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ pub(crate) async fn serve(
         .http2_keepalive_timeout(Some(Duration::from_secs(15)))
         .initial_connection_window_size(4 << 20)
         .initial_stream_window_size(1 << 20)
-        .layer(Measure::default())
+        .layer(Measure(shared.live.clone()))
         .layer(MapResponseLayer::new(explain_too_large))
         .add_service(health_service)
         .add_optional_service(described)

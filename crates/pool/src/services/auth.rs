@@ -5,7 +5,6 @@
 use super::{refusal_or_fault, wrong_reply};
 use crate::auth::network_of;
 use crate::invitation;
-use crate::meters;
 use crate::shared::{Shared, address, operators_only};
 use crate::status;
 use hivemind_model::rows::Role;
@@ -63,7 +62,7 @@ impl AuthService for AuthCalls {
         let LoginRequest { username, password } = request.into_inner();
         let password = Zeroizing::new(password);
         let refuse = |rejection: Rejection| {
-            meters::login_refused();
+            self.0.live.figures.meters.login_refused();
             Ok(Response::new(LoginResponse { message: rejection.to_string(), ..LoginResponse::default() }))
         };
         if let Err(rejection) = self.0.auth.may_log_in(&username, from) {

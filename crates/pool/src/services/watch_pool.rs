@@ -120,3 +120,57 @@ impl Watcher {
         self.out.send(Ok(PoolEvent { event: Some(event) })).await.map_err(|_| Stopped::Gone)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PoolConfig;
+    use hivemind_model::Policy;
+    use hivemind_proto::v1::BalanceResponse;
+    use std::time::Duration;
+
+    /// How many ticks a watcher misses here.
+    const MISSED: i64 = 50;
+
+    async fn within<T>(future: impl Future<Output = T>) -> T {
+        tokio::time::timeout(Duration::from_secs(30), future).await.expect("it did not come in time")
+    }
+
+    #[tokio::test]
+    async fn one_that_cannot_keep_up_begins_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = PoolConfig {
+            data: folder.path().join("pool"),
+            listen: ([127, 0, 0, 1], 0).into(),
+            advertise: None,
+            names: Vec::new(),
+            policy: Policy::default(),
+            reflection: false,
+        };
+        let pool = crate::start(config).await.unwrap();
+        let shared = pool.shared.clone();
+        let user = shared.store.user_by_name("operator").await.unwrap().unwrap().id;
+        // One event fits on the way, and nobody reads.
+        let (out, mut events) = mpsc::channel(1);
+        let watcher = Watcher { shared: shared.clone(), user, role: Role::Member, out };
+        let watch = Watch::begin(&shared.live, user, Role::Member).unwrap();
+        let task = tokio::spawn(async move { watcher.run(watch).await.is_err() });
+        for held_micro in 1..=MISSED {
+            let balance = BalanceResponse { held_micro, ..BalanceResponse::default() };
+            shared.live.watching.tell(Tick { balances: vec![(user, balance)], ..Tick::default() });
+        }
+        let (mut begun, mut told) = (0, Vec::new());
+        while begun < 2 || told.is_empty() {
+            match within(events.recv()).await.unwrap().unwrap().event.unwrap() {
+                Event::Begins(_) => (begun, told) = (begun + 1, Vec::new()),
+                Event::Balance(balance) => told.push(balance.held_micro),
+                other => panic!("{other:?} is none of a member's"),
+            }
+        }
+        assert_eq!(told, [0], "what was missed is not told, but how it is");
+        drop(events);
+        assert!(within(task).await.unwrap());
+        assert_eq!(shared.live.watching.count(), 0);
+        pool.shutdown().await.unwrap();
+    }
+}

@@ -1,12 +1,15 @@
 //! The pool as a whole: health, queue, what changes, the journal, and what strangers may know.
 
 use crate::support::{DEADLINE, Link, TestPool, User, finished, hello, within};
-use hivemind_pool::{Rates, Tuning};
+use hivemind_pool::{Instruments, Rates, Tuning};
 use hivemind_proto::v1::pool_event::Event;
 use hivemind_proto::v1::pool_service_client::PoolServiceClient;
 use hivemind_proto::v1::*;
 use hivemind_proto::worker::worker_event::Event as FromWorker;
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tonic::{Code, Status, Streaming};
 
@@ -390,6 +393,79 @@ async fn money_that_nobody_booked_and_a_task_that_nobody_knows_are_found() {
     crate::support::change_row(&pool.data(), lost).await;
     let found = until(async || health(&operator).await.unwrap(), |health| health.tasks_lost > 0).await;
     assert_eq!((found.tasks_lost, found.ledger_imbalance_micro), (1, 7));
+}
+
+/// Instruments that a test can read.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<BTreeMap<String, Arc<AtomicU64>>>>);
+
+impl Kept {
+    fn figure(&self, name: &str, labels: &[(&'static str, String)]) -> Arc<AtomicU64> {
+        let name = labels.iter().fold(name.to_owned(), |name, (label, value)| format!("{name} {label}={value}"));
+        self.0.lock().unwrap().entry(name).or_default().clone()
+    }
+
+    fn read(&self, name: &str) -> Option<u64> {
+        self.0.lock().unwrap().get(name).map(|figure| figure.load(Ordering::Relaxed))
+    }
+
+    /// Gauges are kept as the bits of a number.
+    fn gauged(&self, name: &str) -> Option<f64> {
+        self.read(name).map(f64::from_bits)
+    }
+}
+
+impl Instruments for Kept {
+    fn gauge(&self, name: &'static str, _: &'static str, labels: &[(&'static str, String)]) -> metrics::Gauge {
+        metrics::Gauge::from_arc(self.figure(name, labels))
+    }
+    fn counter(&self, name: &'static str, help: &'static str, labels: &[(&'static str, String)]) -> metrics::Counter {
+        assert!(name.starts_with("hivemind_pool_") && name.ends_with("_total") && help.ends_with('.'), "{name}");
+        metrics::Counter::from_arc(self.figure(name, labels))
+    }
+    fn histogram(&self, name: &'static str, _: &'static str, _: &[(&'static str, String)]) -> metrics::Histogram {
+        assert!(name.starts_with("hivemind_pool_") && name.ends_with("_seconds"), "{name}");
+        metrics::Histogram::noop()
+    }
+}
+
+#[tokio::test]
+async fn what_happens_is_measured_once_somebody_does() {
+    let pool = TestPool::start().await;
+    let (operator, ada) = (pool.operator().await, pool.user("ada").await);
+    within(pool.handle.collect()).await.unwrap();
+    let kept = Kept::default();
+    pool.handle.measure(kept.clone());
+    let refused = crate::support::log_in(&ada.channel, "ada", "another one").await;
+    assert!(!refused.success);
+    assert_eq!(health(&ada).await.unwrap_err().code(), Code::PermissionDenied);
+    let identity = pool.join(&ada, "lab").await;
+    let (mut link, _) = pool.link(&identity, hello("lab")).await;
+    run(&ada, &mut link).await;
+    crate::streams::upload(&ada, 5, &["he", "llo"]).await.unwrap();
+    health(&operator).await.unwrap();
+    within(pool.handle.collect()).await.unwrap();
+    for (name, count) in [
+        ("hivemind_pool_logins_refused_total", 1),
+        ("hivemind_pool_nodes_joined_total", 1),
+        ("hivemind_pool_tasks_ended_total state=completed", 1),
+        ("hivemind_pool_tasks_ended_total state=failed", 0),
+        ("hivemind_pool_elements_completed_total", 1),
+        ("hivemind_pool_blob_received_bytes_total", 5),
+        ("hivemind_pool_rpcs_total method=PoolService/Health code=permission_denied", 1),
+        ("hivemind_pool_rpcs_total method=PoolService/Health code=ok", 1),
+    ] {
+        assert_eq!(kept.read(name), Some(count), "{name}");
+    }
+    assert!(kept.read("hivemind_pool_commits_total") > Some(0));
+    assert!(kept.read("hivemind_pool_link_messages_total direction=received") > Some(0));
+    assert_eq!(kept.gauged("hivemind_pool_nodes state=online"), Some(1.0));
+    assert!(kept.gauged("hivemind_pool_disk_free_bytes") > Some(0.0));
+    // The first instruments stay.
+    let other = Kept::default();
+    pool.handle.measure(other.clone());
+    within(pool.handle.collect()).await.unwrap();
+    assert!(other.0.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
