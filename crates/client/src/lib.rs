@@ -21,6 +21,7 @@ mod money;
 mod nodes;
 mod pages;
 mod passing;
+mod pool;
 pub mod profile;
 mod projects;
 mod reads;

@@ -38,6 +38,8 @@ pub struct Rates {
     pub registrations_per_address: NonZeroU32,
     /// Wrong API keys and refresh tokens from one address in a minute.
     pub wrong_secrets_per_address: NonZeroU32,
+    /// Looks at what everybody may know from one address in a minute.
+    pub looks_per_address: NonZeroU32,
 }
 
 impl Default for Rates {
@@ -47,6 +49,7 @@ impl Default for Rates {
             logins_per_address: NonZeroU32::MIN.saturating_add(119),
             registrations_per_address: NonZeroU32::MIN.saturating_add(599),
             wrong_secrets_per_address: NonZeroU32::MIN.saturating_add(59),
+            looks_per_address: NonZeroU32::MIN.saturating_add(599),
         }
     }
 }
@@ -81,6 +84,7 @@ pub(crate) struct Auth {
     by_address: Limiter<IpAddr>,
     registrations: Limiter<IpAddr>,
     wrong_secrets: Limiter<IpAddr>,
+    looks: Limiter<IpAddr>,
 }
 
 impl Auth {
@@ -95,6 +99,7 @@ impl Auth {
             by_address: Limiter::per_minute(rates.logins_per_address),
             registrations: Limiter::per_minute(rates.registrations_per_address),
             wrong_secrets: Limiter::per_minute(rates.wrong_secrets_per_address),
+            looks: Limiter::per_minute(rates.looks_per_address),
         })
     }
 
@@ -114,6 +119,11 @@ impl Auth {
     /// Counts a wrong API key or refresh token. Right ones are never refused for it: nobody can lock others out.
     pub(crate) fn wrong_secret(&self, from: IpAddr) -> Result<(), Rejection> {
         self.wrong_secrets.check(&network_of(from), "wrong keys or tokens from your address")
+    }
+
+    /// Whether a stranger may look at what everybody may know.
+    pub(crate) fn may_look(&self, from: IpAddr) -> Result<(), Rejection> {
+        self.looks.check(&network_of(from), "looks at the pool from your address")
     }
 
     /// The PHC form of a new password.

@@ -13,6 +13,7 @@ use crate::disk::Disk;
 use crate::entries::Entries;
 use crate::files::Files;
 use crate::gate::Gate;
+use crate::figures::Figures;
 use crate::hub::Hub;
 use crate::links::Links;
 use crate::liveness::Liveness;
@@ -23,6 +24,7 @@ use crate::sessions::Sessions;
 use crate::shared::{Followers, Shared};
 use crate::tokens::Tokens;
 use crate::turns::Turns;
+use crate::watching::Watching;
 use crate::writer::{self, Writer, WriterFailure};
 use crate::{PoolConfig, Tuning};
 use anyhow::Context;
@@ -113,15 +115,23 @@ pub(crate) async fn found(
     let disk = Disk::new(data, tuning.disk_reserve.0, tuning.command_reserve.0);
     let logs = Logs::open(data.join("logs"), tuning.log_cap.0, disk.clone()).context("cannot open the logs")?;
     let (questions, asked) = mpsc::unbounded_channel();
-    let live =
-        Arc::new(Followers { board, sessions, hub: Hub::default(), links: Links::new(started_at), logs, questions });
+    let live = Arc::new(Followers {
+        board,
+        sessions,
+        hub: Hub::default(),
+        links: Links::new(started_at),
+        logs,
+        figures: Figures::default(),
+        watching: Watching::default(),
+        questions,
+    });
     let liveness = Liveness::new(Duration::from_millis(config.policy.lost_after.0), live.board.busy_nodes());
     let (writer, task) = writer::spawn(engine, store.clone(), clock.clone(), live.clone(), disk.clone(), writer_stop);
     let auth = Auth::new(&tuning.rates)?;
     if !has_operator {
         make_operator(data, &auth, &writer).await?;
     }
-    let blobs = Blobs::open(data.join("blobs"), disk).context("cannot open the blob store")?;
+    let blobs = Blobs::open(data.join("blobs"), disk.clone()).context("cannot open the blob store")?;
     let shared = Shared {
         policy: config.policy.clone(),
         tokens: Tokens::open(&data.join("keys/jwt.pem"), clock.clone())?,
@@ -139,6 +149,7 @@ pub(crate) async fn found(
         files: Files::default(),
         blobs,
         auth,
+        disk,
         authority,
         server_url: server_url(config, address),
         started_at,

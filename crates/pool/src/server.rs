@@ -4,6 +4,7 @@
 //!
 //! Invariant: no service is reachable without TLS.
 
+use crate::measure::Measure;
 use crate::services::{AuthCalls, NodeCalls, PoolCalls, ProjectCalls, TaskCalls, TokenCalls, WorkerCalls};
 use crate::shared::Shared;
 use crate::tls::Connection;
@@ -91,6 +92,7 @@ pub(crate) async fn serve(
         .http2_keepalive_timeout(Some(Duration::from_secs(15)))
         .initial_connection_window_size(4 << 20)
         .initial_stream_window_size(1 << 20)
+        .layer(Measure(shared.live.clone()))
         .layer(MapResponseLayer::new(explain_too_large))
         .layer(MapRequestLayer::new(move |request: http::Request<tonic::body::Body>| gate.gate.mark(request)))
         .add_service(health_service)

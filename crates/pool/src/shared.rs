@@ -7,12 +7,14 @@
 
 use crate::auth::Auth;
 use crate::blobs::Blobs;
-use crate::board::Board;
+use crate::board::{Board, Followed};
 use crate::clock::Clock;
 use crate::compare::Question;
+use crate::disk::Disk;
 use crate::entries::Entries;
 use crate::files::Files;
 use crate::gate::{self, Gate};
+use crate::figures::Figures;
 use crate::hub::{Event, Hub};
 use crate::links::{Links, Outgoing};
 use crate::liveness::Liveness;
@@ -26,8 +28,9 @@ use crate::sessions::Sessions;
 use crate::status;
 use crate::tokens::{Caller, Tokens};
 use crate::turns::Turns;
-use crate::writer::{Outlet, Writer};
-use hivemind_model::rows::{NodeRow, Role, RowChanges, StandingRow, TaskRow};
+use crate::watching::Watching;
+use crate::writer::{Durable, Outlet, Writer};
+use hivemind_model::rows::{AttemptPhase, NodeRow, Role, RowChanges, StandingRow, TaskRow};
 use hivemind_model::session::SessionKind;
 use hivemind_model::{
     AttemptRef, Code, Command, Effect, Millis, NodeId, Policy, Rejection, Scope, TaskId, TaskSpec, Timestamp, UserId,
@@ -54,6 +57,10 @@ pub(crate) struct Followers {
     pub(crate) links: Links,
     /// Output of attempts.
     pub(crate) logs: Logs,
+    /// What the pool counts of itself.
+    pub(crate) figures: Figures,
+    /// Who watches the pool, and what changed for them.
+    pub(crate) watching: Watching,
     /// Results that are to be compared; never more than there are live copies.
     pub(crate) questions: mpsc::UnboundedSender<Question>,
 }
@@ -75,6 +82,8 @@ pub(crate) struct Shared {
     /// Of output archives.
     pub(crate) files: Files,
     pub(crate) auth: Auth,
+    /// The disk with the pool's data.
+    pub(crate) disk: Disk,
     pub(crate) tokens: Tokens,
     /// What refresh tokens follow from what.
     pub(crate) chain: Chain,
@@ -92,8 +101,15 @@ pub(crate) struct Shared {
 }
 
 impl Outlet for Followers {
-    fn durable(&self, rows: RowChanges, effects: Vec<Effect>) {
-        let ended = self.board.follow(&rows);
+    fn durable(&self, batch: Durable) {
+        let Durable { rows, ledger, effects, answers, took } = batch;
+        let Followed { ended, waits, tasks_ended, elements_completed } = self.board.follow(&rows);
+        if let Some(took) = took {
+            self.figures.committed(answers, took);
+        }
+        self.figures.handed_out(&waits);
+        self.figures.done(&tasks_ended, elements_completed, cpu_of(&rows));
+        self.watching.follow(&rows, &ledger);
         self.sessions.follow(&rows);
         for effect in effects {
             match effect {
@@ -122,6 +138,15 @@ impl Outlet for Followers {
             }
         }
     }
+}
+
+/// Processor time of the attempts that ended in a batch.
+fn cpu_of(rows: &RowChanges) -> Millis {
+    let cpu = rows.attempts.iter().map(|row| match &row.phase {
+        AttemptPhase::Ended { report, .. } => report.metering.cpu.0,
+        AttemptPhase::Assigned | AttemptPhase::Running { .. } | AttemptPhase::Reported { .. } => 0,
+    });
+    Millis(cpu.fold(0, u64::saturating_add))
 }
 
 impl Shared {

@@ -63,6 +63,7 @@ impl AuthService for AuthCalls {
         let user = match user_of(&self.0, &username, Zeroizing::new(password), from).await? {
             Ok(user) => user,
             Err(rejection) => {
+                self.0.live.figures.meters.login_refused();
                 return Ok(Response::new(LoginResponse { message: rejection.to_string(), ..LoginResponse::default() }));
             }
         };

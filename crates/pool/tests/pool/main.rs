@@ -11,6 +11,7 @@ mod explain;
 mod graphs;
 mod guarded;
 mod links;
+mod live;
 mod money;
 mod monitoring;
 mod nodes;

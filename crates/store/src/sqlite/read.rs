@@ -2,7 +2,7 @@
 //!
 //! Column lists are in the order in which [`super::decode`] reads them. The books are in [`books`]
 //! and [`journal`], what nodes earned beside them and projects in [`economy`], what a search for things that nobody
-//! needs reads in [`kept`], what pictures of many elements read in [`elements`].
+//! needs reads in [`kept`], what pictures of many elements read in [`elements`], sums over everything in [`figures`].
 //!
 //! Invariant: nothing here writes, and nothing here joins what one transaction does not.
 
@@ -89,6 +89,7 @@ macro_rules! select {
 pub(super) mod books;
 pub(super) mod economy;
 pub(super) mod elements;
+pub(super) mod figures;
 pub(super) mod journal;
 pub(super) mod kept;
 

@@ -4,6 +4,7 @@
 
 mod crash;
 mod economy;
+mod figures;
 mod guards;
 mod model;
 mod reads;
