@@ -70,13 +70,7 @@ impl Client {
         self.follow(element.task, Some(element.index), until, tail_bytes)
     }
 
-    pub(crate) fn follow(
-        &self,
-        task: TaskId,
-        element: Option<u32>,
-        until: Until,
-        tail_bytes: u64,
-    ) -> Events<LogPart> {
+    pub(crate) fn follow(&self, task: TaskId, element: Option<u32>, until: Until, tail_bytes: u64) -> Events<LogPart> {
         let follower = Follower {
             tail_bytes,
             client: self.clone(),

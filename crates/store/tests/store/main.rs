@@ -4,6 +4,7 @@
 
 mod crash;
 mod economy;
+mod elements;
 mod guards;
 mod model;
 mod reads;
