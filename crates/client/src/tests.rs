@@ -6,6 +6,7 @@ mod contents;
 mod economy;
 mod local;
 mod pool;
+mod reads;
 mod streams;
 
 use crate::{Client, Target, Trust};
