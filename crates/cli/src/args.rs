@@ -186,8 +186,11 @@ pub struct StatusArgs {
     /// Id of the task, such as task_42, or of elements of an array, such as 'task_42[1-10]'
     pub task: String,
     /// Every journal entry about it instead: what was set aside, earned, paid and given back
-    #[arg(long, conflicts_with_all = ["failed", "state", "elements"])]
+    #[arg(long, conflicts_with_all = ["failed", "failures", "state", "elements"])]
     pub entries: bool,
+    /// What went wrong: the failed elements, those together that failed alike
+    #[arg(long, conflicts_with_all = ["failed", "state", "elements"])]
+    pub failures: bool,
     /// Which elements: each in a line.
     #[command(flatten)]
     pub elements: ElementsArg,
@@ -297,6 +300,12 @@ pub struct FetchArgs {
     /// Put them in the place of files that are there already
     #[arg(long, visible_alias = "force")]
     pub replace: bool,
+    /// Only list the files; of an array those of one element
+    #[arg(long, conflicts_with_all = ["file", "to", "replace"])]
+    pub list: bool,
+    /// Get only this file, as --list names it, into the current folder or --to; of an array that of one element
+    #[arg(value_name = "PATH")]
+    pub file: Option<String>,
 }
 
 /// What can be done with images.

@@ -9,6 +9,8 @@ pub mod array;
 pub mod books;
 pub mod elements;
 pub mod explain;
+pub mod failures;
+pub mod files;
 pub mod graph;
 pub mod money;
 pub mod plan;

@@ -10,6 +10,7 @@ pub mod account;
 pub mod doctor;
 pub mod explain;
 pub mod fetch;
+pub mod files;
 pub mod image;
 pub mod ledger;
 pub mod listing;

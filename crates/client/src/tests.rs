@@ -7,6 +7,7 @@ mod economy;
 mod local;
 mod pool;
 mod sessions;
+mod reads;
 mod streams;
 
 use crate::{Client, Target, Trust};

@@ -15,8 +15,8 @@ pub use sqlite::{SqliteOptions, SqliteStore};
 use async_trait::async_trait;
 use hivemind_ledger::{Accrual, Entry, Kind, LedgerChanges, LedgerImage};
 use hivemind_model::rows::{
-    AttemptRow, ChunkRow, GridRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, RowChanges, StandingRow,
-    TaskRow, TipRow, TrustRow, UserRow,
+    AttemptRow, ChunkRow, GridRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, RowChanges,
+    StandingRow, TaskRow, TipRow, TrustRow, UserRow,
 };
 use hivemind_model::spec::Digest;
 use hivemind_model::state::TaskState;

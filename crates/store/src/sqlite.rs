@@ -21,8 +21,8 @@ use async_trait::async_trait;
 use fault::Fault;
 use hivemind_ledger::{Accrual, Entry, LedgerChanges, LedgerImage};
 use hivemind_model::rows::{
-    AttemptRow, ChunkRow, GridRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, RowChanges, StandingRow,
-    TaskRow, TipRow, TrustRow, UserRow,
+    AttemptRow, ChunkRow, GridRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, RowChanges,
+    StandingRow, TaskRow, TipRow, TrustRow, UserRow,
 };
 use hivemind_model::spec::Digest;
 use hivemind_model::{Cpt, ElementRef, NodeId, ProjectId, TaskId, Timestamp, UserId};

@@ -35,10 +35,7 @@ static FRESH: Element = Element::FRESH;
 /// Reads the word for a standing.
 fn standing(word: &str) -> Result<Standing, Rejection> {
     Standing::parse(word).ok_or_else(|| {
-        Rejection::invalid(
-            "status",
-            "is none of waiting, live, completed, failed, cancelled; leave it empty for all",
-        )
+        Rejection::invalid("status", "is none of waiting, live, completed, failed, cancelled; leave it empty for all")
     })
 }
 

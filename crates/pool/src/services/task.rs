@@ -13,12 +13,13 @@ use hivemind_model::rows::TaskRow;
 use hivemind_model::{Code, Command, UserId};
 use hivemind_proto::v1::task_service_server::TaskService;
 use hivemind_proto::v1::{
-    CancelTaskRequest, CancelTaskResponse, DownloadChunk, DownloadOutputRequest, ElementGridRequest, ElementGridResponse, ExplainRequest, ExplainResponse,
-    FailureGroupsRequest, FailureGroupsResponse,
-    FindContentRequest, FindContentResponse, FollowLogsRequest, ListElementsRequest, ListElementsResponse, ListFilesRequest, ListFilesResponse,
-    ListTasksRequest, ListTasksResponse, LogChunk, QuoteRequest, QuoteResponse, ReadFileRequest, RetryTaskRequest, SubmitGraphRequest,
-    SubmitGraphResponse, SubmitTaskRequest, SubmitTaskResponse, SubmitTasksRequest, SubmitTasksResponse, TaskEvent,
-    TaskStatusRequest, TaskStatusResponse, TimelineRequest, TimelineResponse, UploadChunk, UploadResponse, WatchTasksRequest,
+    CancelTaskRequest, CancelTaskResponse, DownloadChunk, DownloadOutputRequest, ElementGridRequest,
+    ElementGridResponse, ExplainRequest, ExplainResponse, FailureGroupsRequest, FailureGroupsResponse,
+    FindContentRequest, FindContentResponse, FollowLogsRequest, ListElementsRequest, ListElementsResponse,
+    ListFilesRequest, ListFilesResponse, ListTasksRequest, ListTasksResponse, LogChunk, QuoteRequest, QuoteResponse,
+    ReadFileRequest, RetryTaskRequest, SubmitGraphRequest, SubmitGraphResponse, SubmitTaskRequest, SubmitTaskResponse,
+    SubmitTasksRequest, SubmitTasksResponse, TaskEvent, TaskStatusRequest, TaskStatusResponse, TimelineRequest,
+    TimelineResponse, UploadChunk, UploadResponse, WatchTasksRequest,
 };
 use std::sync::Arc;
 use tonic::{Request, Response, Status, Streaming};

@@ -60,7 +60,9 @@ fn bar(shared: &Shared, row: &AttemptRow) -> TimelineBar {
     let (from, to, outcome) = match &row.phase {
         AttemptPhase::Assigned => (None, 0, "running"),
         AttemptPhase::Running { started_at } => (Some(started_at.0), 0, "running"),
-        AttemptPhase::Reported { report, ballot } => (began(ballot.at.0, report.metering.wall.0), ballot.at.0, "running"),
+        AttemptPhase::Reported { report, ballot } => {
+            (began(ballot.at.0, report.metering.wall.0), ballot.at.0, "running")
+        }
         AttemptPhase::Ended { ended_at, report, cost: _ } => {
             (began(ended_at.0, report.metering.wall.0), ended_at.0, word(&report.outcome))
         }

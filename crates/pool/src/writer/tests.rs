@@ -3,8 +3,8 @@ use async_trait::async_trait;
 use hivemind_ledger::{Accrual, Entry, LedgerImage};
 use hivemind_model::command::Once;
 use hivemind_model::rows::{
-    AttemptRow, ChunkRow, GridRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, Role, StandingRow,
-    TaskRow, TipRow, UserRow,
+    AttemptRow, ChunkRow, GridRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, Role,
+    StandingRow, TaskRow, TipRow, UserRow,
 };
 use hivemind_model::{Code, Cpt, ElementRef, NodeId, Policy, ProjectId, Timestamp, UserId};
 use hivemind_store::{Funds, JournalFilter, JournalPage, Past, RewardFilter, StatementFilter, TaskFilter};

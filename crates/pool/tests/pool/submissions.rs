@@ -128,6 +128,7 @@ async fn many_submissions_have_an_answer_each() {
         status: vec!["pending".into()],
         page_size: 10,
         page_token,
+        q: String::new(),
     };
     let first = within(ada.tasks().list_tasks(request(String::new()))).await.unwrap().into_inner();
     let second = within(ada.tasks().list_tasks(request(first.next_page_token.clone()))).await.unwrap().into_inner();

@@ -12,8 +12,8 @@ mod session;
 use crate::StoreError;
 use hivemind_ledger::Entry;
 use hivemind_model::rows::{
-    AttemptPhase, AttemptRow, ChunkRow, Counters, Ended, GridRow, NodeRow, RequestKey, RequestRow, Role, TaskProgress, TaskRow,
-    UsedToken, UserRow,
+    AttemptPhase, AttemptRow, ChunkRow, Counters, Ended, GridRow, NodeRow, RequestKey, RequestRow, Role, TaskProgress,
+    TaskRow, UsedToken, UserRow,
 };
 use hivemind_model::state::TaskState;
 use hivemind_model::{AttemptRef, Cpt, ElementRef, Isolation, Millis, NodeId, TaskId, Timestamp, UserId};

@@ -5,6 +5,7 @@
 mod crash;
 mod economy;
 mod figures;
+mod elements;
 mod guards;
 mod model;
 mod reads;
