@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "hivemind/v1/auth.proto",
     "hivemind/v1/token.proto",
     "hivemind/v1/task.proto",
     "hivemind/v1/node.proto",
     "hivemind/v1/project.proto",
+    "hivemind/v1/pool.proto",
     "hivemind/worker/v1/worker.proto",
 ];
 

@@ -8,6 +8,7 @@
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
 
+pub mod access;
 pub mod array;
 pub mod money;
 pub mod owner;
@@ -15,6 +16,7 @@ pub mod server;
 pub mod task;
 pub mod verify;
 
+pub use access::{KeysVerb, SessionsVerb};
 pub use array::ElementsArg;
 pub use money::{InviteArgs, LedgerVerb, Much, ProjectVerb, WalletVerb};
 pub use server::{PoolArgs, UpArgs, WorkerArgs};
@@ -54,7 +56,7 @@ pub struct Global {
     /// Certificate of the pool's authority [default: DATA/ca.pem, else the one of the last login]
     #[arg(long, global = true, env = "HIVEMIND_CA", value_name = "FILE")]
     pub ca: Option<PathBuf>,
-    /// File that holds a login token, for scripts [default: the last login]
+    /// File that holds a login token or an API key, for scripts [default: the last login]
     #[arg(long, global = true, env = "HIVEMIND_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// One JSON document on standard output; errors as JSON on standard error
@@ -126,6 +128,12 @@ pub enum Verb {
     Ledger(LedgerVerb),
     /// Print a code with which people can register (operators)
     Invite(InviteArgs),
+    /// API keys, which scripts use in place of a login
+    #[command(subcommand)]
+    Keys(KeysVerb),
+    /// Browsers that are logged in
+    #[command(subcommand)]
+    Sessions(SessionsVerb),
     /// Check this machine, the pool and the login, with a fix for each fault
     Doctor,
     /// Print a completion script for a shell
@@ -178,8 +186,11 @@ pub struct StatusArgs {
     /// Id of the task, such as task_42, or of elements of an array, such as 'task_42[1-10]'
     pub task: String,
     /// Every journal entry about it instead: what was set aside, earned, paid and given back
-    #[arg(long, conflicts_with_all = ["failed", "state", "elements"])]
+    #[arg(long, conflicts_with_all = ["failed", "failures", "state", "elements"])]
     pub entries: bool,
+    /// What went wrong: the failed elements, those together that failed alike
+    #[arg(long, conflicts_with_all = ["failed", "state", "elements"])]
+    pub failures: bool,
     /// Which elements: each in a line.
     #[command(flatten)]
     pub elements: ElementsArg,
@@ -289,6 +300,12 @@ pub struct FetchArgs {
     /// Put them in the place of files that are there already
     #[arg(long, visible_alias = "force")]
     pub replace: bool,
+    /// Only list the files; of an array those of one element
+    #[arg(long, conflicts_with_all = ["file", "to", "replace"])]
+    pub list: bool,
+    /// Get only this file, as --list names it, into the current folder or --to; of an array that of one element
+    #[arg(value_name = "PATH")]
+    pub file: Option<String>,
 }
 
 /// What can be done with images.

@@ -206,6 +206,8 @@ async fn ask(ctx: &mut Context, verb: Verb) -> Done {
         Verb::Ledger(LedgerVerb::Verify) => verbs::ledger::verify(ctx).await,
         Verb::Ledger(LedgerVerb::TrialBalance { csv }) => verbs::ledger::trial_balance(ctx, csv).await,
         Verb::Invite(args) => verbs::account::invite(ctx, &args).await,
+        Verb::Keys(verb) => verbs::access::keys(ctx, &verb).await,
+        Verb::Sessions(verb) => verbs::access::sessions(ctx, &verb).await,
         Verb::Doctor => verbs::doctor::doctor(ctx).await,
         Verb::Up(_) | Verb::Pool(_) | Verb::Worker(_) | Verb::WorkerReaper(_) | Verb::Completion(_) | Verb::Version => {
             Err(Failure::new(Exit::Failure, "E_BUG", "this command asks no pool"))

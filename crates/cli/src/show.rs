@@ -4,10 +4,13 @@
 //!
 //! Invariant: no network here; a document is made from messages that are already there.
 
+pub mod access;
 pub mod array;
 pub mod books;
 pub mod elements;
 pub mod explain;
+pub mod failures;
+pub mod files;
 pub mod graph;
 pub mod money;
 pub mod plan;

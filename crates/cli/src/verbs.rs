@@ -5,10 +5,12 @@
 //!
 //! Invariant: no verb prints by itself, and none decides an exit code by a code's name.
 
+pub mod access;
 pub mod account;
 pub mod doctor;
 pub mod explain;
 pub mod fetch;
+pub mod files;
 pub mod image;
 pub mod ledger;
 pub mod listing;

@@ -132,7 +132,7 @@ impl Client {
     /// [`Client::follow_logs`] of one element of an array.
     #[must_use]
     pub fn follow_logs_of(&self, element: ElementRef, until: Until) -> Events<LogPart> {
-        self.follow(element.task, Some(element.index), until)
+        self.follow(element.task, Some(element.index), until, 0)
     }
 }
 

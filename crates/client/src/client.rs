@@ -30,8 +30,10 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Client {
     pub(crate) channel: Channel,
     pub(crate) server: Arc<str>,
-    bearer: Option<MetadataValue<Ascii>>,
-    retry_for: Duration,
+    pub(crate) bearer: Option<MetadataValue<Ascii>>,
+    /// The gateway's secret, and whom it speaks for.
+    pub(crate) gateway: Option<(MetadataValue<Ascii>, MetadataValue<Ascii>)>,
+    pub(crate) retry_for: Duration,
 }
 
 impl fmt::Debug for Client {
@@ -74,14 +76,14 @@ impl fmt::Debug for Invitation {
 }
 
 impl Client {
-    /// Connects, with a user token or (to register and log in) without.
+    /// Connects, with a user token or an API key, or (to register and log in) without.
     ///
     /// # Errors
     /// As of [`connect`]; [`ClientError::Login`] where the token cannot be one.
     pub async fn connect(target: &Target, token: Option<String>) -> Result<Self, ClientError> {
         let bearer = token.as_deref().map(bearer).transpose()?;
         let channel = connect(target).await?;
-        Ok(Self { channel, server: target.server.as_str().into(), bearer, retry_for: RETRY_FOR })
+        Ok(Self { channel, server: target.server.as_str().into(), bearer, gateway: None, retry_for: RETRY_FOR })
     }
 
     /// The same connection with another token.
@@ -174,7 +176,7 @@ impl Client {
         Ok(Invitation { code: answer.invitation, expires_at: Timestamp(answer.expires_at_unix_ms) })
     }
 
-    fn auth(&self) -> AuthServiceClient<Channel> {
+    pub(crate) fn auth(&self) -> AuthServiceClient<Channel> {
         AuthServiceClient::new(self.channel.clone())
     }
 
@@ -190,6 +192,10 @@ impl Client {
         let mut request = Request::new(message);
         if let Some(bearer) = &self.bearer {
             request.metadata_mut().insert("authorization", bearer.clone());
+        }
+        if let Some((secret, address)) = &self.gateway {
+            request.metadata_mut().insert("x-hivemind-gateway", secret.clone());
+            request.metadata_mut().insert("x-hivemind-client", address.clone());
         }
         request
     }
@@ -236,10 +242,15 @@ impl Client {
 }
 
 fn bearer(token: &str) -> Result<MetadataValue<Ascii>, ClientError> {
-    let value = format!("Bearer {token}").parse::<MetadataValue<Ascii>>();
+    header(format!("Bearer {token}"), "the token")
+}
+
+/// A value that goes with every request and appears in no log.
+pub(crate) fn header(text: String, what: &str) -> Result<MetadataValue<Ascii>, ClientError> {
+    let value = text.parse::<MetadataValue<Ascii>>();
     let mut value = value.map_err(|_| ClientError::Login {
         code: String::new(),
-        message: "the token contains characters that no token has".into(),
+        message: format!("{what} contains characters that none has"),
     })?;
     value.set_sensitive(true);
     Ok(value)

@@ -10,7 +10,7 @@ use crate::{Client, ClientError, Events};
 use bytes::{Buf, Bytes};
 use futures::StreamExt;
 use hivemind_model::TaskId;
-use hivemind_model::ids::AttemptRef;
+use hivemind_model::ids::{AttemptRef, ElementRef};
 use hivemind_proto::v1::log_chunk::Stream as WireStream;
 use hivemind_proto::v1::{AttemptSummary, FollowLogsRequest, LogChunk};
 use std::time::Duration;
@@ -37,6 +37,17 @@ pub enum Until {
     End,
 }
 
+/// How far the logs of an element were read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LogPlace {
+    /// The attempt whose logs they are, from 1; 0: nothing was read.
+    pub attempt: u32,
+    /// Bytes of its standard output.
+    pub stdout: u64,
+    /// Bytes of its standard error.
+    pub stderr: u64,
+}
+
 /// A piece of what a task wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogPart {
@@ -59,16 +70,52 @@ impl Client {
     /// [`ClientError::Unreachable`] where the pool has not answered for 10 minutes.
     #[must_use]
     pub fn follow_logs(&self, task: TaskId, until: Until) -> Events<LogPart> {
-        self.follow(task, None, until)
+        self.follow(task, None, until, 0)
     }
 
-    pub(crate) fn follow(&self, task: TaskId, element: Option<u32>, until: Until) -> Events<LogPart> {
+    /// [`Client::follow_logs`] of one element (of a plain task, its only one), from the last `tail_bytes` bytes on
+    /// that are there of each stream, which may be in the middle of a line or a character; 0: from the beginning.
+    /// A new attempt is given whole.
+    #[must_use]
+    pub fn follow_logs_tail(&self, element: ElementRef, until: Until, tail_bytes: u64) -> Events<LogPart> {
+        self.follow(element.task, Some(element.index), until, tail_bytes)
+    }
+
+    /// [`Client::follow_logs`] of one element (of a plain task, its only one), from where somebody stopped reading. A newer
+    /// attempt is given whole.
+    #[must_use]
+    pub fn follow_logs_from(&self, element: ElementRef, until: Until, from: LogPlace) -> Events<LogPart> {
+        let LogPlace { attempt, stdout, stderr } = from;
+        let place = Place { attempt, stdout, stderr, has_tail: false };
+        self.follow_from(element.task, Some(element.index), until, 0, place)
+    }
+
+    pub(crate) fn follow(
+        &self,
+        task: TaskId,
+        element: Option<u32>,
+        until: Until,
+        tail_bytes: u64,
+    ) -> Events<LogPart> {
+        let place = Place { has_tail: tail_bytes > 0, ..Place::default() };
+        self.follow_from(task, element, until, tail_bytes, place)
+    }
+
+    fn follow_from(
+        &self,
+        task: TaskId,
+        element: Option<u32>,
+        until: Until,
+        tail_bytes: u64,
+        place: Place,
+    ) -> Events<LogPart> {
         let follower = Follower {
+            tail_bytes,
             client: self.clone(),
             task,
             element,
             until,
-            place: Place::default(),
+            place,
             open: None,
             backoff: Backoff::new(PATIENCE),
             ended: false,
@@ -96,6 +143,8 @@ struct Place {
     attempt: u32,
     stdout: u64,
     stderr: u64,
+    /// A stream of which nothing was given yet may begin in its midst.
+    has_tail: bool,
 }
 
 /// What a chunk means at a place.
@@ -119,12 +168,15 @@ impl Place {
             return Ok(Verdict::Known);
         }
         if chunk.attempt > self.attempt {
-            *self = Self { attempt: chunk.attempt, stdout: 0, stderr: 0 };
+            *self = Self { attempt: chunk.attempt, stdout: 0, stderr: 0, has_tail: self.has_tail };
         }
         let at = match stream {
             LogStream::Stdout => &mut self.stdout,
             LogStream::Stderr => &mut self.stderr,
         };
+        if self.has_tail && *at == 0 {
+            *at = offset;
+        }
         let Some(behind) = at.checked_sub(offset) else { return Ok(Verdict::Gap) };
         let mut data = chunk.data;
         if behind >= data.len() as u64 {
@@ -155,6 +207,7 @@ struct Follower {
     /// Of an array: whose logs.
     element: Option<u32>,
     until: Until,
+    tail_bytes: u64,
     place: Place,
     open: Option<Reading>,
     backoff: Backoff,
@@ -216,6 +269,7 @@ impl Follower {
             follow: self.until == Until::End,
             stdout_offset: i64::try_from(self.place.stdout).unwrap_or(i64::MAX),
             stderr_offset: i64::try_from(self.place.stderr).unwrap_or(i64::MAX),
+            tail_bytes: i64::try_from(self.tail_bytes).unwrap_or(i64::MAX),
         };
         let chunks =
             self.client.opened(WHAT, self.client.tasks().follow_logs(self.client.stream_request(request))).await?;
@@ -231,7 +285,7 @@ impl Follower {
         if newest <= self.place.attempt {
             return Ok(false);
         }
-        self.place = Place { attempt: newest, ..Place::default() };
+        self.place = Place { attempt: newest, has_tail: self.place.has_tail, ..Place::default() };
         Ok(true)
     }
 }

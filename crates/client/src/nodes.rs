@@ -11,7 +11,7 @@ use hivemind_proto::v1::node_service_client::NodeServiceClient;
 use hivemind_proto::v1::pool_service_client::PoolServiceClient;
 use hivemind_proto::v1::{
     AuditRequest, AuditResponse, CreateJoinTokenRequest, InfoRequest, InfoResponse, ListNodesRequest,
-    ListRewardsRequest, ListRewardsResponse, NodeSummary, RewardLine, SetNodeRequest, TrialBalanceRequest,
+    ListRewardsRequest, ListRewardsResponse, NodeHistoryRequest, NodeHistoryResponse, NodeSummary, RewardLine, SetNodeRequest, TrialBalanceRequest,
     TrialBalanceResponse,
 };
 use std::fmt;
@@ -80,7 +80,23 @@ impl Client {
             deadline_seconds,
             reason: reason.to_owned(),
         };
+        self.set_node_request(request).await
+    }
+
+    /// [`Client::set_node`] in the pool's own words.
+    ///
+    /// # Errors
+    /// As of [`Client::set_node`]; `E_INVALID` of a word that is none.
+    pub async fn set_node_request(&self, request: SetNodeRequest) -> Result<NodeSummary, ClientError> {
         self.repeated("SetNode", async || self.machines().set_node(self.request(request.clone())).await).await
+    }
+
+    /// What a node of the caller did over time; operators: any node.
+    ///
+    /// # Errors
+    /// `E_NOT_FOUND` alike for a node that never was and one of somebody else; the refusal of a range that goes backwards.
+    pub async fn node_history(&self, request: NodeHistoryRequest) -> Result<NodeHistoryResponse, ClientError> {
+        self.repeated("NodeHistory", async || self.machines().node_history(self.request(request.clone())).await).await
     }
 
     /// Makes a join token for a machine of the caller's, valid for `life` (whole seconds, 1 to

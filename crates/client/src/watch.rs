@@ -22,9 +22,21 @@ impl Client {
     /// # Errors
     /// `E_NOT_FOUND` where a task is not the user's.
     pub async fn watch(&self, tasks: &[TaskId]) -> Result<Events<TaskEvent>, ClientError> {
-        let what = "WatchTasks";
         let request =
-            WatchTasksRequest { token: String::new(), task_ids: tasks.iter().map(TaskId::to_string).collect() };
+            WatchTasksRequest { token: String::new(), task_ids: tasks.iter().map(TaskId::to_string).collect(), changes_only: false };
+        self.watch_request(request).await
+    }
+
+    /// Every change of the user's tasks from now on, without their state as it is now, without end.
+    ///
+    /// # Errors
+    /// As an item, which ends the stream: `E_LAGGED` where more changed than could be sent: look anew then.
+    pub async fn watch_changes(&self) -> Result<Events<TaskEvent>, ClientError> {
+        self.watch_request(WatchTasksRequest { changes_only: true, ..WatchTasksRequest::default() }).await
+    }
+
+    async fn watch_request(&self, request: WatchTasksRequest) -> Result<Events<TaskEvent>, ClientError> {
+        let what = "WatchTasks";
         let events = self.opened(what, self.tasks().watch_tasks(self.stream_request(request))).await?;
         let this = self.clone();
         Ok(events.map(move |event| event.map_err(|status| this.fault(what, &status))).boxed())

@@ -9,7 +9,7 @@ use crate::Engine;
 use crate::state::Task;
 use hivemind_ledger::LedgerChanges;
 use hivemind_model::rows::{AttemptRow, RequestRow, RewardRow, RowChanges, TipRow, UsedToken, UserRow};
-use hivemind_model::{AttemptRef, Effect, NodeId, ProjectId, TaskId, UserId};
+use hivemind_model::{AttemptRef, Effect, NodeId, ProjectId, SessionId, TaskId, UserId};
 use std::collections::BTreeSet;
 
 /// Everything one batch changed, to be written in one transaction.
@@ -53,6 +53,8 @@ pub(crate) struct Pending {
     pub(crate) tips: Vec<TipRow>,
     /// Changed, used up or expired.
     pub(crate) invitations: BTreeSet<[u8; 32]>,
+    /// Changed or ended.
+    pub(crate) sessions: BTreeSet<SessionId>,
     pub(crate) clock_moved: bool,
     /// Whose use of the pool changed.
     pub(crate) usages: BTreeSet<UserId>,
@@ -101,6 +103,12 @@ impl Engine {
             match self.invitations.get(&digest) {
                 Some(row) => rows.invitations.push(*row),
                 None => rows.ended_invitations.push(digest),
+            }
+        }
+        for id in pending.sessions {
+            match self.sessions.get(id) {
+                Some(row) => rows.sessions.push(row.clone()),
+                None => rows.ended_sessions.push(id),
             }
         }
         for attempt in pending.live {

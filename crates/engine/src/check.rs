@@ -56,6 +56,7 @@ impl Engine {
             self.check_node(node)?;
         }
         self.check_indexes()?;
+        self.check_sessions()?;
         self.check_waits()?;
         self.check_backlogs()?;
         self.check_losses()?;

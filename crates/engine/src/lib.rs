@@ -42,6 +42,7 @@ mod reuse;
 mod rewards;
 mod schedule;
 mod service;
+mod sessions;
 mod shares;
 mod spans;
 mod standing;
@@ -81,6 +82,7 @@ use poison::Suspects;
 use projects::Tip;
 use queue::Queue;
 use recent::Recent;
+use sessions::Sessions;
 use shares::Shares;
 use standing::first_period;
 use state::{Live, Node, Task, User};
@@ -156,6 +158,7 @@ pub struct Engine {
     /// Who the users are, by what their addresses tell.
     persons: BTreeMap<String, UserId>,
     invitations: Invitations,
+    sessions: Sessions,
     signups: SignUps,
     projects: BTreeMap<ProjectId, ProjectRow>,
     /// Folded names.
@@ -197,7 +200,7 @@ impl Engine {
     #[must_use]
     pub fn found(policy: Policy, now: Timestamp) -> Self {
         let clock = first_period(now, policy.economy.rewards.period);
-        let counters = Counters { user: 1, node: 1, task: 1, project: 1 };
+        let counters = Counters { user: 1, node: 1, task: 1, project: 1, session: 1 };
         let mut engine = Self::empty(policy, Ledger::found(now), counters, clock);
         engine.pending.counters_moved = true;
         engine.pending.clock_moved = true;
@@ -223,6 +226,15 @@ impl Engine {
             }
             Command::Invite { by, digest, uses, expires_at } => {
                 self.invite(InvitationRow { digest, uses_left: uses, expires_at, made_by: by }, now)
+            }
+            Command::OpenSession { user, grant } => self.open_session(user, grant, now),
+            Command::ExchangeSecret { session, shown, fresh, expires_at } => {
+                self.exchange_secret(session, shown, fresh, expires_at, now)
+            }
+            Command::EndSession { user, session, kind } => self.end_session(user, session, kind),
+            Command::NoteUse { session } => {
+                self.note_use(session, now);
+                Ok(Reply::Done)
             }
             Command::RegisterProject { owner, name, repository } => self.register_project(owner, name, repository, now),
             Command::CloseProject { owner, project } => self.close_project(owner, &project, now),
@@ -290,6 +302,7 @@ impl Engine {
         Self {
             persons: BTreeMap::new(),
             invitations: Invitations::default(),
+            sessions: Sessions::default(),
             signups: SignUps::default(),
             projects: BTreeMap::new(),
             project_names: BTreeMap::new(),

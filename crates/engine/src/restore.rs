@@ -65,6 +65,7 @@ impl Engine {
             engine.token_expiry.insert((token.expires_at, token.id.clone()));
             engine.used_tokens.insert(token.id, token.expires_at);
         }
+        engine.restore_sessions(rows.sessions)?;
         engine.restore_money(rows.standings, rows.projects, rows.invitations)?;
         engine.running_tasks =
             engine.tasks.values().filter(|task| task.row.progress.state == TaskState::Running).count();

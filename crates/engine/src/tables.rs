@@ -11,9 +11,9 @@ use crate::{Batch, Violation};
 use hivemind_ledger::{Account, Accrual, Entry, Hold, LedgerChanges, LedgerImage, Vest, VestKey};
 use hivemind_model::rows::{
     AttemptPhase, AttemptRow, ChunkRow, ClockRow, Counters, InvitationRow, NodeRow, ProjectRow, Recovered, RequestKey,
-    RequestRow, RewardRow, RowChanges, StandingRow, TaskRow, TipRow, TrustRow, UsageRow, UserRow,
+    RequestRow, RewardRow, RowChanges, SessionRow, StandingRow, TaskRow, TipRow, TrustRow, UsageRow, UserRow,
 };
-use hivemind_model::{AttemptRef, Cpt, NodeId, ProjectId, TaskId, Timestamp, UserId};
+use hivemind_model::{AttemptRef, Cpt, NodeId, ProjectId, SessionId, TaskId, Timestamp, UserId};
 use std::collections::BTreeMap;
 
 /// All tables of a pool in memory.
@@ -55,6 +55,8 @@ pub struct Tables {
     pub tips: BTreeMap<(ProjectId, u64), TipRow>,
     /// Invitations that can be used.
     pub invitations: BTreeMap<[u8; 32], InvitationRow>,
+    /// Sessions and keys that live.
+    pub sessions: BTreeMap<SessionId, SessionRow>,
     /// What the verified work of nodes has shown.
     pub trusts: BTreeMap<NodeId, TrustRow>,
     /// What requesters have used.
@@ -97,6 +99,7 @@ impl Tables {
             standings: self.standings.values().copied().collect(),
             projects: self.projects.values().cloned().collect(),
             invitations: self.invitations.values().copied().collect(),
+            sessions: self.sessions.values().cloned().collect(),
             clock: self.clock?,
             usages: self.usages.values().copied().collect(),
             trusts: self.trusts.values().copied().collect(),
@@ -170,6 +173,10 @@ impl Tables {
         self.invitations.extend(rows.invitations.iter().map(|row| (row.digest, *row)));
         for digest in &rows.ended_invitations {
             self.invitations.remove(digest);
+        }
+        self.sessions.extend(rows.sessions.iter().map(|row| (row.id, row.clone())));
+        for id in &rows.ended_sessions {
+            self.sessions.remove(id);
         }
         for row in &rows.rewards {
             let twice = self.rewards.insert((row.from, row.node), *row).is_some();

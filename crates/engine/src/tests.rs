@@ -19,6 +19,7 @@ mod policies;
 mod projects;
 mod random;
 mod service;
+mod sessions;
 mod sharing;
 mod standing;
 mod unknown;

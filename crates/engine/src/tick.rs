@@ -27,11 +27,12 @@ impl Engine {
         let expiry = self.expiries.first().map(|(at, _)| *at);
         let patience = self.patience.first().map(|(at, _, _)| *at);
         let quota = self.next_quota();
-        let money = [quota, meter, expiry, self.ledger.next_vest(), self.invitations.next_expiry()];
+        let money = [quota, meter, expiry, self.ledger.next_vest()];
+        let accounts = [self.invitations.next_expiry(), self.sessions.next_expiry()];
         let standing = Some(self.next_standing_due());
         let waits = [patience, failing];
         let due = [cut_short, retry, overdue, drain, token, standing];
-        due.into_iter().chain(waits).chain(money).flatten().min()
+        due.into_iter().chain(waits).chain(money).chain(accounts).flatten().min()
     }
 
     /// Does what is due by `now`, a bounded part of each kind of thing that changes rows; the next tick follows at once
@@ -71,6 +72,7 @@ impl Engine {
         }
         self.renew_quotas(now);
         self.expire_invitations(now);
+        self.expire_sessions(now);
         self.meter_due(now);
         self.expire_due(now);
         self.lose_patience(now);

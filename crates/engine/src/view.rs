@@ -8,7 +8,7 @@ use crate::state::{Link, Node};
 use hivemind_model::service::Service;
 use hivemind_model::spec::Need;
 use hivemind_model::{AttemptRef, Availability, NodeId, Resources, TaskId, TaskSpec, Timestamp, TrustTier, UserId};
-use hivemind_placement::{NodeView, Prospects, prospects};
+use hivemind_placement::{Fleet, NodeView, Prospects, prospects};
 use hivemind_trust::standing::left;
 use std::sync::Arc;
 
@@ -205,6 +205,21 @@ impl Engine {
             None if kept > 0 => kept_by_owners(kept),
             None => told.why.to_string(),
         }
+    }
+
+    /// The nodes that are given work, full or not, and how many more would be if they did not rest, had quota left, and
+    /// their owners let them. The copy costs as much as there are nodes.
+    #[must_use]
+    pub fn fleet(&self) -> (Fleet, usize) {
+        let idle = self.nodes.values().filter(|node| node.willing_session().is_some() && !node.takes_work());
+        (self.fleet.clone(), idle.count())
+    }
+
+    /// Those of `tasks` that are not open here. A task that is open in the store and not here was lost, unless its end is
+    /// being written.
+    #[must_use]
+    pub fn not_open(&self, tasks: &[TaskId]) -> Vec<TaskId> {
+        tasks.iter().copied().filter(|task| !self.tasks.contains_key(task)).collect()
     }
 
     /// What the linked nodes could do for an element with this need. Looks at every node.

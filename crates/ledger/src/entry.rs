@@ -233,6 +233,24 @@ impl Reason {
         }
     }
 
+    /// The attempt it is about, if any.
+    #[must_use]
+    pub const fn attempt(&self) -> Option<AttemptRef> {
+        match self {
+            Self::Accrual { attempt } | Self::Return { attempt } | Self::Settlement { attempt } => Some(*attempt),
+            Self::Genesis
+            | Self::SignUp { .. }
+            | Self::Transfer { .. }
+            | Self::Hold { .. }
+            | Self::Release { .. }
+            | Self::Expiry { .. }
+            | Self::Reward { .. }
+            | Self::Vest { .. }
+            | Self::Tip { .. }
+            | Self::Collect { .. } => None,
+        }
+    }
+
     fn encoded(&self) -> (u8, u64, u64) {
         let of = |attempt: &AttemptRef| {
             let element = attempt.element;

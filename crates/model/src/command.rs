@@ -8,12 +8,13 @@
 use crate::after::When;
 use crate::array::Indices;
 use crate::egress::EgressPolicy;
-use crate::ids::{AttemptRef, NodeId, ProjectId, TaskId, UserId};
+use crate::ids::{AttemptRef, NodeId, ProjectId, SessionId, TaskId, UserId};
 use crate::node::{Isolation, Kinds, Labels};
 use crate::owner::Availability;
 use crate::resources::Resources;
 use crate::rows::{Report, RequestKey, RequestRow, Role};
 use crate::service::NodeChange;
+use crate::session::{Exchange, Grant, SecretHash, SessionKind};
 use crate::spec::TaskSpec;
 use crate::units::{Cpt, Timestamp};
 use std::sync::Arc;
@@ -110,6 +111,38 @@ pub enum Command {
         uses: u32,
         /// When it ends.
         expires_at: Timestamp,
+    },
+    /// A new session of a browser, or a new API key.
+    OpenSession {
+        /// Whose.
+        user: UserId,
+        /// What it is to be.
+        grant: Grant,
+    },
+    /// The secret of a session of a browser is exchanged for another.
+    ExchangeSecret {
+        /// Which.
+        session: SessionId,
+        /// The digest of the secret that was shown.
+        shown: SecretHash,
+        /// The digest of its successor: always the same one for the same secret.
+        fresh: SecretHash,
+        /// When the session ends now.
+        expires_at: Timestamp,
+    },
+    /// A session or a key ends.
+    EndSession {
+        /// Whose it must be.
+        user: UserId,
+        /// Which.
+        session: SessionId,
+        /// Which of the two it must be.
+        kind: SessionKind,
+    },
+    /// A session or a key was used.
+    NoteUse {
+        /// Which.
+        session: SessionId,
     },
     /// A project that wants tips.
     RegisterProject {
@@ -315,6 +348,10 @@ impl Command {
             | Self::SubmitGraph { once, .. } => once.as_ref(),
             Self::Register { .. }
             | Self::Invite { .. }
+            | Self::OpenSession { .. }
+            | Self::ExchangeSecret { .. }
+            | Self::EndSession { .. }
+            | Self::NoteUse { .. }
             | Self::RegisterProject { .. }
             | Self::CloseProject { .. }
             | Self::CollectTips { .. }
@@ -345,6 +382,10 @@ impl Command {
             | Self::SubmitGraph { once, .. } => once.as_mut(),
             Self::Register { .. }
             | Self::Invite { .. }
+            | Self::OpenSession { .. }
+            | Self::ExchangeSecret { .. }
+            | Self::EndSession { .. }
+            | Self::NoteUse { .. }
             | Self::RegisterProject { .. }
             | Self::CloseProject { .. }
             | Self::CollectTips { .. }
@@ -382,6 +423,16 @@ pub enum Reply {
     Registered {
         /// The new user.
         user: UserId,
+    },
+    /// To [`Command::OpenSession`].
+    SessionOpened {
+        /// The new session.
+        session: SessionId,
+    },
+    /// To [`Command::ExchangeSecret`].
+    Exchanged {
+        /// What came of it.
+        exchange: Exchange,
     },
     /// To [`Command::Transfer`] and [`Command::Tip`].
     Transferred {

@@ -64,6 +64,14 @@ id!(
     ProjectId, "proj", "project"
 );
 id!(
+    /// A session of a browser, or an API key.
+    SessionId, "sess", "session"
+);
+id!(
+    /// An API key: the number of its [`SessionId`], as its text begins.
+    KeyId, "hm", "key"
+);
+id!(
     /// An enrolled machine.
     NodeId, "node", "node"
 );

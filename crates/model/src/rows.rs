@@ -5,7 +5,7 @@
 //! Invariant: a row holds facts; what can be derived from other rows is not in it.
 
 use crate::egress::EgressPolicy;
-use crate::ids::{AttemptRef, ElementRef, NodeId, TaskId, UserId};
+use crate::ids::{AttemptRef, ElementRef, NodeId, SessionId, TaskId, UserId};
 use crate::node::{Isolation, Kinds, Labels};
 use crate::rejection::Rejection;
 use crate::resources::Resources;
@@ -17,8 +17,12 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 mod money;
+mod session;
+mod standing;
 mod trust;
 pub use money::{ClockRow, InvitationRow, ProjectRow, ProjectState, RewardRow, StandingRow, Tally, TipRow, UsageRow};
+pub use session::SessionRow;
+pub use standing::{GridRow, Standing};
 pub use trust::TrustRow;
 
 /// What a user may do beyond their own things.
@@ -374,6 +378,8 @@ pub struct Counters {
     pub task: u64,
     /// Next project id.
     pub project: u64,
+    /// Next session id.
+    pub session: u64,
 }
 
 /// A join token that was used, kept until it would have expired.
@@ -420,6 +426,10 @@ pub struct RowChanges {
     pub invitations: Vec<InvitationRow>,
     /// Used up or expired.
     pub ended_invitations: Vec<[u8; 32]>,
+    /// New or changed.
+    pub sessions: Vec<SessionRow>,
+    /// Ended.
+    pub ended_sessions: Vec<SessionId>,
     /// Where it moved.
     pub clock: Option<ClockRow>,
     /// New or changed.
@@ -451,6 +461,8 @@ pub struct Recovered {
     pub projects: Vec<ProjectRow>,
     /// All.
     pub invitations: Vec<InvitationRow>,
+    /// All.
+    pub sessions: Vec<SessionRow>,
     /// Where the pool stood in time.
     pub clock: ClockRow,
     /// All.

@@ -151,6 +151,25 @@ pub fn explain<N: Borrow<NodeView>>(nodes: impl IntoIterator<Item = N>, need: &N
     prospects(nodes, need).why
 }
 
+impl WhyWaiting {
+    /// One word for it, for those who group by it.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::NoNode => "no_node",
+            Self::TooBig { .. } => "too_big",
+            Self::NoLabels { .. } => "no_labels",
+            Self::NoKind { .. } => "no_kind",
+            Self::NoNetwork { .. } => "no_network",
+            Self::IsolationTooLow { .. } => "isolation_too_low",
+            Self::TrustTooLow { .. } => "trust_too_low",
+            Self::LevelTooLow { .. } => "level_too_low",
+            Self::AllBusy { .. } => "all_busy",
+            Self::Next => "next",
+        }
+    }
+}
+
 impl fmt::Display for WhyWaiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -36,6 +36,10 @@ pub struct Rates {
     pub logins_per_address: NonZeroU32,
     /// Registrations from one address in a minute.
     pub registrations_per_address: NonZeroU32,
+    /// Wrong API keys and refresh tokens from one address in a minute.
+    pub wrong_secrets_per_address: NonZeroU32,
+    /// Looks at what everybody may know from one address in a minute.
+    pub looks_per_address: NonZeroU32,
 }
 
 impl Default for Rates {
@@ -44,6 +48,8 @@ impl Default for Rates {
             logins_per_account: NonZeroU32::MIN.saturating_add(19),
             logins_per_address: NonZeroU32::MIN.saturating_add(119),
             registrations_per_address: NonZeroU32::MIN.saturating_add(599),
+            wrong_secrets_per_address: NonZeroU32::MIN.saturating_add(59),
+            looks_per_address: NonZeroU32::MIN.saturating_add(599),
         }
     }
 }
@@ -77,6 +83,8 @@ pub(crate) struct Auth {
     by_account: Limiter<String>,
     by_address: Limiter<IpAddr>,
     registrations: Limiter<IpAddr>,
+    wrong_secrets: Limiter<IpAddr>,
+    looks: Limiter<IpAddr>,
 }
 
 impl Auth {
@@ -90,6 +98,8 @@ impl Auth {
             by_account: Limiter::per_minute(rates.logins_per_account),
             by_address: Limiter::per_minute(rates.logins_per_address),
             registrations: Limiter::per_minute(rates.registrations_per_address),
+            wrong_secrets: Limiter::per_minute(rates.wrong_secrets_per_address),
+            looks: Limiter::per_minute(rates.looks_per_address),
         })
     }
 
@@ -104,6 +114,16 @@ impl Auth {
     /// Whether another account may be made.
     pub(crate) fn may_register(&self, from: IpAddr) -> Result<(), Rejection> {
         self.registrations.check(&network_of(from), "registrations from your address")
+    }
+
+    /// Counts a wrong API key or refresh token. Right ones are never refused for it: nobody can lock others out.
+    pub(crate) fn wrong_secret(&self, from: IpAddr) -> Result<(), Rejection> {
+        self.wrong_secrets.check(&network_of(from), "wrong keys or tokens from your address")
+    }
+
+    /// Whether a stranger may look at what everybody may know.
+    pub(crate) fn may_look(&self, from: IpAddr) -> Result<(), Rejection> {
+        self.looks.check(&network_of(from), "looks at the pool from your address")
     }
 
     /// The PHC form of a new password.

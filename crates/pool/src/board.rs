@@ -7,15 +7,20 @@
 //!
 //! Invariant: nothing is decided here; the engine alone decides.
 
-use hivemind_model::rows::{AttemptPhase, AttemptRow, Ended, NodeRow, Recovered, RowChanges, TaskRow};
+use hivemind_model::rows::{AttemptPhase, AttemptRow, Ended, NodeRow, Recovered, Role, RowChanges, StandingRow, TaskRow, UserRow};
 use hivemind_model::verify::Rule;
 use hivemind_model::{
-    AttemptRef, Bytes, ElementRef, MilliCores, NodeId, ProjectId, Resources, TaskId, TaskSpec, TaskState, Timestamp,
-    UserId,
+    AttemptRef, ElementRef, Millis, NodeId, ProjectId, TaskId, TaskSpec, TaskState, Timestamp, UserId,
 };
 use parking_lot::RwLock;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+
+mod machines;
+mod waiting;
+
+pub(crate) use machines::{Reserved, saturating_sub};
+pub(crate) use waiting::{Line, Waiting};
 
 /// An open task.
 #[derive(Debug, Clone)]
@@ -34,6 +39,10 @@ pub(crate) struct OpenTask {
     pub(crate) running: u32,
     /// What the live attempts of it say is done, in percent, added up.
     partial: u64,
+    /// Elements of it that are handed out, or of which a result is being compared.
+    out: u64,
+    /// Elements of it that wait, as the line of what waits has it.
+    waiting: u64,
 }
 
 impl From<&TaskRow> for OpenTask {
@@ -46,6 +55,8 @@ impl From<&TaskRow> for OpenTask {
             ended: row.progress.ended,
             running: 0,
             partial: 0,
+            out: 0,
+            waiting: 0,
         }
     }
 }
@@ -90,22 +101,32 @@ pub(crate) struct Noted {
     pub(crate) shows: bool,
 }
 
-/// What the attempts on a node use together.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Reserved {
-    /// How many there are.
-    pub(crate) attempts: i32,
-    /// What was promised to them.
-    pub(crate) resources: Resources,
-}
-
-/// How many tasks are open.
+/// How much is open.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Counts {
-    /// Waiting, or handed out and not started.
+    /// Tasks that wait, or are handed out and not started.
     pub(crate) pending: i64,
-    /// Running.
+    /// Tasks that run.
     pub(crate) running: i64,
+    /// Attempts whose command runs.
+    pub(crate) attempts_running: i64,
+    /// Attempts that are handed out, those that run too.
+    pub(crate) attempts: i64,
+    /// People who have registered.
+    pub(crate) users: i64,
+}
+
+/// What came of a batch, for those who follow the board.
+#[derive(Debug, Default)]
+pub(crate) struct Followed {
+    /// Attempts that are over on their nodes.
+    pub(crate) ended: Vec<AttemptRef>,
+    /// How long each element waited whose first attempt was handed out, where its task waited for no other.
+    pub(crate) waits: Vec<Millis>,
+    /// Tasks that ended, by how.
+    pub(crate) tasks_ended: Vec<TaskState>,
+    /// Elements that completed.
+    pub(crate) elements_completed: u64,
 }
 
 #[derive(Default)]
@@ -113,10 +134,17 @@ struct Inner {
     tasks: HashMap<TaskId, OpenTask>,
     /// By element and number: copies of one element live beside each other.
     live: BTreeMap<AttemptRef, LiveAttempt>,
+    /// Attempts whose result is being compared with others.
+    compared: BTreeSet<AttemptRef>,
+    waiting: Waiting,
+    /// Tasks of which something was handed out or came back in the batch that is being followed.
+    moved: Vec<TaskId>,
+    followed: Followed,
+    standings: HashMap<NodeId, StandingRow>,
     nodes: HashMap<NodeId, NodeRow>,
     reserved: HashMap<NodeId, Reserved>,
     counts: Counts,
-    user_names: HashMap<UserId, Arc<str>>,
+    user_names: HashMap<UserId, (Arc<str>, Role)>,
     project_names: HashMap<ProjectId, Arc<str>>,
 }
 
@@ -130,23 +158,28 @@ impl Board {
     /// The board as the store has it at the start.
     pub(crate) fn recovered(rows: &Recovered) -> Self {
         let mut inner = Inner::default();
-        rows.users.iter().for_each(|user| inner.put_user(user.id, &user.username));
+        rows.users.iter().for_each(|user| inner.put_user(user));
         rows.projects.iter().for_each(|project| inner.put_project(project.id, &project.name));
         rows.nodes.iter().for_each(|node| inner.put_node(node));
         rows.tasks.iter().for_each(|task| inner.put_task(task.progress.id, task.into()));
+        inner.standings.extend(rows.standings.iter().map(|row| (row.node, *row)));
         for row in &rows.attempts {
             inner.put_attempt(row);
         }
+        inner.settle();
+        // What was handed out before the start is no news; what completed before counts with what completes.
+        inner.followed.waits.clear();
         Self { inner: RwLock::new(inner) }
     }
 
-    /// Takes in one durable batch; gives the attempts that ended in it.
-    pub(crate) fn follow(&self, rows: &RowChanges) -> Vec<AttemptRef> {
+    /// Takes in one durable batch.
+    pub(crate) fn follow(&self, rows: &RowChanges) -> Followed {
         let mut inner = self.inner.write();
-        rows.users.iter().for_each(|user| inner.put_user(user.id, &user.username));
+        rows.users.iter().for_each(|user| inner.put_user(user));
         rows.projects.iter().for_each(|project| inner.put_project(project.id, &project.name));
         rows.nodes.iter().for_each(|node| inner.put_node(node));
         rows.new_tasks.iter().for_each(|task| inner.put_task(task.progress.id, task.into()));
+        inner.standings.extend(rows.standings.iter().map(|row| (row.node, *row)));
         // Attempts need the specifications of tasks that end in this very batch.
         let ended = rows.attempts.iter().filter_map(|row| inner.put_attempt(row)).collect();
         for progress in &rows.tasks {
@@ -155,7 +188,8 @@ impl Board {
         for task in rows.new_tasks.iter().filter(|task| task.progress.state.is_terminal()) {
             inner.move_task(task.progress.id, task.progress.state, task.progress.ended);
         }
-        ended
+        inner.settle();
+        Followed { ended, ..std::mem::take(&mut inner.followed) }
     }
 
     /// The open task of that id.
@@ -218,6 +252,11 @@ impl Board {
 
     /// The name of a user; `None` where it is not known here yet.
     pub(crate) fn user_name(&self, user: UserId) -> Option<Arc<str>> {
+        self.inner.read().user_names.get(&user).map(|(name, _)| name.clone())
+    }
+
+    /// The name of a user, and what they may do; `None` where they are not known here yet.
+    pub(crate) fn user(&self, user: UserId) -> Option<(Arc<str>, Role)> {
         self.inner.read().user_names.get(&user).cloned()
     }
 
@@ -241,26 +280,17 @@ impl Board {
         self.inner.read().nodes.values().find(|row| row.name == name).cloned()
     }
 
-    /// The nodes that have live attempts.
-    pub(crate) fn busy_nodes(&self) -> Vec<NodeId> {
-        let inner = self.inner.read();
-        inner.reserved.iter().filter(|(_, reserved)| reserved.attempts > 0).map(|(node, _)| *node).collect()
-    }
-
-    /// What the attempts on a node use.
-    pub(crate) fn reserved(&self, node: NodeId) -> Reserved {
-        self.inner.read().reserved.get(&node).copied().unwrap_or_default()
-    }
-
-    /// How many tasks are open.
+    /// How much is open.
     pub(crate) fn counts(&self) -> Counts {
-        self.inner.read().counts
+        let inner = self.inner.read();
+        let size = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
+        Counts { attempts: size(inner.live.len()), users: size(inner.user_names.len()), ..inner.counts }
     }
 }
 
 impl Inner {
-    fn put_user(&mut self, id: UserId, name: &str) {
-        self.user_names.insert(id, name.into());
+    fn put_user(&mut self, user: &UserRow) {
+        self.user_names.insert(user.id, (user.username.as_str().into(), user.role));
     }
 
     fn put_project(&mut self, id: ProjectId, name: &str) {
@@ -273,6 +303,8 @@ impl Inner {
     }
 
     fn put_task(&mut self, id: TaskId, task: OpenTask) {
+        self.followed.elements_completed += u64::from(task.ended.completed);
+        self.moved.push(id);
         self.count(Some(task.state), 1);
         if let Some(old) = self.tasks.insert(id, task) {
             self.count(Some(old.state), -1);
@@ -280,17 +312,20 @@ impl Inner {
     }
 
     fn move_task(&mut self, id: TaskId, state: TaskState, ended: Ended) {
-        let old = if state.is_terminal() {
-            self.tasks.remove(&id).map(|task| task.state)
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        self.followed.elements_completed += u64::from(ended.completed.saturating_sub(task.ended.completed));
+        task.ended = ended;
+        let old = std::mem::replace(&mut task.state, state);
+        if state.is_terminal() {
+            self.followed.tasks_ended.push(state);
+            if let Some(task) = self.tasks.remove(&id) {
+                self.waiting.put(task.submitted_at, id, task.waiting, 0);
+            }
         } else {
-            let old = self.tasks.get_mut(&id).map(|task| {
-                task.ended = ended;
-                std::mem::replace(&mut task.state, state)
-            });
-            self.count(old.map(|_| state), 1);
-            old
-        };
-        self.count(old, -1);
+            self.moved.push(id);
+            self.count(Some(state), 1);
+        }
+        self.count(Some(old), -1);
     }
 
     fn count(&mut self, state: Option<TaskState>, by: i64) {
@@ -306,6 +341,13 @@ impl Inner {
         let (attempt, task) = (row.attempt, row.attempt.element.task);
         let running = match &row.phase {
             AttemptPhase::Reported { .. } | AttemptPhase::Ended { .. } => {
+                let was_out = self.is_out(attempt.element);
+                match &row.phase {
+                    AttemptPhase::Reported { .. } => drop(self.compared.insert(attempt)),
+                    AttemptPhase::Ended { .. } | AttemptPhase::Assigned | AttemptPhase::Running { .. } => {
+                        self.compared.remove(&attempt);
+                    }
+                }
                 if let Some(live) = self.live.remove(&attempt) {
                     if let Some(open) = self.tasks.get_mut(&task) {
                         open.partial = open.partial.saturating_sub(live.percent.into());
@@ -313,6 +355,7 @@ impl Inner {
                     self.reserve(live.node, task, -1);
                     self.count_running(task, live.running, false);
                 }
+                self.note_out(attempt.element, was_out);
                 return Some(attempt);
             }
             AttemptPhase::Assigned => false,
@@ -321,8 +364,11 @@ impl Inner {
         let before = match self.live.get_mut(&attempt) {
             Some(live) => std::mem::replace(&mut live.running, running),
             None => {
+                let was_out = self.is_out(attempt.element);
                 self.live.insert(attempt, LiveAttempt { running, node: row.node, percent: 0, note: "".into() });
                 self.reserve(row.node, task, 1);
+                self.note_out(attempt.element, was_out);
+                self.note_wait(row);
                 false
             }
         };
@@ -331,29 +377,9 @@ impl Inner {
     }
 
     fn count_running(&mut self, task: TaskId, before: bool, now: bool) {
+        self.counts.attempts_running += i64::from(now) - i64::from(before);
         if let Some(task) = self.tasks.get_mut(&task) {
             task.running = (task.running + u32::from(now)).saturating_sub(u32::from(before));
         }
-    }
-
-    fn reserve(&mut self, node: NodeId, task: TaskId, by: i32) {
-        let need = self.tasks.get(&task).map(|task| task.spec.resources).unwrap_or_default();
-        let reserved = self.reserved.entry(node).or_default();
-        reserved.attempts += by;
-        let now = reserved.resources;
-        reserved.resources = if by > 0 { now.checked_add(&need).unwrap_or(now) } else { saturating_sub(now, need) };
-        if reserved.attempts <= 0 {
-            self.reserved.remove(&node);
-        }
-    }
-}
-
-/// What is left after `take`, not below zero in any quantity.
-pub(crate) fn saturating_sub(from: Resources, take: Resources) -> Resources {
-    Resources {
-        cpu: MilliCores(from.cpu.0.saturating_sub(take.cpu.0)),
-        memory: Bytes(from.memory.0.saturating_sub(take.memory.0)),
-        disk: Bytes(from.disk.0.saturating_sub(take.disk.0)),
-        gpus: from.gpus.saturating_sub(take.gpus),
     }
 }

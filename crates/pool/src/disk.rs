@@ -18,6 +18,7 @@ pub(crate) struct Disk {
     reserve: u64,
     command_reserve: u64,
     promised: Arc<AtomicU64>,
+    kept: Arc<AtomicU64>,
 }
 
 /// Room that is kept for bytes that are still to come; given back when dropped.
@@ -25,13 +26,14 @@ pub(crate) struct Disk {
 pub(crate) struct Promise {
     left: u64,
     promised: Arc<AtomicU64>,
+    kept: Arc<AtomicU64>,
 }
 
 impl Disk {
     /// The disk that holds `path`, of which `reserve` bytes are not for files and `command_reserve` not
     /// for new commands.
     pub(crate) fn new(path: &Path, reserve: u64, command_reserve: u64) -> Self {
-        Self { path: path.to_owned(), reserve, command_reserve, promised: Arc::default() }
+        Self { path: path.to_owned(), reserve, command_reserve, promised: Arc::default(), kept: Arc::default() }
     }
 
     /// Keeps room for `bytes` more, beside what was promised to others.
@@ -40,7 +42,7 @@ impl Disk {
     /// [`io::ErrorKind::StorageFull`] where there is none.
     pub(crate) fn promise(&self, bytes: u64) -> io::Result<Promise> {
         // Counted before it is looked at, so that of two at once none sees room for itself alone.
-        let promise = Promise::new(bytes, self.promised.clone());
+        let promise = Promise::new(bytes, self);
         self.room_for(0)?;
         Ok(promise)
     }
@@ -62,9 +64,22 @@ impl Disk {
         self.free_above(self.command_reserve)
     }
 
-    fn free_above(&self, least: u64) -> io::Result<()> {
+    /// Bytes that came into the room that was promised, since the start.
+    pub(crate) fn came(&self) -> u64 {
+        self.kept.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that are free.
+    ///
+    /// # Errors
+    /// The disk does not tell.
+    pub(crate) fn free(&self) -> io::Result<u64> {
         let stat = rustix::fs::statvfs(&self.path)?;
-        if stat.f_bavail.saturating_mul(stat.f_frsize) < least {
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    fn free_above(&self, least: u64) -> io::Result<()> {
+        if self.free()? < least {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "the pool's disk is full"));
         }
         Ok(())
@@ -72,11 +87,12 @@ impl Disk {
 }
 
 impl Promise {
-    fn new(bytes: u64, promised: Arc<AtomicU64>) -> Self {
+    fn new(bytes: u64, disk: &Disk) -> Self {
+        let promised = disk.promised.clone();
         // More than any disk has, and so little that the sum of all writers' cannot wrap.
         let left = bytes.min(1 << 50);
         promised.fetch_add(left, Ordering::SeqCst);
-        Self { left, promised }
+        Self { left, promised, kept: disk.kept.clone() }
     }
 
     /// So many of the bytes are on the disk now.
@@ -84,6 +100,7 @@ impl Promise {
         let spent = bytes.min(self.left);
         self.left -= spent;
         self.promised.fetch_sub(spent, Ordering::SeqCst);
+        self.kept.fetch_add(spent, Ordering::Relaxed);
     }
 }
 

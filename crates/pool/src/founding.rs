@@ -11,14 +11,20 @@ use crate::clock::Clock;
 use crate::compare::Question;
 use crate::disk::Disk;
 use crate::entries::Entries;
+use crate::files::Files;
+use crate::gate::Gate;
+use crate::figures::Figures;
 use crate::hub::Hub;
 use crate::links::Links;
 use crate::liveness::Liveness;
 use crate::logs::Logs;
 use crate::monitor::Monitor;
+use crate::secrets::Chain;
+use crate::sessions::Sessions;
 use crate::shared::{Followers, Shared};
 use crate::tokens::Tokens;
 use crate::turns::Turns;
+use crate::watching::Watching;
 use crate::writer::{self, Writer, WriterFailure};
 use crate::{PoolConfig, Tuning};
 use anyhow::Context;
@@ -93,27 +99,44 @@ pub(crate) async fn found(
     };
     let clock = Arc::new(clock);
     let started_at = clock.now();
-    let (engine, board, has_operator) = match recovered {
-        Some(Recovery { engine, rows, .. }) => {
-            (engine, Board::recovered(&rows), rows.users.iter().any(|user| user.role == Role::Operator))
+    let (engine, board, sessions, has_operator) = match recovered {
+        Some(Recovery { engine, rows, .. }) => (
+            engine,
+            Board::recovered(&rows),
+            Sessions::recovered(&rows.sessions),
+            rows.users.iter().any(|user| user.role == Role::Operator),
+        ),
+        None => {
+            let engine = Engine::found(config.policy.clone(), started_at).with_secret(secret);
+            (engine, Board::default(), Sessions::default(), false)
         }
-        None => (Engine::found(config.policy.clone(), started_at).with_secret(secret), Board::default(), false),
     };
     let authority = Authority::open(data, started_at).context("cannot open the certificate authority")?;
     let disk = Disk::new(data, tuning.disk_reserve.0, tuning.command_reserve.0);
     let logs = Logs::open(data.join("logs"), tuning.log_cap.0, disk.clone()).context("cannot open the logs")?;
     let (questions, asked) = mpsc::unbounded_channel();
-    let live = Arc::new(Followers { board, hub: Hub::default(), links: Links::new(started_at), logs, questions });
+    let live = Arc::new(Followers {
+        board,
+        sessions,
+        hub: Hub::default(),
+        links: Links::new(started_at),
+        logs,
+        figures: Figures::default(),
+        watching: Watching::default(),
+        questions,
+    });
     let liveness = Liveness::new(Duration::from_millis(config.policy.lost_after.0), live.board.busy_nodes());
     let (writer, task) = writer::spawn(engine, store.clone(), clock.clone(), live.clone(), disk.clone(), writer_stop);
     let auth = Auth::new(&tuning.rates)?;
     if !has_operator {
         make_operator(data, &auth, &writer).await?;
     }
-    let blobs = Blobs::open(data.join("blobs"), disk).context("cannot open the blob store")?;
+    let blobs = Blobs::open(data.join("blobs"), disk.clone()).context("cannot open the blob store")?;
     let shared = Shared {
         policy: config.policy.clone(),
         tokens: Tokens::open(&data.join("keys/jwt.pem"), clock.clone())?,
+        chain: Chain::new(random_key(&data.join("keys/refresh.key"))?),
+        gate: Gate::new(hex::encode(random_key(&data.join("gateway.key"))?)),
         turns: Turns::default(),
         clock,
         store: store.clone(),
@@ -123,8 +146,10 @@ pub(crate) async fn found(
         monitor: Arc::new(Monitor::open(data.join("usage"))),
         benchmark: Arc::default(),
         entries: Entries::new(blobs.clone()),
+        files: Files::default(),
         blobs,
         auth,
+        disk,
         authority,
         server_url: server_url(config, address),
         started_at,
@@ -138,13 +163,17 @@ pub(crate) async fn found(
 fn spot_secret(data: &Path) -> anyhow::Result<Secret> {
     let folder = data.join("keys");
     make_folder(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let path = folder.join("spot.key");
-    let text = match std::fs::read_to_string(&path) {
+    Ok(Secret::new(random_key(&folder.join("spot.key"))?))
+}
+
+/// 32 random bytes that lie in a file as hex, made at the first start, for the eyes of the pool's user only.
+fn random_key(path: &Path) -> anyhow::Result<[u8; 32]> {
+    let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let fresh: [u8; 32] = rand::random();
             let text = format!("{}\n", hex::encode(fresh));
-            hivemind_pki::write_private(&path, text.as_bytes())
+            hivemind_pki::write_private(path, text.as_bytes())
                 .with_context(|| format!("cannot write {}", path.display()))?;
             text
         }
@@ -152,7 +181,7 @@ fn spot_secret(data: &Path) -> anyhow::Result<Secret> {
     };
     let bytes: Option<[u8; 32]> = hex::decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
     let damaged = || format!("{} is damaged; remove it, and the pool makes a new one", path.display());
-    Ok(Secret::new(bytes.with_context(damaged)?))
+    bytes.with_context(damaged)
 }
 
 /// What a pool that was founded before goes on from.
@@ -170,8 +199,9 @@ async fn recover(store: &dyn Store, config: &PoolConfig, secret: Secret) -> anyh
     let tasks = rows.tasks.iter().map(|task| task.submitted_at);
     let attempts = rows.attempts.iter().map(|attempt| attempt.assigned_at);
     let nodes = rows.nodes.iter().map(|node| node.seen_at);
+    let sessions = rows.sessions.iter().map(|session| session.used_at);
     let awake = [rows.clock.awake_at, books.last_at];
-    let floor = tasks.chain(attempts).chain(nodes).chain(awake).max().unwrap_or_default();
+    let floor = tasks.chain(sessions).chain(attempts).chain(nodes).chain(awake).max().unwrap_or_default();
     let engine = Engine::restore_with(config.policy.clone(), secret, rows.clone(), books)
         .context("the stored pool is damaged; restore it from a backup")?;
     Ok(Some(Recovery { engine, rows, floor }))

@@ -9,13 +9,18 @@
 mod auth;
 mod blobs;
 mod board;
+mod cached;
+mod census;
 mod clock;
 mod collect;
 mod compare;
 mod disk;
 mod entries;
+mod files;
+mod figures;
 mod finish;
 mod founding;
+mod gate;
 mod handout;
 mod hub;
 mod invitation;
@@ -23,17 +28,24 @@ mod link;
 mod links;
 mod liveness;
 mod logs;
+mod measure;
+mod meters;
 mod monitor;
+mod scopes;
+mod secrets;
 mod server;
 mod services;
+mod sessions;
 mod shared;
 mod status;
 mod tls;
 mod tokens;
 mod turns;
+mod watching;
 mod writer;
 
 pub use auth::Rates;
+pub use meters::{InstalledRecorder, Instruments};
 
 use crate::server::Reflection;
 use crate::shared::Shared;
@@ -98,6 +110,9 @@ pub struct Tuning {
     pub collect_every: Duration,
     /// What nobody needs is kept for so long nevertheless.
     pub unnamed_for: Duration,
+    /// How often the open tasks in the database are compared with those that the scheduler knows, and the balances with
+    /// the supply.
+    pub check_every: Duration,
 }
 
 impl Default for Tuning {
@@ -109,6 +124,7 @@ impl Default for Tuning {
             command_reserve: Bytes::from_mib(16),
             collect_every: Duration::from_secs(6 * 3600),
             unnamed_for: Duration::from_secs(24 * 3600),
+            check_every: Duration::from_secs(30),
         }
     }
 }
@@ -161,6 +177,9 @@ pub async fn start_with(config: PoolConfig, tuning: Tuning) -> anyhow::Result<Po
     tokio::spawn(compare::run(shared.clone(), asked, background.clone()));
     tokio::spawn(watch_liveness(shared.clone(), background.clone()));
     tokio::spawn(keep_usage(shared.clone(), background.clone()));
+    tokio::spawn(services::tell_watchers(shared.clone(), background.clone()));
+    tokio::spawn(census::count_past(shared.clone(), background.clone()));
+    tokio::spawn(census::check(shared.clone(), tuning.check_every, background.clone()));
     let pace = collect::Pace { every: tuning.collect_every, unnamed_for: tuning.unnamed_for };
     tokio::spawn(collect::run(shared.clone(), pace, background.clone()));
     tokio::spawn(sweep_partials(shared.clone(), background.clone()));
@@ -183,6 +202,45 @@ impl PoolHandle {
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         self.shared.authority.ca_pem()
+    }
+
+    /// What a gateway shows as `x-hivemind-gateway`, so that the address that it tells as `x-hivemind-client` counts where
+    /// callers of one address are limited. It is also in `gateway.key` in the data folder.
+    #[must_use]
+    pub fn gateway_secret(&self) -> &str {
+        self.shared.gate.secret()
+    }
+
+    /// Whether it takes work: it is not stopping, its writer runs, and its disk has room.
+    ///
+    /// # Errors
+    /// What keeps it from that, in a few words.
+    pub fn ready(&self) -> Result<(), &'static str> {
+        if self.shared.closing.is_cancelled() {
+            return Err("the pool is stopping");
+        }
+        if !self.shared.writer.is_open() {
+            return Err("the pool's writer has stopped");
+        }
+        match self.shared.disk.room_for_commands() {
+            Err(error) if disk::is_full(&error) => Err("the pool's disk is full"),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Measures with `instruments` from now on. The first that are given stay; until then, measuring costs nothing.
+    pub fn measure(&self, instruments: impl Instruments) {
+        self.shared.live.figures.meters.begin(Box::new(instruments));
+    }
+
+    /// Brings the gauges up to date; to be awaited before what is measured is read out. At most once a second it costs a
+    /// look at every linked node.
+    ///
+    /// # Errors
+    /// Why there are no figures, for people.
+    pub fn collect(&self) -> impl Future<Output = Result<(), String>> + Send + 'static {
+        let shared = self.shared.clone();
+        async move { measure::states(&shared).await }
     }
 
     /// A one-time token with which a machine joins as the operator's, for 15 minutes.
@@ -284,7 +342,7 @@ fn outcome(written: Ended<WriterFailure>, served: Option<Ended<anyhow::Error>>, 
 }
 
 async fn watch_liveness(shared: Arc<Shared>, stop: CancellationToken) {
-    shared.liveness.check(&shared.writer, &shared.live.links, stop).await;
+    shared.liveness.check(&shared.writer, &shared.live, stop).await;
 }
 
 /// Writes down now and then what machines used, so that charts survive a crash but for their end.

@@ -100,6 +100,9 @@ async fn run(
         let _order = shared.liveness.membership(node.id).await;
         // Checked before anything changes.
         command(0)?;
+        if !shared.liveness.in_time(node.id) {
+            shared.live.figures.joined_one();
+        }
         let (session, queue) = shared.live.links.open(node.id, runtime, closed.clone());
         shared.liveness.heard(node.id, None);
         let pending = shared.writer.enqueue(command(session)?).await.map_err(|refused| status::refused(&refused));
@@ -123,6 +126,7 @@ async fn run(
         Err(fault) => Err(fault),
     };
     shared.live.links.close(node.id, session);
+    shared.live.watching.node_changed(node.id);
     link.disconnect().await;
     // What is queued is still sent, as long as the worker reads.
     let mut sender = sender;
@@ -170,7 +174,11 @@ async fn send(shared: Arc<Shared>, node: NodeId, mut queue: mpsc::Receiver<Outgo
                 }
             }
         }
-        if !events.is_empty() && out.send(Ok(PoolMessage { events })).await.is_err() {
+        if events.is_empty() {
+            continue;
+        }
+        shared.live.figures.meters.message_out();
+        if out.send(Ok(PoolMessage { events })).await.is_err() {
             return;
         }
     }
@@ -243,6 +251,8 @@ impl Link {
     }
 
     async fn take(&mut self, events: VecDeque<WorkerEvent>) -> Result<(), Status> {
+        let is_beat = |event: &&WorkerEvent| matches!(event.event, Some(Event::Heartbeat(_)));
+        self.shared.live.figures.meters.message_in(events.iter().filter(is_beat).count());
         let mut logs = Vec::new();
         for event in events {
             let event = event
@@ -285,10 +295,12 @@ impl Link {
             }
             Event::Drain(_) => {
                 self.shared.live.links.drain(self.node, self.session);
+                self.shared.live.watching.node_changed(self.node);
                 self.queue(Command::Drain { node: self.node, session: self.session }).await
             }
             Event::Owner(state) => {
                 let state = convert::availability(&state).map_err(|bad| status::malformed(&bad))?;
+                self.shared.live.watching.node_changed(self.node);
                 self.queue(Command::Avail { node: self.node, session: self.session, state }).await
             }
             Event::Benchmark(done) => self.measured(&done).await,

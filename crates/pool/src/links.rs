@@ -8,7 +8,7 @@
 use hivemind_model::{AttemptRef, NodeId, TaskSpec, Timestamp};
 use hivemind_proto::worker::pool_event::Event;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
@@ -116,6 +116,11 @@ impl Links {
     /// The kind of runtime the linked worker has; empty where the node has no link.
     pub(crate) fn runtime(&self, node: NodeId) -> String {
         self.links.lock().get(&node).map(|link| link.runtime.clone()).unwrap_or_default()
+    }
+
+    /// The nodes with an open link.
+    pub(crate) fn linked(&self) -> HashSet<NodeId> {
+        self.links.lock().keys().copied().collect()
     }
 
     /// How many links are open.

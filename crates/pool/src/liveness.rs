@@ -7,7 +7,7 @@
 //! Invariant: one node's `Connected` and `Lost` are queued one after the other, never on a
 //! picture that the other has changed.
 
-use crate::links::Links;
+use crate::shared::Followers;
 use crate::writer::{Refused, Writer};
 use hivemind_model::{Command, NodeId};
 use parking_lot::Mutex;
@@ -111,7 +111,7 @@ impl Liveness {
     }
 
     /// Tells the engine of nodes that were silent for too long, until `stop` fires.
-    pub(crate) async fn check(&self, writer: &Writer, links: &Links, stop: CancellationToken) {
+    pub(crate) async fn check(&self, writer: &Writer, live: &Followers, stop: CancellationToken) {
         let every = (self.lost_after / 40).clamp(Duration::from_millis(10), Duration::from_millis(250));
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -126,7 +126,7 @@ impl Liveness {
                 self.forgive(held_up);
             }
             for node in self.overdue() {
-                if let Err(refused) = self.lose(node, writer, links).await {
+                if let Err(refused) = self.lose(node, writer, live).await {
                     match refused {
                         Refused::Stopped => return,
                         other => tracing::error!(%node, error = %other, "a lost node was refused"),
@@ -136,14 +136,16 @@ impl Liveness {
         }
     }
 
-    async fn lose(&self, node: NodeId, writer: &Writer, links: &Links) -> Result<(), Refused> {
+    async fn lose(&self, node: NodeId, writer: &Writer, live: &Followers) -> Result<(), Refused> {
         let pending = {
             let _order = self.membership(node).await;
             if !self.take_overdue(node) {
                 return Ok(());
             }
             tracing::warn!(%node, "node is lost: nothing was heard from it for {:?}", self.lost_after);
-            links.close_node(node);
+            live.links.close_node(node);
+            live.figures.lost_one();
+            live.watching.node_changed(node);
             writer.enqueue(Command::Lost { node }).await?
         };
         pending.reply().await.map(|_| ())

@@ -30,6 +30,10 @@ const MOST_GPUS: usize = 32;
 /// Nodes of which a history is kept; of more, there is none.
 const MOST_NODES: usize = 8192;
 
+/// The median speed of all nodes that were measured; `None` where none was.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Pace(Option<f64>);
+
 /// What is known of a node.
 #[derive(Debug)]
 struct Entry {
@@ -140,22 +144,25 @@ impl Monitor {
         self.shard(node).lock().get(&node).is_some_and(|entry| entry.speed.is_some())
     }
 
-    /// The speed of a node in parts of the median of all that were measured, which one machine alone cannot move far;
-    /// `None` where it was not.
-    pub(crate) fn speed(&self, node: NodeId) -> Option<f64> {
-        let own = self.shard(node).lock().get(&node)?.speed?;
+    /// The median speed of all that were measured, which one machine alone cannot move far. Looks at every node.
+    pub(crate) fn pace(&self) -> Pace {
         let mut all = Vec::new();
         for shard in &self.shards {
             all.extend(shard.lock().values().filter_map(|entry| entry.speed));
         }
         if all.is_empty() {
-            return None;
+            return Pace(None);
         }
         let (middle, is_even) = (all.len() / 2, all.len().is_multiple_of(2));
         let (below, upper, _) = all.select_nth_unstable_by(middle, f64::total_cmp);
         let upper = *upper;
         let lower = if is_even { below.iter().copied().fold(0.0, f64::max) } else { upper };
-        Some(own * 2.0 / (lower + upper))
+        Pace(Some((lower + upper) / 2.0))
+    }
+
+    /// The speed of a node in parts of `pace`; `None` where it was not measured.
+    pub(crate) fn speed(&self, node: NodeId, pace: Pace) -> Option<f64> {
+        Some(self.shard(node).lock().get(&node)?.speed? / pace.0?)
     }
 
     /// Writes the histories to the file.

@@ -4,6 +4,7 @@
 //!
 //! Invariant: no service is reachable without TLS.
 
+use crate::measure::Measure;
 use crate::services::{AuthCalls, NodeCalls, PoolCalls, ProjectCalls, TaskCalls, TokenCalls, WorkerCalls};
 use crate::shared::Shared;
 use crate::tls::Connection;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
-use tower::util::MapResponseLayer;
+use tower::util::{MapRequestLayer, MapResponseLayer};
 
 /// Largest message of a task service call.
 const MAX_TASK_MESSAGE: usize = 16 << 20;
@@ -84,14 +85,16 @@ pub(crate) async fn serve(
         ),
         Reflection::Off => None,
     };
-    let closing = shared.closing.clone();
+    let (closing, gate) = (shared.closing.clone(), shared.clone());
     let router = Server::builder()
         .max_concurrent_streams(MAX_STREAMS)
         .http2_keepalive_interval(Some(Duration::from_secs(15)))
         .http2_keepalive_timeout(Some(Duration::from_secs(15)))
         .initial_connection_window_size(4 << 20)
         .initial_stream_window_size(1 << 20)
+        .layer(Measure(shared.live.clone()))
         .layer(MapResponseLayer::new(explain_too_large))
+        .layer(MapRequestLayer::new(move |request: http::Request<tonic::body::Body>| gate.gate.mark(request)))
         .add_service(health_service)
         .add_optional_service(described)
         .add_service(AuthServiceServer::new(AuthCalls(shared.clone())).max_decoding_message_size(MAX_SMALL_MESSAGE))

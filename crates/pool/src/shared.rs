@@ -7,29 +7,38 @@
 
 use crate::auth::Auth;
 use crate::blobs::Blobs;
-use crate::board::Board;
+use crate::board::{Board, Followed};
 use crate::clock::Clock;
 use crate::compare::Question;
+use crate::disk::Disk;
 use crate::entries::Entries;
+use crate::files::Files;
+use crate::gate::{self, Gate};
+use crate::figures::Figures;
 use crate::hub::{Event, Hub};
 use crate::links::{Links, Outgoing};
 use crate::liveness::Liveness;
 use crate::logs::Logs;
 use crate::monitor::Monitor;
 use crate::monitor::benchmark::Benchmark;
+use crate::scopes;
+use crate::secrets::{self, Chain};
 use crate::server::Peer;
+use crate::sessions::Sessions;
 use crate::status;
 use crate::tokens::{Caller, Tokens};
 use crate::turns::Turns;
-use crate::writer::{Outlet, Writer};
-use hivemind_model::rows::{NodeRow, Role, RowChanges, StandingRow, TaskRow};
+use crate::watching::Watching;
+use crate::writer::{Durable, Outlet, Writer};
+use hivemind_model::rows::{AttemptPhase, NodeRow, Role, RowChanges, StandingRow, TaskRow};
+use hivemind_model::session::SessionKind;
 use hivemind_model::{
-    AttemptRef, Code, Effect, Millis, NodeId, Policy, Rejection, TaskId, TaskSpec, Timestamp, UserId,
+    AttemptRef, Code, Command, Effect, Millis, NodeId, Policy, Rejection, Scope, TaskId, TaskSpec, Timestamp, UserId,
 };
 use hivemind_pki::Authority;
 use hivemind_proto::worker::{Stop, pool_event};
 use hivemind_store::Store;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -40,12 +49,18 @@ use tonic::{Request, Status};
 pub(crate) struct Followers {
     /// What is live.
     pub(crate) board: Board,
+    /// Sessions and keys that live.
+    pub(crate) sessions: Sessions,
     /// Watchers.
     pub(crate) hub: Hub,
     /// Workers.
     pub(crate) links: Links,
     /// Output of attempts.
     pub(crate) logs: Logs,
+    /// What the pool counts of itself.
+    pub(crate) figures: Figures,
+    /// Who watches the pool, and what changed for them.
+    pub(crate) watching: Watching,
     /// Results that are to be compared; never more than there are live copies.
     pub(crate) questions: mpsc::UnboundedSender<Question>,
 }
@@ -64,8 +79,15 @@ pub(crate) struct Shared {
     pub(crate) blobs: Blobs,
     /// Of arrays.
     pub(crate) entries: Entries,
+    /// Of output archives.
+    pub(crate) files: Files,
     pub(crate) auth: Auth,
+    /// The disk with the pool's data.
+    pub(crate) disk: Disk,
     pub(crate) tokens: Tokens,
+    /// What refresh tokens follow from what.
+    pub(crate) chain: Chain,
+    pub(crate) gate: Gate,
     /// At reads that can take long.
     pub(crate) turns: Turns,
     pub(crate) authority: Authority,
@@ -79,8 +101,16 @@ pub(crate) struct Shared {
 }
 
 impl Outlet for Followers {
-    fn durable(&self, rows: RowChanges, effects: Vec<Effect>) {
-        let ended = self.board.follow(&rows);
+    fn durable(&self, batch: Durable) {
+        let Durable { rows, ledger, effects, answers, took } = batch;
+        let Followed { ended, waits, tasks_ended, elements_completed } = self.board.follow(&rows);
+        if let Some(took) = took {
+            self.figures.committed(answers, took);
+        }
+        self.figures.handed_out(&waits);
+        self.figures.done(&tasks_ended, elements_completed, cpu_of(&rows));
+        self.watching.follow(&rows, &ledger);
+        self.sessions.follow(&rows);
         for effect in effects {
             match effect {
                 Effect::Assign { node, session, attempt, spec } => {
@@ -110,8 +140,18 @@ impl Outlet for Followers {
     }
 }
 
+/// Processor time of the attempts that ended in a batch.
+fn cpu_of(rows: &RowChanges) -> Millis {
+    let cpu = rows.attempts.iter().map(|row| match &row.phase {
+        AttemptPhase::Ended { report, .. } => report.metering.cpu.0,
+        AttemptPhase::Assigned | AttemptPhase::Running { .. } | AttemptPhase::Reported { .. } => 0,
+    });
+    Millis(cpu.fold(0, u64::saturating_add))
+}
+
 impl Shared {
-    /// Who calls: the bearer of the token in the message, else of the one in the metadata.
+    /// Who calls: the bearer of the token or API key in the message, else of the one in the metadata. What it may not be
+    /// used for is refused.
     pub(crate) fn caller(&self, token: &str, metadata: &MetadataMap) -> Result<Arc<Caller>, Status> {
         let token = if token.is_empty() { bearer(metadata)? } else { token };
         if token.is_empty() {
@@ -119,7 +159,56 @@ impl Shared {
                 "this call needs a token; log in, then send it in `token` or as `authorization: Bearer` metadata",
             ));
         }
-        self.tokens.user(token).map_err(|why| status::unauthenticated(&why.to_string()))
+        let caller = if secrets::is_key(token) { self.key_holder(token, metadata)? } else { self.bearer_of(token)? };
+        scopes::check(&caller, metadata)?;
+        Ok(caller)
+    }
+
+    /// The bearer of a user token whose session, where it is of one, lives.
+    fn bearer_of(&self, token: &str) -> Result<Arc<Caller>, Status> {
+        let caller = self.tokens.user(token).map_err(|why| status::unauthenticated(&why.to_string()))?;
+        if caller.session.is_some_and(|session| !self.live.sessions.lives(session, caller.id)) {
+            return Err(status::unauthenticated("the session of this token has ended; log in again"));
+        }
+        Ok(caller)
+    }
+
+    /// The holder of an API key. Without the scope `pool` an operator is a member.
+    fn key_holder(&self, key: &str, metadata: &MetadataMap) -> Result<Arc<Caller>, Status> {
+        let now = self.clock.now();
+        let shown = secrets::read_key(key);
+        let known = shown.and_then(|shown| {
+            let row = self.live.sessions.find(shown.id, SessionKind::Key)?;
+            (row.secret == secrets::hash(&shown.secret) && row.expires_at > now).then_some(row)
+        });
+        let Some(row) = known else {
+            let from = gate::origin(metadata);
+            self.auth.wrong_secret(from).map_err(|rejection| status::rejected(&rejection))?;
+            return Err(status::unauthenticated(
+                "the API key is not one of this pool, has ended or was revoked; make another one",
+            ));
+        };
+        if self.live.sessions.is_to_be_noted(&row, now) {
+            let (writer, session) = (self.writer.clone(), row.id);
+            tokio::spawn(async move {
+                if let Err(error) = writer.apply(Command::NoteUse { session }).await {
+                    tracing::warn!(%error, %session, "the use of an API key could not be written down");
+                }
+            });
+        }
+        let (name, role) =
+            self.live.board.user(row.user).ok_or_else(|| {
+                status::unauthenticated("the user of this API key is not known, which is a bug; log in")
+            })?;
+        let role = if row.scopes.has(Scope::Pool) { role } else { Role::Member };
+        Ok(Arc::new(Caller {
+            id: row.user,
+            name: name.to_string(),
+            role,
+            expires_at: row.expires_at,
+            scopes: row.scopes,
+            session: Some(row.id),
+        }))
     }
 
     /// The node whose certificate the connection showed.
@@ -197,9 +286,9 @@ pub(crate) fn operators_only(caller: &Caller) -> Result<(), Status> {
     }
 }
 
-/// Where a request comes from; the connection's own address, no header is believed.
+/// Where a request comes from: as the gateway says, else the connection's own address.
 pub(crate) fn address<T>(request: &Request<T>) -> IpAddr {
-    peer(request).map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address.ip())
+    gate::origin(request.metadata())
 }
 
 fn peer<T>(request: &Request<T>) -> Option<&Peer> {

@@ -8,7 +8,7 @@
 use crate::clock::Clock;
 use anyhow::Context;
 use hivemind_model::rows::{Role, UserRow};
-use hivemind_model::{Millis, Timestamp, UserId};
+use hivemind_model::{Millis, Scopes, SessionId, Timestamp, UserId};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use parking_lot::Mutex;
 use rcgen::{KeyPair, PKCS_ED25519};
@@ -24,6 +24,8 @@ const USER_AUDIENCE: &str = "hivemind:user";
 const JOIN_AUDIENCE: &str = "hivemind:join";
 /// How long a user token lives.
 const USER_LIFE: Millis = Millis::from_secs(24 * 3600);
+/// How long an access token of a session lives.
+const ACCESS_LIFE: Millis = Millis::from_secs(15 * 60);
 /// Longest life of a join token, in seconds.
 pub(crate) const MAX_JOIN_SECONDS: u32 = 900;
 /// Longest token that is looked at.
@@ -53,6 +55,10 @@ pub(crate) struct Caller {
     pub(crate) role: Role,
     /// When their token expires.
     pub(crate) expires_at: Timestamp,
+    /// What their token may be used for.
+    pub(crate) scopes: Scopes,
+    /// The session or key that it is of; `None` for a login.
+    pub(crate) session: Option<SessionId>,
 }
 
 /// What a join token allows.
@@ -82,6 +88,8 @@ struct UserClaims {
     sub: String,
     name: String,
     role: Role,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sid: Option<SessionId>,
     iat: i64,
     nbf: i64,
     exp: i64,
@@ -128,7 +136,25 @@ impl Tokens {
 
     /// A token for a user who has proved who they are.
     pub(crate) fn issue_user(&self, user: &UserRow) -> Result<Issued, jsonwebtoken::errors::Error> {
-        let (now, end) = self.span(USER_LIFE);
+        self.issue(user, None, USER_LIFE)
+    }
+
+    /// A short token of a session of that user.
+    pub(crate) fn issue_access(
+        &self,
+        user: &UserRow,
+        session: SessionId,
+    ) -> Result<Issued, jsonwebtoken::errors::Error> {
+        self.issue(user, Some(session), ACCESS_LIFE)
+    }
+
+    fn issue(
+        &self,
+        user: &UserRow,
+        sid: Option<SessionId>,
+        life: Millis,
+    ) -> Result<Issued, jsonwebtoken::errors::Error> {
+        let (now, end) = self.span(life);
         let claims = UserClaims {
             iss: ISSUER.into(),
             aud: USER_AUDIENCE.into(),
@@ -136,6 +162,7 @@ impl Tokens {
             sub: user.id.0.to_string(),
             name: user.username.clone(),
             role: user.role,
+            sid,
             iat: now,
             nbf: now,
             exp: end,
@@ -166,7 +193,7 @@ impl Tokens {
         self.sign(&claims, end)
     }
 
-    /// The bearer of a user token.
+    /// The bearer of a user token. Whether its session still lives is not known here.
     pub(crate) fn user(&self, token: &str) -> Result<Arc<Caller>, BadToken> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(BadToken::Invalid);
@@ -183,6 +210,8 @@ impl Tokens {
             name: claims.name,
             role: claims.role,
             expires_at: moment(claims.exp),
+            scopes: Scopes::ALL,
+            session: claims.sid,
         });
         let mut remembered = self.remembered.lock();
         if remembered.len() >= REMEMBERED {

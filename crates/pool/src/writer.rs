@@ -20,7 +20,7 @@ use hivemind_ledger::LedgerChanges;
 use hivemind_model::rows::RowChanges;
 use hivemind_model::spec::Need;
 use hivemind_model::{Command, Effect, NodeId, Reply, TaskId};
-use hivemind_placement::Prospects;
+use hivemind_placement::{Fleet, Prospects};
 use hivemind_store::{Store, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,10 +47,24 @@ const IDLE_TICK_MS: u64 = 100;
 /// since; the engine remembers more than that by itself.
 const LOOKUP_HORIZON: u64 = 32_768;
 
+/// A batch that is durable.
+pub(crate) struct Durable {
+    /// What changed beside the books.
+    pub(crate) rows: RowChanges,
+    /// What changed in the books.
+    pub(crate) ledger: LedgerChanges,
+    /// What is to be sent.
+    pub(crate) effects: Vec<Effect>,
+    /// How many commands it answers.
+    pub(crate) answers: usize,
+    /// How long its commit took; `None` where there was nothing to commit.
+    pub(crate) took: Option<Duration>,
+}
+
 /// Where a durable batch goes: live tables, worker links, watchers.
 pub(crate) trait Outlet: Send + Sync + 'static {
     /// Called once per batch, in order, after it is durable. Must not block.
-    fn durable(&self, rows: RowChanges, effects: Vec<Effect>);
+    fn durable(&self, batch: Durable);
 }
 
 /// Why the writer, and with it the pool, stopped.
@@ -81,10 +95,20 @@ enum Request {
     Prospects { need: Need, reply: oneshot::Sender<Prospects> },
     Explain { task: TaskId, reply: oneshot::Sender<Option<Explanation>> },
     Merits { nodes: Vec<NodeId>, reply: oneshot::Sender<Vec<NodeMerit>> },
+    Brakes { reply: oneshot::Sender<bool> },
+    Fleet { reply: oneshot::Sender<(Fleet, usize)> },
+    NotOpen { tasks: Vec<TaskId>, reply: oneshot::Sender<Vec<TaskId>> },
+}
+
+/// What was committed, and how long that took.
+struct Written {
+    rows: RowChanges,
+    ledger: LedgerChanges,
+    took: Duration,
 }
 
 struct Committing {
-    done: JoinHandle<Result<RowChanges, StoreError>>,
+    done: JoinHandle<Result<Written, StoreError>>,
     effects: Vec<Effect>,
     answers: Vec<Answer>,
 }
@@ -200,6 +224,18 @@ impl Loop {
                 // As above.
                 let _gone = reply.send(self.engine.merits(&nodes));
             }
+            Request::Brakes { reply } => {
+                // As above.
+                let _gone = reply.send(self.engine.brake().is_some());
+            }
+            Request::Fleet { reply } => {
+                // As above.
+                let _gone = reply.send(self.engine.fleet());
+            }
+            Request::NotOpen { tasks, reply } => {
+                // As above.
+                let _gone = reply.send(self.engine.not_open(&tasks));
+            }
         }
     }
 
@@ -236,19 +272,23 @@ impl Loop {
         let unchanged = batch.rows == RowChanges::default() && batch.ledger == LedgerChanges::default();
         self.idle_tick = due && unchanged && answers.is_empty();
         if unchanged {
-            self.publish(batch.rows, batch.effects, answers);
+            self.publish(batch.rows, batch.ledger, batch.effects, (answers, None));
             return;
         }
         let store = self.store.clone();
         let (rows, ledger) = (batch.rows, batch.ledger);
-        let done = tokio::spawn(async move { store.commit(&rows, &ledger).await.map(|()| rows) });
+        let done = tokio::spawn(async move {
+            let begun = Instant::now();
+            store.commit(&rows, &ledger).await?;
+            Ok(Written { rows, ledger, took: begun.elapsed() })
+        });
         self.committing = Some(Committing { done, effects: batch.effects, answers });
     }
 
     fn deliver(&mut self, (done, effects, answers): Committed) -> Result<(), WriterFailure> {
         match done {
-            Ok(Ok(rows)) => {
-                self.publish(rows, effects, answers);
+            Ok(Ok(Written { rows, ledger, took })) => {
+                self.publish(rows, ledger, effects, (answers, Some(took)));
                 Ok(())
             }
             Ok(Err(error)) => Err(WriterFailure::Commit(error)),
@@ -256,8 +296,14 @@ impl Loop {
         }
     }
 
-    fn publish(&self, rows: RowChanges, effects: Vec<Effect>, answers: Vec<Answer>) {
-        self.outlet.durable(rows, effects);
+    fn publish(
+        &self,
+        rows: RowChanges,
+        ledger: LedgerChanges,
+        effects: Vec<Effect>,
+        (answers, took): (Vec<Answer>, Option<Duration>),
+    ) {
+        self.outlet.durable(Durable { rows, ledger, effects, answers: answers.len(), took });
         for (reply, answer) in answers {
             // A caller that has gone does not undo what is durable.
             let _gone = reply.send(answer);
@@ -294,7 +340,7 @@ async fn sleep_for(time: Option<Duration>) {
     }
 }
 
-type Committed = (Result<Result<RowChanges, StoreError>, tokio::task::JoinError>, Vec<Effect>, Vec<Answer>);
+type Committed = (Result<Result<Written, StoreError>, tokio::task::JoinError>, Vec<Effect>, Vec<Answer>);
 
 /// Waits for the running commit and takes it out; never ends where none runs.
 async fn finished(committing: &mut Option<Committing>) -> Committed {

@@ -15,12 +15,12 @@ pub use sqlite::{SqliteOptions, SqliteStore};
 use async_trait::async_trait;
 use hivemind_ledger::{Accrual, Entry, Kind, LedgerChanges, LedgerImage};
 use hivemind_model::rows::{
-    AttemptRow, ChunkRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, RowChanges, StandingRow,
-    TaskRow, TipRow, TrustRow, UserRow,
+    AttemptRow, ChunkRow, GridRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, RowChanges,
+    StandingRow, TaskRow, TipRow, TrustRow, UserRow,
 };
 use hivemind_model::spec::Digest;
 use hivemind_model::state::TaskState;
-use hivemind_model::{Cpt, ElementRef, NodeId, ProjectId, TaskId, Timestamp, UserId};
+use hivemind_model::{Cpt, ElementRef, Millis, NodeId, ProjectId, TaskId, Timestamp, UserId};
 
 /// Which tasks of a user a page wants.
 #[derive(Debug, Clone, Default)]
@@ -65,6 +65,41 @@ pub struct StatementFilter {
     pub before: Option<u64>,
     /// At most so many entries.
     pub limit: u32,
+}
+
+/// Which journal entries of the whole pool a page wants.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JournalFilter {
+    /// Only these reasons, as [`hivemind_ledger::Reason::as_str`] writes them; empty means all.
+    pub kinds: Vec<String>,
+    /// Only entries below this number.
+    pub before: Option<u64>,
+    /// So many entries are looked at for the page, at most.
+    pub most_looked_at: u32,
+    /// At most so many entries.
+    pub limit: u32,
+}
+
+/// A page of the journal, newest entry first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JournalPage {
+    /// Those that were wanted.
+    pub entries: Vec<Entry>,
+    /// The lowest number that was looked at where the page is not full; 1: the first entry of all.
+    pub looked_down_to: u64,
+}
+
+/// What some tasks did up to a moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Past {
+    /// The last of them; `None`: there are no more.
+    pub last: Option<TaskId>,
+    /// Of those that ended, how many completed.
+    pub tasks_completed: u64,
+    /// Of those that ended, how many of their elements completed.
+    pub elements_completed: u64,
+    /// Processor time of their attempts that ended.
+    pub cpu: Millis,
 }
 
 /// One page of rewards, newest period first.
@@ -129,6 +164,11 @@ pub trait Store: Send + Sync + 'static {
     /// The chunks of a task that are stored, from the chunk `from` on, in order, at most `limit`. What is
     /// missing between them stands for elements that were never tried.
     async fn chunks(&self, task: TaskId, from: u32, limit: u32) -> Result<Vec<ChunkRow>, StoreError>;
+    /// The chunks of a task as [`Store::chunks`] gives them, of which only is read how the elements stand.
+    async fn grid(&self, task: TaskId, from: u32, limit: u32) -> Result<Vec<GridRow>, StoreError>;
+    /// The attempts of a task that were handed out last, newest first, at most `limit`. Of a task with very many
+    /// attempts only those of its last elements, and those that are open, are looked at.
+    async fn latest_attempts(&self, task: TaskId, limit: u32) -> Result<Vec<AttemptRow>, StoreError>;
     /// The attempts of an element, oldest first.
     async fn attempts(&self, element: ElementRef) -> Result<Vec<AttemptRow>, StoreError>;
     /// The newest attempt (the highest number) of each of these elements that has one, in their order.
@@ -160,6 +200,16 @@ pub trait Store: Send + Sync + 'static {
     async fn project_by_name(&self, name: &str) -> Result<Option<ProjectRow>, StoreError>;
     /// Tips of a project with numbers below `before`, newest first, at most `limit`.
     async fn tips(&self, project: ProjectId, before: u64, limit: u32) -> Result<Vec<TipRow>, StoreError>;
+    /// Entries of the whole journal, newest first. One that is not as it was written gives
+    /// [`StoreError::BadEntry`].
+    async fn journal_backwards(&self, filter: &JournalFilter) -> Result<JournalPage, StoreError>;
+    /// What all accounts have together.
+    async fn supply(&self) -> Result<Cpt, StoreError>;
+    /// Ids of tasks that have not ended with their users, by user, then by id; only those after `after`, at most
+    /// `limit`.
+    async fn open_task_ids(&self, after: (UserId, TaskId), limit: u32) -> Result<Vec<(UserId, TaskId)>, StoreError>;
+    /// What the tasks after `after`, at most `limit` of them by id, did before `before`.
+    async fn past(&self, after: TaskId, before: Timestamp, limit: u32) -> Result<Past, StoreError>;
     /// The accounts and the end of the journal as they are stored.
     async fn ledger(&self) -> Result<LedgerImage, StoreError>;
 }

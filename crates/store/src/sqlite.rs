@@ -16,13 +16,13 @@ mod read;
 mod schema;
 mod write;
 
-use crate::{Funds, RewardFilter, StatementFilter, Store, StoreError, TaskFilter};
+use crate::{Funds, JournalFilter, JournalPage, Past, RewardFilter, StatementFilter, Store, StoreError, TaskFilter};
 use async_trait::async_trait;
 use fault::Fault;
 use hivemind_ledger::{Accrual, Entry, LedgerChanges, LedgerImage};
 use hivemind_model::rows::{
-    AttemptRow, ChunkRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, RowChanges, StandingRow,
-    TaskRow, TipRow, TrustRow, UserRow,
+    AttemptRow, ChunkRow, GridRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, RowChanges,
+    StandingRow, TaskRow, TipRow, TrustRow, UserRow,
 };
 use hivemind_model::spec::Digest;
 use hivemind_model::{Cpt, ElementRef, NodeId, ProjectId, TaskId, Timestamp, UserId};
@@ -246,6 +246,14 @@ impl Store for SqliteStore {
         self.read(async |conn| read::chunks(conn, task, from, limit).await).await
     }
 
+    async fn grid(&self, task: TaskId, from: u32, limit: u32) -> Result<Vec<GridRow>, StoreError> {
+        self.read(async |conn| read::elements::grid(conn, task, from, limit).await).await
+    }
+
+    async fn latest_attempts(&self, task: TaskId, limit: u32) -> Result<Vec<AttemptRow>, StoreError> {
+        self.read(async |conn| read::elements::latest_attempts(conn, task, limit).await).await
+    }
+
     async fn attempts(&self, element: ElementRef) -> Result<Vec<AttemptRow>, StoreError> {
         self.read(async |conn| read::attempts(conn, element).await).await
     }
@@ -300,6 +308,22 @@ impl Store for SqliteStore {
 
     async fn tips(&self, project: ProjectId, before: u64, limit: u32) -> Result<Vec<TipRow>, StoreError> {
         self.read(async |conn| read::economy::tips(conn, project, before, limit).await).await
+    }
+
+    async fn journal_backwards(&self, filter: &JournalFilter) -> Result<JournalPage, StoreError> {
+        self.read_at_once(async |conn| read::journal::backwards(conn, filter).await).await
+    }
+
+    async fn supply(&self) -> Result<Cpt, StoreError> {
+        self.read(async |conn| read::figures::supply(conn).await).await
+    }
+
+    async fn open_task_ids(&self, after: (UserId, TaskId), limit: u32) -> Result<Vec<(UserId, TaskId)>, StoreError> {
+        self.read(async |conn| read::figures::open_task_ids(conn, after, limit).await).await
+    }
+
+    async fn past(&self, after: TaskId, before: Timestamp, limit: u32) -> Result<Past, StoreError> {
+        self.read(async |conn| read::figures::past(conn, after, before, limit).await).await
     }
 
     async fn ledger(&self) -> Result<LedgerImage, StoreError> {

@@ -6,7 +6,7 @@
 //! reader, and over files that are there already only where its
 //! user says so.
 
-use super::{Context, no_task};
+use super::{Context, files, no_task};
 use crate::args::FetchArgs;
 use crate::exit::Exit;
 use crate::face::Face;
@@ -33,6 +33,12 @@ const AT_ONCE: usize = 4;
 /// The task does not exist or left nothing, or the folder cannot be written to.
 pub async fn fetch(ctx: &mut Context, args: &FetchArgs) -> Done {
     let selection = Selection::read(&args.task, args.elements.elements.as_ref())?;
+    if args.list {
+        return files::list(ctx, &selection).await;
+    }
+    if let Some(path) = &args.file {
+        return files::one(ctx, &selection, path, args).await;
+    }
     let task = selection.task;
     let dir = args.to.clone().unwrap_or_else(|| PathBuf::from(task.to_string()));
     let client = ctx.user().await?;
@@ -47,7 +53,7 @@ pub async fn fetch(ctx: &mut Context, args: &FetchArgs) -> Done {
     Ok(Exit::Ok)
 }
 
-async fn is_array(client: &Client, task: TaskId) -> Done<bool> {
+pub(super) async fn is_array(client: &Client, task: TaskId) -> Done<bool> {
     Ok(!client.status(task).await?.task.ok_or_else(no_task)?.array.is_empty())
 }
 

@@ -9,6 +9,7 @@ use crate::exit::Exit;
 use crate::failure::{Done, Failure};
 use crate::selector::Selection;
 use crate::show::elements::{Element, ElementDetail, Elements, by_message};
+use crate::show::failures::Failures;
 use crate::show::money::{Entries, Line};
 use crate::show::task::TaskDetail;
 use hivemind_client::{Client, Wanted};
@@ -27,6 +28,9 @@ pub async fn status(ctx: &mut Context, args: &StatusArgs) -> Done {
     let selection = Selection::read(&args.task, args.elements.elements.as_ref())?;
     if args.entries {
         return entries(ctx, selection.task).await;
+    }
+    if args.failures {
+        return failures(ctx, &selection).await;
     }
     let states = if args.failed { vec!["failed".to_owned()] } else { args.state.clone() };
     match selection.only() {
@@ -86,6 +90,15 @@ async fn detail(client: &Client, element: ElementRef) -> Done<ElementDetail> {
     })?;
     let attempts = client.status_of(task, index).await?.attempts;
     Ok(ElementDetail::of(task.to_string(), found.into(), attempts))
+}
+
+async fn failures(ctx: &mut Context, selection: &Selection) -> Done {
+    if selection.elements.is_some() {
+        return Err(Failure::usage("--failures is about the whole task").fix("name the task without its elements"));
+    }
+    let answer = ctx.user().await?.failure_groups(selection.task).await?;
+    ctx.face.show(&Failures::of(selection.task.to_string(), answer))?;
+    Ok(Exit::Ok)
 }
 
 async fn entries(ctx: &mut Context, task: TaskId) -> Done {

@@ -27,6 +27,8 @@ fn an_array_from_its_lines_to_its_files() {
     let to_folder = to.to_str().unwrap();
     ann.ok(&["fetch", &format!("{made}[1-3]"), "--to", to_folder]);
     assert!(to.join("3/x/y").exists() && !to.join("20").exists());
+    assert!(ann.ok(&["fetch", &format!("{made}[3]"), "--list", "-q"]).ends_with("x/y\n"));
+    assert_eq!(ann.says(&["fetch", &made, "--list"]).code, 2, "each element has its own files");
     fs::write(to.join("1/x/y"), "mine").unwrap();
     let rest = ann.ok(&["fetch", &made, "--to", to_folder]);
     assert_eq!(rest, format!("7 files of 7 elements of {made} in {to_folder}; 3 were there already\n"));
@@ -46,6 +48,9 @@ fn what_fails_of_an_array_is_told_and_tried_again() {
     let status = ann.json(&["status", task]);
     let group = &status["array_progress"]["failures"][0];
     assert_eq!((&group["count"], &group["first"]), (&3.into(), &5.into()), "{status}");
+    let alike = ann.json(&["status", task, "--failures"]);
+    assert_eq!((&alike["groups"][0]["elements"], &alike["groups"][0]["exit_code"]), (&"5-7".into(), &3.into()));
+    assert!(ann.ok(&["status", task, "--failures"]).contains("exit code 3"));
     let one = ann.json(&["status", &format!("{task}[6]")]);
     assert_eq!((&one["exit_code"], &one["state"]), (&3.into(), &"failed".into()), "{one}");
     let again = ann.ok(&["retry", &format!("{task}[6-7]"), "--failed"]);

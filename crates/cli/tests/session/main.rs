@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to panic")]
 
+mod access;
 mod arrays;
 mod contents;
 mod economy;
@@ -44,6 +45,26 @@ fn a_session_from_registration_to_the_books() {
     money_and_books(&up, &ann);
 }
 
+fn files_one_by_one(up: &Up, ann: &User, task: &str) {
+    assert_eq!(ann.ok(&["fetch", task, "--list", "-q"]), "x.txt\n");
+    let listed = ann.ok(&["fetch", task, "--list"]);
+    assert!(listed.contains("PATH") && listed.contains("x.txt"), "{listed}");
+    let (to, name) = (up.path("one"), up.path("one/x.txt"));
+    let get = ["fetch", task, "x.txt", "--to", to.to_str().unwrap()];
+    ann.ok(&get);
+    assert_eq!(fs::read_to_string(&name).unwrap(), "1");
+    fs::write(&name, "mine").unwrap();
+    let again = ann.says(&get);
+    assert!(again.code == 7 && again.err.contains("E_EXISTS"), "{}", again.err);
+    ann.ok(&[&get[..], &["--replace"]].concat());
+    assert_eq!(fs::read_to_string(&name).unwrap(), "1");
+    for wrong in ["../x.txt", "y", "a/.."] {
+        let refused = ann.says(&["fetch", task, wrong, "--to", to.to_str().unwrap(), "--replace"]);
+        assert!([2, 3].contains(&refused.code), "{wrong}: {}", refused.err);
+    }
+    assert_eq!(fs::read_dir(&to).unwrap().count(), 1, "nothing is left of what was refused");
+}
+
 fn a_detached_task(up: &Up, ann: &User) {
     let task = ann.ok(&["submit", "--name", "produced", "bb:1", "produce", "x.txt", "1"]);
     let task = task.trim();
@@ -64,6 +85,7 @@ fn a_detached_task(up: &Up, ann: &User) {
     fs::write(to.join("x.txt"), "mine").unwrap();
     ann.ok(&["fetch", task, "--to", to.to_str().unwrap(), "--replace"]);
     assert_eq!(fs::read_to_string(to.join("x.txt")).unwrap(), "1");
+    files_one_by_one(up, ann, task);
 
     let echo = ann.ok(&["run", "--detach", "bb:1", "echo", "later"]);
     assert_eq!(ann.ok(&["logs", "-f", echo.trim()]), "later\n");

@@ -1,11 +1,12 @@
 //! A pool whose every answer is written by the test.
 
+mod auth;
 mod economy;
 
 use futures::stream::BoxStream;
 use hivemind_model::Timestamp;
 use hivemind_pki::{Authority, RotatingCert, server_config};
-use hivemind_proto::v1::auth_service_server::{AuthService, AuthServiceServer};
+use hivemind_proto::v1::auth_service_server::AuthServiceServer;
 use hivemind_proto::v1::node_service_server::NodeServiceServer;
 use hivemind_proto::v1::pool_service_server::PoolServiceServer;
 use hivemind_proto::v1::project_service_server::ProjectServiceServer;
@@ -108,6 +109,15 @@ impl<Q: Clone, A> Script<Q, A> {
 
 #[derive(Default)]
 pub(super) struct Scripts {
+    pub(super) open: Script<OpenSessionRequest, SessionResponse>,
+    pub(super) refresh: Script<RefreshSessionRequest, SessionResponse>,
+    pub(super) end: Script<EndSessionRequest, EndSessionResponse>,
+    pub(super) sessions: Script<ListSessionsRequest, ListSessionsResponse>,
+    pub(super) key: Script<CreateKeyRequest, CreateKeyResponse>,
+    pub(super) keys: Script<ListKeysRequest, ListKeysResponse>,
+    pub(super) revoke: Script<RevokeKeyRequest, RevokeKeyResponse>,
+    /// What the calls about sessions came with from a gateway.
+    pub(super) told: Mutex<Vec<(String, String)>>,
     pub(super) submit: Script<SubmitTaskRequest, SubmitTaskResponse>,
     pub(super) submits: Script<SubmitTasksRequest, SubmitTasksResponse>,
     pub(super) graph: Script<SubmitGraphRequest, SubmitGraphResponse>,
@@ -118,6 +128,11 @@ pub(super) struct Scripts {
     pub(super) watch: Script<WatchTasksRequest, TaskEvent>,
     pub(super) logs: Script<FollowLogsRequest, LogChunk>,
     pub(super) download: Script<DownloadOutputRequest, DownloadChunk>,
+    pub(super) grid: Script<ElementGridRequest, ElementGridResponse>,
+    pub(super) failures: Script<FailureGroupsRequest, FailureGroupsResponse>,
+    pub(super) timeline: Script<TimelineRequest, TimelineResponse>,
+    pub(super) files: Script<ListFilesRequest, ListFilesResponse>,
+    pub(super) file: Script<ReadFileRequest, DownloadChunk>,
     pub(super) upload: Script<(i64, Vec<u8>), ()>,
     /// What there is of contents: bytes of it, or all.
     pub(super) here: Mutex<Vec<(String, Option<i64>)>>,
@@ -236,6 +251,33 @@ impl TaskService for Scripts {
     type WatchTasksStream = BoxStream<'static, Result<TaskEvent, Status>>;
     type FollowLogsStream = BoxStream<'static, Result<LogChunk, Status>>;
     type DownloadOutputStream = BoxStream<'static, Result<DownloadChunk, Status>>;
+    type ReadFileStream = BoxStream<'static, Result<DownloadChunk, Status>>;
+
+    async fn element_grid(
+        &self,
+        request: Request<ElementGridRequest>,
+    ) -> Result<Response<ElementGridResponse>, Status> {
+        self.grid.one(request.into_inner()).await
+    }
+
+    async fn failure_groups(
+        &self,
+        request: Request<FailureGroupsRequest>,
+    ) -> Result<Response<FailureGroupsResponse>, Status> {
+        self.failures.one(request.into_inner()).await
+    }
+
+    async fn timeline(&self, request: Request<TimelineRequest>) -> Result<Response<TimelineResponse>, Status> {
+        self.timeline.one(request.into_inner()).await
+    }
+
+    async fn list_files(&self, request: Request<ListFilesRequest>) -> Result<Response<ListFilesResponse>, Status> {
+        self.files.one(request.into_inner()).await
+    }
+
+    async fn read_file(&self, request: Request<ReadFileRequest>) -> Result<Response<Self::ReadFileStream>, Status> {
+        self.file.many(request.into_inner())
+    }
 
     async fn submit_task(&self, request: Request<SubmitTaskRequest>) -> Result<Response<SubmitTaskResponse>, Status> {
         self.submit.one(request.into_inner()).await
@@ -335,42 +377,5 @@ impl TaskService for Scripts {
         request: Request<DownloadOutputRequest>,
     ) -> Result<Response<Self::DownloadOutputStream>, Status> {
         self.download.many(request.into_inner())
-    }
-}
-
-#[tonic::async_trait]
-impl AuthService for Scripts {
-    async fn register(&self, request: Request<RegisterRequest>) -> Result<Response<RegisterResponse>, Status> {
-        self.register.one(request.into_inner()).await
-    }
-
-    async fn login(&self, request: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
-        let good = request.into_inner().password == "right";
-        let message = if good { "" } else { "E_BAD_CREDENTIALS: user name or password is wrong" };
-        Ok(Response::new(LoginResponse {
-            success: good,
-            token: "good".to_owned(),
-            message: message.to_owned(),
-            expires_at_unix_ms: 99,
-        }))
-    }
-
-    async fn who_am_i(&self, request: Request<WhoAmIRequest>) -> Result<Response<WhoAmIResponse>, Status> {
-        match request.metadata().get("authorization").map(|value| value.as_bytes()) {
-            Some(b"Bearer good") => Ok(Response::new(WhoAmIResponse {
-                username: "ada".to_owned(),
-                level: "platinum".to_owned(),
-                beta: true,
-                ..WhoAmIResponse::default()
-            })),
-            _ => Err(Status::unauthenticated("E_TOKEN_EXPIRED: the token has expired")),
-        }
-    }
-
-    async fn create_invitation(
-        &self,
-        request: Request<CreateInvitationRequest>,
-    ) -> Result<Response<CreateInvitationResponse>, Status> {
-        self.invitation.one(request.into_inner()).await
     }
 }

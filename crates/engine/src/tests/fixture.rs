@@ -383,6 +383,8 @@ fn durable(engine: &Engine) -> BTreeMap<String, String> {
     state.insert("waiting".into(), format!("{waiting:?}"));
     state.insert("books".into(), format!("{:?}", engine.ledger.image()));
     state.insert("rest".into(), format!("{:?} {:?} {}", engine.counters, engine.used_tokens, engine.running_tasks));
+    let sessions: Vec<_> = engine.sessions.iter().collect();
+    state.insert("sessions".into(), format!("{sessions:?} {:?}", engine.sessions.next_expiry()));
     // Since when a task that waits for others is in the queue is forgotten.
     let ends: Vec<_> = engine.patience.iter().filter(|(_, _, bound)| *bound == Bound::All).collect();
     state.insert("waits".into(), format!("{:?} {ends:?}", engine.dependants));

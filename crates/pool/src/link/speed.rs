@@ -42,7 +42,9 @@ impl Link {
         match question.judge(done.nonce, &done.digest) {
             Ok(speed) => {
                 self.shared.monitor.note_speed(self.node, speed);
-                let Some(part) = self.shared.monitor.speed(self.node) else { return Ok(()) };
+                let Some(part) = self.shared.monitor.speed(self.node, self.shared.monitor.pace()) else {
+                    return Ok(());
+                };
                 // Thousandths of the mean; the engine bounds what it believes.
                 let speed = (part * 1000.0).clamp(1.0, 1e6) as u32;
                 self.queue(Command::Measured { node: self.node, speed }).await

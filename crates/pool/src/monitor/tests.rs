@@ -86,7 +86,10 @@ fn one_machine_alone_does_not_make_all_others_slow() {
     let monitor = Monitor::open(folder.path().join("usage"));
     (1..4).for_each(|node| monitor.note_speed(NodeId(node), 1e6));
     monitor.note_speed(NodeId(4), 1e12);
-    assert_eq!((monitor.speed(NodeId(1)), monitor.speed(NodeId(4))), (Some(1.0), Some(1e6)));
+    assert_eq!(
+        (monitor.speed(NodeId(1), monitor.pace()), monitor.speed(NodeId(4), monitor.pace())),
+        (Some(1.0), Some(1e6))
+    );
 }
 
 #[test]
@@ -104,7 +107,14 @@ fn histories_outlast_a_restart_and_a_broken_file_is_left_aside() {
         let of = |monitor: &Monitor| monitor.history(NodeId(node), at(0), at(60), 10);
         assert_eq!(of(&again), of(&monitor));
     }
-    assert_eq!((again.speed(NodeId(1)), again.speed(NodeId(2)), again.speed(NodeId(3))), (Some(1.5), Some(0.5), None));
+    assert_eq!(
+        (
+            again.speed(NodeId(1), again.pace()),
+            again.speed(NodeId(2), again.pace()),
+            again.speed(NodeId(3), again.pace())
+        ),
+        (Some(1.5), Some(0.5), None)
+    );
     let whole = std::fs::read(&path).expect("written");
     for length in [0, 10, whole.len() / 2, whole.len() - 1] {
         std::fs::write(&path, &whole[..length]).expect("cut");

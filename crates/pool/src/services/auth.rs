@@ -2,17 +2,19 @@
 //!
 //! Invariant: the answer to a wrong password does not tell whether the user exists.
 
-use super::{refusal_or_fault, wrong_reply};
+use super::{refusal_or_fault, sessions, wrong_reply};
 use crate::auth::network_of;
 use crate::invitation;
 use crate::shared::{Shared, address, operators_only};
 use crate::status;
-use hivemind_model::rows::Role;
+use hivemind_model::rows::{Role, UserRow};
 use hivemind_model::{Code, Command, Level, Millis, Rejection, Reply};
 use hivemind_proto::v1::auth_service_server::AuthService;
 use hivemind_proto::v1::{
-    CreateInvitationRequest, CreateInvitationResponse, LoginRequest, LoginResponse, RegisterRequest, RegisterResponse,
-    WhoAmIRequest, WhoAmIResponse,
+    CreateInvitationRequest, CreateInvitationResponse, CreateKeyRequest, CreateKeyResponse, EndSessionRequest,
+    EndSessionResponse, ListKeysRequest, ListKeysResponse, ListSessionsRequest, ListSessionsResponse, LoginRequest,
+    LoginResponse, OpenSessionRequest, RefreshSessionRequest, RegisterRequest, RegisterResponse, RevokeKeyRequest,
+    RevokeKeyResponse, SessionResponse, WhoAmIRequest, WhoAmIResponse,
 };
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,9 +23,7 @@ use zeroize::Zeroizing;
 
 /// Most accounts of one invitation.
 const MAX_USES: u32 = 1000;
-/// Longest life of an invitation, in seconds: a year.
-const MAX_INVITATION_SECONDS: u64 = 31_536_000;
-/// Its life where none is named: a week.
+/// Life of an invitation where none is named, in seconds: a week.
 const INVITATION_SECONDS: u64 = 604_800;
 
 /// The service.
@@ -60,20 +60,12 @@ impl AuthService for AuthCalls {
     async fn login(&self, request: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
         let from = address(&request);
         let LoginRequest { username, password } = request.into_inner();
-        let password = Zeroizing::new(password);
-        let refuse = |rejection: Rejection| {
-            Ok(Response::new(LoginResponse { message: rejection.to_string(), ..LoginResponse::default() }))
-        };
-        if let Err(rejection) = self.0.auth.may_log_in(&username, from) {
-            return refuse(rejection);
-        }
-        let user = self.0.store.user_by_name(&username).await.map_err(|error| status::store(&error))?;
-        let right = match self.0.auth.verify(password, user.as_ref().map(|user| user.password_hash.clone())).await {
-            Ok(right) => right,
-            Err(rejection) => return refuse(rejection),
-        };
-        let Some(user) = user.filter(|_| right) else {
-            return refuse(Rejection::new(Code::BadCredentials, "wrong user name or password"));
+        let user = match user_of(&self.0, &username, Zeroizing::new(password), from).await? {
+            Ok(user) => user,
+            Err(rejection) => {
+                self.0.live.figures.meters.login_refused();
+                return Ok(Response::new(LoginResponse { message: rejection.to_string(), ..LoginResponse::default() }));
+            }
         };
         let issued = self.0.tokens.issue_user(&user).map_err(|error| signing_fault(&error))?;
         Ok(Response::new(LoginResponse {
@@ -86,22 +78,59 @@ impl AuthService for AuthCalls {
 
     async fn who_am_i(&self, request: Request<WhoAmIRequest>) -> Result<Response<WhoAmIResponse>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
-        let role = match caller.role {
-            Role::Member => "member",
-            Role::Operator => "operator",
-        };
         let standings = self.0.store.standings(Some(caller.id)).await.map_err(|error| status::store(&error))?;
         let levels = standings.iter().map(|standing| Level::of(self.0.runtime(standing)));
         let level = levels.max().unwrap_or_default();
         Ok(Response::new(WhoAmIResponse {
             username: caller.name.clone(),
             user_id: caller.id.to_string(),
-            role: role.into(),
+            role: sessions::role_word(caller.role).into(),
             token_expires_at_unix_ms: caller.expires_at.0,
             level: level.as_str().into(),
             beta: level.has_beta(),
             vote: level.has_vote(),
         }))
+    }
+
+    async fn open_session(&self, request: Request<OpenSessionRequest>) -> Result<Response<SessionResponse>, Status> {
+        sessions::open(&self.0, request).await.map(Response::new)
+    }
+
+    async fn refresh_session(
+        &self,
+        request: Request<RefreshSessionRequest>,
+    ) -> Result<Response<SessionResponse>, Status> {
+        sessions::refresh(&self.0, request).await.map(Response::new)
+    }
+
+    async fn end_session(&self, request: Request<EndSessionRequest>) -> Result<Response<EndSessionResponse>, Status> {
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        sessions::end_session(&self.0, &caller, request.get_ref()).await?;
+        Ok(Response::new(EndSessionResponse {}))
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<ListSessionsRequest>,
+    ) -> Result<Response<ListSessionsResponse>, Status> {
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        Ok(Response::new(ListSessionsResponse { sessions: sessions::list(&self.0, &caller) }))
+    }
+
+    async fn create_key(&self, request: Request<CreateKeyRequest>) -> Result<Response<CreateKeyResponse>, Status> {
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        sessions::create_key(&self.0, &caller, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_keys(&self, request: Request<ListKeysRequest>) -> Result<Response<ListKeysResponse>, Status> {
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        Ok(Response::new(ListKeysResponse { keys: sessions::list_keys(&self.0, &caller) }))
+    }
+
+    async fn revoke_key(&self, request: Request<RevokeKeyRequest>) -> Result<Response<RevokeKeyResponse>, Status> {
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        sessions::revoke_key(&self.0, &caller, request.get_ref()).await?;
+        Ok(Response::new(RevokeKeyResponse {}))
     }
 
     async fn create_invitation(
@@ -123,6 +152,25 @@ impl AuthService for AuthCalls {
     }
 }
 
+/// The user of that name, where the password is theirs. Unknown user and wrong password are refused alike.
+pub(super) async fn user_of(
+    shared: &Shared,
+    username: &str,
+    password: Zeroizing<String>,
+    from: IpAddr,
+) -> Result<Result<UserRow, Rejection>, Status> {
+    if let Err(rejection) = shared.auth.may_log_in(username, from) {
+        return Ok(Err(rejection));
+    }
+    let user = shared.store.user_by_name(username).await.map_err(|error| status::store(&error))?;
+    let right = match shared.auth.verify(password, user.as_ref().map(|user| user.password_hash.clone())).await {
+        Ok(right) => right,
+        Err(rejection) => return Ok(Err(rejection)),
+    };
+    let wrong = || Rejection::new(Code::BadCredentials, "wrong user name or password");
+    Ok(user.filter(|_| right).ok_or_else(wrong))
+}
+
 /// The network of an address, as it is counted and stored; empty where it is unknown.
 fn network_name(from: IpAddr) -> String {
     if from.is_unspecified() { String::new() } else { network_of(from).to_string() }
@@ -137,18 +185,7 @@ fn bounds(request: &CreateInvitationRequest) -> Result<(u32, Millis), Rejection>
             return Err(Rejection::invalid("uses", format!("{} is outside 1 to {MAX_USES}", request.uses)));
         }
     };
-    let seconds = match u64::try_from(request.valid_seconds) {
-        Ok(0) => INVITATION_SECONDS,
-        Ok(seconds) if seconds <= MAX_INVITATION_SECONDS => seconds,
-        Ok(_) | Err(_) => {
-            let given = request.valid_seconds;
-            return Err(Rejection::invalid(
-                "valid_seconds",
-                format!("{given} is outside 1 to {MAX_INVITATION_SECONDS}"),
-            ));
-        }
-    };
-    Ok((uses, Millis::from_secs(seconds)))
+    Ok((uses, sessions::life(request.valid_seconds, INVITATION_SECONDS)?))
 }
 
 /// The status of a token that could not be signed.

@@ -9,7 +9,7 @@ use super::{summary, wishes};
 use crate::shared::Shared;
 use crate::status;
 use hivemind_model::array::{BadIndices, Indices};
-use hivemind_model::rows::{CHUNK, ChunkRow, Element, ElementPhase, TaskRow};
+use hivemind_model::rows::{CHUNK, ChunkRow, Element, ElementPhase, Standing, TaskRow};
 use hivemind_model::{Code, ElementRef, Outcome, Rejection, TaskId};
 use hivemind_proto::v1::{ElementSummary, ListElementsRequest, ListElementsResponse};
 use hivemind_store::Store;
@@ -32,49 +32,11 @@ const SHOWN_BYTES: usize = 100;
 
 static FRESH: Element = Element::FRESH;
 
-/// What can be said of an element in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
-    Waiting,
-    Live,
-    Completed,
-    Failed,
-    Cancelled,
-}
-
-impl Standing {
-    const ALL: [Self; 5] = [Self::Waiting, Self::Live, Self::Completed, Self::Failed, Self::Cancelled];
-
-    /// Of an element in that phase.
-    pub(super) fn of(phase: &ElementPhase) -> Self {
-        match phase {
-            ElementPhase::Waiting { .. } => Self::Waiting,
-            ElementPhase::Live => Self::Live,
-            ElementPhase::Ended { outcome: Outcome::Cancelled } => Self::Cancelled,
-            ElementPhase::Ended { outcome } if outcome.is_success() => Self::Completed,
-            ElementPhase::Ended { .. } => Self::Failed,
-        }
-    }
-
-    /// The word on the wire.
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Live => "live",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    fn parse(word: &str) -> Result<Self, Rejection> {
-        Self::ALL.into_iter().find(|standing| standing.as_str() == word).ok_or_else(|| {
-            Rejection::invalid(
-                "status",
-                "is none of waiting, live, completed, failed, cancelled; leave it empty for all",
-            )
-        })
-    }
+/// Reads the word for a standing.
+fn standing(word: &str) -> Result<Standing, Rejection> {
+    Standing::parse(word).ok_or_else(|| {
+        Rejection::invalid("status", "is none of waiting, live, completed, failed, cancelled; leave it empty for all")
+    })
 }
 
 /// Reads elements of one task, best at ascending positions.
@@ -202,7 +164,7 @@ fn wanted(row: &TaskRow, request: &ListElementsRequest) -> Result<Wanted, Reject
     if request.status.len() > Standing::ALL.len() {
         return Err(Rejection::invalid("status", "names more states than there are"));
     }
-    let standings = request.status.iter().map(|word| Standing::parse(word)).collect::<Result<_, _>>()?;
+    let standings = request.status.iter().map(|word| standing(word)).collect::<Result<_, _>>()?;
     let size = size(request.page_size, DEFAULT_PAGE)?;
     let from = match after(LIST, &request.page_token)? {
         Some([from]) => u32::try_from(from).unwrap_or(u32::MAX),
@@ -218,7 +180,7 @@ pub(super) fn not_all_there(row: &TaskRow, all: &Indices) -> Rejection {
 }
 
 /// The first of `indices` that is not below `from`.
-fn next(indices: &Indices, from: u32) -> Option<u32> {
+pub(super) fn next(indices: &Indices, from: u32) -> Option<u32> {
     let place = indices.ranges().partition_point(|(_, last)| *last < from);
     indices.ranges().get(place).map(|(first, _)| from.max(*first))
 }
@@ -279,15 +241,10 @@ mod tests {
     }
 
     #[test]
-    fn an_element_has_one_word() {
-        let ended = |outcome| Standing::of(&ElementPhase::Ended { outcome }).as_str();
-        assert_eq!(ended(Outcome::Exited { code: 0 }), "completed");
-        assert_eq!(ended(Outcome::Exited { code: 3 }), "failed");
-        assert_eq!(ended(Outcome::Cancelled), "cancelled");
-        assert_eq!(Standing::of(&FRESH.phase), Standing::Waiting);
-        for standing in Standing::ALL {
-            assert_eq!(Standing::parse(standing.as_str()), Ok(standing));
+    fn words_for_standings_are_read() {
+        for word in Standing::ALL {
+            assert_eq!(standing(word.as_str()), Ok(word));
         }
-        assert_eq!(Standing::parse("running").unwrap_err().field, "status");
+        assert_eq!(standing("running").unwrap_err().field, "status");
     }
 }

@@ -39,10 +39,11 @@ pub(super) fn start(
         u64::try_from(value).map_err(|_| Rejection::invalid(field, format!("{value} is negative")))
     };
     let offsets = [offset("stdout_offset", request.stdout_offset)?, offset("stderr_offset", request.stderr_offset)?];
+    let tail = offset("tail_bytes", request.tail_bytes)?;
     let at = element_ref(&row, request.element)?;
     let (out, stream) = mpsc::channel(QUEUE);
     let events = shared.live.hub.subscribe(row.user);
-    let mut follower = Follower { shared, row, at, offsets, out };
+    let mut follower = Follower { shared, row, at, offsets, tail: (tail > 0).then_some(tail), out };
     let follow = request.follow;
     tokio::spawn(async move {
         let ended = if follow { follower.follow(events).await } else { follower.once().await };
@@ -59,6 +60,8 @@ struct Follower {
     row: TaskRow,
     at: ElementRef,
     offsets: [u64; 2],
+    /// How much of what is there is sent of the attempt that comes first; what comes later is sent whole.
+    tail: Option<u64>,
     out: mpsc::Sender<Result<LogChunk, Status>>,
 }
 
@@ -73,6 +76,7 @@ impl Follower {
         match self.newest().await? {
             Some(row) => {
                 self.still_kept(&row).await?;
+                self.skip_to_tail(row.attempt).await?;
                 self.drain(row.attempt).await
             }
             None => Ok(()),
@@ -92,6 +96,7 @@ impl Follower {
                 }
                 told = Some(row.attempt);
                 told_end = matches!(row.phase, AttemptPhase::Ended { .. });
+                self.skip_to_tail(row.attempt).await?;
                 self.attempt(&row).await?;
                 if told_end {
                     continue;
@@ -182,6 +187,20 @@ impl Follower {
                 }
             }
         }
+    }
+
+    /// Leaves out, once, what stands before the tail of streams that are read from their beginnings.
+    async fn skip_to_tail(&mut self, attempt: AttemptRef) -> Result<(), Stopped> {
+        let Some(tail) = self.tail.take() else { return Ok(()) };
+        let live = self.shared.live.clone();
+        let lengths = blocking(move || live.logs.lengths(attempt)).await;
+        let lengths = lengths.map_err(|error| Stopped::Fault(status::file("reading logs", &error)))?;
+        for (offset, length) in self.offsets.iter_mut().zip([lengths.stdout, lengths.stderr]) {
+            if *offset == 0 {
+                *offset = length.saturating_sub(tail);
+            }
+        }
+        Ok(())
     }
 
     /// Sends everything from the offsets on that is there now.

@@ -16,6 +16,8 @@ use prost::Message;
 use std::collections::HashMap;
 use tonic::Status;
 
+mod search;
+
 /// Standard output that `TaskStatus` shows.
 const RESULT_BYTES: usize = 1 << 20;
 /// The name of the list in page tokens.
@@ -102,8 +104,15 @@ pub(super) async fn list(
     request: &ListTasksRequest,
 ) -> Result<ListTasksResponse, Status> {
     let (filter, size) = filter(request).map_err(|rejection| status::rejected(&rejection))?;
-    let mut rows = shared.store.tasks(user, &filter).await.map_err(|error| status::store(&error))?;
-    let more = cut(&mut rows, size);
+    let (rows, looked_at) = match search::Search::read(&request.q).map_err(|rejection| status::rejected(&rejection))? {
+        Some(search) => search.page(shared, user, filter).await?,
+        None => {
+            let mut rows = shared.store.tasks(user, &filter).await.map_err(|error| status::store(&error))?;
+            let more = cut(&mut rows, size);
+            let last = rows.last().map(|row| row.progress.id).filter(|_| more);
+            (rows, last)
+        }
+    };
     // Of an array no single attempt says anything.
     let plain = rows.iter().filter(|row| row.spec.array.is_none()).map(|row| row.source(row.first()));
     let plain: Vec<ElementRef> = plain.collect();
@@ -123,9 +132,9 @@ pub(super) async fn list(
             break;
         }
     }
-    let more = more || tasks.len() < rows.len();
-    let last = tasks.len().checked_sub(1).and_then(|last| rows.get(last)).filter(|_| more);
-    let next_page_token = last.map(|row| token(LIST, [row.progress.id.0])).unwrap_or_default();
+    let last = if tasks.len() < rows.len() { tasks.len().checked_sub(1).and_then(|last| rows.get(last)) } else { None };
+    let last = last.map(|row| row.progress.id).or(looked_at);
+    let next_page_token = last.map(|last| token(LIST, [last.0])).unwrap_or_default();
     Ok(ListTasksResponse { tasks, next_page_token })
 }
 

@@ -4,22 +4,19 @@
 //! Invariant: a node's certificate speaks for that node only, a user's token for their nodes only.
 
 use super::auth::signing_fault;
+use super::machine;
 use super::node_change::change;
 use super::refusal_or_fault;
-use super::rewards::{self, wire};
-use crate::board::saturating_sub;
-use crate::links::Drains;
+use super::rewards;
 use crate::liveness::Usage;
 use crate::monitor::Sample;
 use crate::shared::{Shared, has_bearer, operators_only};
 use crate::status;
-use crate::tokens::MAX_JOIN_SECONDS;
-use hivemind_engine::NodeMerit;
+use crate::tokens::{Caller, MAX_JOIN_SECONDS};
 use hivemind_model::command::NodeOffer;
-use hivemind_model::rows::{NodeRow, StandingRow};
-use hivemind_model::service::Service;
+use hivemind_model::rows::NodeRow;
 use hivemind_model::{
-    Bytes, Code, Command, Cpt, Level, MilliCores, Millis, NodeId, Rejection, Resources, Timestamp, UserId,
+    Bytes, Code, Command, MilliCores, Millis, Rejection, Resources, Scope, Timestamp, UserId,
 };
 use hivemind_proto::v1::node_service_server::NodeService;
 use hivemind_proto::v1::{
@@ -27,7 +24,6 @@ use hivemind_proto::v1::{
     ListRewardsResponse, NodeHistoryRequest, NodeHistoryResponse, NodeSample, NodeSummary, RegisterNodeRequest,
     RegisterNodeResponse, ResourceReportRequest, ResourceReportResponse, SetNodeRequest,
 };
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
@@ -89,13 +85,16 @@ impl NodeService for NodeCalls {
             Some(caller.id)
         };
         let rows = self.0.store.nodes(owner).await.map_err(|error| status::store(&error))?;
-        self.summaries(rows, owner).await.map(|nodes| Response::new(ListNodesResponse { nodes }))
+        machine::summaries(&self.0, rows, owner).await.map(|nodes| Response::new(ListNodesResponse { nodes }))
     }
 
     async fn set_node(&self, request: Request<SetNodeRequest>) -> Result<Response<NodeSummary>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
         let request = request.into_inner();
         let change = change(&request).map_err(|rejection| status::rejected(&rejection))?;
+        if !caller.scopes.has(Scope::Pool) {
+            self.own_only(&caller, &request.node_id, &change)?;
+        }
         let said = change.clone();
         let command = Command::SetNode { by: caller.id, node: request.node_id.clone(), change };
         self.0.writer.apply(command).await.map_err(|refused| status::refused(&refused))?;
@@ -104,7 +103,7 @@ impl NodeService for NodeCalls {
         let id = self.0.live.board.node_named(&request.node_id).ok_or_else(gone)?.id;
         let row = self.0.store.node(id).await.map_err(|error| status::store(&error))?.ok_or_else(gone)?;
         let owner = row.owner;
-        let one = self.summaries(vec![row], Some(owner)).await?;
+        let one = machine::summaries(&self.0, vec![row], Some(owner)).await?;
         one.into_iter().next().map(Response::new).ok_or_else(gone)
     }
 
@@ -169,6 +168,18 @@ impl NodeCalls {
         }
     }
 
+    /// What the engine allows goes by the user; a key of an operator without the scope `pool` may do what members may.
+    fn own_only(&self, caller: &Caller, name: &str, change: &NodeChange) -> Result<(), Status> {
+        match change {
+            NodeChange::Cordon | NodeChange::Uncordon | NodeChange::Drain { .. } => {}
+            NodeChange::Ban { .. } | NodeChange::Unban => operators_only(caller)?,
+        }
+        let own = self.0.live.board.node_named(name).is_some_and(|row| row.owner == caller.id);
+        own.then_some(()).ok_or_else(|| {
+            status::rejected(&Rejection::field(Code::NotFound, "node_id", "no such node, or it is not yours"))
+        })
+    }
+
     /// A node that is there keeps what only its worker knows: labels, isolation, kinds of programs, network.
     fn with_what_its_worker_says(&self, offer: NodeOffer) -> NodeOffer {
         match self.0.live.board.node_named(&offer.name) {
@@ -203,96 +214,6 @@ impl NodeCalls {
         }
         self.0.liveness.sample(node.id, usage);
         Ok(())
-    }
-
-    /// The summaries of `rows`, which are all of `owner`'s, or everybody's where there is none.
-    async fn summaries(&self, rows: Vec<NodeRow>, owner: Option<UserId>) -> Result<Vec<NodeSummary>, Status> {
-        let standings = self.0.store.standings(owner).await.map_err(|error| status::store(&error))?;
-        let standings: HashMap<NodeId, StandingRow> = standings.into_iter().map(|row| (row.node, row)).collect();
-        let pending = self.0.store.node_earnings(owner).await.map_err(|error| status::store(&error))?;
-        let pending: HashMap<NodeId, Cpt> = pending.into_iter().collect();
-        let ids = rows.iter().map(|row| row.id).collect();
-        let merits = self.0.writer.merits(ids).await.map_err(|refused| status::refused(&refused))?;
-        let merits: HashMap<NodeId, NodeMerit> = merits.into_iter().map(|merit| (merit.id, merit)).collect();
-        let mut nodes = Vec::with_capacity(rows.len());
-        for row in rows {
-            let owner = self.0.user_name(row.owner).await?;
-            let runtime = standings.get(&row.id).map(|row| self.0.runtime(row)).unwrap_or_default();
-            let pending = pending.get(&row.id).copied().unwrap_or_default();
-            let summary = self.summary(&row, owner, runtime, pending);
-            nodes.push(with_merit(summary, merits.get(&row.id)));
-        }
-        Ok(nodes)
-    }
-
-    fn summary(&self, row: &NodeRow, owner: String, runtime: Millis, pending: Cpt) -> NodeSummary {
-        let level = Level::of(runtime);
-        let (silence, usage) = self.0.liveness.newest(row.id);
-        let reserved = self.0.live.board.reserved(row.id);
-        let free = saturating_sub(row.capacity, reserved.resources);
-        let seen_at = silence.map_or(row.seen_at, |silence| {
-            let millis = i64::try_from(silence.as_millis()).unwrap_or(i64::MAX);
-            Timestamp(self.0.clock.now().0.saturating_sub(millis)).max(row.seen_at)
-        });
-        let state = match (self.0.live.links.state(row.id), self.0.liveness.in_time(row.id)) {
-            (Some(Drains::No), _) => "online",
-            (Some(Drains::Yes), _) => "draining",
-            (None, true) => "silent",
-            (None, false) => "offline",
-        };
-        let (service_until_unix_ms, service_reason) = match &row.service {
-            Service::InService | Service::Cordoned => (0, String::new()),
-            Service::Draining { until } => (until.0, String::new()),
-            Service::Banned { reason } => (0, reason.clone()),
-        };
-        NodeSummary {
-            node_id: row.name.clone(),
-            owner,
-            state: state.into(),
-            cpu_millicores: i32::try_from(row.capacity.cpu.0).unwrap_or(i32::MAX),
-            memory_mb: wire_mib(row.capacity.memory),
-            disk_mb: wire_mib(row.capacity.disk),
-            gpus: i32::try_from(row.capacity.gpus).unwrap_or(i32::MAX),
-            gpu_info: row.gpu_info.clone(),
-            active_attempts: reserved.attempts,
-            seen_at_unix_ms: seen_at.0,
-            cpu_usage: usage.cpu,
-            memory_usage: usage.memory,
-            disk_usage: usage.disk,
-            gpu_usage: usage.gpu,
-            runtime: self.0.live.links.runtime(row.id),
-            free_cpu_millicores: i32::try_from(free.cpu.0).unwrap_or(i32::MAX),
-            free_memory_mb: wire_mib(free.memory),
-            level: level.as_str().into(),
-            runtime_ms: wire(runtime),
-            next_level_ms: level.next().map_or(0, |next| wire(Millis(next.needs().0.saturating_sub(runtime.0)))),
-            pending_micro: pending.micro(),
-            service: row.service.as_str().into(),
-            service_until_unix_ms,
-            service_reason,
-            labels: row.labels.as_slice().iter().map(ToString::to_string).collect(),
-            isolation: row.isolation.as_str().into(),
-            kinds: row.kinds.words().into_iter().map(str::to_owned).collect(),
-            network: row.egress.words(),
-            speed: self.0.monitor.speed(row.id).unwrap_or_default() as f32,
-            temperature_celsius: self.0.monitor.temperature(row.id),
-            ..NodeSummary::default()
-        }
-    }
-}
-
-fn with_merit(summary: NodeSummary, merit: Option<&NodeMerit>) -> NodeSummary {
-    let Some(merit) = merit else { return summary };
-    NodeSummary {
-        trust: merit.trust.as_str().into(),
-        verified_results: merit.verified.into(),
-        wrong_results: merit.wrong.into(),
-        quota_left: merit.quota_left.unwrap_or_default(),
-        resting_until_unix_ms: merit.resting_until.map_or(0, |at| at.0),
-        available: merit.available.as_str().into(),
-        available_reason: merit.available.reason().into(),
-        speed_in_tasks: merit.speed_in_tasks.map_or(0.0, |speed| speed as f32 / 1000.0),
-        ..summary
     }
 }
 

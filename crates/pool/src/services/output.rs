@@ -3,7 +3,7 @@
 //! Invariant: an upload that does not end leaves nothing that anybody can read, and without an announced
 //! digest nothing at all.
 
-use super::elements::{Standing, element, element_ref};
+use super::elements::{element, element_ref};
 use super::kept;
 use super::submission::cut;
 use super::summary::{accepted, report};
@@ -12,7 +12,7 @@ use crate::shared::Shared;
 use crate::status;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use hivemind_model::rows::TaskRow;
+use hivemind_model::rows::{Standing, TaskRow};
 use hivemind_model::spec::{BlobRef, Digest};
 use hivemind_model::{Bytes as Size, Code, Rejection, TaskState, UserId};
 use hivemind_proto::v1::{
@@ -134,14 +134,20 @@ pub(super) async fn next<T>(messages: &mut Streaming<T>) -> Result<Option<T>, St
     }
 }
 
-/// Sends the output archive of a completed element of a task of the caller.
-pub(super) async fn download(
-    shared: &Arc<Shared>,
-    row: &TaskRow,
-    request: &DownloadOutputRequest,
-) -> Result<BoxStream<'static, Result<DownloadChunk, Status>>, Status> {
+/// The output archive of a completed element.
+pub(super) struct Output {
+    /// The element, for people.
+    pub(super) what: String,
+    /// What it is.
+    pub(super) blob: BlobRef,
+    /// Where it is read.
+    pub(super) file: File,
+}
+
+/// Opens the output archive of a completed element of a task of the caller.
+pub(super) async fn open(shared: &Shared, row: &TaskRow, index: u32) -> Result<Output, Status> {
     let refuse = |rejection: Rejection| Err(status::rejected(&rejection));
-    let at = match element_ref(row, request.element) {
+    let at = match element_ref(row, index) {
         Ok(at) => at,
         Err(rejection) => return refuse(rejection),
     };
@@ -162,13 +168,6 @@ pub(super) async fn download(
     let Some(blob) = accepted(&attempts).and_then(report).and_then(|report| report.output) else {
         return refuse(Rejection::new(Code::NotFound, format!("{what} left no files")));
     };
-    let offset = request.offset;
-    let Some(offset) = u64::try_from(offset).ok().filter(|offset| *offset <= blob.size.0) else {
-        return refuse(Rejection::invalid(
-            "offset",
-            format!("{offset} is outside 0 to {}, the size of the archive", blob.size.0),
-        ));
-    };
     let file = shared.blobs.read(blob.digest).await.map_err(|error| status::file("reading the output", &error))?;
     let Some(file) = file else {
         if let Some(over) = kept::was_kept(shared, row, &format!("the output of {what}")) {
@@ -179,16 +178,44 @@ pub(super) async fn download(
             "E_INTERNAL: the output of {what} is missing in the pool; its operator finds the digest in the log"
         )));
     };
-    let (out, stream) = mpsc::channel(QUEUE);
+    Ok(Output { what, blob, file })
+}
+
+/// Sends the output archive of a completed element of a task of the caller.
+pub(super) async fn download(
+    shared: &Arc<Shared>,
+    row: &TaskRow,
+    request: &DownloadOutputRequest,
+) -> Result<BoxStream<'static, Result<DownloadChunk, Status>>, Status> {
+    let Output { what: _, blob, file } = open(shared, row, request.element).await?;
+    let offset = request.offset;
+    let Some(offset) = u64::try_from(offset).ok().filter(|offset| *offset <= blob.size.0) else {
+        return Err(status::rejected(&Rejection::invalid(
+            "offset",
+            format!("{offset} is outside 0 to {}, the size of the archive", blob.size.0),
+        )));
+    };
     let head = DownloadChunk { size: first_size(blob.size.0), digest: blob.digest.to_string(), data: Bytes::new() };
+    Ok(stream(shared, head, file, offset, u64::MAX))
+}
+
+/// Sends `head`, then `most` bytes of `file` from `offset`, or what there is of them.
+pub(super) fn stream(
+    shared: &Shared,
+    head: DownloadChunk,
+    file: File,
+    offset: u64,
+    most: u64,
+) -> BoxStream<'static, Result<DownloadChunk, Status>> {
+    let (out, stream) = mpsc::channel(QUEUE);
     let closing = shared.closing.clone();
     tokio::spawn(async move {
         tokio::select! {
             () = closing.cancelled() => {}
-            () = send_head_and_file(out, head, file, offset) => {}
+            () = send_head_and_file(out, head, file, offset, most) => {}
         }
     });
-    Ok(Box::pin(ReceiverStream::new(stream)))
+    Box::pin(ReceiverStream::new(stream))
 }
 
 async fn send_head_and_file(
@@ -196,39 +223,43 @@ async fn send_head_and_file(
     head: DownloadChunk,
     file: File,
     offset: u64,
+    most: u64,
 ) {
     if out.send(Ok(head)).await.is_err() {
         return;
     }
-    send_file(file, offset, |chunk| {
+    send_file(file, offset, most, |chunk| {
         let out = out.clone();
         async move { out.send(chunk.map(|data| DownloadChunk { data, ..DownloadChunk::default() })).await.is_ok() }
     })
     .await;
 }
 
-/// Reads `file` from `offset` and passes it on in chunks, as long as `send` says so.
+/// Reads `most` bytes of `file` from `offset`, or what there is of them, and passes them on in chunks, as long as
+/// `send` says so.
 pub(super) async fn send_file<F: Future<Output = bool>>(
     file: File,
     offset: u64,
+    most: u64,
     send: impl Fn(Result<Bytes, Status>) -> F,
 ) {
     let mut file = file;
-    let mut offset = Some(offset);
-    loop {
-        let from = offset.take();
+    let (mut offset, mut left) = (Some(offset), most);
+    while left > 0 {
+        let (from, wanted) = (offset.take(), left.min(CHUNK as u64));
         let read = blocking(move || {
             if let Some(from) = from {
                 file.seek(SeekFrom::Start(from))?;
             }
             let mut data = Vec::with_capacity(CHUNK);
-            file.by_ref().take(CHUNK as u64).read_to_end(&mut data)?;
+            file.by_ref().take(wanted).read_to_end(&mut data)?;
             Ok((file, data))
         });
         match read.await {
             Ok((_, data)) if data.is_empty() => return,
             Ok((again, data)) => {
                 file = again;
+                left = left.saturating_sub(data.len() as u64);
                 if !send(Ok(data.into())).await {
                     return;
                 }
@@ -242,6 +273,6 @@ pub(super) async fn send_file<F: Future<Output = bool>>(
     }
 }
 
-fn first_size(size: u64) -> i64 {
+pub(super) fn first_size(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }

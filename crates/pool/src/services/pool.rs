@@ -1,17 +1,21 @@
 //! `PoolService`: the pool as a whole, and its books.
 //!
-//! What the books say is worked out in `books`.
+//! What the books say is worked out in `books`, the journal in `journal`, how the pool is in `health`, what waits in
+//! `queue`, what changes in `watch_pool`.
 //!
-//! Invariant: the books are the operators' to see.
+//! Invariant: the books, the health and the queue are the operators' to see; nobody is named to strangers.
 
-use super::books;
 use super::rewards::wire;
-use crate::shared::{Shared, operators_only};
+use super::{books, health, journal, queue, watch_pool};
+use crate::shared::{Shared, address, operators_only};
 use crate::status;
+use futures::stream::BoxStream;
 use hivemind_model::economy::Mode;
 use hivemind_proto::v1::pool_service_server::PoolService;
 use hivemind_proto::v1::{
-    AuditRequest, AuditResponse, InfoRequest, InfoResponse, TrialBalanceRequest, TrialBalanceResponse,
+    AuditRequest, AuditResponse, HealthRequest, HealthResponse, InfoRequest, InfoResponse, ListJournalRequest,
+    ListJournalResponse, PoolEvent, PublicCountersRequest, PublicCountersResponse, QueueRequest, QueueResponse,
+    TrialBalanceRequest, TrialBalanceResponse, WatchPoolRequest,
 };
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -70,6 +74,42 @@ impl PoolService for PoolCalls {
         let (store, board) = (self.0.store.as_ref(), &self.0.live.board);
         let balance = books::trial_balance(store, board, self.0.clock.now()).await;
         balance.map(Response::new).map_err(|error| status::store(&error))
+    }
+
+    type WatchPoolStream = BoxStream<'static, Result<PoolEvent, Status>>;
+
+    async fn health(&self, request: Request<HealthRequest>) -> Result<Response<HealthResponse>, Status> {
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        operators_only(&caller)?;
+        health::health(&self.0).await.map(|health| Response::new(HealthResponse::clone(&health)))
+    }
+
+    async fn queue(&self, request: Request<QueueRequest>) -> Result<Response<QueueResponse>, Status> {
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        operators_only(&caller)?;
+        queue::queue(&self.0).await.map(|queue| Response::new(QueueResponse::clone(&queue)))
+    }
+
+    async fn watch_pool(&self, request: Request<WatchPoolRequest>) -> Result<Response<Self::WatchPoolStream>, Status> {
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        watch_pool::start(self.0.clone(), &caller).map(Response::new)
+    }
+
+    async fn list_journal(
+        &self,
+        request: Request<ListJournalRequest>,
+    ) -> Result<Response<ListJournalResponse>, Status> {
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        operators_only(&caller)?;
+        journal::page(&self.0, request.get_ref()).await.map(Response::new)
+    }
+
+    async fn public_counters(
+        &self,
+        request: Request<PublicCountersRequest>,
+    ) -> Result<Response<PublicCountersResponse>, Status> {
+        self.0.auth.may_look(address(&request)).map_err(|rejection| status::rejected(&rejection))?;
+        health::public(&self.0).await.map(|counters| Response::new(*counters))
     }
 }
 

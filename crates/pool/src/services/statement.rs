@@ -10,7 +10,7 @@ use crate::shared::Shared;
 use crate::status;
 use hivemind_ledger::{Entry, Kind, Posting, Reason};
 use hivemind_model::rows::TaskRow;
-use hivemind_model::{AttemptRef, Rejection, TaskId, Timestamp, UserId};
+use hivemind_model::{Rejection, TaskId, Timestamp, UserId};
 use hivemind_proto::v1::{StatementLine, StatementRequest, StatementResponse, TaskEntriesResponse};
 use hivemind_store::StatementFilter;
 use tonic::Status;
@@ -91,26 +91,9 @@ fn line(names: &Names, entry: &Entry, posting: &Posting) -> StatementLine {
         amount_micro: posting.amount.micro(),
         balance_micro: posting.balance.micro(),
         task_id: entry.reason.task().map(|task| task.to_string()).unwrap_or_default(),
-        attempt_id: attempt(&entry.reason).map(|attempt| attempt.to_string()).unwrap_or_default(),
+        attempt_id: entry.reason.attempt().map(|attempt| attempt.to_string()).unwrap_or_default(),
         counterparty,
         note,
-    }
-}
-
-/// The attempt that an entry is about, if any.
-fn attempt(reason: &Reason) -> Option<AttemptRef> {
-    match reason {
-        Reason::Accrual { attempt } | Reason::Return { attempt } | Reason::Settlement { attempt } => Some(*attempt),
-        Reason::Genesis
-        | Reason::SignUp { .. }
-        | Reason::Transfer { .. }
-        | Reason::Hold { .. }
-        | Reason::Release { .. }
-        | Reason::Expiry { .. }
-        | Reason::Reward { .. }
-        | Reason::Vest { .. }
-        | Reason::Tip { .. }
-        | Reason::Collect { .. } => None,
     }
 }
 

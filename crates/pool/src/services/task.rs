@@ -2,7 +2,9 @@
 //!
 //! Invariant: a task of another user answers "not found", whatever is asked of it.
 
-use super::{elements, explain, follow, graph, look, output, quote, submit, watch, wishes};
+use super::{
+    elements, explain, failures, files, follow, graph, grid, look, output, quote, submit, timeline, watch, wishes,
+};
 use crate::shared::Shared;
 use crate::status;
 use crate::writer::Refused;
@@ -11,11 +13,13 @@ use hivemind_model::rows::TaskRow;
 use hivemind_model::{Code, Command, UserId};
 use hivemind_proto::v1::task_service_server::TaskService;
 use hivemind_proto::v1::{
-    CancelTaskRequest, CancelTaskResponse, DownloadChunk, DownloadOutputRequest, ExplainRequest, ExplainResponse,
+    CancelTaskRequest, CancelTaskResponse, DownloadChunk, DownloadOutputRequest, ElementGridRequest,
+    ElementGridResponse, ExplainRequest, ExplainResponse, FailureGroupsRequest, FailureGroupsResponse,
     FindContentRequest, FindContentResponse, FollowLogsRequest, ListElementsRequest, ListElementsResponse,
-    ListTasksRequest, ListTasksResponse, LogChunk, QuoteRequest, QuoteResponse, RetryTaskRequest, SubmitGraphRequest,
-    SubmitGraphResponse, SubmitTaskRequest, SubmitTaskResponse, SubmitTasksRequest, SubmitTasksResponse, TaskEvent,
-    TaskStatusRequest, TaskStatusResponse, UploadChunk, UploadResponse, WatchTasksRequest,
+    ListFilesRequest, ListFilesResponse, ListTasksRequest, ListTasksResponse, LogChunk, QuoteRequest, QuoteResponse,
+    ReadFileRequest, RetryTaskRequest, SubmitGraphRequest, SubmitGraphResponse, SubmitTaskRequest, SubmitTaskResponse,
+    SubmitTasksRequest, SubmitTasksResponse, TaskEvent, TaskStatusRequest, TaskStatusResponse, TimelineRequest,
+    TimelineResponse, UploadChunk, UploadResponse, WatchTasksRequest,
 };
 use std::sync::Arc;
 use tonic::{Request, Response, Status, Streaming};
@@ -27,6 +31,7 @@ pub(crate) struct TaskCalls(pub(crate) Arc<Shared>);
 impl TaskService for TaskCalls {
     type WatchTasksStream = BoxStream<'static, Result<TaskEvent, Status>>;
     type FollowLogsStream = BoxStream<'static, Result<LogChunk, Status>>;
+    type ReadFileStream = BoxStream<'static, Result<DownloadChunk, Status>>;
     type DownloadOutputStream = BoxStream<'static, Result<DownloadChunk, Status>>;
 
     async fn find_content(
@@ -128,7 +133,8 @@ impl TaskService for TaskCalls {
         for id in &ids {
             self.own(caller.id, &id.to_string()).await?;
         }
-        Ok(Response::new(watch::start(self.0.clone(), caller.id, ids)))
+        let begin = if request.get_ref().changes_only { watch::Begin::Now } else { watch::Begin::State };
+        Ok(Response::new(watch::start(self.0.clone(), caller.id, ids, begin)))
     }
 
     async fn follow_logs(
@@ -153,6 +159,42 @@ impl TaskService for TaskCalls {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
         let row = self.own(caller.id, &request.get_ref().task_id).await?;
         output::download(&self.0, &row, request.get_ref()).await.map(Response::new)
+    }
+
+    async fn element_grid(
+        &self,
+        request: Request<ElementGridRequest>,
+    ) -> Result<Response<ElementGridResponse>, Status> {
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        let row = self.own(caller.id, &request.get_ref().task_id).await?;
+        grid::grid(&self.0, &row, request.get_ref()).await.map(Response::new)
+    }
+
+    async fn failure_groups(
+        &self,
+        request: Request<FailureGroupsRequest>,
+    ) -> Result<Response<FailureGroupsResponse>, Status> {
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        let row = self.own(caller.id, &request.get_ref().task_id).await?;
+        failures::groups(&self.0, &row).await.map(Response::new)
+    }
+
+    async fn timeline(&self, request: Request<TimelineRequest>) -> Result<Response<TimelineResponse>, Status> {
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        let row = self.own(caller.id, &request.get_ref().task_id).await?;
+        timeline::timeline(&self.0, &row, request.get_ref()).await.map(Response::new)
+    }
+
+    async fn list_files(&self, request: Request<ListFilesRequest>) -> Result<Response<ListFilesResponse>, Status> {
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        let row = self.own(caller.id, &request.get_ref().task_id).await?;
+        files::list(&self.0, &row, request.get_ref()).await.map(Response::new)
+    }
+
+    async fn read_file(&self, request: Request<ReadFileRequest>) -> Result<Response<Self::ReadFileStream>, Status> {
+        let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        let row = self.own(caller.id, &request.get_ref().task_id).await?;
+        files::read(&self.0, &row, request.get_ref()).await.map(Response::new)
     }
 }
 

@@ -75,23 +75,7 @@ impl TokenService for TokenCalls {
 
     async fn balance(&self, request: Request<BalanceRequest>) -> Result<Response<BalanceResponse>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
-        let funds = self.0.store.funds(caller.id).await.map_err(|error| status::store(&error))?;
-        let balance = spendable(&funds);
-        let transferable = match self.0.policy.economy.mode {
-            Mode::Open => balance,
-            Mode::Guarded => funds.available,
-        };
-        Ok(Response::new(BalanceResponse {
-            success: true,
-            balance: balance.whole(),
-            message: format!("{balance} available, {} held for open tasks", funds.held),
-            balance_micro: balance.micro(),
-            held_micro: funds.held.micro(),
-            promo_micro: funds.promo.micro(),
-            transferable_micro: transferable.micro(),
-            pending_micro: funds.pending.micro(),
-            vesting_micro: funds.vesting.micro(),
-        }))
+        balance_of(&self.0, caller.id).await.map(Response::new)
     }
 
     async fn statement(&self, request: Request<StatementRequest>) -> Result<Response<StatementResponse>, Status> {
@@ -108,6 +92,27 @@ impl TokenService for TokenCalls {
         let task = task.map_err(|rejection| status::rejected(&rejection))?;
         statement::of_task(&self.0, &task).await.map(Response::new)
     }
+}
+
+/// What a user has, as it is told them.
+pub(super) async fn balance_of(shared: &Shared, user: UserId) -> Result<BalanceResponse, Status> {
+    let funds = shared.store.funds(user).await.map_err(|error| status::store(&error))?;
+    let balance = spendable(&funds);
+    let transferable = match shared.policy.economy.mode {
+        Mode::Open => balance,
+        Mode::Guarded => funds.available,
+    };
+    Ok(BalanceResponse {
+        success: true,
+        balance: balance.whole(),
+        message: format!("{balance} available, {} held for open tasks", funds.held),
+        balance_micro: balance.micro(),
+        held_micro: funds.held.micro(),
+        promo_micro: funds.promo.micro(),
+        transferable_micro: transferable.micro(),
+        pending_micro: funds.pending.micro(),
+        vesting_micro: funds.vesting.micro(),
+    })
 }
 
 /// What a user can spend on tasks.

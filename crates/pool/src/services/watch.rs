@@ -60,11 +60,12 @@ pub(super) fn start(
     shared: Arc<Shared>,
     user: UserId,
     named: BTreeSet<TaskId>,
+    begin: Begin,
 ) -> BoxStream<'static, Result<TaskEvent, Status>> {
     let (out, stream) = mpsc::channel(QUEUE);
     let events = shared.live.hub.subscribe(user);
     let all = named.is_empty();
-    let mut watcher = Watcher { shared, user, all, open: named, out };
+    let mut watcher = Watcher { shared, user, all, begin, open: named, out };
     tokio::spawn(async move {
         if let Err(Stopped::Fault(fault)) = watcher.run(events).await {
             // A watcher that has gone wants no reason.
@@ -78,9 +79,19 @@ struct Watcher {
     shared: Arc<Shared>,
     user: UserId,
     all: bool,
+    begin: Begin,
     /// Named tasks whose end was not sent yet.
     open: BTreeSet<TaskId>,
     out: mpsc::Sender<Result<TaskEvent, Status>>,
+}
+
+/// What is told first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// The state as it is.
+    State,
+    /// Nothing: only what changes.
+    Now,
 }
 
 enum Stopped {
@@ -90,7 +101,7 @@ enum Stopped {
 
 impl Watcher {
     async fn run(&mut self, mut events: broadcast::Receiver<Event>) -> Result<(), Stopped> {
-        self.snapshot().await?;
+        self.first().await?;
         while self.all || !self.open.is_empty() {
             let event = tokio::select! {
                 () = self.shared.closing.cancelled() => return Err(Stopped::Fault(Status::unavailable("E_UNAVAILABLE: the pool is stopping; watch again when it runs"))),
@@ -101,15 +112,31 @@ impl Watcher {
                 Ok(event) => self.follow(event).await?,
                 Err(RecvError::Lagged(_)) => {
                     events = events.resubscribe();
-                    self.snapshot().await?;
+                    self.behind().await?;
                 }
                 Err(RecvError::Closed) => {
                     events = self.shared.live.hub.subscribe(self.user);
-                    self.snapshot().await?;
+                    self.behind().await?;
                 }
             }
         }
         Ok(())
+    }
+
+    async fn first(&mut self) -> Result<(), Stopped> {
+        match self.begin {
+            Begin::State => self.snapshot().await,
+            Begin::Now => Ok(()),
+        }
+    }
+
+    async fn behind(&mut self) -> Result<(), Stopped> {
+        match self.begin {
+            Begin::State => self.snapshot().await,
+            Begin::Now => Err(Stopped::Fault(Status::aborted(
+                "E_LAGGED: more changed than could be sent; look anew and watch again",
+            ))),
+        }
     }
 
     async fn follow(&mut self, event: Event) -> Result<(), Stopped> {

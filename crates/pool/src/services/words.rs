@@ -84,6 +84,27 @@ impl Names {
         }
     }
 
+    /// What an entry is about, as one who is neither side of it reads it.
+    pub(super) fn note(&self, entry: &Entry) -> String {
+        match entry.reason {
+            Reason::Genesis => "all the money there is".into(),
+            Reason::SignUp { user } => format!("free credit for {}, who signed up", self.user(user)),
+            Reason::Transfer { from, to } => format!("transfer from {} to {}", self.user(from), self.user(to)),
+            Reason::Hold { task } => format!("set aside for {task}"),
+            Reason::Accrual { attempt } => format!("{attempt} runs: its price so far"),
+            Reason::Return { attempt } => format!("{attempt} was not accepted: its price so far goes back"),
+            Reason::Settlement { attempt } => format!("{attempt} was accepted and is paid"),
+            Reason::Release { task } => format!("rest of the hold of {task}"),
+            Reason::Expiry { task } => format!("the hold of {task} expired"),
+            Reason::Reward { node, .. } => format!("reward of {} for being there", self.node(node)),
+            Reason::Vest { user, .. } => format!("earnings of {} can be spent from now on", self.user(user)),
+            Reason::Tip { project, number } => format!("tip {number} to {}", self.project(project)),
+            Reason::Collect { project, owner } => {
+                format!("{} collects the tips to {}", self.user(owner), self.project(project))
+            }
+        }
+    }
+
     fn user(&self, user: UserId) -> String {
         self.users.get(&user).cloned().unwrap_or_else(|| user.to_string())
     }

@@ -108,7 +108,7 @@ impl WorkerService for WorkerCalls {
         let (out, stream) = mpsc::channel(QUEUE);
         let closing = self.0.closing.clone();
         tokio::spawn(async move {
-            let sending = send_file(file, offset, |chunk| {
+            let sending = send_file(file, offset, u64::MAX, |chunk| {
                 let out = out.clone();
                 async move { out.send(chunk.map(|data| InputChunk { data })).await.is_ok() }
             });

@@ -71,3 +71,18 @@ fn forged_and_foreign_tokens_are_refused() {
         assert_eq!(mine.user(&token), Err(BadToken::Invalid), "{token} was taken");
     }
 }
+
+#[test]
+fn an_access_token_lives_for_a_quarter_of_an_hour_and_names_its_session() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = tokens(dir.path(), Timestamp(0));
+    let issued = first.issue_access(&user(), SessionId(12)).unwrap();
+    let login = first.issue_user(&user()).unwrap();
+    let caller = first.user(&issued.token).unwrap();
+    assert_eq!((caller.id, caller.session, caller.scopes), (UserId(7), Some(SessionId(12)), Scopes::ALL));
+    assert_eq!(first.user(&login.token).unwrap().session, None);
+    assert_eq!(login.expires_at.since(issued.expires_at).0.div_ceil(60_000), 24 * 60 - 15);
+    let later = tokens(dir.path(), issued.expires_at);
+    assert_eq!(later.user(&issued.token), Err(BadToken::Expired));
+    assert!(later.user(&login.token).is_ok());
+}

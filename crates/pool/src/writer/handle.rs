@@ -10,7 +10,7 @@ use hivemind_engine::{Explanation, NodeMerit};
 use hivemind_model::rows::RequestKey;
 use hivemind_model::spec::Need;
 use hivemind_model::{Command, NodeId, Rejection, Reply, TaskId};
-use hivemind_placement::Prospects;
+use hivemind_placement::{Fleet, Prospects};
 use hivemind_store::{Store, StoreError};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -144,6 +144,37 @@ impl Writer {
         merits.await.map_err(|_| Refused::Stopped)
     }
 
+    /// Whether the pool holds back because most nodes vanished at once.
+    pub(crate) async fn brakes(&self) -> Result<bool, Refused> {
+        let (reply, brakes) = oneshot::channel();
+        self.requests.send(Request::Brakes { reply }).await.map_err(|_| Refused::Stopped)?;
+        brakes.await.map_err(|_| Refused::Stopped)
+    }
+
+    /// A copy of the nodes that are given work, and how many more are linked and are given none.
+    pub(crate) async fn fleet(&self) -> Result<(Fleet, usize), Refused> {
+        let (reply, fleet) = oneshot::channel();
+        self.requests.send(Request::Fleet { reply }).await.map_err(|_| Refused::Stopped)?;
+        fleet.await.map_err(|_| Refused::Stopped)
+    }
+
+    /// Those of `tasks` that the engine does not have among its open ones.
+    pub(crate) async fn not_open(&self, tasks: Vec<TaskId>) -> Result<Vec<TaskId>, Refused> {
+        let (reply, missing) = oneshot::channel();
+        self.requests.send(Request::NotOpen { tasks, reply }).await.map_err(|_| Refused::Stopped)?;
+        missing.await.map_err(|_| Refused::Stopped)
+    }
+
+    /// How many requests wait for the writer.
+    pub(crate) fn queued(&self) -> usize {
+        self.requests.max_capacity().saturating_sub(self.requests.capacity())
+    }
+
+    /// True while commands are taken.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.requests.is_closed()
+    }
+
     /// Looks up and queues; the command is kept where a late lookup may make a second try needed.
     async fn queue_chunk(&self, mut commands: Vec<Command>) -> Vec<(Result<Pending, Refused>, Option<Command>)> {
         let looked_up_at = self.ids_applied.load(Ordering::Acquire);
@@ -210,7 +241,11 @@ fn makes_work(command: &Command) -> bool {
         | Command::Reuse { .. }
         | Command::SubmitGraph { .. }
         | Command::Enroll { .. } => true,
-        Command::CloseProject { .. }
+        Command::OpenSession { .. }
+        | Command::ExchangeSecret { .. }
+        | Command::EndSession { .. }
+        | Command::NoteUse { .. }
+        | Command::CloseProject { .. }
         | Command::CollectTips { .. }
         | Command::Cancel { .. }
         | Command::Connected { .. }

@@ -3,11 +3,11 @@ use async_trait::async_trait;
 use hivemind_ledger::{Accrual, Entry, LedgerImage};
 use hivemind_model::command::Once;
 use hivemind_model::rows::{
-    AttemptRow, ChunkRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, Role, StandingRow,
-    TaskRow, TipRow, UserRow,
+    AttemptRow, ChunkRow, GridRow, NodeRow, ProjectRow, Recovered, RequestKey, RequestRow, RewardRow, Role,
+    StandingRow, TaskRow, TipRow, UserRow,
 };
 use hivemind_model::{Code, Cpt, ElementRef, NodeId, Policy, ProjectId, Timestamp, UserId};
-use hivemind_store::{Funds, RewardFilter, StatementFilter, TaskFilter};
+use hivemind_store::{Funds, JournalFilter, JournalPage, Past, RewardFilter, StatementFilter, TaskFilter};
 use parking_lot::Mutex;
 use std::path::Path;
 use std::time::Duration;
@@ -87,6 +87,12 @@ impl Store for Gate {
     async fn chunks(&self, _: TaskId, _: u32, _: u32) -> Result<Vec<ChunkRow>, StoreError> {
         Ok(Vec::new())
     }
+    async fn grid(&self, _: TaskId, _: u32, _: u32) -> Result<Vec<GridRow>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn latest_attempts(&self, _: TaskId, _: u32) -> Result<Vec<AttemptRow>, StoreError> {
+        Ok(Vec::new())
+    }
     async fn attempts(&self, _: ElementRef) -> Result<Vec<AttemptRow>, StoreError> {
         Ok(Vec::new())
     }
@@ -130,6 +136,18 @@ impl Store for Gate {
     async fn tips(&self, _: ProjectId, _: u64, _: u32) -> Result<Vec<TipRow>, StoreError> {
         Ok(Vec::new())
     }
+    async fn journal_backwards(&self, _: &JournalFilter) -> Result<JournalPage, StoreError> {
+        Ok(JournalPage::default())
+    }
+    async fn supply(&self) -> Result<Cpt, StoreError> {
+        Ok(Cpt::ZERO)
+    }
+    async fn open_task_ids(&self, _: (UserId, TaskId), _: u32) -> Result<Vec<(UserId, TaskId)>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn past(&self, _: TaskId, _: Timestamp, _: u32) -> Result<Past, StoreError> {
+        Ok(Past::default())
+    }
     async fn ledger(&self) -> Result<LedgerImage, StoreError> {
         Err(StoreError::Damaged { table: "accounts", detail: "not in this test".into() })
     }
@@ -139,8 +157,8 @@ impl Store for Gate {
 struct Heard(Mutex<Vec<usize>>);
 
 impl Outlet for Heard {
-    fn durable(&self, rows: RowChanges, _: Vec<Effect>) {
-        self.0.lock().push(rows.users.len());
+    fn durable(&self, batch: Durable) {
+        self.0.lock().push(batch.rows.users.len());
     }
 }
 

@@ -216,7 +216,7 @@ async fn a_watcher_of_an_array_sees_hundredths() {
     let pool = TestPool::start().await;
     let ada = pool.user("ada").await;
     let task = submit(&ada, array(&ada, "1-10")).await.unwrap();
-    let request = WatchTasksRequest { token: ada.token.clone(), task_ids: vec![task.clone()] };
+    let request = WatchTasksRequest { token: ada.token.clone(), task_ids: vec![task.clone()], changes_only: false };
     let mut events = within(ada.tasks().watch_tasks(request)).await.unwrap().into_inner();
     let mut next = async || {
         let event = within(events.message()).await.unwrap().unwrap();

@@ -79,7 +79,7 @@ async fn a_watcher_sees_the_state_and_every_change_and_the_end() {
     let pool = TestPool::start().await;
     let ada = pool.user("ada").await;
     let task = ada.submit("one").await;
-    let request = WatchTasksRequest { token: ada.token.clone(), task_ids: vec![task.clone()] };
+    let request = WatchTasksRequest { token: ada.token.clone(), task_ids: vec![task.clone()], changes_only: false };
     let mut events = within(ada.tasks().watch_tasks(request)).await.unwrap().into_inner();
     assert_eq!(within(events.message()).await.unwrap().unwrap().status, "pending");
     within(ada.tasks().cancel_task(CancelTaskRequest {

@@ -128,6 +128,7 @@ async fn many_submissions_have_an_answer_each() {
         status: vec!["pending".into()],
         page_size: 10,
         page_token,
+        q: String::new(),
     };
     let first = within(ada.tasks().list_tasks(request(String::new()))).await.unwrap().into_inner();
     let second = within(ada.tasks().list_tasks(request(first.next_page_token.clone()))).await.unwrap().into_inner();
@@ -174,7 +175,7 @@ async fn another_users_task_does_not_exist() {
             .await
             .err(),
             within(
-                stranger.tasks().watch_tasks(WatchTasksRequest { token: token.clone(), task_ids: vec![id.clone()] }),
+                stranger.tasks().watch_tasks(WatchTasksRequest { token: token.clone(), task_ids: vec![id.clone()], changes_only: false }),
             )
             .await
             .err(),

@@ -1,18 +1,19 @@
 //! Rows of the database back into rows of the model.
 //!
 //! Every decoder reads the columns of its constant list, in that order. The books are in [`books`],
-//! what nodes earned beside them and projects in [`economy`].
+//! what nodes earned beside them and projects in [`economy`], sessions in [`session`].
 //!
 //! Invariant: what does not read back is reported as damage, with its table, key and column.
 
 mod books;
 mod economy;
+mod session;
 
 use crate::StoreError;
 use hivemind_ledger::Entry;
 use hivemind_model::rows::{
-    AttemptPhase, AttemptRow, ChunkRow, Counters, Ended, NodeRow, RequestKey, RequestRow, Role, TaskProgress, TaskRow,
-    UsedToken, UserRow,
+    AttemptPhase, AttemptRow, ChunkRow, Counters, Ended, GridRow, NodeRow, RequestKey, RequestRow, Role, TaskProgress,
+    TaskRow, UsedToken, UserRow,
 };
 use hivemind_model::state::TaskState;
 use hivemind_model::{AttemptRef, Cpt, ElementRef, Isolation, Millis, NodeId, TaskId, Timestamp, UserId};
@@ -96,6 +97,11 @@ impl<'r> Columns<'r> {
     fn hash(&mut self) -> Result<[u8; 32], StoreError> {
         let bytes: &[u8] = self.take()?;
         bytes.try_into().map_err(|_| self.damaged("is not 32 bytes long"))
+    }
+
+    fn optional_hash(&mut self) -> Result<Option<[u8; 32]>, StoreError> {
+        let bytes: Option<&[u8]> = self.take()?;
+        bytes.map(|bytes| bytes.try_into().map_err(|_| self.damaged("is not 32 bytes long"))).transpose()
     }
 
     fn optional_json<T: Deserialize<'r>>(&mut self) -> Result<Option<T>, StoreError> {
@@ -200,6 +206,14 @@ impl FromColumns for ChunkRow {
     }
 }
 
+impl FromColumns for GridRow {
+    const TABLE: &'static str = "chunks";
+
+    fn read(columns: &mut Columns<'_>) -> Result<Self, StoreError> {
+        Ok(Self { chunk: columns.small()?, runs: columns.json()? })
+    }
+}
+
 impl FromColumns for AttemptRow {
     const TABLE: &'static str = "attempts";
 
@@ -251,6 +265,7 @@ impl FromColumns for Counters {
             node: columns.number()?,
             task: columns.number()?,
             project: columns.number()?,
+            session: columns.number()?,
         })
     }
 }

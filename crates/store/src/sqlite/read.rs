@@ -2,7 +2,7 @@
 //!
 //! Column lists are in the order in which [`super::decode`] reads them. The books are in [`books`]
 //! and [`journal`], what nodes earned beside them and projects in [`economy`], what a search for things that nobody
-//! needs reads in [`kept`].
+//! needs reads in [`kept`], what pictures of many elements read in [`elements`], sums over everything in [`figures`].
 //!
 //! Invariant: nothing here writes, and nothing here joins what one transaction does not.
 
@@ -65,6 +65,9 @@ macro_rules! columns {
     (invitations) => {
         "digest, uses_left, expires_at, made_by"
     };
+    (sessions) => {
+        "id, user_id, kind, about, scopes, secret, previous, created_at, exchanged_at, used_at, expires_at"
+    };
     (usages) => {
         "user_id, used, at"
     };
@@ -85,6 +88,8 @@ macro_rules! select {
 // After the macros, which they use.
 pub(super) mod books;
 pub(super) mod economy;
+pub(super) mod elements;
+pub(super) mod figures;
 pub(super) mod journal;
 pub(super) mod kept;
 
@@ -140,6 +145,7 @@ pub(super) async fn recover(conn: &mut SqliteConnection) -> Result<Option<(Recov
         standings: economy::standings(conn, None).await?,
         projects: economy::projects(conn, ProjectId(0), u32::MAX).await?,
         invitations: all(conn, sqlx::query(select!(invitations, "ORDER BY digest"))).await?,
+        sessions: all(conn, sqlx::query(select!(sessions, "ORDER BY id"))).await?,
         clock,
         usages: all(conn, sqlx::query(select!(usages, "ORDER BY user_id"))).await?,
         trusts: economy::trusts(conn, None).await?,
@@ -149,12 +155,13 @@ pub(super) async fn recover(conn: &mut SqliteConnection) -> Result<Option<(Recov
 
 /// The stored counters; where none were written yet, the first ids that no row has.
 async fn counters(conn: &mut SqliteConnection) -> Result<Counters, Fault> {
-    let stored = "SELECT next_user, next_node, next_task, next_project FROM counters WHERE id = 1";
+    let stored = "SELECT next_user, next_node, next_task, next_project, next_session FROM counters WHERE id = 1";
     if let Some(counters) = one(conn, sqlx::query(stored)).await? {
         return Ok(counters);
     }
     let free = "SELECT (SELECT coalesce(max(id), 0) + 1 FROM users), (SELECT coalesce(max(id), 0) + 1 FROM nodes),
-                (SELECT coalesce(max(id), 0) + 1 FROM tasks), (SELECT coalesce(max(id), 0) + 1 FROM projects)";
+                (SELECT coalesce(max(id), 0) + 1 FROM tasks), (SELECT coalesce(max(id), 0) + 1 FROM projects),
+                (SELECT coalesce(max(id), 0) + 1 FROM sessions)";
     Ok(Counters::from_row(&sqlx::query(free).fetch_one(conn).await?)?)
 }
 

@@ -1,12 +1,13 @@
 //! One batch into the tables.
 //!
 //! Start at [`write`]; the books are in [`books`], what nodes earned beside them and projects in
-//! [`economy`]. Parents come before the rows that refer to them.
+//! [`economy`], sessions in [`session`]. Parents come before the rows that refer to them.
 //!
 //! Invariant: no transaction begins or ends here; whoever calls does both.
 
 mod books;
 mod economy;
+mod session;
 
 use super::bulk::{Bulk, Values};
 use super::fault::Fault;
@@ -19,7 +20,7 @@ use hivemind_model::{Cpt, Timestamp};
 use sqlx::SqliteConnection;
 
 /// How many [`Bulk`]s there are, here and below.
-pub(super) const BULKS: usize = 10 + economy::BULKS + books::BULKS;
+pub(super) const BULKS: usize = 10 + economy::BULKS + session::BULKS + books::BULKS;
 
 static USERS: Bulk = Bulk::new(
     "users",
@@ -81,10 +82,10 @@ static EXPIRED_TOKENS: Bulk = Bulk::new("used_tokens", 1, "DELETE FROM used_toke
 
 static COUNTERS: Bulk = Bulk::new(
     "counters",
-    5,
-    "INSERT INTO counters (id, next_user, next_node, next_task, next_project) VALUES",
+    6,
+    "INSERT INTO counters (id, next_user, next_node, next_task, next_project, next_session) VALUES",
     "ON CONFLICT (id) DO UPDATE SET next_user = excluded.next_user, next_node = excluded.next_node,
-     next_task = excluded.next_task, next_project = excluded.next_project",
+     next_task = excluded.next_task, next_project = excluded.next_project, next_session = excluded.next_session",
 );
 
 /// Writes everything a batch changed.
@@ -101,6 +102,7 @@ pub(super) async fn write(conn: &mut SqliteConnection, rows: &RowChanges, ledger
     EXPIRED_TOKENS.run_any(conn, &rows.expired_tokens, |values, id| expired_token(values, id)).await?;
     COUNTERS.run(conn, rows.counters.as_slice(), counters).await?;
     economy::write(conn, rows).await?;
+    session::write(conn, rows).await?;
     books::write(conn, ledger).await
 }
 
@@ -215,7 +217,7 @@ fn expired_token(values: &mut Values, id: &str) -> Result<(), Fault> {
 }
 
 fn counters(values: &mut Values, row: &Counters) -> Result<(), Fault> {
-    values.put(1i64)?.number(row.user)?.number(row.node)?.number(row.task)?.number(row.project)?;
+    values.put(1i64)?.number(row.user)?.number(row.node)?.number(row.task)?.number(row.project)?.number(row.session)?;
     Ok(())
 }
 

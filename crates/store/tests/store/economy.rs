@@ -1,12 +1,15 @@
-//! Accounts by kind, accruals, vests, standings, rewards, projects, tips, invitations, and the
+//! Accounts by kind, accruals, vests, standings, rewards, projects, tips, invitations, sessions, and the
 //! journal as statements read it.
 
 use crate::samples::*;
 use hivemind_ledger::{Account, Accrual, Entry, Kind, LedgerChanges, Purse, Reason, Source, Vest, VestKey};
 use hivemind_model::rows::{
-    InvitationRow, ProjectRow, ProjectState, RewardRow, RowChanges, StandingRow, Tally, TipRow, UsageRow,
+    InvitationRow, ProjectRow, ProjectState, RewardRow, RowChanges, SessionRow, StandingRow, Tally, TipRow, UsageRow,
 };
-use hivemind_model::{AttemptRef, Cpt, ElementRef, Level, Millis, NodeId, ProjectId, TaskId, Timestamp, UserId};
+use hivemind_model::session::{SecretHash, SessionKind};
+use hivemind_model::{
+    AttemptRef, Cpt, ElementRef, Level, Millis, NodeId, ProjectId, Scope, Scopes, SessionId, TaskId, Timestamp, UserId,
+};
 use hivemind_store::{Funds, RewardFilter, StatementFilter, Store, StoreError};
 
 const ROOT: UserId = UserId(1);
@@ -67,6 +70,22 @@ fn tip(number: u64) -> TipRow {
     TipRow { number, project: ProjectId(1), from: ANNA, amount: cpt(3), message: "\u{1F41D}".into(), at: Timestamp(8) }
 }
 
+fn session(id: u64, kind: SessionKind) -> SessionRow {
+    SessionRow {
+        id: SessionId(id),
+        user: ANNA,
+        kind,
+        about: "Firefox \u{1F41D}".into(),
+        scopes: Scopes::of(&[Scope::TasksRead, Scope::Account]),
+        secret: SecretHash([8; 32]),
+        previous: None,
+        created_at: Timestamp(1),
+        exchanged_at: Timestamp(2),
+        used_at: Timestamp(3),
+        expires_at: Timestamp(4),
+    }
+}
+
 /// Two tasks of Anna on node 1, what they earned, and one of everything else.
 async fn filled(store: &impl Store) -> (RowChanges, LedgerChanges) {
     let (rows, ledger) = founding();
@@ -83,6 +102,7 @@ async fn filled(store: &impl Store) -> (RowChanges, LedgerChanges) {
         invitations: vec![InvitationRow { digest: [3; 32], uses_left: 2, expires_at: Timestamp(9), made_by: ROOT }],
         clock: Some(clock(70)),
         usages: vec![UsageRow { user: ANNA, used: 7, at: Timestamp(8) }],
+        sessions: vec![session(1, SessionKind::Browser), session(2, SessionKind::Key)],
         ..RowChanges::default()
     };
     let ledger = LedgerChanges {
@@ -110,6 +130,7 @@ async fn everything_reads_back_and_ends() {
     assert_eq!(recovered.invitations, rows.invitations);
     assert_eq!(Some(recovered.clock), rows.clock);
     assert_eq!(recovered.usages, rows.usages);
+    assert_eq!(recovered.sessions, rows.sessions);
     assert_eq!((books.accruals, books.last_at), (ledger.accruals.clone(), Timestamp(4)));
     let mut vests = books.vests;
     vests.sort_by_key(|vest| vest.key);
@@ -124,6 +145,14 @@ async fn everything_reads_back_and_ends() {
 
     let gone =
         RowChanges { ended_invitations: vec![[3; 32]], standings: vec![standing(1, None)], ..RowChanges::default() };
+    let exchanged =
+        SessionRow { secret: SecretHash([9; 32]), previous: Some(SecretHash([8; 32])), ..rows.sessions[0].clone() };
+    let gone = RowChanges {
+        sessions: vec![exchanged.clone()],
+        // The last one was opened and ended in one batch.
+        ended_sessions: vec![SessionId(2), SessionId(3)],
+        ..gone
+    };
     let ended = LedgerChanges {
         ended_accruals: vec![first(1)],
         ended_vests: vec![ledger.vests[0].key],
@@ -133,6 +162,7 @@ async fn everything_reads_back_and_ends() {
     store.commit(&gone, &ended).await.unwrap();
     let (recovered, books) = store.recover().await.unwrap().unwrap();
     assert_eq!((recovered.standings, recovered.invitations), (vec![standing(1, None)], Vec::new()));
+    assert_eq!(recovered.sessions, [exchanged]);
     assert_eq!((books.accruals, books.vests), (vec![accrual(2, 7)], vec![ledger.vests[1]]));
 }
 

@@ -4,6 +4,8 @@
 
 mod crash;
 mod economy;
+mod figures;
+mod elements;
 mod guards;
 mod model;
 mod reads;

@@ -75,6 +75,7 @@ impl Model {
             standings: Vec::new(),
             projects: Vec::new(),
             invitations: Vec::new(),
+            sessions: Vec::new(),
             clock: samples::clock(0),
             usages: Vec::new(),
             trusts: Vec::new(),

@@ -176,7 +176,7 @@ pub(crate) fn founding() -> (RowChanges, LedgerChanges) {
         users: vec![user(1, "Root"), user(2, "Anna")],
         nodes: vec![node(1, 1)],
         clock: Some(clock(0)),
-        counters: Some(Counters { user: 3, node: 2, task: 1, project: 1 }),
+        counters: Some(Counters { user: 3, node: 2, task: 1, project: 1, session: 1 }),
         ..RowChanges::default()
     };
     let supply = 1_000_000;

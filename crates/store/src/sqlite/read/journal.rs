@@ -7,9 +7,9 @@
 //! Invariant: no statement reads entries of other users, and none sorts.
 
 use super::{all, json, key};
-use crate::StatementFilter;
 use crate::sqlite::fault::Fault;
 use crate::sqlite::postings;
+use crate::{JournalFilter, JournalPage, StatementFilter};
 use hivemind_ledger::{Account, Entry, Kind};
 use hivemind_model::{TaskId, Timestamp, UserId};
 use sqlx::{AssertSqlSafe, SqliteConnection};
@@ -66,6 +66,27 @@ pub(in crate::sqlite) async fn statement(
     all(conn, query).await
 }
 
+/// The word of the reason of an entry, which begins with it, so that it need not be parsed.
+const WORD: &str = r#"substr(reason, 10, instr(substr(reason, 10), '"') - 1)"#;
+
+/// A page of all entries, newest first. To be called in a transaction.
+pub(in crate::sqlite) async fn backwards(
+    conn: &mut SqliteConnection,
+    filter: &JournalFilter,
+) -> Result<JournalPage, Fault> {
+    let last: i64 = sqlx::query_scalar("SELECT coalesce(max(seq), 0) FROM journal").fetch_one(&mut *conn).await?;
+    let end = filter.before.map_or(i64::MAX, key).min(last.saturating_add(1));
+    let first = end.saturating_sub(i64::from(filter.most_looked_at)).max(1);
+    let words = if filter.kinds.is_empty() { None } else { Some(json(&filter.kinds)?) };
+    let sql = format!(
+        "SELECT {} FROM journal WHERE seq >= ?1 AND seq < ?2
+         AND (?3 IS NULL OR {WORD} IN (SELECT value FROM json_each(?3))) ORDER BY seq DESC LIMIT ?4",
+        columns!(journal)
+    );
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(first).bind(end).bind(words).bind(filter.limit);
+    Ok(JournalPage { entries: all(conn, query).await?, looked_down_to: first.cast_unsigned() })
+}
+
 /// Which indexes a statement walks along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Walk {
@@ -113,7 +134,6 @@ impl Walk {
 ///
 /// A reason begins with its word and a posting with its account, so that neither needs to be parsed.
 fn statement_sql(walk: Walk) -> String {
-    const WORD: &str = r#"substr(reason, 10, instr(substr(reason, 10), '"') - 1)"#;
     const POSTINGS: &str = "instr(postings, ?7) OR instr(postings, ?8) OR instr(postings, ?9)
          OR instr(postings, ?10) OR instr(postings, ?11) OR instr(postings, ?12)";
     let arm = |condition: &&str| {

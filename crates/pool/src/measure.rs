@@ -1,0 +1,143 @@
+//! Measures the calls of the server, and tells how things stand when somebody reads what is measured.
+//!
+//! [`Measure`] is a layer around all services; [`states`] is for the readers.
+//!
+//! Invariant: a method that no service has is counted as `unknown`, whatever it is called.
+
+use crate::meters::Standing;
+use crate::services::health;
+use crate::shared::{Followers, Shared};
+use hivemind_proto::DESCRIPTOR_SET;
+use prost::Message;
+use prost_types::FileDescriptorSet;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll};
+use tokio::time::Instant;
+use tower::{Layer, Service};
+
+/// The methods that there are, by path, each as `Service/Method`.
+static METHODS: LazyLock<HashMap<String, &'static str>> = LazyLock::new(methods);
+
+fn methods() -> HashMap<String, &'static str> {
+    let set = FileDescriptorSet::decode(DESCRIPTOR_SET).unwrap_or_default();
+    let mut methods = HashMap::new();
+    for file in &set.file {
+        for service in &file.service {
+            for method in &service.method {
+                let name = format!("{}/{}", service.name(), method.name());
+                // Once in the life of the process, and as many as the contract has.
+                methods.insert(format!("/{}.{name}", file.package()), &*name.leak());
+            }
+        }
+    }
+    methods
+}
+
+/// Counts the calls of the services within.
+#[derive(Clone)]
+pub(crate) struct Measure(pub(crate) Arc<Followers>);
+
+impl<S> Layer<S> for Measure {
+    type Service = Measured<S>;
+
+    fn layer(&self, inner: S) -> Measured<S> {
+        Measured { inner, live: self.0.clone() }
+    }
+}
+
+/// See [`Measure`].
+#[derive(Clone)]
+pub(crate) struct Measured<S> {
+    inner: S,
+    live: Arc<Followers>,
+}
+
+impl<S, B, R> Service<http::Request<B>> for Measured<S>
+where
+    S: Service<http::Request<B>, Response = http::Response<R>>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = futures::future::BoxFuture<'static, Result<S::Response, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let method = METHODS.get(request.uri().path()).copied().unwrap_or("unknown");
+        let (begun, live) = (Instant::now(), self.live.clone());
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let answer = answer.await?;
+            live.figures.meters.called(method, code(answer.headers()), begun.elapsed());
+            Ok(answer)
+        })
+    }
+}
+
+/// The code of an answer. One without a code in its head has begun well; a stream may still end badly.
+fn code(headers: &http::HeaderMap) -> &'static str {
+    let code = headers.get("grpc-status").map(|code| tonic::Code::from_bytes(code.as_bytes()));
+    match code.unwrap_or(tonic::Code::Ok) {
+        tonic::Code::Ok => "ok",
+        tonic::Code::Cancelled => "cancelled",
+        tonic::Code::Unknown => "unknown",
+        tonic::Code::InvalidArgument => "invalid_argument",
+        tonic::Code::DeadlineExceeded => "deadline_exceeded",
+        tonic::Code::NotFound => "not_found",
+        tonic::Code::AlreadyExists => "already_exists",
+        tonic::Code::PermissionDenied => "permission_denied",
+        tonic::Code::ResourceExhausted => "resource_exhausted",
+        tonic::Code::FailedPrecondition => "failed_precondition",
+        tonic::Code::Aborted => "aborted",
+        tonic::Code::OutOfRange => "out_of_range",
+        tonic::Code::Unimplemented => "unimplemented",
+        tonic::Code::Internal => "internal",
+        tonic::Code::Unavailable => "unavailable",
+        tonic::Code::DataLoss => "data_loss",
+        tonic::Code::Unauthenticated => "unauthenticated",
+    }
+}
+
+/// Brings the meters of states up to date, where anybody measures.
+///
+/// # Errors
+/// Why there are no figures, for people.
+pub(crate) async fn states(shared: &Shared) -> Result<(), String> {
+    let figures = &shared.live.figures;
+    if !figures.meters.are_read() {
+        return Ok(());
+    }
+    let health = health::health(shared).await.map_err(|fault| fault.message().to_owned())?;
+    let now = Standing {
+        counts: shared.live.board.counts(),
+        queued: shared.writer.queued(),
+        watchers: shared.live.watching.count(),
+        blob_bytes: shared.disk.came(),
+    };
+    figures.meters.states(&health, &now);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_of_the_contract_has_a_name_and_no_other_has() {
+        assert_eq!(METHODS.get("/hivemind.v1.PoolService/WatchPool"), Some(&"PoolService/WatchPool"));
+        assert_eq!(METHODS.get("/hivemind.worker.v1.WorkerService/Link"), Some(&"WorkerService/Link"));
+        assert!(METHODS.get("/hivemind.v1.PoolService/Nothing").is_none() && METHODS.len() > 30);
+    }
+
+    #[test]
+    fn the_code_is_read_from_the_head_of_an_answer() {
+        let mut headers = http::HeaderMap::new();
+        assert_eq!(code(&headers), "ok");
+        headers.insert("grpc-status", http::HeaderValue::from_static("7"));
+        assert_eq!(code(&headers), "permission_denied");
+    }
+}
