@@ -8,7 +8,7 @@ use hivemind_proto::v1::*;
 use std::num::NonZeroU32;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
-use tonic::{Code, Request, Status};
+use tonic::{Code, Status};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
