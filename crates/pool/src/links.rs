@@ -8,7 +8,7 @@
 use hivemind_model::{AttemptRef, NodeId, TaskSpec, Timestamp};
 use hivemind_proto::worker::pool_event::Event;
 use parking_lot::Mutex;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
@@ -119,7 +119,7 @@ impl Links {
     }
 
     /// The nodes with an open link.
-    pub(crate) fn linked(&self) -> HashSet<NodeId> {
+    pub(crate) fn linked(&self) -> Vec<NodeId> {
         self.links.lock().keys().copied().collect()
     }
 

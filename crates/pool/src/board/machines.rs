@@ -5,7 +5,9 @@
 use super::{Board, Inner};
 use hivemind_model::rows::StandingRow;
 use hivemind_model::{Bytes, MilliCores, NodeId, Resources, TaskId, UserId};
-use std::collections::HashSet;
+
+/// Nodes that are looked at before others have the board in between.
+const AT_ONCE: usize = 1000;
 
 /// What the attempts on a node use together.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,18 +30,20 @@ pub(crate) struct Machines {
 }
 
 impl Board {
-    /// What the nodes of `linked` have together. Looks at every one of them.
-    pub(crate) fn machines(&self, linked: &HashSet<NodeId>) -> Machines {
-        let inner = self.inner.read();
-        let mut all = Machines { enrolled: inner.nodes.len(), ..Machines::default() };
+    /// What the nodes of `linked` have together. Looks at every one of them, some at a time.
+    pub(crate) fn machines(&self, linked: &[NodeId]) -> Machines {
+        let mut all = Machines { enrolled: self.inner.read().nodes.len(), ..Machines::default() };
         let add = |sum: Resources, more: &Resources| sum.checked_add(more).unwrap_or(sum);
-        for id in linked {
-            let Some(row) = inner.nodes.get(id) else { continue };
-            let reserved = inner.reserved.get(id).map(|reserved| reserved.resources).unwrap_or_default();
-            // A node may offer less than it has promised; it cannot use more than it offers.
-            let used = saturating_sub(row.capacity, saturating_sub(row.capacity, reserved));
-            all.capacity = add(all.capacity, &row.capacity);
-            all.used = add(all.used, &used);
+        for some in linked.chunks(AT_ONCE) {
+            let inner = self.inner.read();
+            for id in some {
+                let Some(row) = inner.nodes.get(id) else { continue };
+                let reserved = inner.reserved.get(id).map(|reserved| reserved.resources).unwrap_or_default();
+                // A node may offer less than it has promised; it cannot use more than it offers.
+                let used = saturating_sub(row.capacity, saturating_sub(row.capacity, reserved));
+                all.capacity = add(all.capacity, &row.capacity);
+                all.used = add(all.used, &used);
+            }
         }
         all
     }

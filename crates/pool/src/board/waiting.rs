@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
+/// Tasks for which others wait that are looked at in one piece.
+const MOST_LOOKED_AT: usize = 20_000;
+
 /// What waits of each task, by when the task was accepted.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
@@ -52,16 +55,22 @@ impl Board {
         (inner.waiting.elements, inner.waiting.tasks.keys().next().copied())
     }
 
-    /// The next tasks of which something waits, the oldest first, at most `most`.
+    /// The next tasks of which something waits, the oldest first, at most `most`; fewer where they name many others.
     pub(crate) fn waiting(&self, after: Option<(Timestamp, TaskId)>, most: usize) -> Vec<Line> {
         let inner = self.inner.read();
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let line = |(&(since, task), &elements): (&(Timestamp, TaskId), &u64)| {
-            let open = inner.tasks.get(&task)?;
-            let is_blocked = open.spec.after.tasks.iter().any(|other| inner.tasks.contains_key(&other.task));
-            Some(Line { task, since, elements, spec: open.spec.clone(), is_blocked })
-        };
-        inner.waiting.tasks.range((from, Bound::Unbounded)).filter_map(line).take(most).collect()
+        let (mut lines, mut looked_at) = (Vec::new(), 0);
+        for (&(since, task), &elements) in inner.waiting.tasks.range((from, Bound::Unbounded)) {
+            if lines.len() >= most || looked_at >= MOST_LOOKED_AT {
+                break;
+            }
+            let Some(open) = inner.tasks.get(&task) else { continue };
+            let others = &open.spec.after.tasks;
+            looked_at += others.len();
+            let is_blocked = others.iter().any(|other| inner.tasks.contains_key(&other.task));
+            lines.push(Line { task, since, elements, spec: open.spec.clone(), is_blocked });
+        }
+        lines
     }
 }
 
