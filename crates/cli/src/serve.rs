@@ -5,7 +5,7 @@
 //!
 //! Invariant: standard output carries the ready line and nothing else.
 
-use crate::args::server::ListenArgs;
+use crate::args::server::{ListenArgs, WebArgs};
 use crate::args::{Global, PoolArgs, UpArgs, WorkerArgs};
 use crate::exit::Exit;
 use crate::face::{Channel, Face, Mode};
@@ -21,6 +21,7 @@ use std::time::Duration;
 
 mod agent;
 mod lean;
+mod page;
 mod policy;
 pub mod selftest;
 mod systemd;
@@ -99,7 +100,14 @@ async fn start_own_worker(data: &Path, args: &UpArgs, pool: &PoolHandle, face: &
         .await
         .map_err(|error| failed("the pool gave its own worker no join token", &error))?;
     let server = format!("https://{}", reachable(pool));
-    Agent::start(data, &args.offer, Some(token), Some(server), chosen).await.map(Some)
+    let mut agent = Agent::start(data, &args.offer, Some(token), Some(server), chosen).await?;
+    match agent.open_page(data, args.offer.runtime, &WebArgs::from(&args.page), face).await {
+        Ok(()) => Ok(Some(agent)),
+        Err(failure) => {
+            agent.stop().await?;
+            Err(failure)
+        }
+    }
 }
 
 async fn serve_both(
@@ -110,7 +118,8 @@ async fn serve_both(
     interrupts: &mut Interrupts,
 ) -> Done<()> {
     tell_guard(place, face);
-    ready(face, &pool_line(pool), &json!({"grpc": pool_url(pool), "node": agent.worker.name()}))?;
+    let facts = json!({"grpc": pool_url(pool), "node": agent.worker.name(), "worker_web": agent.page_url()});
+    ready(face, &pool_line(pool), &facts)?;
     agent.is_ready();
     next_steps(place, pool, face, Next::User);
     tokio::select! {
@@ -175,7 +184,10 @@ pub async fn worker(global: &Global, face: &mut Face, args: &WorkerArgs) -> Done
         agent = starting => agent?,
     };
     let server = global.server.clone().or(named);
-    let served = serve_worker(&mut agent, server, face, &mut interrupts).await;
+    let served = match agent.open_page(&data, args.offer.runtime, &WebArgs::from(&args.page), face).await {
+        Ok(()) => serve_worker(&mut agent, server, face, &mut interrupts).await,
+        Err(failure) => Err(failure),
+    };
     let stopped = agent.stop().await;
     served.and(stopped).map(|()| Exit::Ok)
 }
@@ -192,7 +204,9 @@ async fn serve_worker(
     }
     let name = agent.worker.name().to_owned();
     let at = server.as_ref().map(|server| format!(" server={server}")).unwrap_or_default();
-    ready(face, &format!("ready node={name}{at}"), &json!({"node": name, "server": server}))?;
+    let web = agent.page_url();
+    let page = web.as_ref().map(|web| format!(" web={web}")).unwrap_or_default();
+    ready(face, &format!("ready node={name}{at}{page}"), &json!({"node": name, "server": server, "web": web}))?;
     agent.is_ready();
     lean::forget_the_start();
     face.say("tasks run here now; `hivemind worker pause` lets them stand still, Ctrl-C stops");

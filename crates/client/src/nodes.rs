@@ -11,8 +11,8 @@ use hivemind_proto::v1::node_service_client::NodeServiceClient;
 use hivemind_proto::v1::pool_service_client::PoolServiceClient;
 use hivemind_proto::v1::{
     AuditRequest, AuditResponse, CreateJoinTokenRequest, InfoRequest, InfoResponse, ListNodesRequest,
-    ListRewardsRequest, ListRewardsResponse, NodeHistoryRequest, NodeHistoryResponse, NodeSummary, RewardLine, SetNodeRequest, TrialBalanceRequest,
-    TrialBalanceResponse,
+    ListRewardsRequest, ListRewardsResponse, NodeHistoryRequest, NodeHistoryResponse, NodeSummary, OwnStandingRequest,
+    OwnStandingResponse, RewardLine, SetNodeRequest, TrialBalanceRequest, TrialBalanceResponse,
 };
 use std::fmt;
 use std::time::Duration;
@@ -118,6 +118,15 @@ impl Client {
     /// page token that is none.
     pub async fn rewards(&self, request: ListRewardsRequest) -> Result<ListRewardsResponse, ClientError> {
         self.repeated("ListRewards", async || self.machines().list_rewards(self.request(request.clone())).await).await
+    }
+
+    /// Where the node stands whose certificate the connection has, and what it earned.
+    ///
+    /// # Errors
+    /// [`ClientError::Login`] where it has none, or one that is no node's any more.
+    pub async fn own_standing(&self) -> Result<OwnStandingResponse, ClientError> {
+        let request = OwnStandingRequest {};
+        self.repeated("OwnStanding", async || self.machines().own_standing(self.request(request)).await).await
     }
 
     /// The first `most` lines of what `node`, or where it is empty every node of the caller, was

@@ -23,13 +23,7 @@ pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 /// A `Set-Cookie` that scripts cannot read and other sites do not send. `age` zero removes it. `None` where `value` has
 /// anything but letters, digits, `-`, `_` and `.`.
 #[must_use]
-pub fn set_cookie(
-    name: &'static str,
-    value: &str,
-    path: &'static str,
-    age: Duration,
-    is_tls: IsTls,
-) -> Option<HeaderValue> {
+pub fn set_cookie(name: &str, value: &str, path: &str, age: Duration, is_tls: IsTls) -> Option<HeaderValue> {
     if !value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
         return None;
     }

@@ -115,6 +115,19 @@ pub struct RewardFilter {
     pub limit: u32,
 }
 
+/// What a node earned.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Income {
+    /// For attempts that ended since a moment's day began.
+    pub work_today: Cpt,
+    /// For all attempts.
+    pub work: Cpt,
+    /// Of periods that ended since that day began.
+    pub rewards_today: Cpt,
+    /// Of all periods.
+    pub rewards: Cpt,
+}
+
 /// Durable state of a pool.
 ///
 /// Reads see whole batches only: all of one, or nothing of it.
@@ -194,6 +207,8 @@ pub trait Store: Send + Sync + 'static {
     async fn standings(&self, owner: Option<UserId>) -> Result<Vec<StandingRow>, StoreError>;
     /// Rewards by period (newest first), then by node (lowest first).
     async fn rewards(&self, filter: &RewardFilter) -> Result<Vec<RewardRow>, StoreError>;
+    /// What `node` earned; `now` tells which day is today (UTC).
+    async fn income(&self, node: NodeId, now: Timestamp) -> Result<Income, StoreError>;
     /// Projects after `after`, in the order of their ids, at most `limit`.
     async fn projects(&self, after: ProjectId, limit: u32) -> Result<Vec<ProjectRow>, StoreError>;
     /// The project of that name, without regard to case.

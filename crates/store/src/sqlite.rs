@@ -16,7 +16,9 @@ mod read;
 mod schema;
 mod write;
 
-use crate::{Funds, JournalFilter, JournalPage, Past, RewardFilter, StatementFilter, Store, StoreError, TaskFilter};
+use crate::{
+    Funds, Income, JournalFilter, JournalPage, Past, RewardFilter, StatementFilter, Store, StoreError, TaskFilter,
+};
 use async_trait::async_trait;
 use fault::Fault;
 use hivemind_ledger::{Accrual, Entry, LedgerChanges, LedgerImage};
@@ -296,6 +298,10 @@ impl Store for SqliteStore {
 
     async fn rewards(&self, filter: &RewardFilter) -> Result<Vec<RewardRow>, StoreError> {
         self.read(async |conn| read::economy::rewards(conn, filter).await).await
+    }
+
+    async fn income(&self, node: NodeId, now: Timestamp) -> Result<Income, StoreError> {
+        self.read(async |conn| read::economy::income(conn, node, now).await).await
     }
 
     async fn projects(&self, after: ProjectId, limit: u32) -> Result<Vec<ProjectRow>, StoreError> {

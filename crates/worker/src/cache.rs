@@ -152,9 +152,13 @@ impl InputCache {
     }
 
     /// The most that is kept.
-    #[cfg(test)]
     pub(crate) fn most(&self) -> Bytes {
         Bytes(self.state.lock().limit)
+    }
+
+    /// What is kept, with what is on its way.
+    pub(crate) fn used(&self) -> Bytes {
+        Bytes(self.state.lock().total)
     }
 
     /// The content of `blob` on this disk, fetched from `source` where it is not there yet.

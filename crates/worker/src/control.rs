@@ -145,6 +145,9 @@ pub struct Overview {
     pub preferences_fault: Option<String>,
     /// Why the kernel does not hold tasks within the owner's shares, or not within all of them.
     pub share_fault: Option<String>,
+    /// The address of the owner's page, with the secret that opens it; `None` where it is off.
+    #[serde(default)]
+    pub page: Option<String>,
 }
 
 /// Why a worker did not answer.
@@ -253,7 +256,8 @@ async fn hear(stream: UnixStream, asked: &mpsc::Sender<Asked>) -> io::Result<()>
     Ok(())
 }
 
-async fn answer(request: Request, asked: &mpsc::Sender<Asked>) -> Answer {
+/// What the worker answers to `request`, within [`PATIENCE`].
+pub(crate) async fn answer(request: Request, asked: &mpsc::Sender<Asked>) -> Answer {
     let (to, answer) = oneshot::channel();
     let ending = || Answer::refused("E_BUSY", "the worker is ending");
     if asked.send(Asked { request, answer: to }).await.is_err() {

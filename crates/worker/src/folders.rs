@@ -4,6 +4,7 @@
 //! DATA/worker/lock           held by the running worker
 //!             identity.pem   key and certificate of the node (0600)
 //!             ca.pem         the pool's authority
+//!             page.token     what opens the owner's page (0600)
 //!             pool.toml      the pool's address, the node's id and name
 //!             spool.redb     results that wait for the pool
 //!             logs/          streams of attempts, `att_1.0.1.out` and `.err`

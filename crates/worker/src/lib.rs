@@ -21,7 +21,7 @@ use hivemind_owner::Preferences;
 use hivemind_runtime::{Offer, Runtime};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -30,6 +30,7 @@ mod attempt_usage;
 mod cache;
 mod capture;
 pub mod control;
+mod diary;
 mod enroll;
 mod event;
 mod folders;
@@ -41,6 +42,7 @@ mod measuring;
 mod membership;
 mod outbox;
 mod owner;
+pub mod page;
 mod progress;
 mod pulse;
 mod renewal;
@@ -115,6 +117,7 @@ pub struct WorkerHandle {
     name: String,
     status: watch::Receiver<Status>,
     orders: mpsc::Sender<run::Order>,
+    insides: Arc<page::Insides>,
     end: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
@@ -160,6 +163,7 @@ pub async fn start(mut config: WorkerConfig) -> anyhow::Result<WorkerHandle> {
     if let Some(share) = &config.share {
         config.offer.capacity = share.capped(config.offer.capacity, &owner.preferences().shares);
     }
+    let counted = Arc::clone(&cache);
     let tools = job::Tools {
         runtime: Arc::clone(&config.runtime),
         cache,
@@ -174,6 +178,7 @@ pub async fn start(mut config: WorkerConfig) -> anyhow::Result<WorkerHandle> {
         .with_context(|| format!("cannot make the control socket in {}", folders.root.display()))?;
     let machine = event::Machine { capacity: config.offer.capacity };
     let monitor = usage::Monitor::default();
+    let diary = Arc::new(diary::Diary::default());
     let (status, status_out) = watch::channel(Status::default());
     let parts = shell::Parts {
         agent: agent::Agent::new(
@@ -183,6 +188,7 @@ pub async fn start(mut config: WorkerConfig) -> anyhow::Result<WorkerHandle> {
         tools,
         offer: hivemind_proto::convert::wire_offer(&offer, config.runtime.name(), env!("CARGO_PKG_VERSION")),
         monitor: monitor.clone(),
+        diary: Arc::clone(&diary),
         renewal: Some(renewal::Renewal::new(Arc::clone(&membership))?),
         captures,
         signals,
@@ -197,14 +203,32 @@ pub async fn start(mut config: WorkerConfig) -> anyhow::Result<WorkerHandle> {
     shell.spawn(monitor.watch(&config.machine, folders.root.clone()));
     let (orders, orders_in) = mpsc::channel(8);
     let (asked, asked_in) = mpsc::channel(8);
-    let wires =
-        owner::Wires { node: name.clone(), orders: orders.clone(), asked: asked_in, status: status_out.clone() };
+    let page_url = Arc::new(OnceLock::new());
+    let wires = owner::Wires {
+        node: name.clone(),
+        orders: orders.clone(),
+        asked: asked_in,
+        status: status_out.clone(),
+        page: Arc::clone(&page_url),
+    };
     shell.spawn(owner.run(wires));
-    shell.spawn(control::serve(listener, asked));
+    shell.spawn(control::serve(listener, asked.clone()));
+    let insides = Arc::new(page::Insides {
+        node: name.clone(),
+        asked,
+        status: status_out.clone(),
+        monitor,
+        diary,
+        cache: counted,
+        membership: Arc::clone(&membership),
+        runtime: config.runtime,
+        folder: folders.root.clone(),
+        url: page_url,
+    });
     let (link_out, link_in) = mpsc::channel(link::INCOMING);
     shell.spawn(link::keep(membership, link_out));
     let end = tokio::spawn(run::run(shell, run::Ears { link: link_in, signals: signals_in, orders: orders_in }));
-    Ok(WorkerHandle { node, name, status: status_out, orders, end: Some(end) })
+    Ok(WorkerHandle { node, name, status: status_out, orders, insides, end: Some(end) })
 }
 
 impl WorkerHandle {
@@ -241,6 +265,15 @@ impl WorkerHandle {
     pub async fn until(&self, wanted: impl FnMut(&Status) -> bool) {
         // An error says that the worker has ended, which is one of the two.
         let _ended = self.status.clone().wait_for(wanted).await.is_err();
+    }
+
+    /// Serves the owner's page, with figures for operators' tools, until the page is stopped or dropped. What it shows is of
+    /// this worker; the page outlives it only to say that it has ended.
+    ///
+    /// # Errors
+    /// [`page::PageError`]: the address is taken or open to others, or the disk does not keep what opens the page.
+    pub async fn serve_page(&self, options: page::PageOptions) -> Result<page::Page, page::PageError> {
+        page::start(Arc::clone(&self.insides), options).await
     }
 
     /// Asks the pool for no more work; what runs goes on. It is asked again on every new link.

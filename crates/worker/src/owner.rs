@@ -14,6 +14,7 @@ use hivemind_model::Availability;
 use hivemind_owner::{Decision, Mode, Ours, Preferences};
 use limits::Limits;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -43,6 +44,8 @@ pub(crate) struct Wires {
     pub orders: mpsc::Sender<Order>,
     pub asked: mpsc::Receiver<Asked>,
     pub status: watch::Receiver<Status>,
+    /// Where the owner's page is, with what opens it; not set where it is off.
+    pub page: Arc<OnceLock<String>>,
 }
 
 impl Owner {
@@ -196,6 +199,7 @@ impl Owner {
             last_error: status.last_error,
             preferences_fault: self.eyes.fault().map(str::to_owned),
             share_fault: self.eyes.share_fault(),
+            page: wires.page.get().cloned(),
         }
     }
 }

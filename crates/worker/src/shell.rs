@@ -7,6 +7,7 @@
 use crate::agent::{Agent, Link};
 use crate::attempt_usage::UsageBook;
 use crate::capture::Capture;
+use crate::diary::Diary;
 use crate::event::{Action, Event};
 use crate::folders::Lock;
 use crate::job::{Signal, Tools};
@@ -65,6 +66,7 @@ pub(crate) struct Shell {
     tools: Tools,
     offer: wire::NodeOffer,
     monitor: Monitor,
+    diary: Arc<Diary>,
     sleep: SleepWatch,
     renewal: Option<Renewal>,
     kept: HashMap<AttemptRef, Kept>,
@@ -94,6 +96,7 @@ pub(crate) struct Parts {
     pub tools: Tools,
     pub offer: wire::NodeOffer,
     pub monitor: Monitor,
+    pub diary: Arc<Diary>,
     pub renewal: Option<Renewal>,
     pub captures: Vec<(AttemptRef, Capture, Arc<Report>)>,
     pub signals: UnboundedSender<Signal>,
@@ -124,6 +127,7 @@ impl Shell {
             tools: parts.tools,
             offer: parts.offer,
             monitor: parts.monitor,
+            diary: parts.diary,
             sleep: SleepWatch::default(),
             renewal: parts.renewal,
             kept: kept.collect(),

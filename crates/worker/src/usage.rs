@@ -5,6 +5,7 @@
 //!
 //! Invariant: nothing here waits for the network, and nothing waits for this.
 
+use history::{History, Sample};
 use hivemind_owner::{GpuUsage, Machine, MachineUsage};
 use hivemind_proto::worker::{self as wire, Heartbeat};
 use parking_lot::Mutex;
@@ -12,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use sysinfo::System;
+
+pub(crate) mod history;
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -34,6 +37,22 @@ struct Looks {
     gpu: f32,
     /// The whole of the machine, until a heartbeat has taken it.
     machine: Option<MachineUsage>,
+    /// The whole of the machine at the last look at it; `None` before the first.
+    whole: Option<MachineUsage>,
+    history: History,
+}
+
+/// What a machine does now, for its owner.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct MachineNow {
+    /// Percent of all cores, a second ago at most.
+    pub cpu_percent: f32,
+    /// Percent of the memory, a second ago at most.
+    pub memory_percent: f32,
+    /// Percent of the disk of the worker's folder.
+    pub disk_percent: f32,
+    /// Everything else, ten seconds ago at most.
+    pub whole: MachineUsage,
 }
 
 /// Looks between two at the whole of the machine.
@@ -44,6 +63,19 @@ impl Monitor {
     pub(crate) fn watch(&self, root: &Path, data: PathBuf) -> impl Future<Output = ()> + Send + 'static {
         let machine = Machine::new(root, data.clone());
         watch(Arc::clone(&self.0), machine, data)
+    }
+
+    /// The last look.
+    pub(crate) fn now(&self) -> MachineNow {
+        let looks = self.0.lock();
+        let Usage { cpu, memory, disk } = looks.usage;
+        let whole = looks.whole.clone().unwrap_or_default();
+        MachineNow { cpu_percent: cpu, memory_percent: memory, disk_percent: disk, whole }
+    }
+
+    /// What was kept since `from_unix_ms`, in at most `points` means.
+    pub(crate) fn history(&self, from_unix_ms: i64, points: usize) -> Vec<Sample> {
+        self.0.lock().history.since(from_unix_ms, points)
     }
 
     /// A heartbeat with the last look.
@@ -107,6 +139,8 @@ async fn watch(shared: Arc<Mutex<Looks>>, mut machine: Machine, data: PathBuf) {
                 looks.usage = usage;
                 if let Some(whole) = whole {
                     looks.gpu = whole.gpu_percent();
+                    looks.history.push(Sample::of(crate::enroll::now().0, usage.cpu, usage.memory, &whole));
+                    looks.whole = Some(whole.clone());
                     looks.machine = Some(whole);
                 }
             }

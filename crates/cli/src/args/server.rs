@@ -108,6 +108,72 @@ pub struct OfferArgs {
     pub selftest: SelftestWhen,
 }
 
+/// Where the owner's page is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Web {
+    /// Nowhere.
+    Off,
+    /// There.
+    At(SocketAddr),
+}
+
+impl std::str::FromStr for Web {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            address => address
+                .parse()
+                .map(Self::At)
+                .map_err(|_| format!("`{address}` is no address with a port, such as 127.0.0.1:8082, and not `off`")),
+        }
+    }
+}
+
+/// The owner's page of a worker.
+#[derive(Debug, Clone, Default)]
+pub struct WebArgs {
+    /// Where; `None`: where it usually is, or on a free port.
+    pub web: Option<Web>,
+    /// Names by which other machines' browsers may ask for it.
+    pub web_host: Vec<String>,
+}
+
+/// The owner's page, of `worker`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PageArgs {
+    /// Address of the page for this machine's owner; port 0 takes a free one [default: 127.0.0.1:8082, or a free port]
+    #[arg(long, value_name = "ADDR:PORT|off")]
+    pub web: Option<Web>,
+    /// Name or address by which browsers on other machines may open that page (may be repeated)
+    #[arg(long, value_name = "NAME")]
+    pub web_host: Vec<String>,
+}
+
+/// The same, of `up`, which serves other pages, too.
+#[derive(Debug, Clone, Default, Args)]
+pub struct UpPageArgs {
+    /// Address of the page for this machine's owner; port 0 takes a free one [default: 127.0.0.1:8082, or a free port]
+    #[arg(long, value_name = "ADDR:PORT|off")]
+    pub worker_web: Option<Web>,
+    /// Name or address by which browsers on other machines may open that page (may be repeated)
+    #[arg(long, value_name = "NAME")]
+    pub worker_web_host: Vec<String>,
+}
+
+impl From<&PageArgs> for WebArgs {
+    fn from(args: &PageArgs) -> Self {
+        Self { web: args.web, web_host: args.web_host.clone() }
+    }
+}
+
+impl From<&UpPageArgs> for WebArgs {
+    fn from(args: &UpPageArgs) -> Self {
+        Self { web: args.worker_web, web_host: args.worker_web_host.clone() }
+    }
+}
+
 /// Options of `up`.
 #[derive(Debug, Args)]
 pub struct UpArgs {
@@ -117,6 +183,9 @@ pub struct UpArgs {
     /// The worker.
     #[command(flatten)]
     pub offer: OfferArgs,
+    /// The worker's page.
+    #[command(flatten)]
+    pub page: UpPageArgs,
     /// The log.
     #[command(flatten)]
     pub log: LogArgs,
@@ -146,6 +215,9 @@ pub struct WorkerArgs {
     /// The worker.
     #[command(flatten)]
     pub offer: OfferArgs,
+    /// Its page.
+    #[command(flatten)]
+    pub page: PageArgs,
     /// The log.
     #[command(flatten)]
     pub log: LogArgs,

@@ -7,11 +7,13 @@
 //! Invariant: the helper is dismissed only once nothing of the worker runs any more.
 
 use super::failed;
+use super::page;
 use super::selftest;
 use super::systemd::Systemd;
 use crate::args::ReaperArgs;
-use crate::args::server::{OfferArgs, RuntimeKind};
+use crate::args::server::{OfferArgs, RuntimeKind, WebArgs};
 use crate::exit::Exit;
+use crate::face::Face;
 use crate::failure::{Done, Failure};
 use crate::machine;
 use crate::runtimes::{self, Chosen, Containers};
@@ -21,6 +23,7 @@ use hivemind_owner::Preferences;
 use hivemind_runtime::Runtime;
 use hivemind_runtime::docker::DockerLeftovers;
 use hivemind_runtime::reaper::{LeasePen, Leftovers, Reaped, Reaper, spawn_reaper};
+use hivemind_worker::page::Page;
 use hivemind_worker::{HeldShare, Status, WorkerConfig, WorkerHandle};
 use std::ffi::OsString;
 use std::path::Path;
@@ -45,6 +48,7 @@ pub(super) struct Agent {
     reaper: Option<Reaper>,
     systemd: Systemd,
     share: Option<HeldShare>,
+    page: Option<Page>,
 }
 
 impl Agent {
@@ -105,7 +109,7 @@ impl Agent {
                     tokio::spawn(tell_leases(worker.watch(), reaper.pen()));
                 }
                 let systemd = Systemd::listens();
-                Ok(Self { worker, runtime, reaper, systemd, share })
+                Ok(Self { worker, runtime, reaper, systemd, share, page: None })
             }
             Err(error) => {
                 // Another worker may live on this folder: what runs there is not ours to remove.
@@ -113,6 +117,26 @@ impl Agent {
                 Err(failed("the worker cannot start", &error))
             }
         }
+    }
+
+    /// Serves the page for this machine's owner, where it is wanted.
+    ///
+    /// # Errors
+    /// See [`page::open`].
+    pub(super) async fn open_page(
+        &mut self,
+        data: &Path,
+        kind: RuntimeKind,
+        web: &WebArgs,
+        face: &mut Face,
+    ) -> Done<()> {
+        self.page = page::open(&self.worker, data, kind, web, face).await?;
+        Ok(())
+    }
+
+    /// Where the page is; `None` where it is off.
+    pub(super) fn page_url(&self) -> Option<String> {
+        self.page.as_ref().map(Page::url)
     }
 
     /// The ready line is out: tells systemd, and from now on what the worker does.
@@ -125,8 +149,11 @@ impl Agent {
     /// # Errors
     /// Something could not be stopped or removed; the helper then tries.
     pub(super) async fn stop(self) -> Done<()> {
-        let Self { worker, runtime, reaper, systemd, share } = self;
+        let Self { worker, runtime, reaper, systemd, share, page } = self;
         systemd.stopping();
+        if let Some(page) = page {
+            page.stop().await;
+        }
         let status = worker.watch();
         worker.stop().await.map_err(|error| failed("the worker did not stop cleanly", &error))?;
         let fault = |what: String| Failure::new(Exit::Failure, "E_RUNTIME", what);

@@ -5,11 +5,14 @@
 //!
 //! Invariant: a worker of which a required promise does not hold does not start.
 
+use crate::args::server::RuntimeKind;
 use crate::args::server::SelftestWhen;
 use crate::exit::Exit;
 use crate::failure::{Done, Failure};
+use crate::runtimes;
 use hivemind_runtime::Runtime;
 use hivemind_runtime::selftest::{Line, Verdict, selftest};
+use hivemind_worker::page::Tested;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -77,11 +80,43 @@ pub async fn hold(runtime: &dyn Runtime, data: &Path, when: SelftestWhen) -> Don
     if weak > 0 {
         tracing::warn!(weak, "promises that are not required do not hold; `hivemind worker selftest` names them");
     }
+    if let Err(error) = Tested::of(runtime.name(), &lines).keep(data) {
+        tracing::warn!("the results of the self-test cannot be kept for the owner's page: {error}");
+    }
     // Where it cannot be written down it is tried again the next time.
     if let Err(error) = write(&file, &now) {
         tracing::warn!("that the promises hold cannot be written down: {error}");
     }
     Ok(())
+}
+
+/// What came of an attack on a runtime of its own.
+pub struct Attacked {
+    /// What was attacked.
+    pub runtime: &'static str,
+    /// One line for each promise.
+    pub lines: Vec<Line>,
+    /// Whether what the attackers left could be removed.
+    pub swept: Result<(), String>,
+}
+
+/// Attacks what would run tasks here, made for the attack in a folder of its own, so that nothing of a worker that runs here is
+/// touched; `tell` hears of each line at once.
+///
+/// # Errors
+/// The preferences cannot be read, nothing can run tasks here, or no folder can be made.
+pub async fn attack(data: &Path, kind: RuntimeKind, tell: impl FnMut(&Line) + Send) -> Done<Attacked> {
+    let place = data.to_owned();
+    let owner = tokio::task::spawn_blocking(move || hivemind_worker::owner_preferences(&place)).await;
+    let owner = owner.map_err(anyhow::Error::from).and_then(|owner| owner);
+    let owner = owner.map_err(|error| Failure::usage(format!("{error:#}")))?;
+    let cannot = |error: io::Error| Failure::io("no folder for the self-test could be made", &error);
+    let folder = tempfile::Builder::new().prefix("hivemind-selftest-").tempdir().map_err(cannot)?;
+    let runtime = runtimes::choose(kind, folder.path(), &owner, None).await?.runtime;
+    tracing::info!("attacking the {} runtime from inside, some seconds", runtime.name());
+    let lines = run(&*runtime, folder.path(), tell).await?;
+    let swept = runtime.sweep().await.map(|_count| ()).map_err(|why| why.to_string());
+    Ok(Attacked { runtime: runtime.name(), lines, swept })
 }
 
 /// Attacks every promise; `tell` hears of each line at once.

@@ -40,6 +40,7 @@ impl Document for Machine {
             ("graphics", gpu),
             ("link", link),
             ("drain", draining.to_owned()),
+            ("page", self.0.page.clone().unwrap_or_default()),
             ("stands still", back.unwrap_or_default()),
             ("waiting", count(self.0.waiting, "for their turn")),
             ("undelivered", count(self.0.undelivered, "not acknowledged by the pool")),

@@ -11,7 +11,6 @@ use crate::args::server::RuntimeKind;
 use crate::exit::Exit;
 use crate::face::Face;
 use crate::failure::{Done, Failure};
-use crate::runtimes;
 use crate::serve::selftest;
 use crate::show::worker::{Machine, Steps, Tested, Written};
 use hivemind_owner::service::{self, Step};
@@ -59,17 +58,11 @@ pub async fn own(global: &Global, face: &mut Face, verb: WorkerVerb) -> Done {
 /// Attacks every promise; exit code 1 where a required one does not hold.
 async fn test(global: &Global, face: &mut Face, kind: RuntimeKind) -> Done {
     let data = crate::place::data(global)?;
-    let owner = hivemind_worker::owner_preferences(&data).map_err(|error| Failure::usage(format!("{error:#}")))?;
-    // Of its own, so that nothing of a worker that runs here is touched.
-    let cannot = |error: std::io::Error| Failure::io("no folder for the self-test could be made", &error);
-    let folder = tempfile::Builder::new().prefix("hivemind-selftest-").tempdir().map_err(cannot)?;
-    let runtime = runtimes::choose(kind, folder.path(), &owner, None).await?.runtime;
-    face.say(&format!("attacking the {} runtime from inside, some seconds", runtime.name()));
-    let lines = selftest::run(&*runtime, folder.path(), |_| ()).await?;
-    let swept = runtime.sweep().await;
-    let tested = Tested::of(runtime.name(), &lines);
+    face.say("attacking this machine's isolation from inside, some seconds");
+    let attacked = selftest::attack(&data, kind, |_| ()).await?;
+    let tested = Tested::of(attacked.runtime, &attacked.lines);
     face.show(&tested)?;
-    if let Err(why) = swept {
+    if let Err(why) = attacked.swept {
         face.warn(&format!("something of the attackers may be left: {why}"));
     }
     Ok(if tested.holds { Exit::Ok } else { Exit::Failure })

@@ -15,14 +15,13 @@ use crate::status;
 use crate::tokens::{Caller, MAX_JOIN_SECONDS};
 use hivemind_model::command::NodeOffer;
 use hivemind_model::rows::NodeRow;
-use hivemind_model::{
-    Bytes, Code, Command, MilliCores, Millis, Rejection, Resources, Scope, Timestamp, UserId,
-};
+use hivemind_model::{Bytes, Code, Command, MilliCores, Millis, Rejection, Resources, Scope, Timestamp, UserId};
 use hivemind_proto::v1::node_service_server::NodeService;
 use hivemind_proto::v1::{
     CreateJoinTokenRequest, CreateJoinTokenResponse, ListNodesRequest, ListNodesResponse, ListRewardsRequest,
-    ListRewardsResponse, NodeHistoryRequest, NodeHistoryResponse, NodeSample, NodeSummary, RegisterNodeRequest,
-    RegisterNodeResponse, ResourceReportRequest, ResourceReportResponse, SetNodeRequest,
+    ListRewardsResponse, NodeHistoryRequest, NodeHistoryResponse, NodeSample, NodeSummary, OwnStandingRequest,
+    OwnStandingResponse, RegisterNodeRequest, RegisterNodeResponse, ResourceReportRequest, ResourceReportResponse,
+    SetNodeRequest,
 };
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -126,6 +125,19 @@ impl NodeService for NodeCalls {
     ) -> Result<Response<ListRewardsResponse>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
         rewards::page(&self.0, &caller, request.get_ref()).await.map(Response::new)
+    }
+
+    async fn own_standing(
+        &self,
+        request: Request<OwnStandingRequest>,
+    ) -> Result<Response<OwnStandingResponse>, Status> {
+        let shown = self.0.node_of(&request)?;
+        let gone = || status::unauthenticated("this node is not of this pool any more");
+        let row = self.0.store.node(shown.id).await.map_err(|error| status::store(&error))?.ok_or_else(gone)?;
+        let standing = rewards::own(&self.0, &row).await?;
+        let owner = row.owner;
+        let node = self.summaries(vec![row], Some(owner)).await?.into_iter().next();
+        Ok(Response::new(OwnStandingResponse { node, ..standing }))
     }
 
     async fn create_join_token(

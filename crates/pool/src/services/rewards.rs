@@ -1,4 +1,4 @@
-//! `ListRewards`: what nodes were paid for being there, line by line.
+//! `ListRewards`: what nodes were paid for being there, line by line; `OwnStanding`: what one earned.
 //!
 //! Invariant: a member sees the lines of their own nodes only.
 
@@ -6,14 +6,16 @@ use super::page::{after, cut, size, token};
 use crate::shared::Shared;
 use crate::status;
 use crate::tokens::Caller;
-use hivemind_model::rows::{RewardRow, Role};
+use hivemind_model::rows::{NodeRow, RewardRow, Role};
 use hivemind_model::{Millis, NodeId, Rejection, Timestamp};
-use hivemind_proto::v1::{ListRewardsRequest, ListRewardsResponse, RewardLine};
+use hivemind_proto::v1::{ListRewardsRequest, ListRewardsResponse, OwnStandingResponse, RewardLine};
 use hivemind_store::RewardFilter;
 use tonic::Status;
 
 /// Lines of a caller who names no size.
 const DEFAULT_PAGE: u32 = 100;
+/// Lines that a node is shown of itself.
+const OWN_LINES: u32 = 30;
 /// The name of the list in page tokens.
 const LIST: &str = "rewards";
 
@@ -30,6 +32,22 @@ pub(super) async fn page(
     let next = rows.last().filter(|_| more).map(|last| token(LIST, [last.from.0.unsigned_abs(), last.node.0]));
     let rewards = rows.iter().map(|row| line(shared, row)).collect();
     Ok(ListRewardsResponse { rewards, next_page_token: next.unwrap_or_default() })
+}
+
+/// What one node earned, with its last [`OWN_LINES`] lines; the caller puts its summary in.
+pub(super) async fn own(shared: &Shared, node: &NodeRow) -> Result<OwnStandingResponse, Status> {
+    let filter =
+        RewardFilter { owner: Some(node.owner), node: Some(node.id), limit: OWN_LINES, ..RewardFilter::default() };
+    let rows = shared.store.rewards(&filter).await.map_err(|error| status::store(&error))?;
+    let income = shared.store.income(node.id, shared.clock.now()).await.map_err(|error| status::store(&error))?;
+    Ok(OwnStandingResponse {
+        node: None,
+        work_today_micro: income.work_today.micro(),
+        work_total_micro: income.work.micro(),
+        rewards_today_micro: income.rewards_today.micro(),
+        rewards_total_micro: income.rewards.micro(),
+        rewards: rows.iter().map(|row| line(shared, row)).collect(),
+    })
 }
 
 fn filter(shared: &Shared, caller: &Caller, request: &ListRewardsRequest) -> Result<(RewardFilter, u32), Rejection> {

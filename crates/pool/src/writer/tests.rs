@@ -7,7 +7,7 @@ use hivemind_model::rows::{
     StandingRow, TaskRow, TipRow, UserRow,
 };
 use hivemind_model::{Code, Cpt, ElementRef, NodeId, Policy, ProjectId, Timestamp, UserId};
-use hivemind_store::{Funds, JournalFilter, JournalPage, Past, RewardFilter, StatementFilter, TaskFilter};
+use hivemind_store::{Funds, Income, JournalFilter, JournalPage, Past, RewardFilter, StatementFilter, TaskFilter};
 use parking_lot::Mutex;
 use std::path::Path;
 use std::time::Duration;
@@ -126,6 +126,9 @@ impl Store for Gate {
     }
     async fn rewards(&self, _: &RewardFilter) -> Result<Vec<RewardRow>, StoreError> {
         Ok(Vec::new())
+    }
+    async fn income(&self, _: NodeId, _: Timestamp) -> Result<Income, StoreError> {
+        Ok(Income::default())
     }
     async fn projects(&self, _: ProjectId, _: u32) -> Result<Vec<ProjectRow>, StoreError> {
         Ok(Vec::new())

@@ -10,8 +10,11 @@ use sqlx::{Connection, SqliteConnection};
 use std::path::Path;
 
 /// The migrations; the version after each is its place, from 1.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../../migrations/0001_pool.sql"), include_str!("../../migrations/0002_sessions.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_pool.sql"),
+    include_str!("../../migrations/0002_sessions.sql"),
+    include_str!("../../migrations/0003_node_work.sql"),
+];
 
 /// Marks the file as a pool's (`HvMd`; <https://www.sqlite.org/pragma.html#pragma_application_id>).
 const APPLICATION_ID: i64 = 0x4876_4d64;

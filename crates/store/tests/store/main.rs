@@ -4,8 +4,8 @@
 
 mod crash;
 mod economy;
-mod figures;
 mod elements;
+mod figures;
 mod guards;
 mod model;
 mod reads;

@@ -45,7 +45,7 @@ async fn rig_within(file: Option<&str>, share: Option<HeldShare>) -> anyhow::Res
     let (orders_in, orders) = mpsc::channel(8);
     let (asked, asked_in) = mpsc::channel(8);
     let (status, status_in) = watch::channel(Status::default());
-    let wires = Wires { node: "n".into(), orders: orders_in, asked: asked_in, status: status_in };
+    let wires = Wires { node: "n".into(), orders: orders_in, asked: asked_in, status: status_in, page: Arc::default() };
     Ok(Rig { data, orders, asked, status, first, cache, _running: tokio::spawn(owner.run(wires)) })
 }
 

@@ -68,6 +68,7 @@ fn rig(data: &Path, capacity: Resources) -> Rig {
         tools,
         offer: wire::NodeOffer::default(),
         monitor: Monitor::default(),
+        diary: Arc::default(),
         renewal: None,
         captures: Vec::new(),
         signals,

@@ -36,6 +36,7 @@ impl Shell {
             Signal::Event(event) => {
                 match &event {
                     Event::Ended { attempt, report } => {
+                        self.diary.ended(&report.outcome);
                         if let Some(kept) = self.kept.get_mut(attempt) {
                             kept.steer = None;
                             kept.has_output = report.output.is_some();
@@ -43,7 +44,8 @@ impl Shell {
                         }
                     }
                     Event::SpoolFailed { .. } => self.spool_is_broken = true,
-                    Event::Uploaded { attempt, .. } => {
+                    Event::Uploaded { attempt, result } => {
+                        self.diary.uploaded(result);
                         if let Some(kept) = self.kept.get_mut(attempt) {
                             kept.upload = None;
                         }

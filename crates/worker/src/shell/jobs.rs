@@ -27,8 +27,10 @@ impl Shell {
             None => work.spec.image.clone(),
             Some(blob) => blob.digest.to_string(),
         };
+        let since = crate::enroll::now();
+        self.diary.began(&image, since.0);
         let kept = self.keep(attempt);
-        kept.steer = Some(Steer { stop: stop.clone(), hold, image, since: crate::enroll::now() });
+        kept.steer = Some(Steer { stop: stop.clone(), hold, image, since });
         let capture = Arc::clone(&kept.capture);
         let voice = Arc::new(Voice::new(attempt, capture, self.signals.clone(), stop.clone()));
         let job = Job { tools: self.tools.clone(), work, control: Control { stop, paused }, voice };

@@ -3,10 +3,10 @@
 //! Invariant: every page is read through an index in its order, from where it begins.
 
 use super::{all, key, one};
-use crate::RewardFilter;
 use crate::sqlite::fault::Fault;
+use crate::{Income, RewardFilter};
 use hivemind_model::rows::{ProjectRow, RewardRow, StandingRow, TipRow, TrustRow};
-use hivemind_model::{ProjectId, UserId};
+use hivemind_model::{Cpt, NodeId, ProjectId, Timestamp, UserId};
 use sqlx::SqliteConnection;
 
 pub(in crate::sqlite) async fn standings(
@@ -64,6 +64,30 @@ pub(in crate::sqlite) async fn rewards(
     // Before the first line is what no node can have in a period that never begins.
     let (period, node) = filter.after.map_or((i64::MAX, -1), |(period, node)| (period.0, key(node.0)));
     all(conn, query.bind(period).bind(period).bind(node).bind(filter.limit)).await
+}
+
+/// Milliseconds of a day.
+const DAY: i64 = 86_400_000;
+
+pub(in crate::sqlite) async fn income(
+    conn: &mut SqliteConnection,
+    node: NodeId,
+    now: Timestamp,
+) -> Result<Income, Fault> {
+    let today = now.0.div_euclid(DAY);
+    let work = "SELECT coalesce(sum(CASE WHEN day >= ? THEN paid END), 0), coalesce(sum(paid), 0) FROM node_work WHERE node = ?";
+    let (work_today, work): (i64, i64) =
+        sqlx::query_as(work).bind(today).bind(key(node.0)).fetch_one(&mut *conn).await?;
+    let rewards = "SELECT coalesce(sum(CASE WHEN period_to >= ? THEN total END), 0), coalesce(sum(total), 0) \
+        FROM rewards INDEXED BY rewards_by_node WHERE node = ?";
+    let (rewards_today, rewards): (i64, i64) =
+        sqlx::query_as(rewards).bind(today * DAY).bind(key(node.0)).fetch_one(conn).await?;
+    Ok(Income {
+        work_today: Cpt::from_micro(work_today),
+        work: Cpt::from_micro(work),
+        rewards_today: Cpt::from_micro(rewards_today),
+        rewards: Cpt::from_micro(rewards),
+    })
 }
 
 pub(in crate::sqlite) async fn projects(
