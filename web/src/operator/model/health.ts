@@ -70,7 +70,7 @@ export function findings(health: Health): Finding[] {
   if (health.nodes_total > 0 && health.nodes_online === 0) {
     bad.push({ tone: "bad", title: "No node is online", detail: "Nothing runs until a worker connects again.", to: "/nodes" });
   }
-  if (health.disk_free_bytes < GIB) {
+  if (health.disk_free_bytes >= 0 && health.disk_free_bytes < GIB) {
     bad.push({
       tone: "bad",
       title: "The pool's disk is almost full",
@@ -82,15 +82,15 @@ export function findings(health: Health): Finding[] {
     warn.push({
       tone: "warn",
       title: "New work is held back",
-      detail: "More arrives than can be written down in time, so submissions are slowed. It ends by itself.",
-      to: "/queue",
+      detail: "So many nodes vanished at once that the pool waits for them before it tries their work elsewhere.",
+      to: "/nodes",
     });
   }
   if (latencyTone(health.schedule_latency_p99_ms) !== "good") {
     warn.push({
       tone: "warn",
       title: "Tasks are handed out late",
-      detail: "The slowest hundredth waits longer than a second for a node that has room.",
+      detail: "Of the last five minutes, one in a hundred waited longer than a second from submission to hand-out.",
       to: "/queue",
     });
   }

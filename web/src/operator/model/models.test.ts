@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { findings, isZero, part } from "./health";
 import { judge, micro, moved, partOf, shortHash, sumOf } from "./ledger";
-import { changesFor, put, reasonFault, select, shellWord, standing, usage } from "./nodes";
+import { changesFor, put, reasonFault, select, standing, usage } from "./nodes";
 import { sumUp } from "./queue";
 import { aHealth, aNode } from "./samples";
 
@@ -68,18 +68,14 @@ describe("nodes", () => {
     expect(ids("ZONE=lab", "all")).toEqual(["n-9"]);
     expect(ids("", "offline")).toEqual(["n-1"]);
     expect(all.map((node) => node.node_id)).toEqual(["n-10", "n-9", "n-1"]);
-    expect(put(all, aNode({ node_id: "n-9", cpu_usage: 99 }))[1]?.cpu_usage).toBe(99);
-    expect(put(all, aNode({ node_id: "n-2" }))).toHaveLength(4);
+    expect(put(all, [aNode({ node_id: "n-9", cpu_usage: 99 })])[1]?.cpu_usage).toBe(99);
+    expect(put(all, [aNode({ node_id: "n-2" })])).toHaveLength(4);
   });
 
   it("wants a reason for a ban that can be stored", () => {
     expect(reasonFault("  ")).toContain("Write a reason");
     expect(reasonFault("ü".repeat(101))).toContain("202 bytes");
     expect(reasonFault("wrong results")).toBeNull();
-  });
-
-  it("quotes for a shell", () => {
-    expect([shellWord("https://a:1"), shellWord("it's"), shellWord("a b; c")]).toEqual(["https://a:1", `'it'\\''s'`, "'a b; c'"]);
   });
 });
 
@@ -113,9 +109,12 @@ describe("ledger", () => {
 describe("queue", () => {
   it("sums up by reason and age", () => {
     const waiting = sumUp({
+      elements: 40,
+      tasks: 3,
+      at_unix_ms: 1,
       groups: [
-        { reason: "no node has a GPU", tasks: 1, elements: 10, oldest_ms: 5, example_task_id: "task_a" },
-        { reason: "all nodes are busy", tasks: 2, elements: 30, oldest_ms: 9, example_task_id: "task_b" },
+        { kind: "too_big", reason: "no node has a GPU", tasks: 1, elements: 10, oldest_ms: 5, example_task_id: "task_a" },
+        { kind: "all_busy", reason: "all nodes are busy", tasks: 2, elements: 30, oldest_ms: 9, example_task_id: "task_b" },
       ],
       ages: [
         { age: "under 1 minute", elements: 30 },
@@ -125,6 +124,6 @@ describe("queue", () => {
     expect([waiting.elements, waiting.tasks, waiting.oldest_ms]).toEqual([40, 3, 9]);
     expect(waiting.groups.map((group) => group.part)).toEqual([0.75, 0.25]);
     expect(waiting.ages.map((age) => age.part)).toEqual([1, 1 / 3]);
-    expect(sumUp({ groups: [], ages: [] })).toMatchObject({ elements: 0, oldest_ms: 0 });
+    expect(sumUp({ groups: [], ages: [], elements: 0, tasks: 0, at_unix_ms: 1 })).toMatchObject({ elements: 0, oldest_ms: 0 });
   });
 });

@@ -160,13 +160,13 @@ function compareBy(a: NodeSummary, b: NodeSummary, by: NodeOrder, now: number): 
   }
 }
 
-/** `nodes` with `changed` in the place of the one of its name, or at the end. */
-export function put(nodes: readonly NodeSummary[], changed: NodeSummary): NodeSummary[] {
-  const place = nodes.findIndex((node) => node.node_id === changed.node_id);
-  return place < 0 ? [...nodes, changed] : nodes.with(place, changed);
-}
-
-/** Quotes `text` for a POSIX shell where it needs it. */
-export function shellWord(text: string): string {
-  return /^[A-Za-z0-9_@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+/** `nodes` with each of `changed` in the place of the one of its name, or at the end. */
+export function put(nodes: readonly NodeSummary[], changed: Iterable<NodeSummary>): NodeSummary[] {
+  const newest = new Map([...changed].map((node) => [node.node_id, node]));
+  const next = nodes.map((node) => {
+    const found = newest.get(node.node_id);
+    newest.delete(node.node_id);
+    return found ?? node;
+  });
+  return [...next, ...newest.values()];
 }

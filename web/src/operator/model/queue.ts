@@ -18,8 +18,7 @@ export interface Waiting {
 
 /** Sums up a queue. */
 export function sumUp(queue: Queue): Waiting {
-  const elements = queue.groups.reduce((sum, group) => sum + group.elements, 0);
-  const tasks = queue.groups.reduce((sum, group) => sum + group.tasks, 0);
+  const { elements, tasks } = queue;
   const oldest = queue.groups.reduce((most, group) => Math.max(most, group.oldest_ms), 0);
   const largest = queue.ages.reduce((most, age) => Math.max(most, age.elements), 0);
   return {

@@ -31,6 +31,9 @@ export function aHealth(change: Partial<Health> = {}): Health {
     version: "0.6.0",
     commits_per_second: 41.5,
     disk_free_bytes: 90 * 2 ** 30,
+    checked_at_unix_ms: 1_790_000_000_000,
+    attempts_assigned: 0,
+    schedule_latency_count: 120,
     ...change,
   };
 }

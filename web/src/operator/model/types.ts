@@ -29,17 +29,30 @@ export interface Health {
   started_at_unix_ms: number;
   version: string;
   commits_per_second: number;
+  /** Of the disk with the pool's data; -1: it could not be asked. */
   disk_free_bytes: number;
+  /** When lost tasks and the ledger were looked at; 0: not yet. */
+  checked_at_unix_ms: number;
+  attempts_assigned: number;
+  /** Hand-outs behind the two latencies. */
+  schedule_latency_count: number;
 }
 
 /** `GET /pool/queue`. */
 export interface Queue {
+  /** Most elements first. */
   groups: QueueGroup[];
+  /** Youngest first. */
   ages: QueueAge[];
+  elements: number;
+  tasks: number;
+  at_unix_ms: number;
 }
 
 /** Everything that waits for one reason. */
 export interface QueueGroup {
+  /** Such as `all_busy`; `reason` says it in a sentence. */
+  kind: string;
   reason: string;
   tasks: number;
   elements: number;
@@ -54,46 +67,7 @@ export interface QueueAge {
 }
 
 /** One node, of `GET /nodes` and of the event `node`. */
-export interface NodeSummary {
-  node_id: string;
-  owner: string;
-  state: string;
-  cpu_millicores: number;
-  memory_mb: number;
-  disk_mb: number;
-  gpus: number;
-  gpu_info: string;
-  active_attempts: number;
-  seen_at_unix_ms: number;
-  cpu_usage: number;
-  memory_usage: number;
-  disk_usage: number;
-  gpu_usage: number;
-  runtime: string;
-  free_cpu_millicores: number;
-  free_memory_mb: number;
-  level: string;
-  runtime_ms: number;
-  next_level_ms: number;
-  pending_micro: string;
-  service: string;
-  service_until_unix_ms: number;
-  service_reason: string;
-  labels: string[];
-  isolation: string;
-  trust: string;
-  verified_results: number;
-  wrong_results: number;
-  quota_left: number;
-  resting_until_unix_ms: number;
-  kinds: string[];
-  network: string[];
-  available: string;
-  available_reason: string;
-  speed: number;
-  speed_in_tasks: number;
-  temperature_celsius: number;
-}
+export type { NodeSummary } from "../../api/types";
 
 /** One sample of `GET /nodes/{name}/history`, oldest first. */
 export interface NodeSample {
@@ -158,6 +132,9 @@ export interface JournalEntry {
   note: string;
   hash: string;
   postings: Posting[];
+  /** Where it is about a task; empty where not. */
+  task_id: string;
+  attempt_id: string;
 }
 
 /** One side of a journal entry. */
@@ -165,21 +142,6 @@ export interface Posting {
   account: string;
   holder: string;
   amount_micro: string;
-}
-
-/** `GET /pool`. */
-export interface PoolInfo {
-  version: string;
-  nodes_online: number;
-  tasks_pending: number;
-  tasks_running: number;
-  core_hour_micro: string;
-  gib_hour_micro: string;
-  gpu_hour_micro: string;
-  started_at_unix_ms: number;
-  economy: string;
-  listens_outside: boolean;
-  invitation_needed: boolean;
-  reward_period_ms: number;
-  meter_interval_ms: number;
+  /** Of that account, afterwards. */
+  balance_micro: string;
 }
