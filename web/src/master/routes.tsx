@@ -1,0 +1,34 @@
+import type { ComponentType } from "react";
+import { Navigate, type RouteObject, useLocation } from "react-router";
+import { LiveProvider } from "../api/live";
+import { Gate } from "../app/Gate";
+import { NotFound } from "../app/NotFound";
+import { Frame } from "./Frame";
+import { PublicFrame } from "./public/PublicFrame";
+
+/** A route whose code comes when somebody goes there. */
+function page(path: string, load: () => Promise<{ default: ComponentType }>): RouteObject {
+  return { path, lazy: async () => ({ Component: (await load()).default }) };
+}
+
+function ToLogin() {
+  const { pathname, search } = useLocation();
+  return <Navigate to={`/login?next=${encodeURIComponent(pathname + search)}`} replace />;
+}
+
+function Inside() {
+  return <Gate anonymous={<ToLogin />}><LiveProvider><Frame /></LiveProvider></Gate>;
+}
+
+const open: RouteObject[] = [
+  page("login", () => import("./public/Login")),
+  page("register", () => import("./public/Register")),
+];
+
+/** Pages behind the sign-in. */
+const inside: RouteObject[] = [];
+
+export const routes: RouteObject[] = [
+  { element: <Inside />, children: inside },
+  { element: <PublicFrame />, children: [...open, { path: "*", element: <NotFound /> }] },
+];

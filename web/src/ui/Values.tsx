@@ -1,0 +1,38 @@
+import { cpt } from "../lib/money";
+import { useNow } from "../lib/now";
+import { bytes, duration, moment, timeAgo } from "../lib/units";
+import { cx } from "./class";
+
+/** An exact amount of CPT from micro-CPT. */
+export function Money({ micro, sign = false, className }: { micro: string | bigint; sign?: boolean; className?: string }) {
+  return (
+    <span className={cx("whitespace-nowrap", className)}>
+      {cpt(micro, { sign })}<span className="text-ink-3"> CPT</span>
+    </span>
+  );
+}
+
+export function Bytes({ count }: { count: number }) {
+  return <span className="whitespace-nowrap" title={`${count} B`}>{bytes(count)}</span>;
+}
+
+export function Duration({ ms }: { ms: number }) {
+  return <span className="whitespace-nowrap">{duration(ms)}</span>;
+}
+
+/** Time since a moment, counting. */
+export function Since({ atMs }: { atMs: number }) {
+  const now = useNow();
+  return <Duration ms={Math.max(0, Math.floor((now - atMs) / 1000) * 1000)} />;
+}
+
+/** When it was, relative; the exact time as a title. */
+export function TimeAgo({ atMs }: { atMs: number }) {
+  const now = useNow();
+  return <time dateTime={new Date(atMs).toISOString()} title={moment(atMs)} className="whitespace-nowrap">{timeAgo(atMs, now)}</time>;
+}
+
+/** When it was, exactly. */
+export function Moment({ atMs }: { atMs: number }) {
+  return <time dateTime={new Date(atMs).toISOString()} className="whitespace-nowrap">{moment(atMs)}</time>;
+}
