@@ -1,22 +1,31 @@
-import { Activity } from "lucide-react";
+import type { ComponentType } from "react";
 import type { RouteObject } from "react-router";
-import { LiveProvider } from "../api/live";
-import { useMe } from "../api/session";
 import { Gate } from "../app/Gate";
 import { NotFound } from "../app/NotFound";
-import { Shell } from "../app/Shell";
 import { SignInPage } from "../app/SignInPage";
-import { useAccountMenu } from "../app/useAccountMenu";
+import { OperatorFrame } from "../operator/OperatorFrame";
 
-const NAV = [{ to: "/", text: "Health", icon: <Activity aria-hidden className="size-4" />, end: true }];
-
-function Frame() {
-  const me = useMe();
-  return <Shell server="pool" nav={NAV} user={me.username} userItems={useAccountMenu()} shortcuts={[]} />;
+/** A route whose code comes when somebody goes there. */
+function page(path: string, load: () => Promise<{ default: ComponentType }>): RouteObject {
+  return { path, lazy: async () => ({ Component: (await load()).default }) };
 }
 
 function Root() {
-  return <Gate anonymous={<SignInPage server="pool" />}><LiveProvider><Frame /></LiveProvider></Gate>;
+  return <Gate anonymous={<SignInPage server="pool" />}><OperatorFrame /></Gate>;
 }
 
-export const routes: RouteObject[] = [{ element: <Root />, children: [{ path: "*", element: <NotFound /> }] }];
+export const routes: RouteObject[] = [
+  {
+    element: <Root />,
+    children: [
+      page("/", () => import("../operator/Health")),
+      page("topology", () => import("../operator/Topology")),
+      page("queue", () => import("../operator/Queue")),
+      page("nodes", () => import("../operator/Nodes")),
+      page("nodes/:name", () => import("../operator/Node")),
+      page("ledger", () => import("../operator/Ledger")),
+      page("audit", () => import("../operator/Audit")),
+      { path: "*", element: <NotFound /> },
+    ],
+  },
+];

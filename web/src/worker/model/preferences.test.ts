@@ -1,23 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { always } from "./hours";
+import { somePreferences as defaults } from "./samples";
 import { egressSentence, faultsOf, few, linesOf, type Preferences } from "./preferences";
-
-function defaults(): Preferences {
-  return {
-    machine: { mode: "start" },
-    gpu: { mode: "start", stop_percent: 30 },
-    idle: { only: false, start_minutes: 15, resume_minutes: 5, stop_load: 0.5, background_load: 0.3, load_seconds: 120 },
-    suspend: { minutes: 10 },
-    battery: { when: "pause", least_percent: 50 },
-    hours: always(),
-    shares: { cpu_percent: 100, memory_percent: 90 },
-    heat: {},
-    programs: { pause_while: [] },
-    network: { egress: [] },
-    images: { allow: [] },
-    cache: {},
-  };
-}
 
 describe("faultsOf", () => {
   it("takes the defaults", () => {

@@ -12,8 +12,8 @@ export type Mode = "start" | "finish" | "pause";
 
 /** Everything that an owner decides, as the worker writes it. */
 export interface Preferences {
-  machine: { mode: Mode; until?: string | null };
-  gpu: { mode: Mode; until?: string | null; stop_percent: number };
+  machine: { mode: Mode; until: string | null };
+  gpu: { mode: Mode; until: string | null; stop_percent: number };
   idle: {
     only: boolean;
     start_minutes: number;
@@ -26,11 +26,11 @@ export interface Preferences {
   battery: { when: "pause" | "run"; least_percent: number };
   hours: Hours;
   shares: { cpu_percent: number; memory_percent: number };
-  heat: { stop_celsius?: number | null; resume_celsius?: number | null };
+  heat: { stop_celsius: number | null; resume_celsius: number | null };
   programs: { pause_while: string[] };
-  network: { egress: string[]; mbit_per_second?: number | null; gib_per_day?: number | null };
+  network: { egress: string[]; mbit_per_second: number | null; gib_per_day: number | null };
   images: { allow: string[] };
-  cache: { limit_gib?: number | null };
+  cache: { limit_gib: number | null };
 }
 
 /** What is wrong, by the name of the field as the worker writes it (`idle.start_minutes`). */
