@@ -1,18 +1,23 @@
-import { Cpu } from "lucide-react";
+import type { ComponentType } from "react";
 import type { RouteObject } from "react-router";
-import { LiveProvider } from "../api/live";
 import { NotFound } from "../app/NotFound";
-import { Shell } from "../app/Shell";
+import { WorkerFrame } from "./WorkerFrame";
 
-const NAV = [{ to: "/", text: "Now", icon: <Cpu aria-hidden className="size-4" />, end: true }];
-const nothing = () => Promise.resolve();
-
-function Root() {
-  return (
-    <LiveProvider path="/worker/events" renewSession={nothing}>
-      <Shell server="worker" who="the worker" nav={NAV} userItems={[]} shortcuts={[]} />
-    </LiveProvider>
-  );
+/** A route whose code comes when somebody goes there. */
+function page(path: string, load: () => Promise<{ default: ComponentType }>): RouteObject {
+  return { path, lazy: async () => ({ Component: (await load()).default }) };
 }
 
-export const routes: RouteObject[] = [{ element: <Root />, children: [{ path: "*", element: <NotFound /> }] }];
+export const routes: RouteObject[] = [
+  {
+    element: <WorkerFrame />,
+    children: [
+      page("/", () => import("./Now")),
+      page("when", () => import("./When")),
+      page("safety", () => import("./Safety")),
+      page("earnings", () => import("./Earnings")),
+      page("standing", () => import("./Standing")),
+      { path: "*", element: <NotFound /> },
+    ],
+  },
+];
