@@ -26,7 +26,7 @@ const open: RouteObject[] = [
 ];
 
 /** Pages behind the sign-in. */
-const inside: RouteObject[] = [];
+const inside: RouteObject[] = [page("settings", () => import("../settings/Settings"))];
 
 export const routes: RouteObject[] = [
   { element: <Inside />, children: inside },

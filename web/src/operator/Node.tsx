@@ -75,7 +75,7 @@ function Usage({ node }: { node: NodeSummary }) {
   };
   const promised = node.cpu_millicores - node.free_cpu_millicores;
   return (
-    <Tiles label="The node now">
+    <Tiles label="The node now" narrow>
       <Tile name="Processor" note={`${cores(promised)} of ${cores(node.cpu_millicores)} promised`}>{of("cpu")}</Tile>
       <Tile name="Memory" note={`${mebibytes(node.memory_mb - node.free_memory_mb)} of ${mebibytes(node.memory_mb)} promised`}>{of("memory")}</Tile>
       <Tile name="Disk" note={`offers ${mebibytes(node.disk_mb)}`}>{node.state === "offline" ? "–" : percent(Math.round(node.disk_usage))}</Tile>

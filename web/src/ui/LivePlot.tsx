@@ -46,13 +46,13 @@ function options(node: Element, lines: LiveChartProps["lines"], unit: string, to
   return {
     cursor: { show: false },
     legend: { show: false },
-    padding: [8, 8, 0, 0],
+    padding: [8, 18, 0, 0],
     scales: {
       x: { range: (_plot, _low, high) => [(high ?? 0) - span, high ?? 0] },
       y: { range: (_plot, _low, high) => [0, Math.max(top ?? 0, (Number.isFinite(high) ? high : 0) * 1.15, 1e-6)] },
     },
     axes: [
-      { ...text, grid: { show: false }, space: 70, values: (plot, marks) => ago(plot, marks) },
+      { ...text, grid: { show: false }, size: 26, gap: 4, splits: (plot) => marksOf(plot, span), values: (plot, marks) => ago(plot, marks) },
       { ...text, grid, size: 58, space: 34, values: (_plot, marks) => marks.map((mark) => `${mark} ${unit}`) },
     ],
     series: [
@@ -64,6 +64,13 @@ function options(node: Element, lines: LiveChartProps["lines"], unit: string, to
       }),
     ],
   };
+}
+
+/** Five marks from now backwards; fewer where there is no room. */
+function marksOf(plot: uPlot, span: number): number[] {
+  const end = plot.scales["x"]?.max ?? 0;
+  const count = plot.width < 420 ? 2 : 5;
+  return Array.from({ length: count + 1 }, (_, place) => end - (span * (count - place)) / count);
 }
 
 /** Times as how long ago they were. */

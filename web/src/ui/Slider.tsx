@@ -34,7 +34,7 @@ export function Slider({ label, value, onValue, unit, min, max, hint, error, dis
         aria-describedby={described || undefined}
         aria-invalid={error ? true : undefined}
         onChange={(event) => onValue(Number(event.target.value))}
-        className="h-6 w-full accent-[var(--accent)]"
+        className="h-6 w-full accent-[var(--run)]"
       />
       {hint ? <p id={`${id}-hint`} className="text-ink-3 text-[0.93em]">{hint}</p> : null}
       {error ? <p id={`${id}-error`} role="alert" className="text-bad text-[0.93em]">{error}</p> : null}

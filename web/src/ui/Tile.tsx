@@ -27,10 +27,10 @@ export function Tile({ name, children, note, tone = "none", className }: Props) 
   );
 }
 
-/** Tiles beside each other. */
-export function Tiles({ children, label }: { children: ReactNode; label: string }) {
+/** Tiles beside each other: four in a row, or with `narrow` as many as fit. */
+export function Tiles({ children, label, narrow = false }: { children: ReactNode; label: string; narrow?: boolean }) {
   return (
-    <dl aria-label={label} className="grid grid-cols-[repeat(auto-fit,minmax(min(100%,13rem),1fr))] gap-3">
+    <dl aria-label={label} className={cx("grid gap-3", narrow ? "grid-cols-[repeat(auto-fit,minmax(min(100%,10.5rem),1fr))]" : "grid-cols-[repeat(auto-fit,minmax(min(100%,17rem),1fr))]")}>
       {children}
     </dl>
   );

@@ -56,7 +56,7 @@ export function Controls({ overview, part }: { overview: Overview; part: Part })
             );
           })}
         </div>
-        <Select label="Finish and pause last" options={SPANS} value={span} onValue={setSpan} className="w-48" />
+        <Select label="Finish and pause last" options={SPANS} value={span} onValue={setSpan} className="w-56" />
       </div>
       {part === "machine" ? <Until overview={overview} /> : null}
       {error === null ? null : <ErrorBox error={error} what="The worker did not do that." />}

@@ -18,6 +18,7 @@ export function HoursGrid({ week, onWeek }: Props) {
   const grid = useRef<HTMLDivElement>(null);
   const [at, setAt] = useState<GridPlace>({ day: 0, hour: 8 });
   const [drag, setDrag] = useState<{ from: GridPlace; to: GridPlace; isOn: boolean } | null>(null);
+  const touched = useRef(false);
   const shown = drag ? setHours(week, drag.from, drag.to, drag.isOn) : week;
 
   const toggle = (place: GridPlace) => onWeek(setHours(week, place, place, hourState(week, place.day, place.hour) !== "on"));
@@ -42,6 +43,9 @@ export function HoursGrid({ week, onWeek }: Props) {
     setDrag(null);
   };
   const begin = (event: PointerEvent, place: GridPlace) => {
+    // A finger that moves scrolls the page; one that taps chooses, by the click that follows.
+    touched.current = event.pointerType === "touch";
+    if (touched.current) return;
     event.preventDefault();
     if (event.currentTarget.hasPointerCapture(event.pointerId)) event.currentTarget.releasePointerCapture(event.pointerId);
     setDrag({ from: place, to: place, isOn: hourState(week, place.day, place.hour) !== "on" });
@@ -57,6 +61,7 @@ export function HoursGrid({ week, onWeek }: Props) {
       onBegin={begin}
       onEnter={() => drag && setDrag({ ...drag, to: place })}
       onFocus={() => setAt(place)}
+      onTap={() => touched.current && toggle(place)}
     />
   );
   const whole = (from: GridPlace, to: GridPlace, isOn: boolean) => onWeek(setHours(week, from, to, isOn));
@@ -66,11 +71,11 @@ export function HoursGrid({ week, onWeek }: Props) {
       <p id={help} className="text-ink-3 text-[0.93em]">
         Paint with the pointer, or walk with the arrow keys and press Space; Shift with an arrow paints on. Times are those of the clock on your wall.
       </p>
-      <div ref={grid} role="grid" aria-label="Hours of the week on which work is allowed" aria-describedby={help} aria-multiselectable className="touch-none select-none" onPointerUp={commit} onPointerLeave={commit} onPointerCancel={commit}>
+      <div ref={grid} role="grid" aria-label="Hours of the week on which work is allowed" aria-describedby={help} aria-multiselectable className="select-none" onPointerUp={commit} onPointerLeave={commit} onPointerCancel={commit}>
         {isNarrow ? (
           <>
             <div role="row" className="grid grid-cols-[3rem_repeat(7,minmax(1.75rem,1fr))] gap-px">
-              <span role="columnheader" className="sr-only">Hour</span>
+              <span role="columnheader"><span className="sr-only">Hour</span></span>
               {DAYS.map((day, place) => <DayHead key={day} day={place} week={week} short onWhole={whole} role="columnheader" />)}
             </div>
             {HOURS.map((hour) => (
@@ -83,7 +88,7 @@ export function HoursGrid({ week, onWeek }: Props) {
         ) : (
           <>
             <div role="row" className="grid grid-cols-[6.5rem_repeat(24,minmax(1.55rem,1fr))] gap-px">
-              <span role="columnheader" className="sr-only">Day</span>
+              <span role="columnheader"><span className="sr-only">Day</span></span>
               {HOURS.map((hour) => <span key={hour} role="columnheader" className="text-ink-2 text-[0.86em]">{hour % 3 === 0 ? clock(hour) : <span className="sr-only">{clock(hour)}</span>}</span>)}
             </div>
             {DAYS.map((day, place) => (
@@ -112,11 +117,12 @@ type CellProps = {
   onBegin: (event: PointerEvent, place: GridPlace) => void;
   onEnter: () => void;
   onFocus: () => void;
+  onTap: () => void;
 };
 
 const WORDS = { on: "work", off: "no work", part: "work in a part of it" } as const;
 
-function Cell({ place, state, isHere, onKey, onBegin, onEnter, onFocus }: CellProps) {
+function Cell({ place, state, isHere, onKey, onBegin, onEnter, onFocus, onTap }: CellProps) {
   const name = `${capital(DAYS[place.day] ?? "")} ${clock(place.hour)} to ${clock(place.hour + 1)}: ${WORDS[state]}`;
   return (
     <div
@@ -130,6 +136,7 @@ function Cell({ place, state, isHere, onKey, onBegin, onEnter, onFocus }: CellPr
       onPointerDown={(event) => onBegin(event, place)}
       onPointerEnter={onEnter}
       onFocus={onFocus}
+      onClick={onTap}
       className={cx(
         "min-h-6 cursor-pointer rounded-[3px] -outline-offset-2 md:min-h-7",
         state === "on" ? "bg-accent" : state === "part" ? "half-hour" : "bg-sunken hover:bg-off-soft",

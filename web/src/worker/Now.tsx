@@ -66,7 +66,7 @@ function Sentence({ now: { sentence, overview, machine } }: { now: WorkerNow }) 
         <div className="min-w-0" role="status">
           <p className="text-2xl leading-tight font-semibold tracking-tight text-balance">{sentence}</p>
           {why ? <p className="text-ink-2 mt-1">{why}</p> : null}
-          {overview.waiting > 0 ? <p className="text-ink-2 mt-1">{plural(overview.waiting, "more task")} wait for their turn here.</p> : null}
+          {overview.waiting > 0 ? <p className="text-ink-2 mt-1">{overview.waiting === 1 ? "1 more task waits for its turn here." : `${count(overview.waiting)} more tasks wait for their turn here.`}</p> : null}
           {overview.give_back_in_ms === null ? null : <p className="text-ink-2 mt-1">What stands still is given back in {duration(overview.give_back_in_ms)}.</p>}
         </div>
       </div>
@@ -103,7 +103,7 @@ function Figures({ now: { machine } }: { now: WorkerNow }) {
   const earnings = useQuery(earningsQuery).data;
   const gpu = machine.gpus[0];
   return (
-    <Tiles label="This machine now">
+    <Tiles label="This machine now" narrow>
       <Tile name="Earned today" note={earnings ? <>and <Money micro={earnings.pending_micro} /> by what runs</> : "the pool was not asked yet"}>
         {earnings ? <Money micro={earnings.earned_today_micro} /> : "–"}
       </Tile>
