@@ -36,7 +36,7 @@ export type Layout = { columns: number; rows: number; cell: number; gap: number;
 
 /** How `count` elements fill `width` pixels: the more there are, the smaller each is. */
 export function layout(count: number, width: number): Layout {
-  const [cell, gap] = count <= 400 ? [18, 3] : count <= 4000 ? [10, 2] : count <= 30_000 ? [5, 1] : count <= 300_000 ? [3, 1] : [2, 0];
+  const [cell, gap] = count <= 400 ? [18, 3] : count <= 4000 ? [10, 2] : count <= 30_000 ? [5, 1] : count <= 300_000 ? [3, 0] : [2, 0];
   const pitch = cell + gap;
   const columns = Math.max(1, Math.floor((width + gap) / pitch));
   const rows = Math.ceil(count / columns);

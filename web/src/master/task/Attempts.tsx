@@ -18,13 +18,13 @@ export function Attempts({ attempts }: { attempts: readonly AttemptSummary[] }) 
         rows={attempts}
         empty={<EmptyState title="Not tried yet">An attempt appears here when a machine takes it.</EmptyState>}
         columns={[
-          { id: "node", head: "Machine", cell: (row) => <><span className="font-medium">{row.node}</span><span className="text-ink-3 block">{row.attempt_id}</span></> },
+          { id: "node", head: "Machine", cell: (row) => <><span className="font-medium">{row.node}</span><span className="text-ink-3 block whitespace-nowrap">{row.attempt_id}</span></> },
           { id: "outcome", head: "Outcome", cell: outcome },
           { id: "exit", head: "Exit code", numeric: true, cell: (row) => row.exit_code ?? "\u2013", wideOnly: true },
           { id: "wall", head: "Run time", numeric: true, cell: (row) => (row.state === "ended" ? duration(row.wall_ms) : row.started_at_unix_ms > 0 ? <Since atMs={row.started_at_unix_ms} /> : "\u2013") },
           { id: "cpu", head: "Processor time", numeric: true, cell: (row) => duration(row.cpu_ms), wideOnly: true },
           { id: "memory", head: "Memory", numeric: true, cell: (row) => bytes(row.state === "ended" ? row.peak_memory_bytes : row.memory_bytes), wideOnly: true },
-          { id: "cost", head: "Cost", numeric: true, cell: (row) => <Money micro={row.cost_micro} /> },
+          { id: "cost", head: "Cost", numeric: true, cell: (row) => <Money micro={row.cost_micro} column /> },
           { id: "when", head: "Handed out", numeric: true, cell: (row) => <TimeAgo atMs={row.assigned_at_unix_ms} />, wideOnly: true },
         ]}
       />

@@ -38,7 +38,7 @@ export function Price({ detail }: { detail: TaskDetail }) {
               { id: "at", head: "When", cell: (row) => <Moment atMs={row.at_unix_ms} />, wideOnly: true },
               { id: "kind", head: "Kind", cell: (row) => row.kind },
               { id: "account", head: "Account", cell: (row) => `${row.holder || "treasury"}: ${row.account}` },
-              { id: "amount", head: "Amount", numeric: true, cell: (row) => <Money micro={row.amount_micro} sign /> },
+              { id: "amount", head: "Amount", numeric: true, cell: (row) => <Money micro={row.amount_micro} sign column /> },
               { id: "note", head: "Note", cell: (row) => row.note, wideOnly: true },
             ]}
           />

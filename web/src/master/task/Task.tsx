@@ -29,6 +29,7 @@ function Actions({ detail }: { detail: TaskDetail }) {
   const navigate = useNavigate();
   const say = useToast();
   const path = `/tasks/${encodeURIComponent(task.task_id)}`;
+  const retriable = detail.status === "failed" || detail.status === "cancelled" || (task.elements?.failed ?? 0) + (task.elements?.cancelled ?? 0) > 0;
   const cancel = async () => {
     await request(`${path}/cancel`, { method: "POST", body: {} });
     await client.invalidateQueries({ queryKey: ["task", task.task_id] });
@@ -43,7 +44,7 @@ function Actions({ detail }: { detail: TaskDetail }) {
     <>
       {isOpen(detail.status)
         ? <Button look="danger" icon={<Ban aria-hidden className="size-4" />} onClick={() => setAsked("cancel")}>Cancel</Button>
-        : <Button icon={<RotateCw aria-hidden className="size-4" />} onClick={() => setAsked("retry")}>Retry what failed</Button>}
+        : retriable && <Button icon={<RotateCw aria-hidden className="size-4" />} onClick={() => setAsked("retry")}>Retry what failed</Button>}
       <Confirm open={asked === "cancel"} dangerous title={`Cancel ${taskName(task)}?`} action="Cancel the task" onConfirm={cancel} onClose={() => setAsked(null)}>
         <p>What runs is stopped and paid up to now; what waits is dropped and costs nothing. This cannot be taken back.</p>
       </Confirm>

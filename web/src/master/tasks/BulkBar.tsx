@@ -24,7 +24,7 @@ export function BulkBar({ tasks, onDone }: { tasks: readonly TaskSummary[]; onDo
   const client = useQueryClient();
   const say = useToast();
   const open = tasks.filter((task) => isOpen(task.status));
-  const ended = tasks.filter((task) => !isOpen(task.status));
+  const ended = tasks.filter((task) => task.status === "failed" || task.status === "cancelled" || (!isOpen(task.status) && (task.elements?.failed ?? 0) + (task.elements?.cancelled ?? 0) > 0));
   const begin = (what: Act["what"], which: readonly TaskSummary[]) => setAct({ what, tasks: which, keys: which.map(newKey) });
   const run = async () => {
     if (!act) return;

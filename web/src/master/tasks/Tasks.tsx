@@ -50,7 +50,7 @@ function columns(chosen: ReadonlySet<string>, choose: (id: string) => void): Col
     {
       id: "task", head: "Task", cell: (task) => (
         <div className="max-w-80 min-w-28">
-          <Link to={`/tasks/${task.task_id}`} className="link block truncate font-medium" title={taskName(task)}>{taskName(task)}</Link>
+          <Link to={`/tasks/${task.task_id}`} className="block truncate font-medium hover:underline" title={taskName(task)}>{taskName(task)}</Link>
           <span className="text-ink-3 block truncate">{task.task_id} · {task.docker_image}</span>
         </div>
       ),
@@ -58,7 +58,7 @@ function columns(chosen: ReadonlySet<string>, choose: (id: string) => void): Col
     { id: "status", head: "Status", cell: (task) => <StatusBadge status={task.status} /> },
     { id: "how", head: "Progress", cell: (task) => <How task={task} />, wideOnly: true },
     { id: "eta", head: "Time left", cell: (task) => <Remaining task={task} />, wideOnly: true },
-    { id: "cost", head: "Cost so far / cap", numeric: true, cell: (task) => <span className="whitespace-nowrap"><Money micro={(BigInt(task.cost_micro) + (isOpen(task.status) ? BigInt(task.accrued_micro) : 0n)).toString()} /><span className="text-ink-3 max-md:hidden"> / <Money micro={task.price_cap_micro} /></span></span> },
+    { id: "cost", head: "Cost so far / cap", numeric: true, cell: (task) => <span className="whitespace-nowrap"><Money micro={(BigInt(task.cost_micro) + (isOpen(task.status) ? BigInt(task.accrued_micro) : 0n)).toString()} column /><span className="text-ink-3 max-md:hidden"> / <Money micro={task.price_cap_micro} /></span></span> },
     { id: "when", head: "Submitted", numeric: true, cell: (task) => <TimeAgo atMs={task.submitted_at_unix_ms} />, wideOnly: true },
   ];
 }

@@ -24,7 +24,7 @@ export function Holds() {
           columns={[
             { id: "task", head: "Task", cell: (row) => <Link className="link block max-w-40 truncate" to={`/tasks/${row.task_id}?tab=price`}>{taskName(row)}</Link> },
             { id: "status", head: "Status", cell: (row) => <StatusBadge status={row.status} /> },
-            { id: "cap", head: "Price cap", numeric: true, cell: (row) => <Money micro={row.price_cap_micro} /> },
+            { id: "cap", head: "Price cap", numeric: true, cell: (row) => <Money micro={row.price_cap_micro} column /> },
           ]}
         />
       )}

@@ -63,8 +63,8 @@ export function Statement() {
             { id: "at", head: "When", cell: (row) => <Moment atMs={row.at_unix_ms} />, wideOnly: true },
             { id: "about", head: "What", cell: (row) => <About line={row} /> },
             { id: "account", head: "Account", cell: (row) => row.account, wideOnly: true },
-            { id: "amount", head: "Amount", numeric: true, cell: (row) => <Money micro={row.amount_micro} sign className={BigInt(row.amount_micro) > 0n ? "text-ok" : ""} /> },
-            { id: "balance", head: "Afterwards", numeric: true, cell: (row) => <Money micro={row.balance_micro} /> },
+            { id: "amount", head: "Amount", numeric: true, cell: (row) => <Money micro={row.amount_micro} sign column className={BigInt(row.amount_micro) > 0n ? "text-ok" : ""} /> },
+            { id: "balance", head: "Afterwards", numeric: true, cell: (row) => <Money micro={row.balance_micro} column /> },
           ]}
         />
       ) : null}
