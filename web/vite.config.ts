@@ -11,7 +11,7 @@ const api = process.env["HIVEMIND_WEB_API"] ?? "http://127.0.0.1:8090";
 export default defineConfig({
   plugins: [react(), tailwind()],
   resolve: { alias: { "@": here("./src") } },
-  server: { port: 5173, proxy: { "/api": { target: api, changeOrigin: false } } },
+  server: { fs: { allow: [here("."), here("../docs")] }, port: 5173, proxy: { "/api": { target: api, changeOrigin: false } } },
   build: {
     outDir: "dist",
     target: "es2022",

@@ -158,6 +158,11 @@ export class Live {
       this.#wasLost = false;
     };
     source.onerror = () => this.#lost(source);
+    // The server is here, but what it stands for is not: the stream ends after this, and the browser comes back by itself.
+    source.addEventListener("lost", () => {
+      this.#wasLost = true;
+      this.#say("lost", false);
+    });
     for (const kind of EVENT_KINDS) {
       source.addEventListener(kind, (event) => {
         this.#say("open", true);

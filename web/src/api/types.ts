@@ -165,10 +165,10 @@ export type ElementSummary = {
 };
 
 /** `indices` as array text, ascending; `states` one digit an element in that order, see `lib/grid`. */
-export type Grid = { first_index: number; indices: string; states: string | number[] };
+export type Grid = { indices: string; states: string; next_index: number | null; total: number; status: string };
 
-export type FailureGroup = { signature: string; error_message: string; count: number; example_elements: string; exit_code: number | null };
-export type Failures = { groups: FailureGroup[] };
+export type FailureGroup = { signature: string; error_message: string; count: number; example_elements: string; exit_code: number | null; last_line: string; last_line_element: number };
+export type Failures = { groups: FailureGroup[]; failed: number; ungrouped: number; cut: boolean };
 
 export type TimelineBar = {
   node: string;
@@ -177,11 +177,14 @@ export type TimelineBar = {
   from_unix_ms: number;
   to_unix_ms: number;
   outcome: string;
+  assigned_at_unix_ms: number;
+  preparing: boolean;
+  comparing: boolean;
 };
-export type Timeline = { bars: TimelineBar[]; cut: boolean };
+export type Timeline = { bars: TimelineBar[]; cut: boolean; now_unix_ms: number };
 
-export type OutputFile = { path: string; size: number; is_folder: boolean };
-export type OutputFiles = { files: OutputFile[]; cut: boolean };
+export type OutputFile = { path: string; size: number; is_folder: boolean; is_executable: boolean };
+export type OutputFiles = { files: OutputFile[]; cut: boolean; digest: string; size: number };
 
 export type Balance = {
   balance_micro: Micro;

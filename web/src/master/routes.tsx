@@ -21,12 +21,22 @@ function Inside() {
 }
 
 const open: RouteObject[] = [
+  page("/", () => import("./public/Landing")),
+  page("evidence", () => import("./public/Evidence")),
+  page("security", () => import("./public/Security")),
+  page("docs", () => import("./public/Docs")),
   page("login", () => import("./public/Login")),
   page("register", () => import("./public/Register")),
 ];
 
 /** Pages behind the sign-in. */
-const inside: RouteObject[] = [page("settings", () => import("../settings/Settings"))];
+const inside: RouteObject[] = [
+  page("home", () => import("./home/Home")),
+  page("tasks", () => import("./tasks/Tasks")),
+  page("tasks/:id", () => import("./task/Task")),
+  page("wallet", () => import("./wallet/Wallet")),
+  page("settings", () => import("../settings/Settings")),
+];
 
 export const routes: RouteObject[] = [
   { element: <Inside />, children: inside },

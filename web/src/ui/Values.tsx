@@ -3,11 +3,15 @@ import { useNow } from "../lib/now";
 import { bytes, duration, moment, timeAgo } from "../lib/units";
 import { cx } from "./class";
 
+type MoneyProps = { micro: string | bigint; sign?: boolean; /** In a column: all six decimals, so that the points stand below each other. */ column?: boolean; className?: string };
+
 /** An exact amount of CPT from micro-CPT. */
-export function Money({ micro, sign = false, className }: { micro: string | bigint; sign?: boolean; className?: string }) {
+export function Money({ micro, sign = false, column = false, className }: MoneyProps) {
+  const text = cpt(micro, { sign });
+  const zeros = column ? "0".repeat(6 - (text.length - text.indexOf(".") - 1)) : "";
   return (
     <span className={cx("whitespace-nowrap", className)}>
-      {cpt(micro, { sign })}<span className="text-ink-3"> CPT</span>
+      {text}{zeros === "" ? null : <span aria-hidden className="text-ink-3">{zeros}</span>}<span className="text-ink-3"> CPT</span>
     </span>
   );
 }
