@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cac
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt build bench sim
+.PHONY: help demo test lint fmt build web bench sim
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ fmt: ## Format the sources
 build: ## Build the command hivemind (unoptimised)
 	@scripts/setup.sh build
 	cargo build --workspace --locked
+
+web: ## Build the pages into web/dist (needs Node 20 and npm)
+	@command -v npm >/dev/null || { echo "make web: npm is not there; install Node.js 20 or later with npm, then run it again" >&2; exit 1; }
+	cd web && npm ci --no-audit --no-fund && npm run build
 
 bench: ## Measure beside the peers; ONLY=name measures one figure
 	@scripts/setup.sh build docker bench

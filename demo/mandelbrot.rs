@@ -1,15 +1,17 @@
 //! Renders the Mandelbrot set in tiles, each as a task of its own, and joins them to a PNG.
 //!
-//! Inside a container: `mandelbrot tile INDEX` writes `/task/output/tile-NN.ppm`. On the requester's
+//! Inside a task: `mandelbrot tile INDEX` writes `/task/output/tile-NN.ppm`; without INDEX, that of the element. On the requester's
 //! machine: `mandelbrot join DIR OUT.png` reads what was fetched. It uses nothing but the standard
 //! library, so that one static file is the whole image.
 //!
 //! Invariant: a tile depends on its index only; whoever renders it, the bytes are the same.
 
+use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
+const USAGE: &str = "usage: mandelbrot tile [INDEX] | mandelbrot join DIR OUT.png | mandelbrot count";
 /// Pixels of the whole picture.
 const WIDTH: usize = 1280;
 const HEIGHT: usize = 960;
@@ -26,13 +28,14 @@ const CENTRE: (f64, f64) = (-0.743_643_887_037, 0.131_825_904_205);
 const SPAN: f64 = 0.0042;
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match words[..] {
         ["tile", index] => tile(index),
+        ["tile"] => env::var("HIVEMIND_INDEX").map_err(|_| USAGE.to_owned()).and_then(|index| tile(&index)),
         ["join", folder, picture] => join(Path::new(folder), Path::new(picture)),
         ["count"] => Ok((COLUMNS * ROWS).to_string()),
-        _ => Err("usage: mandelbrot tile INDEX | mandelbrot join DIR OUT.png | mandelbrot count".to_owned()),
+        _ => Err(USAGE.to_owned()),
     };
     match done {
         Ok(line) => {

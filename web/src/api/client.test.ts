@@ -1,0 +1,91 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { onSession, rememberToken, request } from "./client";
+import { explainError, Problem, Unreachable } from "./problem";
+import { Submission } from "./submission";
+
+const answer = (status: number, body: unknown, headers: Record<string, string> = {}) => new Response(JSON.stringify(body), { status, headers });
+const ME = { username: "ada", csrf_token: "fresh" };
+
+describe("requests", () => {
+  const fetch = vi.fn<(url: string, init: RequestInit) => Promise<Response>>();
+  const ended = vi.fn();
+  beforeEach(() => {
+    fetch.mockReset();
+    ended.mockReset();
+    vi.stubGlobal("fetch", fetch);
+    rememberToken("secret");
+    onSession(ended, () => undefined);
+  });
+  afterEach(() => vi.unstubAllGlobals());
+  const headers = (call: number) => fetch.mock.calls[call]?.[1].headers as Headers;
+
+  it("carry the CSRF token where something changes, and only there", async () => {
+    fetch.mockImplementation(() => Promise.resolve(answer(200, {})));
+    await request("/tasks");
+    await request("/tasks", { method: "POST", body: { a: 1 }, idempotencyKey: "k" });
+    expect(headers(0).get("x-csrf-token")).toBeNull();
+    expect(headers(1).get("x-csrf-token")).toBe("secret");
+    expect(headers(1).get("idempotency-key")).toBe("k");
+    expect(fetch.mock.calls[1]?.[1].body).toBe('{"a":1}');
+  });
+  it("leave out empty parts of a query", async () => {
+    fetch.mockResolvedValue(answer(200, {}));
+    await request("/tasks", { query: { q: "", status: null, cursor: undefined, limit: 5, x: "a b&c" } });
+    expect(fetch.mock.calls[0]?.[0]).toBe("/api/v1/tasks?limit=5&x=a+b%26c");
+  });
+  it("renew the session once for all that need it, and are repeated with the new token", async () => {
+    let old = 2;
+    fetch.mockImplementation((url) => Promise.resolve(url.endsWith("/auth/refresh") ? answer(200, ME) : old-- > 0 ? answer(401, { code: "E_UNAUTHENTICATED" }) : answer(200, { fine: true })));
+    expect(await Promise.all([request("/a", { method: "POST" }), request("/b", { method: "POST" })])).toEqual([{ fine: true }, { fine: true }]);
+    expect(fetch.mock.calls.filter(([url]) => url.endsWith("/auth/refresh"))).toHaveLength(1);
+    expect(headers(4).get("x-csrf-token")).toBe("fresh");
+    expect(ended).not.toHaveBeenCalled();
+  });
+  it("say so where the session has ended for good, and try no more", async () => {
+    fetch.mockImplementation(() => Promise.resolve(answer(401, { code: "E_UNAUTHENTICATED", detail: "ended" })));
+    await expect(request("/a")).rejects.toThrow(Problem);
+    expect(ended).toHaveBeenCalledTimes(1);
+    expect(fetch).toHaveBeenCalledTimes(2);
+  });
+  it("do not take a wrong password for an ended session", async () => {
+    fetch.mockResolvedValue(answer(401, { code: "E_UNAUTHENTICATED" }));
+    await expect(request("/auth/login", { method: "POST", body: {} })).rejects.toThrow(Problem);
+    expect(fetch).toHaveBeenCalledTimes(1);
+  });
+  it("tell a refusal with its code, field and wait", async () => {
+    fetch.mockResolvedValue(answer(429, { code: "E_BUSY", title: "Busy", detail: "Too many", field: "image" }, { "retry-after": "7" }));
+    const error = await request("/a").catch((caught: unknown) => caught);
+    expect(error).toMatchObject({ status: 429, code: "E_BUSY", field: "image", retryAfterSeconds: 7 });
+    expect(explainError(error)).toEqual({ why: "Too many", fix: "Try again in 7 s.", code: "E_BUSY" });
+  });
+  it("survive a refusal that is no JSON", async () => {
+    fetch.mockResolvedValue(new Response("<html>", { status: 502 }));
+    expect(await request("/a").catch((caught: unknown) => caught)).toMatchObject({ status: 502, title: "The server answered 502." });
+  });
+  it("tell a pool that does not answer apart", async () => {
+    fetch.mockRejectedValue(new TypeError("failed"));
+    await expect(request("/a")).rejects.toThrow(Unreachable);
+  });
+});
+
+describe("a submission", () => {
+  const keys = () => {
+    let last = 0;
+    return new Submission(() => `key${(last += 1)}`);
+  };
+  it("keeps its key while the answer is not known, and has another for another content", async () => {
+    const submission = keys();
+    const used: string[] = [];
+    const send = (error?: unknown) => (key: string) => {
+      used.push(key);
+      return error === undefined ? Promise.resolve("ok") : Promise.reject(error as Error);
+    };
+    await submission.send({ a: 1 }, send(new Unreachable("x"))).catch(() => undefined);
+    await submission.send({ a: 1 }, send(new Problem(503, "", "", "", null, null))).catch(() => undefined);
+    await submission.send({ a: 1 }, send());
+    await submission.send({ a: 1 }, send());
+    await submission.send({ a: 2 }, send(new Problem(400, "E_INVALID", "", "", null, null))).catch(() => undefined);
+    await submission.send({ a: 2 }, send());
+    expect(used).toEqual(["key1", "key1", "key1", "key2", "key3", "key4"]);
+  });
+});

@@ -1,0 +1,138 @@
+/**
+ * Requests to `/api/v1` of the server that this page came from.
+ *
+ * The session is a cookie that scripts cannot read; unsafe methods carry its CSRF token. A 401 renews the session once and
+ * repeats the request. Start at [`request`].
+ *
+ * Invariant: nothing is stored, and no other origin is asked for anything.
+ */
+import { Problem, problemOf, Unreachable } from "./problem";
+import type { Me } from "./types";
+
+export const API = "/api/v1";
+
+type Query = Record<string, string | number | boolean | null | undefined>;
+
+export type Options = {
+  method?: "GET" | "POST" | "PUT" | "DELETE";
+  query?: Query;
+  /** Sent as JSON. */
+  body?: unknown;
+  /** Sent as it is. */
+  bytes?: Blob;
+  /** For what creates or moves money: see `submission`. */
+  idempotencyKey?: string;
+  signal?: AbortSignal | undefined;
+};
+
+let csrf = "";
+let renewal: Promise<Me> | null = null;
+let onEnded: () => void = () => undefined;
+let onRenewed: (me: Me) => void = () => undefined;
+
+/** Remembers the session's CSRF token for what follows; an empty text forgets it. */
+export function rememberToken(token: string) {
+  csrf = token;
+}
+
+/** Called when a session has ended and cannot be renewed, and when it was renewed. */
+export function onSession(ended: () => void, renewed: (me: Me) => void) {
+  onEnded = ended;
+  onRenewed = renewed;
+}
+
+export function address(path: string, query: Query = {}): string {
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== null && value !== undefined && value !== "") params.set(name, String(value));
+  }
+  const text = params.toString();
+  return API + path + (text ? `?${text}` : "");
+}
+
+async function once(path: string, { method = "GET", query, body, bytes, idempotencyKey, signal }: Options): Promise<Response> {
+  const headers = new Headers({ accept: "application/json" });
+  if (method !== "GET" && csrf) headers.set("x-csrf-token", csrf);
+  if (body !== undefined) headers.set("content-type", "application/json");
+  else if (bytes) headers.set("content-type", "application/octet-stream");
+  if (idempotencyKey) headers.set("idempotency-key", idempotencyKey);
+  try {
+    return await fetch(address(path, query), {
+      method,
+      headers,
+      body: body !== undefined ? JSON.stringify(body) : (bytes ?? null),
+      credentials: "same-origin",
+      cache: "no-store",
+      signal: signal ?? null,
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Unreachable(error);
+  }
+}
+
+/** Renews the session; requests that need it at the same time share one renewal. */
+export function renew(): Promise<Me> {
+  renewal ??= (async () => {
+    try {
+      const response = await once("/auth/refresh", { method: "POST" });
+      if (!response.ok) throw await problemOf(response);
+      const me = (await response.json()) as Me;
+      rememberToken(me.csrf_token);
+      onRenewed(me);
+      return me;
+    } finally {
+      renewal = null;
+    }
+  })();
+  return renewal;
+}
+
+const OPEN_PATHS = new Set(["/auth/login", "/auth/register", "/auth/refresh", "/public"]);
+
+/** Asks, and renews the session once where that is what it lacks. Throws `Problem` or `Unreachable`. */
+export async function respond(path: string, options: Options = {}): Promise<Response> {
+  let response = await once(path, options);
+  if (response.status === 401 && !OPEN_PATHS.has(path)) {
+    const refused = await problemOf(response);
+    try {
+      await renew();
+    } catch (error) {
+      if (error instanceof Problem) {
+        onEnded();
+        throw refused;
+      }
+      throw error;
+    }
+    response = await once(path, options);
+  }
+  if (!response.ok) throw await problemOf(response);
+  return response;
+}
+
+/** As `respond`, and reads the answer as JSON; an empty answer is null. */
+export async function request<Answer>(path: string, options: Options = {}): Promise<Answer> {
+  const response = await respond(path, options);
+  const text = await response.text();
+  return (text === "" ? null : JSON.parse(text)) as Answer;
+}
+
+/** Sends bytes with progress, which `fetch` cannot tell. `onSent` gets bytes sent so far. */
+export function upload<Answer>(path: string, bytes: Blob, onSent: (sent: number) => void, signal?: AbortSignal): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const call = new XMLHttpRequest();
+    call.open("PUT", address(path));
+    call.setRequestHeader("content-type", "application/octet-stream");
+    if (csrf) call.setRequestHeader("x-csrf-token", csrf);
+    call.upload.onprogress = (event) => onSent(event.loaded);
+    call.onerror = () => reject(new Unreachable("the upload broke off"));
+    call.onabort = () => reject(new DOMException("stopped", "AbortError"));
+    call.onload = () => {
+      const response = new Response(call.responseText, { status: call.status === 0 ? 503 : call.status });
+      if (response.ok) resolve(JSON.parse(call.responseText) as Answer);
+      else problemOf(response).then(reject, reject);
+    };
+    signal?.addEventListener("abort", () => call.abort(), { once: true });
+    call.send(bytes);
+  });
+}

@@ -1,0 +1,138 @@
+import { screen, waitFor, within } from "@testing-library/react";
+import userEvent from "@testing-library/user-event";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { violations } from "../testing/axe";
+import { ARRAY, ARRAY_DETAIL, DETAIL, ME, TASK, WALLET } from "../testing/data";
+import { type Answers, Refusal, stubPool, visit } from "../testing/page";
+import { routes } from "./routes";
+
+const page = (items: unknown[]) => ({ items, next_cursor: null });
+const OPEN: Answers = {
+  "GET /auth/me": ME,
+  "GET /wallet": WALLET,
+  "GET /wallet/statement": page([]),
+  "GET /projects": page([]),
+  "GET /tasks": page([TASK, ARRAY]),
+  "GET /tasks/task_1": DETAIL,
+  "GET /tasks/task_2": ARRAY_DETAIL,
+  "GET /tasks/task_2/explain": { constraints: [], changes: [], reason: "it runs", advice: "", nodes_linked: 1, nodes_capable: 1, nodes_free: 0, place: null, node_reserved: false, faults: null, run: null },
+  "GET /tasks/task_2/grid": { indices: "1-100", states: "2".repeat(40) + "3".repeat(2) + "1".repeat(8) + "0".repeat(50), next_index: null, total: 100, status: "running" },
+  "GET /tasks/task_2/failures": { groups: [{ signature: "E_EXIT: <n>", error_message: "E_EXIT: 2", count: 2, example_elements: "41-42", exit_code: 2, last_line: "<b>boom</b>", last_line_element: 41 }], failed: 2, ungrouped: 0, cut: false },
+  "GET /tasks/task_2/timeline": { bars: [{ node: "node-a", element: 1, attempt: 1, from_unix_ms: 1000, to_unix_ms: 2000, outcome: "completed", assigned_at_unix_ms: 900, preparing: false, comparing: false }], cut: false, now_unix_ms: 3000 },
+  "GET /tasks/task_1/files": { files: [{ path: "output/<img src=x>.txt", size: 5, is_folder: false, is_executable: false }], cut: false, digest: "", size: 5 },
+  "GET /tasks/task_1/file": "text",
+  "GET /tasks/task_1/entries": { lines: [], cut: false },
+};
+const CLOSED: Answers = {
+  "GET /auth/me": new Refusal(401, { code: "E_UNAUTHENTICATED" }),
+  "POST /auth/refresh": new Refusal(401, { code: "E_UNAUTHENTICATED" }),
+  "GET /public": { nodes_online: 2, cores_online: 4, tasks_completed: 12, elements_completed: 12, cpu_hours: 1, users: 2 },
+  "GET /pool": { invitation_needed: true },
+};
+
+beforeEach(() => {
+  sessionStorage.clear();
+  HTMLCanvasElement.prototype.getContext = (() => null) as never;
+});
+afterEach(() => vi.unstubAllGlobals());
+
+describe("pages have nothing that axe finds", () => {
+  it.each([
+    ["/home", "Hello, ada"], ["/tasks", "Tasks"], ["/tasks/task_1", TASK.task_name], ["/tasks/task_1?tab=outputs", TASK.task_name], ["/tasks/task_1?tab=log", TASK.task_name], ["/tasks/task_1?tab=price", TASK.task_name],
+    ["/tasks/task_2", "sweep"], ["/tasks/task_2?tab=elements", "sweep"], ["/tasks/task_2?tab=failures", "sweep"], ["/tasks/task_2?tab=timeline", "sweep"], ["/wallet", "Wallet"],
+  ])("%s", async (path, heading) => {
+    stubPool(OPEN);
+    const { container } = visit(routes, path);
+    await screen.findByRole("heading", { level: 1, name: heading });
+    await waitFor(() => expect(container.querySelector('[aria-label="Loading"]')).toBeNull());
+    expect(await violations(container)).toEqual([]);
+    expect(container.querySelector("script, b, img[src='x']")).toBeNull();
+  });
+  it.each([["/", /Idle machines/], ["/login", "Sign in"], ["/register", "Make an account"], ["/evidence", "Evidence"], ["/security", /Security/], ["/docs", "Docs"], ["/nothing", /no such page/]])("%s, signed out", async (path, heading) => {
+    stubPool(CLOSED);
+    const { container } = visit(routes, path);
+    await screen.findByRole("heading", { level: 1, name: heading });
+    expect(await violations(container)).toEqual([]);
+  });
+});
+
+describe("the run box", () => {
+  const run = async () => {
+    await userEvent.type(await screen.findByLabelText(/^Image/), "busybox");
+    await userEvent.type(screen.getByLabelText("Command"), "echo 'a b'");
+    await userEvent.click(screen.getByRole("button", { name: "Run" }));
+  };
+  it("says what is wrong at the field, and goes there", async () => {
+    const { calls } = stubPool(OPEN);
+    visit(routes, "/home");
+    await userEvent.click(await screen.findByRole("button", { name: "Run" }));
+    const image = screen.getByLabelText(/^Image/);
+    expect(image.getAttribute("aria-invalid")).toBe("true");
+    expect(document.activeElement).toBe(image);
+    expect(calls.some((call) => call.method === "POST")).toBe(false);
+  });
+  it("keeps what was typed while the pool is away, and sends it again under the same key", async () => {
+    let away = true;
+    const { calls } = stubPool({ ...OPEN, "POST /tasks": () => (away ? new Refusal(503, { code: "E_UNAVAILABLE", detail: "The pool is restarting." }) : { task_id: "task_1", price_cap_micro: "1250000" }) });
+    const { router } = visit(routes, "/home");
+    await run();
+    expect((await screen.findByText("The task was not taken.")).closest("[role=alert]")?.textContent).toContain("The pool is restarting.");
+    expect((screen.getByLabelText("Command") as HTMLInputElement).value).toBe("echo 'a b'");
+    away = false;
+    await userEvent.click(screen.getByRole("button", { name: "Run" }));
+    await waitFor(() => expect(router.state.location.pathname).toBe("/tasks/task_1"));
+    const sent = calls.filter((call) => call.method === "POST");
+    expect(sent.map((call) => call.body)).toEqual([sent[0]?.body, sent[0]?.body]);
+    expect(sent[0]?.body).toMatchObject({ docker_image: "busybox", argv: ["echo", "a b"], required_memory: 512, max_runtime: 900 });
+    expect(sent[0]?.headers.get("idempotency-key")).toMatch(/^[0-9a-f]{32}$/);
+    expect(sent[1]?.headers.get("idempotency-key")).toBe(sent[0]?.headers.get("idempotency-key"));
+    expect(sent[0]?.headers.get("x-csrf-token")).toBe("token");
+  });
+  it("asks for the password over the page where the session has ended, and nothing is lost", async () => {
+    let live = true;
+    const gone = new Refusal(401, { code: "E_UNAUTHENTICATED", detail: "ended" });
+    stubPool({ ...OPEN, "POST /tasks": () => (live ? gone : { task_id: "task_1", price_cap_micro: "1" }), "POST /auth/refresh": gone, "POST /auth/login": () => { live = false; return ME; } });
+    visit(routes, "/home");
+    await run();
+    const dialog = await screen.findByRole("dialog", { name: "Your session has ended" });
+    await userEvent.type(within(dialog).getByLabelText("Password"), "correct horse");
+    await userEvent.click(within(dialog).getByRole("button", { name: "Sign in" }));
+    await waitFor(() => expect(screen.queryByRole("dialog")).toBeNull());
+    expect((screen.getByLabelText(/^Image/) as HTMLInputElement).value).toBe("busybox");
+  });
+});
+
+describe("making an account", () => {
+  it("needs an invitation where the pool asks for one, and shows a refusal at its field", async () => {
+    const { calls } = stubPool({ ...CLOSED, "POST /auth/register": new Refusal(409, { code: "E_NAME_TAKEN", detail: "Somebody has this name already.", field: "username" }) });
+    visit(routes, "/register");
+    const send = () => userEvent.click(screen.getByRole("button", { name: "Make the account" }));
+    await userEvent.type(await screen.findByLabelText(/^User name/), "ada");
+    await userEvent.type(screen.getByLabelText(/^E-mail/), "ada@example.org");
+    await userEvent.type(screen.getByLabelText(/^Password/), "short");
+    await screen.findByText("The code you got from the operator of this pool.");
+    await send();
+    expect(screen.getByText("At least 8 characters.")).toBeDefined();
+    expect(screen.getByText(/with an invitation only/)).toBeDefined();
+    expect(calls.some((call) => call.path === "/auth/register")).toBe(false);
+    await userEvent.type(screen.getByLabelText(/^Password/), " no longer");
+    await userEvent.type(screen.getByLabelText(/^Invitation/), "inv_1");
+    await send();
+    expect((await screen.findByText("Somebody has this name already.")).id).toBe(screen.getByLabelText(/^User name/).getAttribute("aria-describedby")?.split(" ").at(-1));
+    expect(JSON.stringify(sessionStorage)).not.toContain("no longer");
+  });
+});
+
+describe("the element grid", () => {
+  it("goes by keyboard and opens what is chosen", async () => {
+    stubPool({ ...OPEN, "GET /tasks/task_2/elements/41": { ...DETAIL, error_message: "E_EXIT: 2" } });
+    const { router } = visit(routes, "/tasks/task_2?tab=elements");
+    const grid = await screen.findByRole("listbox");
+    grid.focus();
+    await userEvent.keyboard("f");
+    expect(within(grid).getByRole("option").textContent).toBe("Element 41: failed");
+    await userEvent.keyboard("{Enter}");
+    await waitFor(() => expect(router.state.location.search).toContain("element=41"));
+    expect(await screen.findByRole("heading", { name: "Element 41" })).toBeDefined();
+  });
+});

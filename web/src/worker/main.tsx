@@ -1,0 +1,7 @@
+import { createBrowserRouter, RouterProvider } from "react-router";
+import { mount } from "../app/mount";
+import { RouteError } from "../app/RouteError";
+import { routes } from "./routes";
+
+const router = createBrowserRouter([{ errorElement: <RouteError />, children: routes }]);
+mount(<RouterProvider router={router} />);
