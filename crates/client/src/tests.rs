@@ -7,6 +7,7 @@ mod economy;
 mod local;
 mod pool;
 mod streams;
+mod whole;
 
 use crate::{Client, Target, Trust};
 use pool::Pool;

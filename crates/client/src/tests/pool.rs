@@ -1,6 +1,7 @@
 //! A pool whose every answer is written by the test.
 
 mod economy;
+mod whole;
 
 use futures::stream::BoxStream;
 use hivemind_model::Timestamp;
@@ -108,6 +109,8 @@ impl<Q: Clone, A> Script<Q, A> {
 
 #[derive(Default)]
 pub(super) struct Scripts {
+    /// Of the pool as a whole.
+    pub(super) whole: whole::Whole,
     pub(super) submit: Script<SubmitTaskRequest, SubmitTaskResponse>,
     pub(super) submits: Script<SubmitTasksRequest, SubmitTasksResponse>,
     pub(super) graph: Script<SubmitGraphRequest, SubmitGraphResponse>,
