@@ -9,6 +9,7 @@ mod pool;
 mod reads;
 mod sessions;
 mod streams;
+mod whole;
 
 use crate::{Client, Target, Trust};
 use pool::Pool;

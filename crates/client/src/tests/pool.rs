@@ -2,6 +2,7 @@
 
 mod auth;
 mod economy;
+mod whole;
 
 use futures::stream::BoxStream;
 use hivemind_model::Timestamp;
@@ -118,6 +119,8 @@ pub(super) struct Scripts {
     pub(super) revoke: Script<RevokeKeyRequest, RevokeKeyResponse>,
     /// What the calls about sessions came with from a gateway.
     pub(super) told: Mutex<Vec<(String, String)>>,
+    /// Of the pool as a whole.
+    pub(super) whole: whole::Whole,
     pub(super) submit: Script<SubmitTaskRequest, SubmitTaskResponse>,
     pub(super) submits: Script<SubmitTasksRequest, SubmitTasksResponse>,
     pub(super) graph: Script<SubmitGraphRequest, SubmitGraphResponse>,

@@ -1,8 +1,7 @@
-//! Money, machines, projects and the books: the calls of the scripted pool that have one answer.
+//! Money, machines and projects: the calls of the scripted pool that have one answer.
 
 use super::Scripts;
 use hivemind_proto::v1::node_service_server::NodeService;
-use hivemind_proto::v1::pool_service_server::PoolService;
 use hivemind_proto::v1::project_service_server::ProjectService;
 use hivemind_proto::v1::token_service_server::TokenService;
 use hivemind_proto::v1::*;
@@ -87,24 +86,6 @@ impl NodeService for Scripts {
         request: Request<ListRewardsRequest>,
     ) -> Result<Response<ListRewardsResponse>, Status> {
         self.rewards.one(request.into_inner()).await
-    }
-}
-
-#[tonic::async_trait]
-impl PoolService for Scripts {
-    async fn info(&self, request: Request<InfoRequest>) -> Result<Response<InfoResponse>, Status> {
-        self.info.one(request.into_inner()).await
-    }
-
-    async fn audit(&self, request: Request<AuditRequest>) -> Result<Response<AuditResponse>, Status> {
-        self.audit.one(request.into_inner()).await
-    }
-
-    async fn trial_balance(
-        &self,
-        request: Request<TrialBalanceRequest>,
-    ) -> Result<Response<TrialBalanceResponse>, Status> {
-        self.trial.one(request.into_inner()).await
     }
 }
 
