@@ -90,13 +90,7 @@ impl Client {
         self.follow_from(element.task, Some(element.index), until, 0, place)
     }
 
-    pub(crate) fn follow(
-        &self,
-        task: TaskId,
-        element: Option<u32>,
-        until: Until,
-        tail_bytes: u64,
-    ) -> Events<LogPart> {
+    pub(crate) fn follow(&self, task: TaskId, element: Option<u32>, until: Until, tail_bytes: u64) -> Events<LogPart> {
         let place = Place { has_tail: tail_bytes > 0, ..Place::default() };
         self.follow_from(task, element, until, tail_bytes, place)
     }

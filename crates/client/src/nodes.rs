@@ -11,8 +11,8 @@ use hivemind_proto::v1::node_service_client::NodeServiceClient;
 use hivemind_proto::v1::pool_service_client::PoolServiceClient;
 use hivemind_proto::v1::{
     AuditRequest, AuditResponse, CreateJoinTokenRequest, InfoRequest, InfoResponse, ListNodesRequest,
-    ListRewardsRequest, ListRewardsResponse, NodeHistoryRequest, NodeHistoryResponse, NodeSummary, RewardLine, SetNodeRequest, TrialBalanceRequest,
-    TrialBalanceResponse,
+    ListRewardsRequest, ListRewardsResponse, NodeHistoryRequest, NodeHistoryResponse, NodeSummary, RewardLine,
+    SetNodeRequest, TrialBalanceRequest, TrialBalanceResponse,
 };
 use std::fmt;
 use std::time::Duration;

@@ -41,8 +41,8 @@ impl Client {
         let head = head.ok_or_else(|| ClientError::unreachable(&self.server, "the answer ended before it began"))?;
         let size = u64::try_from(head.size).map_err(|_| ClientError::protocol(DOWNLOAD, "a size below zero"))?;
         let digest = head.digest.parse();
-        let digest: Digest = digest
-            .map_err(|why: hivemind_model::spec::BadDigest| ClientError::protocol(DOWNLOAD, why.to_string()))?;
+        let digest: Digest =
+            digest.map_err(|why: hivemind_model::spec::BadDigest| ClientError::protocol(DOWNLOAD, why.to_string()))?;
         let this = self.clone();
         let rest = chunks.map_err(move |status| this.fault(DOWNLOAD, &status));
         let content = futures::stream::once(async { Ok(head) }).chain(rest).map_ok(|chunk| chunk.data);
@@ -64,8 +64,8 @@ impl Client {
         let chunks = futures::stream::once(async { head }).chain(pieces);
         let answer = self.answer(UPLOAD, self.tasks().upload(self.stream_request(chunks)).await)?;
         let digest = answer.digest.parse();
-        let digest: Digest = digest
-            .map_err(|why: hivemind_model::spec::BadDigest| ClientError::protocol(UPLOAD, why.to_string()))?;
+        let digest: Digest =
+            digest.map_err(|why: hivemind_model::spec::BadDigest| ClientError::protocol(UPLOAD, why.to_string()))?;
         let size = u64::try_from(answer.size).map_err(|_| ClientError::protocol(UPLOAD, "a size below zero"))?;
         Ok(BlobRef { digest, size: Size(size) })
     }

@@ -6,8 +6,8 @@ mod contents;
 mod economy;
 mod local;
 mod pool;
-mod sessions;
 mod reads;
+mod sessions;
 mod streams;
 
 use crate::{Client, Target, Trust};

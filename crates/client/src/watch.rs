@@ -22,8 +22,11 @@ impl Client {
     /// # Errors
     /// `E_NOT_FOUND` where a task is not the user's.
     pub async fn watch(&self, tasks: &[TaskId]) -> Result<Events<TaskEvent>, ClientError> {
-        let request =
-            WatchTasksRequest { token: String::new(), task_ids: tasks.iter().map(TaskId::to_string).collect(), changes_only: false };
+        let request = WatchTasksRequest {
+            token: String::new(),
+            task_ids: tasks.iter().map(TaskId::to_string).collect(),
+            changes_only: false,
+        };
         self.watch_request(request).await
     }
 

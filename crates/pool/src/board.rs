@@ -7,7 +7,9 @@
 //!
 //! Invariant: nothing is decided here; the engine alone decides.
 
-use hivemind_model::rows::{AttemptPhase, AttemptRow, Ended, NodeRow, Recovered, Role, RowChanges, StandingRow, TaskRow, UserRow};
+use hivemind_model::rows::{
+    AttemptPhase, AttemptRow, Ended, NodeRow, Recovered, Role, RowChanges, StandingRow, TaskRow, UserRow,
+};
 use hivemind_model::verify::Rule;
 use hivemind_model::{
     AttemptRef, ElementRef, Millis, NodeId, ProjectId, TaskId, TaskSpec, TaskState, Timestamp, UserId,

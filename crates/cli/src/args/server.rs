@@ -3,6 +3,7 @@
 //! Invariant: every server takes port 0 and works without any option.
 
 use super::owner::WorkerVerb;
+use super::web::WebArgs;
 use crate::quantity::{parse_cores, parse_label, parse_size};
 use clap::{Args, ValueEnum};
 use hivemind_model::Bytes;
@@ -112,6 +113,9 @@ pub struct UpArgs {
     /// The worker.
     #[command(flatten)]
     pub offer: OfferArgs,
+    /// The pages.
+    #[command(flatten)]
+    pub web: WebArgs,
     /// The log.
     #[command(flatten)]
     pub log: LogArgs,
@@ -123,6 +127,9 @@ pub struct PoolArgs {
     /// The pool.
     #[command(flatten)]
     pub listen: ListenArgs,
+    /// The pages.
+    #[command(flatten)]
+    pub web: WebArgs,
     /// The log.
     #[command(flatten)]
     pub log: LogArgs,

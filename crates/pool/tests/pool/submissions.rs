@@ -174,9 +174,11 @@ async fn another_users_task_does_not_exist() {
             }))
             .await
             .err(),
-            within(
-                stranger.tasks().watch_tasks(WatchTasksRequest { token: token.clone(), task_ids: vec![id.clone()], changes_only: false }),
-            )
+            within(stranger.tasks().watch_tasks(WatchTasksRequest {
+                token: token.clone(),
+                task_ids: vec![id.clone()],
+                changes_only: false,
+            }))
             .await
             .err(),
             within(stranger.tasks().explain(ExplainRequest { token: token.clone(), task_id: id.clone() })).await.err(),
