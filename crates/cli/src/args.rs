@@ -15,12 +15,14 @@ pub mod owner;
 pub mod server;
 pub mod task;
 pub mod verify;
+pub mod web;
 
 pub use access::{KeysVerb, SessionsVerb};
 pub use array::ElementsArg;
 pub use money::{InviteArgs, LedgerVerb, Much, ProjectVerb, WalletVerb};
 pub use server::{PoolArgs, UpArgs, WorkerArgs};
 pub use task::{PlanArgs, RunArgs, SubmitArgs, TaskOptions};
+pub use web::MasterArgs;
 
 /// Where clients look for a pool when nothing else is said.
 pub const DEFAULT_SERVER: &str = "https://127.0.0.1:50051";
@@ -77,6 +79,8 @@ pub enum Verb {
     Up(UpArgs),
     /// Start a pool
     Pool(PoolArgs),
+    /// Serve the pages and the REST API of a pool that runs elsewhere
+    Master(MasterArgs),
     /// Run tasks on this machine, for a pool; or speak with the worker that runs here
     Worker(Box<WorkerArgs>),
     /// Remove containers once the worker that made them is gone

@@ -102,7 +102,9 @@ impl Route {
         Ok(self.profile.save(&credentials)?)
     }
 
-    fn target(&self) -> Target {
+    /// The pool as a client needs it.
+    #[must_use]
+    pub fn target(&self) -> Target {
         Target { server: self.server.clone(), trust: Trust::CaPem(self.ca_pem.clone()), identity: None }
     }
 }

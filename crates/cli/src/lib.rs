@@ -147,6 +147,10 @@ fn perform(cli: Cli, face: &mut Face) -> Done {
             start_log(args.log.log_format, &global, face);
             block_on(None, serve::pool(&global, face, &args))
         }
+        Verb::Master(args) => {
+            start_log(args.log.log_format, &global, face);
+            block_on(None, serve::web::master(&global, face, &args))
+        }
         Verb::Worker(mut args) => match args.verb.take() {
             Some(verb) => {
                 log::start(Speaker::Client, LogFormat::Human, global.verbose);

@@ -12,6 +12,7 @@ use crate::face::{Channel, Face, Mode};
 use crate::failure::{Done, Failure};
 use crate::secret;
 use crate::signals::Interrupts;
+use hivemind_master::Running;
 use hivemind_model::Policy;
 use hivemind_model::economy::{Economy, Mode as EconomyMode};
 use hivemind_pool::{PoolConfig, PoolHandle};
@@ -25,6 +26,7 @@ mod page;
 mod policy;
 pub mod selftest;
 mod systemd;
+pub mod web;
 
 use agent::Agent;
 pub use agent::reap;
@@ -40,17 +42,26 @@ pub async fn up(global: &Global, face: &mut Face, args: &UpArgs) -> Done {
     let mut interrupts = Interrupts::listen()?;
     let place = Place::of(global, &args.listen)?;
     let mut pool = place.start_pool(&args.listen).await?;
+    let pages = match web::beside(&args.web, &pool, Next::User, face).await {
+        Ok(pages) => pages,
+        Err(failure) => {
+            // What the pages lack is what the user is told, whatever the pool says at its end.
+            let _stopped = pool.shutdown().await;
+            return Err(failure);
+        }
+    };
     let result = match own_worker(&place.data, args, &pool, face, &mut interrupts).await {
         Ok(Started::Worker(mut agent)) => {
-            let ended = serve_both(&place, &mut pool, &mut agent, face, &mut interrupts).await;
+            let ended = serve_both(&place, &mut pool, &mut agent, pages.as_ref(), face, &mut interrupts).await;
             // What the worker reports at its end must still reach the pool.
             let stopped = agent.stop().await;
             ended.and(stopped)
         }
-        Ok(Started::None) => serve_pool(&place, &mut pool, face, &mut interrupts, Next::User).await,
+        Ok(Started::None) => serve_pool(&place, &mut pool, pages.as_ref(), face, &mut interrupts, Next::User).await,
         Ok(Started::Interrupted) => Ok(()),
         Err(failure) => Err(failure),
     };
+    web::stop(pages).await;
     let stopped = pool.shutdown().await.map_err(|error| failed("the pool did not stop cleanly", &error));
     result.and(stopped).map(|()| Exit::Ok)
 }
@@ -114,14 +125,16 @@ async fn serve_both(
     place: &Place,
     pool: &mut PoolHandle,
     agent: &mut Agent,
+    pages: Option<&Running>,
     face: &mut Face,
     interrupts: &mut Interrupts,
 ) -> Done<()> {
     tell_guard(place, face);
-    let facts = json!({"grpc": pool_url(pool), "node": agent.worker.name(), "worker_web": agent.page_url()});
-    ready(face, &pool_line(pool), &facts)?;
+    let web = pages.map(Running::url);
+    let facts = json!({"grpc": pool_url(pool), "node": agent.worker.name(), "web": web, "worker_web": agent.page_url()});
+    ready(face, &pool_line(pool, pages), &facts)?;
     agent.is_ready();
-    next_steps(place, pool, face, Next::User);
+    next_steps(place, pool, pages, face, Next::User);
     tokio::select! {
         ended = pool.stopped() => Err(ended.map_or_else(|error| failed("the pool failed", &error), |()| ended_early("pool"))),
         ended = agent.worker.stopped() => Err(ended.map_or_else(|error| failed("the worker failed", &error), |()| ended_early("worker"))),
@@ -137,7 +150,14 @@ pub async fn pool(global: &Global, face: &mut Face, args: &PoolArgs) -> Done {
     let mut interrupts = Interrupts::listen()?;
     let place = Place::of(global, &args.listen)?;
     let mut pool = place.start_pool(&args.listen).await?;
-    let served = serve_pool(&place, &mut pool, face, &mut interrupts, Next::Worker).await;
+    let served = match web::beside(&args.web, &pool, Next::Worker, face).await {
+        Ok(pages) => {
+            let served = serve_pool(&place, &mut pool, pages.as_ref(), face, &mut interrupts, Next::Worker).await;
+            web::stop(pages).await;
+            served
+        }
+        Err(failure) => Err(failure),
+    };
     let stopped = pool.shutdown().await.map_err(|error| failed("the pool did not stop cleanly", &error));
     served.and(stopped).map(|()| Exit::Ok)
 }
@@ -145,13 +165,14 @@ pub async fn pool(global: &Global, face: &mut Face, args: &PoolArgs) -> Done {
 async fn serve_pool(
     place: &Place,
     pool: &mut PoolHandle,
+    pages: Option<&Running>,
     face: &mut Face,
     interrupts: &mut Interrupts,
     next: Next,
 ) -> Done<()> {
     tell_guard(place, face);
-    ready(face, &pool_line(pool), &json!({"grpc": pool_url(pool)}))?;
-    next_steps(place, pool, face, next);
+    ready(face, &pool_line(pool, pages), &json!({"grpc": pool_url(pool), "web": pages.map(Running::url)}))?;
+    next_steps(place, pool, pages, face, next);
     tokio::select! {
         ended = pool.stopped() => Err(ended.map_or_else(|error| failed("the pool failed", &error), |()| ended_early("pool"))),
         () = interrupts.next() => Ok(()),
@@ -268,8 +289,8 @@ fn pool_url(pool: &PoolHandle) -> String {
     format!("https://{}", reachable(pool))
 }
 
-fn pool_line(pool: &PoolHandle) -> String {
-    format!("ready grpc={}", pool_url(pool))
+fn pool_line(pool: &PoolHandle, pages: Option<&Running>) -> String {
+    format!("ready grpc={}{}", pool_url(pool), web::in_line(pages))
 }
 
 /// The one line that scripts wait for.
@@ -301,7 +322,10 @@ fn tell_guard(place: &Place, face: &mut Face) {
     }
 }
 
-fn next_steps(place: &Place, pool: &PoolHandle, face: &mut Face, next: Next) {
+fn next_steps(place: &Place, pool: &PoolHandle, pages: Option<&Running>, face: &mut Face, next: Next) {
+    if let Some(pages) = pages {
+        face.say(&format!("in a browser: {}", pages.url()));
+    }
     let url = pool_url(pool);
     let server = if url == crate::args::DEFAULT_SERVER { String::new() } else { format!(" --server {url}") };
     let own = shell_words::quote(&place.data.display().to_string()).into_owned();

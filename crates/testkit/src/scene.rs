@@ -75,7 +75,7 @@ impl Scene {
     /// Where it does not get ready.
     pub fn start_pool(&mut self) -> anyhow::Result<()> {
         let data = self.data("pool");
-        let mut args = vec!["--data", &data, "pool", "--listen", &self.listen];
+        let mut args = vec!["--data", &data, "pool", "--listen", &self.listen, "--web", "off"];
         let policy = self.policy.as_ref().map(|file| file.display().to_string());
         args.extend(policy.iter().flat_map(|file| ["--policy", file.as_str()]));
         let mut pool = self.spawn(&args)?;

@@ -3,6 +3,7 @@
 //! Invariant: every server takes port 0 and works without any option.
 
 use super::owner::WorkerVerb;
+use super::web::WebArgs;
 use crate::quantity::{parse_cores, parse_label, parse_size};
 use clap::{Args, ValueEnum};
 use hivemind_model::Bytes;
@@ -186,6 +187,9 @@ pub struct UpArgs {
     /// The worker's page.
     #[command(flatten)]
     pub page: UpPageArgs,
+    /// The pages.
+    #[command(flatten)]
+    pub web: WebArgs,
     /// The log.
     #[command(flatten)]
     pub log: LogArgs,
@@ -197,6 +201,9 @@ pub struct PoolArgs {
     /// The pool.
     #[command(flatten)]
     pub listen: ListenArgs,
+    /// The pages.
+    #[command(flatten)]
+    pub web: WebArgs,
     /// The log.
     #[command(flatten)]
     pub log: LogArgs,

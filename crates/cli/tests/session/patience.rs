@@ -27,7 +27,7 @@ fn ctrl_c_ends_a_server_whose_docker_does_not_answer() {
     let deaf = UnixListener::bind(&socket).unwrap();
     let data = dir.path().join("data").display().to_string();
     let docker = format!("unix://{}", socket.display());
-    let up = running(&["--data", &data, "up", "--listen", "127.0.0.1:0"], &[("DOCKER_HOST", &docker)]);
+    let up = running(&["--data", &data, "up", "--listen", "127.0.0.1:0", "--web", "off"], &[("DOCKER_HOST", &docker)]);
     let _held = deaf.accept().unwrap();
     up.signal(Signal::INT);
     let said = up.end();

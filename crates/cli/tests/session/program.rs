@@ -115,6 +115,8 @@ impl Up {
             "20g",
             "--name",
             "here",
+            "--web",
+            "off",
         ];
         let mut command = hivemind();
         command.arg("--data").arg(self.path("up")).args(args);

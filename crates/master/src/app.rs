@@ -1,0 +1,119 @@
+//! What all requests share.
+//!
+//! Invariant: no state of the pool is kept here; a gateway that starts anew has lost nothing but logins by cookie, which browsers
+//! renew by themselves.
+
+use crate::events::Feeds;
+use crate::fault::Fault;
+use crate::link::PoolLink;
+use crate::sessions::{Session, Sessions};
+use hivemind_client::{Client, Target};
+use hivemind_http::browser::IsTls;
+use hivemind_http::limit::Limiter;
+use hivemind_http::pages::Site;
+use sha2::{Digest, Sha256};
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+/// Requests of one address a minute.
+const PER_MINUTE: NonZeroU32 = NonZeroU32::new(6000).expect("it is not zero");
+
+/// A gateway's memory; copies are the same.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Inner>);
+
+struct Inner {
+    pool: PoolLink,
+    sessions: Sessions,
+    feeds: Feeds,
+    cookies: Cookies,
+    is_tls: IsTls,
+    /// Shown to the pool, so that its limits count for the browsers and not for the gateway.
+    gateway_key: Option<String>,
+    csrf_key: [u8; 32],
+    limiter: Limiter<IpAddr>,
+}
+
+/// The names of the cookies. Browsers do not part cookies by ports, so that two gateways on one machine need two names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cookies {
+    pub(crate) session: &'static str,
+    pub(crate) refresh: &'static str,
+}
+
+impl Cookies {
+    fn of(site: Site, is_tls: IsTls) -> Self {
+        let (session, refresh) = match (site, is_tls) {
+            (Site::Master | Site::Worker, IsTls::No) => ("hm_session", "hm_refresh"),
+            (Site::Pool, IsTls::No) => ("hm_session_pool", "hm_refresh_pool"),
+            (Site::Master | Site::Worker, IsTls::Yes) => ("__Host-hm_session", "__Secure-hm_refresh"),
+            (Site::Pool, IsTls::Yes) => ("__Host-hm_session_pool", "__Secure-hm_refresh_pool"),
+        };
+        Self { session, refresh }
+    }
+}
+
+impl App {
+    pub(crate) fn new(target: Target, site: Site, is_tls: IsTls, gateway_key: Option<String>) -> Self {
+        let csrf_key = match &gateway_key {
+            // A restart then leaves open pages their word.
+            Some(key) => Sha256::digest(format!("hivemind csrf key\0{key}")).into(),
+            None => rand::random(),
+        };
+        Self(Arc::new(Inner {
+            pool: PoolLink::new(target),
+            sessions: Sessions::default(),
+            feeds: Feeds::default(),
+            cookies: Cookies::of(site, is_tls),
+            is_tls,
+            gateway_key,
+            csrf_key,
+            limiter: Limiter::per_minute(PER_MINUTE),
+        }))
+    }
+
+    pub(crate) fn pool(&self) -> &PoolLink {
+        &self.0.pool
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.0.sessions
+    }
+
+    pub(crate) fn feeds(&self) -> &Feeds {
+        &self.0.feeds
+    }
+
+    pub(crate) fn cookies(&self) -> Cookies {
+        self.0.cookies
+    }
+
+    pub(crate) fn is_tls(&self) -> IsTls {
+        self.0.is_tls
+    }
+
+    pub(crate) fn limiter(&self) -> &Limiter<IpAddr> {
+        &self.0.limiter
+    }
+
+    /// The word that pages of a session repeat; it tells nothing about the session's cookie.
+    pub(crate) fn csrf_of(&self, session: &Session) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.0.csrf_key);
+        hash.update(session.id.as_bytes());
+        hex::encode(hash.finalize())
+    }
+
+    /// A connection without a login that speaks for somebody at `address`.
+    ///
+    /// # Errors
+    /// 503 where the pool does not answer.
+    pub(crate) async fn stranger(&self, address: IpAddr) -> Result<Client, Fault> {
+        let client = self.0.pool.anonymous().await?;
+        match &self.0.gateway_key {
+            Some(key) => Ok(client.for_browser(key, address)?),
+            None => Ok(client),
+        }
+    }
+}

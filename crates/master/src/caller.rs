@@ -1,0 +1,95 @@
+//! Who asks.
+//!
+//! A session's cookie, or `Authorization: Bearer` with a user token or an API key. Start at [`Caller`].
+//!
+//! Invariant: a request that changes something on the word of a cookie has shown that it comes from a page of this gateway.
+
+use crate::app::App;
+use crate::fault::Fault;
+use crate::link::Reserved;
+use crate::sessions::{Key, Session};
+use axum::extract::{ConnectInfo, FromRequestParts};
+use hivemind_client::Client;
+use hivemind_http::browser;
+use http::header;
+use http::request::Parts;
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// Longest token that is handed on, in bytes.
+const MAX_TOKEN_BYTES: usize = 8 << 10;
+
+/// Somebody who is logged in; whether the login still holds is the pool's to say.
+pub(crate) struct Caller {
+    /// The way to the pool with that login.
+    pub(crate) client: Client,
+    /// By what.
+    pub(crate) by: By,
+    token: String,
+}
+
+/// By what somebody is logged in.
+#[derive(Clone)]
+pub(crate) enum By {
+    /// A cookie.
+    Cookie(Key, Session),
+    /// A token of their own.
+    Bearer(Key),
+}
+
+/// Where a request comes from.
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Fault> {
+        let (token, by) = match parts.headers.get(header::AUTHORIZATION) {
+            Some(value) => {
+                let token = value
+                    .to_str()
+                    .ok()
+                    .and_then(bearer)
+                    .ok_or_else(|| Fault::login("Authorization must be `Bearer` and a token"))?;
+                (token.to_owned(), By::Bearer(Key::of(token)))
+            }
+            None => {
+                let found = browser::cookie(&parts.headers, app.cookies().session).map(Key::of);
+                let found = found.and_then(|key| Some((key, app.sessions().find(&key)?)));
+                let (key, session) =
+                    found.ok_or_else(|| Fault::login("nobody is logged in, or the login has ended; log in"))?;
+                browser::check_unsafe(&parts.method, &parts.uri, &parts.headers, &app.csrf_of(&session))?;
+                (session.token.clone(), By::Cookie(key, session))
+            }
+        };
+        let client = app.pool().caller(&token).await?;
+        Ok(Self { client, by, token })
+    }
+}
+
+impl Caller {
+    /// Room for a stream that lasts, with the same login.
+    ///
+    /// # Errors
+    /// As of [`crate::link::PoolLink::lane`].
+    pub(crate) async fn lane(&self, app: &App) -> Result<Reserved, Fault> {
+        let Reserved { client, place } = app.pool().lane().await?;
+        Ok(Reserved { client: client.with_token(&self.token)?, place })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Peer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Ok(Self(peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip().to_canonical())))
+    }
+}
+
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim();
+    let is_one = scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.len() <= MAX_TOKEN_BYTES;
+    is_one.then_some(token)
+}

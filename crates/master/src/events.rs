@@ -1,0 +1,185 @@
+//! What happens, told live: one watch of the pool for each user, however many pages are open.
+//!
+//! A feed begins when the first page follows it and ends a while after the last has gone, or when the pool goes away: then pages get
+//! `lost` and the end of their stream, so that they can say so, and come back by themselves. Start at [`Feeds::follow`].
+//!
+//! Invariant: what a token of one kind may see is never shown to the bearer of another.
+
+use crate::app::App;
+use crate::caller::{By, Caller};
+use crate::dto::money::Balance;
+use crate::dto::node::NodeSummary;
+use crate::dto::pool::PoolHealth;
+use crate::dto::task::TaskEvent;
+use crate::fault::Fault;
+use crate::routes::live::Nothing;
+use crate::sessions::Key;
+use crate::wire::FromWire;
+use futures::StreamExt;
+use hivemind_client::v1::{self, pool_event::Event};
+use hivemind_client::{ClientError, Events};
+use hivemind_http::events::{Bounds, Follower, Hub};
+use hivemind_model::Code;
+use http::HeaderMap;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Events that a page can miss and still go on, and pages of one user.
+const BOUNDS: Bounds = Bounds { events: 2048, bytes: 2 << 20, followers: 32 };
+/// Between two looks whether anybody follows; after two in vain the feed ends.
+const LOOK: Duration = Duration::from_secs(15);
+
+/// Whose events. Sessions of one user see the same; a bearer may see less, and has a feed of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Whose {
+    User(String),
+    Bearer(Key),
+}
+
+/// All feeds.
+#[derive(Default)]
+pub(crate) struct Feeds {
+    slots: Mutex<HashMap<Whose, Arc<Slot>>>,
+}
+
+/// The feed of one user, where it runs. Locked while it is opened, so that two pages open one.
+#[derive(Default)]
+struct Slot {
+    hub: Arc<tokio::sync::Mutex<Option<Hub>>>,
+}
+
+impl Feeds {
+    /// Follows the events of whoever asks.
+    ///
+    /// # Errors
+    /// 503 where the pool does not answer, 429 where too many follow, and what the pool refuses.
+    pub(crate) async fn follow(&self, app: &App, caller: &Caller, headers: &HeaderMap) -> Result<Follower, Fault> {
+        let whose = match &caller.by {
+            By::Cookie(_, session) => Whose::User(session.user_id.clone()),
+            By::Bearer(key) => Whose::Bearer(*key),
+        };
+        let slot = Arc::clone(self.slots.lock().entry(whose.clone()).or_default());
+        let mut hub = Arc::clone(&slot.hub).lock_owned().await;
+        if let Some(hub) = &*hub {
+            return Ok(hub.follow(headers)?);
+        }
+        // A feed may have ended meanwhile and taken its slot along; then this one is listed anew.
+        self.slots.lock().insert(whose.clone(), Arc::clone(&slot));
+        let feed = match Feed::open(app, caller).await {
+            Ok(feed) => feed,
+            Err(fault) => {
+                self.slots.lock().remove(&whose);
+                return Err(fault);
+            }
+        };
+        let opened = feed.hub.clone();
+        let follower = opened.follow(headers)?;
+        *hub = Some(opened);
+        drop(hub);
+        let app = app.clone();
+        tokio::spawn(async move { feed.run(&slot, || drop(app.feeds().slots.lock().remove(&whose))).await });
+        Ok(follower)
+    }
+}
+
+/// A watch of the pool, and those who follow it.
+struct Feed {
+    hub: Hub,
+    tasks: Events<v1::TaskEvent>,
+    pool: Events<Event>,
+    _places: [OwnedSemaphorePermit; 2],
+}
+
+/// Why a feed ends.
+enum End {
+    Unread,
+    Lost,
+}
+
+impl Feed {
+    async fn open(app: &App, caller: &Caller) -> Result<Self, Fault> {
+        let room = caller.lane(app).await?;
+        let more = caller.lane(app).await?;
+        let tasks = optional(room.client.watch_changes().await)?;
+        let pool = optional(more.client.watch_pool().await)?;
+        Ok(Self { hub: Hub::new(BOUNDS), tasks, pool, _places: [room.place, more.place] })
+    }
+
+    /// Sends one event of the pool.
+    fn tell(&self, event: Event) {
+        match event {
+            Event::Health(health) => self.hub.send("pool", &PoolHealth::from_wire(health)),
+            Event::Node(node) => self.hub.send("node", &NodeSummary::from_wire(node)),
+            Event::Balance(balance) => self.hub.send("wallet", &Balance::from_wire(balance)),
+            // The state that follows replaces what pages show, each thing by itself; what is gone they find by asking.
+            Event::Begins(_) => self.hub.send("reset", &Nothing {}),
+        }
+    }
+
+    async fn run(mut self, slot: &Slot, unlist: impl FnOnce() + Send) {
+        let mut unread = false;
+        loop {
+            let end = tokio::select! {
+                event = self.tasks.next() => match event {
+                    Some(Ok(event)) => {
+                        self.hub.send("task", &TaskEvent::from_wire(event));
+                        continue;
+                    }
+                    Some(Err(error)) => {
+                        tracing::debug!(%error, "the events of a user ended");
+                        End::Lost
+                    }
+                    None => End::Lost,
+                },
+                event = self.pool.next() => match event {
+                    Some(Ok(event)) => {
+                        self.tell(event);
+                        continue;
+                    }
+                    Some(Err(error)) => {
+                        tracing::debug!(%error, "the events of the pool ended");
+                        End::Lost
+                    }
+                    None => End::Lost,
+                },
+                () = tokio::time::sleep(LOOK) => {
+                    if self.hub.followers() > 0 {
+                        unread = false;
+                        continue;
+                    }
+                    if !std::mem::replace(&mut unread, true) {
+                        continue;
+                    }
+                    End::Unread
+                }
+            };
+            // Nobody begins to follow while this is held.
+            let mut kept = slot.hub.lock().await;
+            match end {
+                End::Unread if self.hub.followers() > 0 => {
+                    unread = false;
+                    continue;
+                }
+                End::Unread => {}
+                End::Lost => self.hub.send("lost", &Nothing {}),
+            }
+            *kept = None;
+            unlist();
+            self.hub.close();
+            return;
+        }
+    }
+}
+
+/// A key may see only a part of the events: what it may not see is a stream on which nothing comes.
+fn optional<T: Send + 'static>(opened: Result<Events<T>, ClientError>) -> Result<Events<T>, Fault> {
+    match opened {
+        Err(ClientError::Rejected { code, .. }) if code == Code::Forbidden.as_str() => {
+            Ok(futures::stream::pending().boxed())
+        }
+        opened => Ok(opened?),
+    }
+}

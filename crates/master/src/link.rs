@@ -1,0 +1,121 @@
+//! The way from the gateway to the pool.
+//!
+//! Calls share one connection; what lasts (events, logs, contents) goes over lanes of its own, as the pool takes only so many
+//! streams of one connection. Start at [`PoolLink::caller`] and [`PoolLink::lane`].
+//!
+//! Invariant: without the pool the gateway starts and answers; nothing waits for it without a bound.
+
+use crate::fault::Fault;
+use hivemind_client::{Client, Target};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How long a call is repeated while nobody answers: over a short restart, not over a long one.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Streams on one lane, well below what the pool takes of one connection.
+const LANE_STREAMS: usize = 100;
+/// Lanes at most.
+const MAX_LANES: usize = 24;
+
+/// A pool that may be away.
+pub(crate) struct PoolLink {
+    target: Target,
+    /// Set once it was reached; the connection finds its way back by itself from then on.
+    calls: tokio::sync::Mutex<Option<Client>>,
+    lanes: tokio::sync::Mutex<Vec<Lane>>,
+    away: Mutex<bool>,
+}
+
+struct Lane {
+    client: Client,
+    places: Arc<Semaphore>,
+}
+
+/// A connection with room for one stream.
+pub(crate) struct Reserved {
+    /// The connection, without a login.
+    pub(crate) client: Client,
+    /// The room; whoever reads the stream holds it.
+    pub(crate) place: OwnedSemaphorePermit,
+}
+
+impl PoolLink {
+    pub(crate) fn new(target: Target) -> Self {
+        let (calls, lanes) = (tokio::sync::Mutex::new(None), tokio::sync::Mutex::new(Vec::new()));
+        Self { target, calls, lanes, away: Mutex::new(false) }
+    }
+
+    /// A connection without a login.
+    ///
+    /// # Errors
+    /// 503 where the pool does not answer.
+    pub(crate) async fn anonymous(&self) -> Result<Client, Fault> {
+        let mut calls = self.calls.lock().await;
+        if let Some(client) = &*calls {
+            return Ok(client.clone());
+        }
+        let client = self.connect().await?;
+        *calls = Some(client.clone());
+        Ok(client)
+    }
+
+    /// A connection with the login `token`.
+    ///
+    /// # Errors
+    /// 401 where the token cannot be one; else as of [`PoolLink::anonymous`].
+    pub(crate) async fn caller(&self, token: &str) -> Result<Client, Fault> {
+        Ok(self.anonymous().await?.with_token(token)?)
+    }
+
+    /// Room for a stream that lasts.
+    ///
+    /// # Errors
+    /// 429 where there are too many; else as of [`PoolLink::anonymous`].
+    pub(crate) async fn lane(&self) -> Result<Reserved, Fault> {
+        let mut lanes = self.lanes.lock().await;
+        for lane in lanes.iter() {
+            if let Ok(place) = Arc::clone(&lane.places).try_acquire_owned() {
+                return Ok(Reserved { client: lane.client.clone(), place });
+            }
+        }
+        if lanes.len() >= MAX_LANES {
+            return Err(Fault::busy("too many pages follow the pool at once; close some and try again"));
+        }
+        let client = self.connect().await?;
+        let places = Arc::new(Semaphore::new(LANE_STREAMS));
+        let place = Arc::clone(&places).try_acquire_owned().map_err(|_full| Fault::busy("no room for a stream"))?;
+        lanes.push(Lane { client: client.clone(), places });
+        Ok(Reserved { client, place })
+    }
+
+    /// Why the gateway cannot work, where the pool was away when it was asked last.
+    pub(crate) fn readiness(&self) -> Result<(), String> {
+        if *self.away.lock() { Err("the pool does not answer".to_owned()) } else { Ok(()) }
+    }
+
+    /// Remembers whether the pool answered.
+    pub(crate) fn note(&self, away: Away) {
+        *self.away.lock() = away == Away::Yes;
+    }
+
+    async fn connect(&self) -> Result<Client, Fault> {
+        match Client::connect(&self.target, None).await {
+            Ok(client) => Ok(client.with_patience(PATIENCE)),
+            Err(error) => {
+                self.note(Away::Yes);
+                Err(error.into())
+            }
+        }
+    }
+}
+
+/// Whether the pool is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Away {
+    /// It did not answer.
+    Yes,
+    /// It did.
+    No,
+}

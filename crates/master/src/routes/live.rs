@@ -1,0 +1,90 @@
+//! Live events.
+//!
+//! Invariant: a stream ends with the login that opened it.
+
+use crate::app::App;
+use crate::caller::{By, Caller};
+use crate::dto::task::TaskEvent;
+use crate::fault::Fault;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use http::{HeaderMap, HeaderName, header};
+use serde::Serialize;
+use std::convert::Infallible;
+use std::time::Duration;
+
+/// Between two looks whether the login still holds; also between two signs of life.
+const LOOK: Duration = Duration::from_secs(15);
+
+/// Data of an event that says nothing but its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct Nothing {}
+
+/// What happens, live.
+///
+/// Events: `task` with a TaskEvent; `reset` with `{}`: load anew what you show; `lost` with `{}`, before the stream ends because the
+/// pool went away. The first event is `reset`, unless `Last-Event-ID` goes on where an earlier stream broke off.
+#[utoipa::path(get, path = "/events", tag = "events",
+    params(("Last-Event-ID" = Option<String>, Header, description = "Id of the last event that came", max_length = 64)),
+    responses((status = 200, description = "The events", body = TaskEvent, content_type = "text/event-stream")))]
+pub(crate) async fn events(State(app): State<App>, caller: Caller, headers: HeaderMap) -> Result<Response, Fault> {
+    let follower = app.feeds().follow(&app, &caller, &headers).await?;
+    let follower = match headers.contains_key("last-event-id") {
+        true => follower,
+        false => follower.first("reset", &Nothing {})?,
+    };
+    Ok(answer(&app, &caller.by, (), follower.stream()))
+}
+
+/// An answer of events. It holds `place` as long as it lasts, and lasts no longer than the login.
+pub(crate) fn answer<P: Send + 'static>(
+    app: &App,
+    by: &By,
+    place: P,
+    frames: impl Stream<Item = Bytes> + Send + 'static,
+) -> Response {
+    let login = ended(app.clone(), by.clone());
+    let beats = futures::stream::unfold((), |()| async {
+        tokio::time::sleep(LOOK).await;
+        Some((None, ()))
+    });
+    let frames = frames.map(Some).chain(futures::stream::once(async { Some(Bytes::new()) }));
+    // An empty frame marks the end: without it the signs of life would go on for ever.
+    let live = futures::stream::select(frames, beats).take_while(|frame| {
+        let goes_on = frame.as_ref().is_none_or(|frame| !frame.is_empty());
+        async move { goes_on }
+    });
+    let live = live.take_until(login).map(move |frame| {
+        let _held = &place;
+        Ok::<_, Infallible>(frame.unwrap_or(Bytes::from_static(b": alive\n\n")))
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-store"),
+        // Proxies that gather an answer before they send it would hold events back.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    (headers, Body::from_stream(live)).into_response()
+}
+
+/// An event as it goes over the wire.
+pub(crate) fn frame(id: &str, name: &str, data: &impl Serialize) -> Bytes {
+    // Texts and numbers always have a form in JSON, and that is on one line.
+    let data = serde_json::to_string(data).unwrap_or_default();
+    Bytes::from(format!("id: {id}\nevent: {name}\ndata: {data}\n\n"))
+}
+
+/// Waits until the login by a cookie is no more; one by a bearer is the pool's to end.
+async fn ended(app: App, by: By) {
+    match by {
+        By::Bearer(_) => std::future::pending().await,
+        By::Cookie(key, _) => {
+            while app.sessions().find(&key).is_some() {
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+    }
+}

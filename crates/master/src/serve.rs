@@ -1,0 +1,189 @@
+//! The server of a gateway.
+//!
+//! Start at [`Gateway::start`].
+//!
+//! Invariant: cookies go over plain HTTP on loopback only, unless somebody has said that it may be otherwise.
+
+use crate::app::App;
+use crate::docs;
+use crate::fault::Fault;
+use crate::link::Away;
+use axum::Router;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hivemind_client::Target;
+use hivemind_http::Problem;
+use hivemind_http::browser::{IsTls, check_origin, is_safe};
+use hivemind_http::operate::{Metrics, Operate};
+use hivemind_http::pages::{Site, with_pages};
+use hivemind_http::serve::{Options, Server};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// What a gateway is made of.
+pub struct Gateway {
+    /// Where it listens; port 0 is any free one.
+    pub listen: SocketAddr,
+    /// The pool; it may be away.
+    pub pool: Target,
+    /// Which pages it shows.
+    pub site: Site,
+    /// Certificates for browsers; `None`: plain HTTP.
+    pub tls: Option<Tls>,
+    /// What the pool keeps in `gateway.key`, so that its limits count for browsers and not for the gateway; `None`: they count for
+    /// the gateway.
+    pub gateway_key: Option<String>,
+}
+
+/// Certificates for browsers.
+pub type Tls = Arc<rustls::ServerConfig>;
+
+/// Reads a certificate chain and its key (PEM).
+///
+/// # Errors
+/// A file cannot be read, or the two do not belong together.
+pub fn tls(cert: &Path, key: &Path) -> io::Result<Tls> {
+    let chain = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain = chain.map_err(io::Error::other)?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(io::Error::other)?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.and_then(|config| config.with_no_client_auth().with_single_cert(chain, key));
+    let mut config = config.map_err(io::Error::other)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// A gateway that serves.
+pub struct Running {
+    address: SocketAddr,
+    is_tls: IsTls,
+    end: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl Gateway {
+    /// Listens and serves until [`Running::stop`].
+    ///
+    /// # Errors
+    /// The address is taken or not of this machine; or a bug.
+    pub async fn start(self) -> io::Result<Running> {
+        let is_tls = if self.tls.is_some() { IsTls::Yes } else { IsTls::No };
+        let options = Options { tls: self.tls.clone(), ..Options::default() };
+        let server = Server::bind(self.listen, options).await?;
+        let address = server.address();
+        let router = self.router(is_tls)?;
+        let end = CancellationToken::new();
+        let ended = end.clone();
+        let serving = tokio::spawn(async move { server.run(router, ended.cancelled_owned()).await });
+        Ok(Running { address, is_tls, end, serving })
+    }
+
+    pub(crate) fn router(&self, is_tls: IsTls) -> io::Result<Router> {
+        let app = App::new(self.pool.clone(), self.site, is_tls, self.gateway_key.clone());
+        let metrics = Metrics::new("master", env!("CARGO_PKG_VERSION")).map_err(io::Error::other)?;
+        let watched = app.clone();
+        let operate = Operate::new(metrics).ready(move || watched.pool().readiness());
+        let router = Router::new().merge(api(&app)?).merge(operate.routes());
+        let router = with_pages(router, self.site).with_state(app);
+        Ok(hivemind_http::finish(router))
+    }
+}
+
+impl Running {
+    /// Where it listens, with the port that it got.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where browsers of this machine find it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let mut address = self.address;
+        if address.ip().is_unspecified() {
+            address.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        match self.is_tls {
+            IsTls::Yes => format!("https://{address}"),
+            IsTls::No => format!("http://{address}"),
+        }
+    }
+
+    /// Takes no more requests, lets what runs end, and returns.
+    pub async fn stop(self) {
+        self.end.cancel();
+        if let Err(why) = self.serving.await {
+            tracing::error!("the web server ended badly: {why}");
+        }
+    }
+}
+
+/// The API with its document, and what holds for every request to it.
+fn api(app: &App) -> io::Result<Router<App>> {
+    let (router, document) = crate::api();
+    let document = serde_json::to_value(&document).map_err(io::Error::other)?;
+    let json = bytes::Bytes::from(serde_json::to_vec(&document).map_err(io::Error::other)?);
+    let page = bytes::Bytes::from(docs::page(&document));
+    let json_kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    let page_kind = [(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))];
+    let style_kind = [(header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"))];
+    let router = router
+        .fallback(hivemind_http::problem::not_found)
+        .method_not_allowed_fallback(async || Problem::of(StatusCode::METHOD_NOT_ALLOWED))
+        .layer(from_fn_with_state(app.clone(), checked));
+    Ok(Router::new()
+        .nest(crate::document::PREFIX, router)
+        .route("/api/v1/openapi.json", get(async move || (json_kind, json)))
+        .route("/api/docs", get(async move || (page_kind, page)))
+        .route("/api/docs.css", get(async move || (style_kind, docs::STYLE))))
+}
+
+/// Counts a request, and refuses what pages of other sites send.
+async fn checked(State(app): State<App>, request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip().to_canonical());
+    let allowance = match app.limiter().check(&peer) {
+        Ok(allowance) => allowance,
+        Err(refused) => return refused.into_response(),
+    };
+    let mut response = match own_page(&request) {
+        Ok(()) => next.run(request).await,
+        Err(fault) => fault.into_response(),
+    };
+    match response.status() {
+        StatusCode::SERVICE_UNAVAILABLE => app.pool().note(Away::Yes),
+        status if status.is_success() => app.pool().note(Away::No),
+        _refused => {}
+    }
+    allowance.tell(response.headers_mut());
+    response
+}
+
+fn own_page(request: &Request) -> Result<(), Fault> {
+    if is_safe(request.method()) {
+        return Ok(());
+    }
+    check_origin(request.uri(), request.headers())?;
+    check_fetch_site(request.headers())
+}
+
+/// What a browser itself says of where a request comes from; nothing else sends it.
+fn check_fetch_site(headers: &HeaderMap) -> Result<(), Fault> {
+    match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
+        None | Some(b"same-origin" | b"none") => Ok(()),
+        Some(_foreign) => {
+            let detail = "the request came from a page of another site";
+            Err(Problem::new(StatusCode::FORBIDDEN, "E_CSRF", detail).into())
+        }
+    }
+}

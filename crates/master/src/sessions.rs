@@ -1,0 +1,151 @@
+//! Who is logged in by a cookie.
+//!
+//! The cookie is a random word; the pool's token stays here, under the digest of that word. Start at [`Sessions::open`].
+//!
+//! Invariant: neither a cookie nor a token is written anywhere, and how many are kept is bounded.
+
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Logins that are kept; above it those that ended go, then the one that was used longest ago.
+const MOST: usize = 50_000;
+/// Logins of one user; above it the one that was used longest ago goes.
+const MOST_OF_ONE: usize = 32;
+
+/// The digest of a cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Key([u8; 32]);
+
+impl Key {
+    /// Of a cookie.
+    pub(crate) fn of(cookie: &str) -> Self {
+        Self(Sha256::digest(cookie.as_bytes()).into())
+    }
+}
+
+/// A login.
+#[derive(Clone)]
+pub(crate) struct Session {
+    /// The pool's token.
+    pub(crate) token: String,
+    /// Which of the pool's sessions it is.
+    pub(crate) id: String,
+    /// Whose it is.
+    pub(crate) user_id: String,
+    /// When the token ends.
+    pub(crate) expires_at_ms: i64,
+}
+
+struct Kept {
+    session: Session,
+    used: u64,
+}
+
+#[derive(Default)]
+struct Table {
+    kept: HashMap<Key, Kept>,
+    /// Grows with each use, so that it orders them.
+    uses: u64,
+}
+
+/// All logins by cookies.
+#[derive(Default)]
+pub(crate) struct Sessions(Mutex<Table>);
+
+impl Sessions {
+    /// Keeps a login and gives its cookie.
+    pub(crate) fn open(&self, session: Session) -> String {
+        let cookie = hivemind_http::browser::new_secret();
+        let mut table = self.0.lock();
+        table.make_room(&session.user_id);
+        table.uses += 1;
+        let used = table.uses;
+        table.kept.insert(Key::of(&cookie), Kept { session, used });
+        cookie
+    }
+
+    /// The login of a cookie; `None` where there is none, or it has ended.
+    pub(crate) fn find(&self, key: &Key) -> Option<Session> {
+        let mut table = self.0.lock();
+        table.uses += 1;
+        let used = table.uses;
+        let kept = table.kept.get_mut(key)?;
+        if kept.session.expires_at_ms <= now_ms() {
+            table.kept.remove(key);
+            return None;
+        }
+        kept.used = used;
+        Some(kept.session.clone())
+    }
+
+    /// Forgets the logins of one of the pool's sessions.
+    pub(crate) fn close(&self, id: &str) {
+        self.0.lock().kept.retain(|_, kept| kept.session.id != id);
+    }
+}
+
+impl Table {
+    fn make_room(&mut self, user_id: &str) {
+        let of_one: Vec<(u64, Key)> = self
+            .kept
+            .iter()
+            .filter(|(_, kept)| kept.session.user_id == user_id)
+            .map(|(key, kept)| (kept.used, *key))
+            .collect();
+        if of_one.len() >= MOST_OF_ONE
+            && let Some((_, key)) = of_one.iter().min()
+        {
+            self.kept.remove(key);
+        }
+        if self.kept.len() < MOST {
+            return;
+        }
+        let now = now_ms();
+        self.kept.retain(|_, kept| kept.session.expires_at_ms > now);
+        if self.kept.len() >= MOST
+            && let Some(key) = self.kept.iter().min_by_key(|(_, kept)| kept.used).map(|(key, _)| *key)
+        {
+            self.kept.remove(&key);
+        }
+    }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(user: &str, expires_at_ms: i64) -> Session {
+        Session { id: "sess_1".into(), token: "t".into(), user_id: user.into(), expires_at_ms }
+    }
+
+    #[test]
+    fn a_login_is_found_by_its_cookie_until_it_ends() {
+        let sessions = Sessions::default();
+        let cookie = sessions.open(session("user_1", i64::MAX));
+        assert!(sessions.find(&Key::of(&cookie)).is_some());
+        assert!(sessions.find(&Key::of("another")).is_none());
+        sessions.close("sess_1");
+        assert!(sessions.find(&Key::of(&cookie)).is_none());
+        let ended = sessions.open(session("user_1", 0));
+        assert!(sessions.find(&Key::of(&ended)).is_none());
+    }
+
+    #[test]
+    fn one_user_pushes_out_only_their_own_logins() {
+        let sessions = Sessions::default();
+        let other = sessions.open(session("user_2", i64::MAX));
+        let first = sessions.open(session("user_1", i64::MAX));
+        let all: Vec<String> = (0..MOST_OF_ONE).map(|_| sessions.open(session("user_1", i64::MAX))).collect();
+        assert!(sessions.find(&Key::of(&first)).is_none(), "it was used longest ago");
+        assert!(all.iter().all(|cookie| sessions.find(&Key::of(cookie)).is_some()));
+        assert!(sessions.find(&Key::of(&other)).is_some());
+    }
+}
