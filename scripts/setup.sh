@@ -118,10 +118,29 @@ need_python() {
         packages "Python 3 with venv" python3 python3-venv
 }
 
+# Checks figures and alert rules. Its package would start a server, which nobody asked for.
+need_promtool() {
+    if have promtool; then return; fi
+    local policy=/usr/sbin/policy-rc.d
+    (
+        if [ "$(id -u)" = 0 ] && [ ! -e "$policy" ]; then
+            trap 'rm -f "$policy"' EXIT
+            printf '#!/bin/sh\nexit 101\n' >"$policy"
+            chmod 755 "$policy"
+        fi
+        packages "promtool, which checks figures and alert rules," prometheus
+    )
+    if [ -d /run/systemd/system ] && have systemctl; then
+        systemctl disable --quiet prometheus.service </dev/null >&2 ||
+            say "prometheus.service was installed and could not be disabled: see systemctl status prometheus"
+    fi
+}
+
 need_tests() {
     have busybox && [ -x /bin/busybox ] || packages "busybox, of which the tests make an image," busybox-static
     need_python
     need_browser
+    need_promtool
     if ! cargo nextest --version >/dev/null 2>&1; then
         say "installing cargo-nextest (some minutes, once)"
         cargo install cargo-nextest --locked </dev/null >&2 || die "install the test runner: cargo install cargo-nextest --locked"

@@ -188,10 +188,9 @@ impl Page {
         self.hub.close();
         self.follower.abort();
         drop(self.end.take());
-        if let Some(Err(why)) = match self.server.take() {
-            Some(server) => Some(server.await),
-            None => None,
-        } {
+        if let Some(server) = self.server.take()
+            && let Err(why) = server.await
+        {
             tracing::warn!("the owner's page did not end well: {why}");
         }
     }

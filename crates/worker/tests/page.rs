@@ -3,15 +3,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
 
 use futures::FutureExt;
+use hivemind_client::{Client, Target};
 use hivemind_model::{Bytes, MilliCores, Millis, Policy, Resources};
+use hivemind_pki::Trust;
 use hivemind_pool::{PoolConfig, PoolHandle};
+use hivemind_proto::v1::SubmitTaskRequest;
 use hivemind_runtime::Offer;
 use hivemind_runtime::fake::{FakeConfig, FakeRuntime};
 use hivemind_worker::page::{Page, PageError, PageOptions, Promised, SelfTest, Tested};
 use hivemind_worker::{WorkerConfig, WorkerHandle};
 use serde_json::{Value, json};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -276,9 +281,34 @@ async fn an_attack_is_followed_and_kept() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_pool_tells_what_the_machine_earned() {
     let rig = rig().await;
+    let target = Target {
+        server: format!("https://{}", rig.pool.grpc_addr()),
+        trust: Trust::CaPem(rig.pool.ca_pem().to_owned()),
+        identity: None,
+    };
+    let alice = Client::connect(&target, None).await.unwrap();
+    alice.register("alice", "correct horse battery", "alice@example.org").await.unwrap();
+    let session = alice.login("alice", "correct horse battery").await.unwrap();
+    let alice = alice.with_token(&session.token).unwrap();
+    let task = SubmitTaskRequest {
+        task_name: "t".into(),
+        docker_image: "image".into(),
+        command: "sleep 500".into(),
+        max_runtime: 60,
+        required_memory: 64,
+        ..SubmitTaskRequest::default()
+    };
+    let submitted = alice.submit(task).await.unwrap();
+    within(alice.wait(&[submitted.task])).await.unwrap();
+    let cost = alice.status(submitted.task).await.unwrap().task.unwrap().cost_micro;
+    assert!(alice.own_standing().await.is_err(), "a user is no node");
     let owner = Browser::logged_in(&rig).await;
     let earned = owner.get(&rig, "earnings").await;
-    assert_eq!((&earned["level"], &earned["earned_total_micro"]), (&json!("none"), &json!("0")));
+    assert!(cost > 0, "the task was free");
+    assert_eq!((&earned["level"], &earned["work_total_micro"]), (&json!("none"), &json!(cost.to_string())));
+    let total: i64 = earned["earned_total_micro"].as_str().unwrap().parse().unwrap();
+    assert!(total >= cost, "{earned}");
+    assert_eq!(owner.get(&rig, "safety").await["images_run"][0]["image"], "image");
     assert!(earned["next_level_ms"].as_i64().unwrap() > 0 && earned["rewards"].is_array(), "{earned}");
     let past = owner.get(&rig, "history?minutes=5&points=10").await;
     assert!(past["samples"].is_array());
@@ -287,6 +317,23 @@ async fn the_pool_tells_what_the_machine_earned() {
         assert_eq!(refused.status, 400, "{query}: {refused:?}");
     }
     rig.end().await;
+}
+
+/// What Prometheus's own tool says of figures, where it is there.
+fn approved(figures: &str) {
+    let mut tool = Command::new("promtool");
+    let tool = tool.args(["check", "metrics"]);
+    let spawned = tool.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut tool = match spawned {
+        Ok(tool) => tool,
+        Err(why) => {
+            eprintln!("the figures were not checked by promtool: {why}");
+            return;
+        }
+    };
+    tool.stdin.take().unwrap().write_all(figures.as_bytes()).unwrap();
+    let said = tool.wait_with_output().unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -302,6 +349,18 @@ async fn figures_are_those_of_the_worker() {
     ] {
         assert!(figures.contains(line), "no {line} in {figures}");
     }
+    for file in ["alerts.yml", "grafana-worker.json"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(file);
+        let text = std::fs::read_to_string(path).unwrap();
+        let names = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        // A machine without a graphics processor has no figures of one.
+        let ours =
+            names.filter(|name| name.starts_with("hivemind_worker_") && !name.starts_with("hivemind_worker_gpu"));
+        for name in ours {
+            assert!(figures.contains(&format!("# TYPE {name} ")), "{file} asks for {name}, which no worker has");
+        }
+    }
+    approved(&figures);
     rig.end().await;
 }
 

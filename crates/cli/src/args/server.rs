@@ -134,7 +134,7 @@ impl std::str::FromStr for Web {
 
 /// The owner's page of a worker.
 #[derive(Debug, Clone, Default)]
-pub struct WebArgs {
+pub struct OwnerPage {
     /// Where; `None`: where it usually is, or on a free port.
     pub web: Option<Web>,
     /// Names by which other machines' browsers may ask for it.
@@ -163,13 +163,13 @@ pub struct UpPageArgs {
     pub worker_web_host: Vec<String>,
 }
 
-impl From<&PageArgs> for WebArgs {
+impl From<&PageArgs> for OwnerPage {
     fn from(args: &PageArgs) -> Self {
         Self { web: args.web, web_host: args.web_host.clone() }
     }
 }
 
-impl From<&UpPageArgs> for WebArgs {
+impl From<&UpPageArgs> for OwnerPage {
     fn from(args: &UpPageArgs) -> Self {
         Self { web: args.worker_web, web_host: args.worker_web_host.clone() }
     }

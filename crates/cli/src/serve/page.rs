@@ -5,7 +5,7 @@
 //! Invariant: the secret that opens it goes to a terminal or to who may speak to the worker, never into a log.
 
 use super::selftest;
-use crate::args::server::{RuntimeKind, Web, WebArgs};
+use crate::args::server::{RuntimeKind, Web, OwnerPage};
 use crate::exit::Exit;
 use crate::face::Face;
 use crate::failure::{Done, Failure};
@@ -26,7 +26,7 @@ pub(super) async fn open(
     worker: &WorkerHandle,
     data: &Path,
     kind: RuntimeKind,
-    web: &WebArgs,
+    web: &OwnerPage,
     face: &mut Face,
 ) -> Done<Option<Page>> {
     let options =

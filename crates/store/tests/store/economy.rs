@@ -4,13 +4,15 @@
 use crate::samples::*;
 use hivemind_ledger::{Account, Accrual, Entry, Kind, LedgerChanges, Purse, Reason, Source, Vest, VestKey};
 use hivemind_model::rows::{
-    InvitationRow, ProjectRow, ProjectState, RewardRow, RowChanges, SessionRow, StandingRow, Tally, TipRow, UsageRow,
+    AttemptPhase, InvitationRow, ProjectRow, ProjectState, RewardRow, RowChanges, SessionRow, StandingRow, Tally, TipRow,
+    UsageRow,
 };
 use hivemind_model::session::{SecretHash, SessionKind};
+use hivemind_model::state::TaskState;
 use hivemind_model::{
     AttemptRef, Cpt, ElementRef, Level, Millis, NodeId, ProjectId, Scope, Scopes, SessionId, TaskId, Timestamp, UserId,
 };
-use hivemind_store::{Funds, RewardFilter, StatementFilter, Store, StoreError};
+use hivemind_store::{Funds, Income, RewardFilter, StatementFilter, Store, StoreError};
 
 const ROOT: UserId = UserId(1);
 const ANNA: UserId = UserId(2);
@@ -374,4 +376,42 @@ async fn a_pool_without_its_clock_is_damaged() {
     sqlx::raw_sql("DELETE FROM clock").execute(&mut conn).await.unwrap();
     let error = store.recover().await.unwrap_err();
     assert!(matches!(error, StoreError::Damaged { table: "clock", .. }), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_node_was_paid_is_summed_by_day() {
+    const DAY: i64 = 86_400_000;
+    let (_folder, path) = place();
+    let store = open(&path).await;
+    let (mut rows, ledger) = founding();
+    rows.new_tasks = vec![task(1, 2, TaskState::Pending), task(2, 2, TaskState::Pending)];
+    store.commit(&rows, &ledger).await.unwrap();
+    let paid = |task: u64, at: i64, micro: i64| {
+        let mut row = attempt(task, 1, 1, ended(0));
+        if let AttemptPhase::Ended { ended_at, cost, .. } = &mut row.phase {
+            (*ended_at, *cost) = (Timestamp(at), cpt(micro));
+        }
+        row
+    };
+    let running = attempt(2, 1, 1, AttemptPhase::Assigned);
+    let node = running.node;
+    let first = RowChanges { attempts: vec![paid(1, DAY - 1, 5), running], ..RowChanges::default() };
+    store.commit(&first, &LedgerChanges::default()).await.unwrap();
+    let second = RowChanges { attempts: vec![paid(2, DAY, 7)], ..RowChanges::default() };
+    store.commit(&second, &LedgerChanges::default()).await.unwrap();
+    // A batch that is written again changes nothing; one that corrects it does.
+    store.commit(&second, &LedgerChanges::default()).await.unwrap();
+    let income = store.income(node, Timestamp(DAY + 5)).await.unwrap();
+    assert_eq!((income.work_today, income.work), (cpt(7), cpt(12)));
+    let less = RowChanges { attempts: vec![paid(2, DAY, 4)], ..RowChanges::default() };
+    store.commit(&less, &LedgerChanges::default()).await.unwrap();
+    let rewarded = RowChanges {
+        rewards: vec![reward(DAY - 20, node.0, ROOT), reward(DAY, node.0, ROOT)],
+        ..RowChanges::default()
+    };
+    store.commit(&rewarded, &LedgerChanges::default()).await.unwrap();
+    let income = store.income(node, Timestamp(DAY + 5)).await.unwrap();
+    assert_eq!((income.work_today, income.work), (cpt(4), cpt(9)));
+    assert_eq!((income.rewards_today, income.rewards), (cpt(15), cpt(30)));
+    assert_eq!(store.income(NodeId(99), Timestamp(0)).await.unwrap(), Income::default());
 }

@@ -97,17 +97,17 @@ impl Access {
         uri: &Uri,
         headers: &HeaderMap,
         token: &str,
-    ) -> Result<(Session, HeaderValue), Response> {
-        browser::check_origin(uri, headers).map_err(IntoResponse::into_response)?;
-        self.logins.check(&()).map_err(IntoResponse::into_response)?;
+    ) -> Result<(Session, HeaderValue), Box<Response>> {
+        browser::check_origin(uri, headers).map_err(boxed)?;
+        self.logins.check(&()).map_err(boxed)?;
         if !browser::is_same(token.as_bytes(), self.token.as_bytes()) {
             let detail =
                 "that is not this worker's token; `hivemind worker status` shows the address with the right one";
-            return Err(Problem::new(StatusCode::UNAUTHORIZED, "E_BAD_CREDENTIALS", detail).into_response());
+            return Err(boxed(Problem::new(StatusCode::UNAUTHORIZED, "E_BAD_CREDENTIALS", detail)));
         }
         let id = browser::new_secret();
         let cookie = browser::set_cookie(&self.cookie, &id, PATH, SESSION, IsTls::No);
-        let cookie = cookie.ok_or_else(|| Problem::internal("a session's cookie has no form").into_response())?;
+        let cookie = cookie.ok_or_else(|| boxed(Problem::internal("a session's cookie has no form")))?;
         let lasts = i64::try_from(SESSION.as_millis()).unwrap_or(i64::MAX);
         let session = Session {
             csrf_token: browser::new_secret(),
@@ -152,6 +152,10 @@ impl Access {
         let session = self.session(headers).ok_or_else(unknown)?;
         browser::check_unsafe(method, uri, headers, &session.csrf_token)
     }
+}
+
+fn boxed(answer: impl IntoResponse) -> Box<Response> {
+    Box::new(answer.into_response())
 }
 
 fn unknown() -> Problem {

@@ -73,7 +73,7 @@ struct Login {
 async fn log_in(State(desk): Shared, uri: Uri, headers: HeaderMap, Json(login): Json<Login>) -> Response {
     match desk.access.log_in(&uri, &headers, login.token.trim()) {
         Ok((session, cookie)) => ([(header::SET_COOKIE, cookie)], Json(session)).into_response(),
-        Err(refused) => refused,
+        Err(refused) => *refused,
     }
 }
 

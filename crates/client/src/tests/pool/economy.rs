@@ -87,6 +87,10 @@ impl NodeService for Scripts {
     ) -> Result<Response<ListRewardsResponse>, Status> {
         self.rewards.one(request.into_inner()).await
     }
+
+    async fn own_standing(&self, _: Request<OwnStandingRequest>) -> Result<Response<OwnStandingResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
 }
 
 #[tonic::async_trait]
