@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { gridModel, layout, moveByKey, nextInState, positionAt } from "./grid";
-import { Indices, parseRanges, rangesOf } from "./indices";
+import { Indices, parseRanges } from "./indices";
 
 describe("indices", () => {
   it.each([["1-3,7", 4], ["5", 1], ["", 0], ["0-999999", 1_000_000]])("%s", (text, size) => expect(new Indices(text).size).toBe(size));
@@ -12,7 +12,6 @@ describe("indices", () => {
     expect(indices.at(indices.size)).toBeUndefined();
     for (const none of [0, 4, 8, 99, 201]) expect(indices.positionOf(none)).toBe(-1);
   });
-  it("are written as ranges again", () => expect(rangesOf([1, 2, 3, 7, 9, 10])).toBe("1-3,7,9-10"));
 });
 
 describe("a grid", () => {

@@ -62,23 +62,3 @@ export class Indices {
     return low;
   }
 }
-
-/** `[1,2,3,7]` is `1-3,7`. The indices must ascend. */
-export function rangesOf(indices: readonly number[]): string {
-  const parts: string[] = [];
-  let first: number | undefined;
-  let last: number | undefined;
-  const flush = () => {
-    if (first !== undefined && last !== undefined) parts.push(first === last ? `${first}` : `${first}-${last}`);
-  };
-  for (const index of indices) {
-    if (last !== undefined && index === last + 1) last = index;
-    else {
-      flush();
-      first = index;
-      last = index;
-    }
-  }
-  flush();
-  return parts.join(",");
-}

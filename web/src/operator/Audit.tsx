@@ -12,13 +12,13 @@ const KINDS = [{ value: "", text: "All kinds" }, ...ENTRY_KINDS.map((kind) => ({
 
 /** The journal, entry by entry. */
 export default function Audit() {
-  const [kinds, setKinds] = useState("");
+  const [kind, setKind] = useState("");
   const [typed, setTyped] = useState("");
   const [username, setUsername] = useState("");
   // The cursors of the pages up to this one; the first has none.
   const [cursors, setCursors] = useState<(string | null)[]>([null]);
   const [open, setOpen] = useState<JournalEntry | null>(null);
-  const journal = useQuery(journalQuery({ kinds, username, cursor: cursors.at(-1) ?? null }));
+  const journal = useQuery(journalQuery({ kind, username, cursor: cursors.at(-1) ?? null }));
   const next = journal.data?.next_cursor ?? null;
   const first = () => setCursors([null]);
   return (
@@ -34,7 +34,7 @@ export default function Audit() {
             first();
           }}
         >
-          <Select label="Kind" options={KINDS} value={kinds} onValue={(value) => { setKinds(value); first(); }} className="w-48 max-sm:w-full" />
+          <Select label="Kind" options={KINDS} value={kind} onValue={(value) => { setKind(value); first(); }} className="w-48 max-sm:w-full" />
           <Field label="Only of this user" type="search" autoCapitalize="none" spellCheck={false} maxLength={32} value={typed} onChange={(event) => setTyped(event.target.value)} className="w-56 max-sm:w-full" />
           <Button type="submit">Show</Button>
           <Button look="quiet" busy={journal.isFetching} onClick={() => { first(); void journal.refetch(); }}>To the newest</Button>

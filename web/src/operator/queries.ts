@@ -64,12 +64,23 @@ export const trialBalanceQuery = queryOptions({
 /** Replays the whole journal. */
 export const audit = () => request<Audit>("/pool/audit");
 
-export type JournalFilter = { kinds: string; username: string; cursor: string | null };
+export type JournalFilter = { kind: string; username: string; cursor: string | null };
+
+/** A page of the pool can be empty while more follow; so many are looked through for one that is not. */
+const MOST_EMPTY = 50;
+
+async function journalPage(filter: JournalFilter, signal: AbortSignal): Promise<Page<JournalEntry>> {
+  let page = await request<Page<JournalEntry>>("/pool/journal", { query: { ...filter, limit: 50 }, signal });
+  for (let tries = 1; page.items.length === 0 && page.next_cursor !== null && tries < MOST_EMPTY; tries += 1) {
+    page = await request<Page<JournalEntry>>("/pool/journal", { query: { ...filter, cursor: page.next_cursor, limit: 50 }, signal });
+  }
+  return page;
+}
 
 export const journalQuery = (filter: JournalFilter) =>
   queryOptions({
     queryKey: ["pool", "journal", filter],
-    queryFn: ({ signal }) => request<Page<JournalEntry>>("/pool/journal", { query: { ...filter, limit: 50 }, signal }),
+    queryFn: ({ signal }) => journalPage(filter, signal),
     staleTime: 0,
     placeholderData: (before) => before,
   });

@@ -2,7 +2,7 @@ import { count as grouped } from "../lib/units";
 
 export type StatePart = { name: string; count: number; tone: "ok" | "run" | "wait" | "bad" | "off" };
 
-const FILL = { ok: "bg-ok", run: "bg-run", wait: "bg-line", bad: "bg-bad", off: "bg-line-strong" } as const;
+const FILL = { ok: "bg-done", run: "bg-run", wait: "bg-line", bad: "bg-bad", off: "bg-line-strong" } as const;
 
 /** How many stand where, as one bar with its numbers in words. */
 export function StateBar({ parts, label, legend = false }: { parts: readonly StatePart[]; label: string; legend?: boolean }) {

@@ -48,7 +48,9 @@ export function Table<Row>({ caption, columns, rows, rowKey, onOpen, paging, emp
   if (rows.length === 0 && empty !== undefined && (paging?.page ?? 0) === 0) return <>{empty}</>;
   return (
     <div className="min-w-0">
-      <div className="overflow-x-auto">
+      {/* A region that scrolls must be reachable by keyboard, also where nothing inside is. */}
+      {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
+      <div tabIndex={0} role="region" aria-label={`Table: ${caption}`} className="overflow-x-auto -outline-offset-2">
         <table className="w-full border-collapse text-left">
           <caption className="sr-only">{caption}</caption>
           <thead>

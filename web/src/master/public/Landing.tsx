@@ -21,9 +21,9 @@ function Counters() {
     <section aria-label="This pool now">
       <dl className="card grid grid-cols-2 gap-px overflow-hidden sm:grid-cols-3 lg:grid-cols-6">
         {COUNTERS.map(([name, words]) => (
-          <div key={name} className="flex flex-col-reverse p-4">
+          <div key={name} className="flex flex-col-reverse justify-end px-3.5 py-4">
             <dt className="text-ink-2">{words}</dt>
-            <dd className="text-2xl font-semibold tracking-tight">{counters.data ? count(counters.data[name]) : "\u2013"}</dd>
+            <dd className="text-xl font-semibold tracking-tight whitespace-nowrap">{counters.data ? count(counters.data[name]) : "\u2013"}</dd>
           </div>
         ))}
       </dl>
@@ -66,7 +66,7 @@ export default function Landing() {
             <span className="text-ink-3">Free credit to begin with. No card.</span>
           </div>
         </div>
-        <Code what="A first task in a terminal" className="p-4" text={"$ hivemind run busybox echo hello\nhello\n\n$ hivemind submit --array 1-1000 \\\n    python:3.12 python work.py\ntask_12\n\n$ hivemind fetch task_12\n1000 elements in task_12/"} />
+        <Code what="A first task in a terminal" className="p-4" text={"$ hivemind run busybox echo hello\nhello\n\n$ hivemind submit --array 1-1000 \\\n    busybox sh -c 'echo $HIVEMIND_INDEX'\ntask_12\n\n$ hivemind fetch task_12"} />
       </section>
       <Counters />
       <section aria-labelledby="how" className="flex flex-col gap-4">

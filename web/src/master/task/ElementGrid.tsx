@@ -4,10 +4,36 @@ import { onThemeChange, tokenColor } from "../../lib/theme";
 import { count } from "../../lib/units";
 import { Button } from "../../ui";
 
-const TOKENS: Record<ElementState, string> = { waiting: "line", live: "run", completed: "ok", failed: "bad", cancelled: "line-strong" };
-const FILLS: Record<ElementState, string> = { waiting: "bg-line", live: "bg-run", completed: "bg-ok", failed: "bg-bad", cancelled: "bg-line-strong" };
+const TOKENS: Record<ElementState, string> = { waiting: "line", live: "run", completed: "done", failed: "bad", cancelled: "line-strong" };
+const FILLS: Record<ElementState, string> = { waiting: "bg-line", live: "bg-run", completed: "bg-done", failed: "bg-bad", cancelled: "bg-line-strong" };
 
-/** One pass for each state, so that the pen changes its colour five times and not a hundred thousand times. */
+/** The three parts of a colour that the browser has resolved, such as `rgb(1, 2, 3)`. */
+function parts(color: string): number[] {
+  return (color.match(/[\d.]+/g) ?? []).slice(0, 3).map(Number);
+}
+
+/** Many small cells: one pixel each in a small picture, which the browser then enlarges. */
+function drawSmall(context: CanvasRenderingContext2D, model: GridModel, shape: Layout, colors: readonly string[]) {
+  const small = document.createElement("canvas");
+  small.width = shape.columns;
+  small.height = shape.rows;
+  const pen = small.getContext("2d");
+  if (!pen) return;
+  const image = pen.createImageData(shape.columns, shape.rows);
+  const palette = colors.map(parts);
+  for (let at = 0; at < model.states.length; at += 1) {
+    const [red = 0, green = 0, blue = 0] = palette[model.states[at] ?? 0] ?? [];
+    image.data[at * 4] = red;
+    image.data[at * 4 + 1] = green;
+    image.data[at * 4 + 2] = blue;
+    image.data[at * 4 + 3] = 255;
+  }
+  pen.putImageData(image, 0, 0);
+  context.imageSmoothingEnabled = false;
+  context.drawImage(small, 0, 0, shape.columns * shape.cell, shape.rows * shape.cell);
+}
+
+/** One pass for each state, so that the pen changes its colour five times and not thirty thousand times. */
 function draw(canvas: HTMLCanvasElement, model: GridModel, shape: Layout) {
   const scale = Math.min(window.devicePixelRatio || 1, 2);
   canvas.width = Math.max(1, Math.round(shape.width * scale));
@@ -15,9 +41,14 @@ function draw(canvas: HTMLCanvasElement, model: GridModel, shape: Layout) {
   const context = canvas.getContext("2d");
   if (!context) return;
   context.scale(scale, scale);
+  const colors = STATES.map((state) => tokenColor(TOKENS[state], canvas.parentElement ?? document.body));
+  if (shape.gap === 0) {
+    drawSmall(context, model, shape, colors);
+    return;
+  }
   const pitch = shape.cell + shape.gap;
-  STATES.forEach((state, number) => {
-    context.fillStyle = tokenColor(TOKENS[state], canvas.parentElement ?? document.body);
+  colors.forEach((color, number) => {
+    context.fillStyle = color;
     for (let at = 0; at < model.states.length; at += 1) {
       if (model.states[at] === number) context.fillRect((at % shape.columns) * pitch, Math.floor(at / shape.columns) * pitch, shape.cell, shape.cell);
     }

@@ -4,9 +4,9 @@ import { useState } from "react";
 import { useNavigate, useParams, useSearchParams } from "react-router";
 import { request } from "../../api/client";
 import { Problem } from "../../api/problem";
-import { taskQuery } from "../../api/queries";
+import { taskPart, taskQuery } from "../../api/queries";
 import { useSubmission } from "../../api/submission";
-import type { Submitted, TaskDetail } from "../../api/types";
+import type { Grid, Submitted, TaskDetail } from "../../api/types";
 import { PageHeader } from "../../app/PageHeader";
 import { eta } from "../../lib/eta";
 import { useNow } from "../../lib/now";
@@ -109,7 +109,10 @@ function Parts({ detail }: { detail: TaskDetail }) {
 
 export default function Task() {
   const { id = "" } = useParams();
+  const [params] = useSearchParams();
   const task = useQuery(taskQuery(id));
+  // The largest part of the page need not wait until the rest of it is here.
+  useQuery({ ...taskPart<Grid>(id, "grid"), enabled: params.get("tab") === "elements" });
   if (task.isPending) return <><PageHeader tab={id} title={id} /><Skeleton lines={10} /></>;
   if (task.isError && !task.data) {
     const missing = task.error instanceof Problem && task.error.status === 404;

@@ -8,7 +8,7 @@ import { Button, Card, EmptyState, ErrorBox, Moment, Skeleton, StatusBadge, Tabl
 import { placeBars } from "./lanes";
 
 const LIMIT = 2000;
-const COLORS: Record<string, string> = { running: "bg-run", completed: "bg-ok", failed: "bg-bad", fault: "bg-wait", cancelled: "bg-off" };
+const COLORS: Record<string, string> = { running: "bg-run", completed: "bg-done", failed: "bg-bad", fault: "bg-wait", cancelled: "bg-off" };
 const MARKS = [0, 0.25, 0.5, 0.75, 1];
 
 function words(bar: TimelineBar, isArray: boolean, now: number): string {

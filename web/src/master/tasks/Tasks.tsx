@@ -49,7 +49,7 @@ function columns(chosen: ReadonlySet<string>, choose: (id: string) => void): Col
     { id: "choose", head: <span className="sr-only">Chosen</span>, cell: (task) => <Checkbox label={`Choose ${taskName(task)}`} hideLabel checked={chosen.has(task.task_id)} onChange={() => choose(task.task_id)} />, className: "w-8" },
     {
       id: "task", head: "Task", cell: (task) => (
-        <div className="max-w-80 min-w-28">
+        <div className="max-w-[38vw] min-w-28 md:max-w-80">
           <Link to={`/tasks/${task.task_id}`} className="block truncate font-medium hover:underline" title={taskName(task)}>{taskName(task)}</Link>
           <span className="text-ink-3 block truncate">{task.task_id} · {task.docker_image}</span>
         </div>

@@ -13,8 +13,8 @@ function Numbers({ wallet }: { wallet: Balance }) {
   return (
     <dl className="card grid grid-cols-2 gap-4 p-4 sm:grid-cols-3 lg:grid-cols-6">
       <Figure name="Available"><Money micro={wallet.balance_micro} /></Figure>
-      <Figure name="of that free credit" note="for tasks only"><Money micro={wallet.promo_micro} /></Figure>
-      <Figure name="of that to give away"><Money micro={wallet.transferable_micro} /></Figure>
+      <Figure name="Free credit" note="part of it, for tasks only"><Money micro={wallet.promo_micro} /></Figure>
+      <Figure name="To give away" note="part of it"><Money micro={wallet.transferable_micro} /></Figure>
       <Figure name="Held" note="for open tasks"><Money micro={wallet.held_micro} /></Figure>
       <Figure name="Being earned" note="by what runs on your machines"><Money micro={wallet.pending_micro} /></Figure>
       <Figure name="Vesting" note="earned, free later"><Money micro={wallet.vesting_micro} /></Figure>

@@ -82,6 +82,7 @@ export function moved(postings: readonly { amount_micro: string }[]): bigint {
 
 /** Kinds of journal entries, as the pool writes them. */
 export const ENTRY_KINDS = [
+  "genesis",
   "sign_up",
   "transfer",
   "hold",
