@@ -131,7 +131,8 @@ async fn serve_both(
 ) -> Done<()> {
     tell_guard(place, face);
     let web = pages.map(Running::url);
-    let facts = json!({"grpc": pool_url(pool), "node": agent.worker.name(), "web": web, "worker_web": agent.page_url()});
+    let facts =
+        json!({"grpc": pool_url(pool), "node": agent.worker.name(), "web": web, "worker_web": agent.page_url()});
     ready(face, &pool_line(pool, pages), &facts)?;
     agent.is_ready();
     next_steps(place, pool, pages, face, Next::User);

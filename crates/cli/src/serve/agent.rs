@@ -11,7 +11,7 @@ use super::page;
 use super::selftest;
 use super::systemd::Systemd;
 use crate::args::ReaperArgs;
-use crate::args::server::{OfferArgs, RuntimeKind, OwnerPage};
+use crate::args::server::{OfferArgs, OwnerPage, RuntimeKind};
 use crate::exit::Exit;
 use crate::face::Face;
 use crate::failure::{Done, Failure};

@@ -5,7 +5,7 @@
 //! Invariant: the secret that opens it goes to a terminal or to who may speak to the worker, never into a log.
 
 use super::selftest;
-use crate::args::server::{RuntimeKind, Web, OwnerPage};
+use crate::args::server::{OwnerPage, RuntimeKind, Web};
 use crate::exit::Exit;
 use crate::face::Face;
 use crate::failure::{Done, Failure};

@@ -15,6 +15,7 @@ use crate::status;
 use crate::tokens::{Caller, MAX_JOIN_SECONDS};
 use hivemind_model::command::NodeOffer;
 use hivemind_model::rows::NodeRow;
+use hivemind_model::service::NodeChange;
 use hivemind_model::{Bytes, Code, Command, MilliCores, Millis, Rejection, Resources, Scope, Timestamp, UserId};
 use hivemind_proto::v1::node_service_server::NodeService;
 use hivemind_proto::v1::{
@@ -136,7 +137,7 @@ impl NodeService for NodeCalls {
         let row = self.0.store.node(shown.id).await.map_err(|error| status::store(&error))?.ok_or_else(gone)?;
         let standing = rewards::own(&self.0, &row).await?;
         let owner = row.owner;
-        let node = self.summaries(vec![row], Some(owner)).await?.into_iter().next();
+        let node = machine::summaries(&self.0, vec![row], Some(owner)).await?.into_iter().next();
         Ok(Response::new(OwnStandingResponse { node, ..standing }))
     }
 

@@ -4,8 +4,8 @@
 use crate::samples::*;
 use hivemind_ledger::{Account, Accrual, Entry, Kind, LedgerChanges, Purse, Reason, Source, Vest, VestKey};
 use hivemind_model::rows::{
-    AttemptPhase, InvitationRow, ProjectRow, ProjectState, RewardRow, RowChanges, SessionRow, StandingRow, Tally, TipRow,
-    UsageRow,
+    AttemptPhase, InvitationRow, ProjectRow, ProjectState, RewardRow, RowChanges, SessionRow, StandingRow, Tally,
+    TipRow, UsageRow,
 };
 use hivemind_model::session::{SecretHash, SessionKind};
 use hivemind_model::state::TaskState;
