@@ -213,7 +213,13 @@ async fn ask(ctx: &mut Context, verb: Verb) -> Done {
         Verb::Keys(verb) => verbs::access::keys(ctx, &verb).await,
         Verb::Sessions(verb) => verbs::access::sessions(ctx, &verb).await,
         Verb::Doctor => verbs::doctor::doctor(ctx).await,
-        Verb::Up(_) | Verb::Pool(_) | Verb::Worker(_) | Verb::WorkerReaper(_) | Verb::Completion(_) | Verb::Version => {
+        Verb::Up(_)
+        | Verb::Pool(_)
+        | Verb::Master(_)
+        | Verb::Worker(_)
+        | Verb::WorkerReaper(_)
+        | Verb::Completion(_)
+        | Verb::Version => {
             Err(Failure::new(Exit::Failure, "E_BUG", "this command asks no pool"))
         }
     }
