@@ -60,6 +60,9 @@ impl Instruments for InstalledRecorder {
     }
 }
 
+/// A method, and the code of its answer.
+type Call = (&'static str, &'static str);
+
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Meters(OnceLock<Set>);
@@ -81,7 +84,7 @@ struct Set {
     logins_refused: Counter,
     blob_bytes: Counter,
     states: States,
-    calls: RwLock<HashMap<(&'static str, &'static str), (Counter, Histogram)>>,
+    calls: RwLock<HashMap<Call, (Counter, Histogram)>>,
 }
 
 struct States {

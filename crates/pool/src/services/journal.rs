@@ -25,12 +25,7 @@ const GENESIS: &str = "genesis";
 
 /// One page of the journal.
 pub(super) async fn page(shared: &Shared, request: &ListJournalRequest) -> Result<ListJournalResponse, Status> {
-    let read = async {
-        let kinds = kinds(&request.kinds)?;
-        let before = after(LIST, &request.page_token)?.map(|[seq]| seq);
-        Ok((kinds, before, size(request.page_size, DEFAULT_PAGE)?))
-    };
-    let (kinds, before, size) = read.await.map_err(|rejection: Rejection| status::rejected(&rejection))?;
+    let (kinds, before, size) = asked(request).map_err(|rejection| status::rejected(&rejection))?;
     let (mut entries, looked_down_to) = match request.username.as_str() {
         "" => all(shared, kinds, before, size).await?,
         name => (of_user(shared, name, kinds, before, size).await?, 1),
@@ -44,6 +39,12 @@ pub(super) async fn page(shared: &Shared, request: &ListJournalRequest) -> Resul
         entries: entries.iter().map(|entry| line(&names, entry)).collect(),
         next_page_token: next.map(|seq| token(LIST, [seq])).unwrap_or_default(),
     })
+}
+
+/// Which kinds, before which entry, and how many.
+fn asked(request: &ListJournalRequest) -> Result<(Vec<String>, Option<u64>, u32), Rejection> {
+    let before = after(LIST, &request.page_token)?.map(|[seq]| seq);
+    Ok((kinds(&request.kinds)?, before, size(request.page_size, DEFAULT_PAGE)?))
 }
 
 /// One entry more than a page has, where there are so many, and down to which number was looked.
