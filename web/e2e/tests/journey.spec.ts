@@ -1,6 +1,5 @@
 /** From the first page to a rendered picture and what it cost, and from a run box to a live log. */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { hivemind } from "../harness/servers";
 import { expect, signInCli, signUp, test } from "../harness/test";
 
