@@ -1,6 +1,8 @@
 // Pictures of every page, light, dark and as wide as a phone, into shots/. Needs `npm run mock` and Debian's Chromium.
-// Ends with 1 where a page logs an error, such as a breach of the content policy.
-import { mkdirSync } from "node:fs";
+// Ends with 1 where a page logs an error, such as a breach of the content policy, where it is wider than the window, and where axe
+// finds anything (WCAG 2.2 AA, contrast included).
+import { mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
 const base = process.env.BASE ?? "http://127.0.0.1:8090";
@@ -11,6 +13,7 @@ const pages = {
   evidence: "/evidence", security: "/security", docs: "/docs", missing: "/nothing",
 };
 const open = { landing: "/", login: "/login", register: "/register" };
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 mkdirSync("shots", { recursive: true });
 const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
 let bad = 0;
@@ -27,6 +30,12 @@ for (const [look, width] of looks) {
     await page.waitForTimeout(900);
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     if (wide > 0) { bad += 1; console.log(`${look} ${name}: ${wide} px wider than the window`); }
+    await page.evaluate(axe);
+    const found = await page.evaluate(() => globalThis.axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
+    for (const rule of found.violations) {
+      bad += 1;
+      console.log(`${look} ${name}: ${rule.id}: ${rule.nodes.slice(0, 3).map((node) => `${node.target} ${node.any[0]?.message ?? ""}`).join(" | ")}`);
+    }
     await page.screenshot({ path: `shots/${name}-${look}.png`, fullPage: true });
     await page.close();
   }

@@ -28,47 +28,50 @@ const at = (known: Record<string, string>, name: string) => (known[name] === und
 
 export const test = base.extend<Own, Shared>({
   folder: [
-    async ({}, use) => {
+    // Playwright reads what a fixture needs from its first argument; these need nothing.
+    // eslint-disable-next-line no-empty-pattern
+    async ({}, provide) => {
       const folder = await mkdtemp(join(tmpdir(), "hivemind-e2e-"));
-      await use(folder);
+      await provide(folder);
       await rm(folder, { recursive: true, force: true });
     },
     { scope: "worker" },
   ],
   up: [
-    async ({ folder }, use) => {
+    async ({ folder }, provide) => {
       const data = join(folder, "up");
       const server = await Server.start(data, (known) => ["up", "--listen", at(known, "grpc"), "--web", at(known, "web"), "--worker-web", LOOPBACK, "--name", "e2e-up", ...OFFER]);
-      await use({ server, data, master: server.url("web") });
+      await provide({ server, data, master: server.url("web") });
       await server.stop();
     },
     { scope: "worker", timeout: 180_000 },
   ],
   pool: [
-    async ({ folder }, use) => {
+    async ({ folder }, provide) => {
       const data = join(folder, "pool");
       const server = await Server.start(data, (known) => ["pool", "--listen", at(known, "grpc"), "--web", at(known, "web")]);
       const operator = { username: "operator", password: (await readFile(join(data, "operator.password"), "utf8")).trim() };
       const token = await joinToken(folder, server, operator);
       const worker = await Server.start(join(folder, "node"), () => ["worker", "--web", LOOPBACK, "--name", "e2e-node", ...OFFER], { HIVEMIND_JOIN: token });
-      await use({ server, worker, operator, site: server.url("web") });
+      await provide({ server, worker, operator, site: server.url("web") });
       await worker.stop();
       await server.stop();
     },
     { scope: "worker", timeout: 180_000 },
   ],
-  account: async ({}, use) => {
-    await use({ username: `e2e-${randomBytes(5).toString("hex")}`, password: randomBytes(12).toString("hex") });
+  // eslint-disable-next-line no-empty-pattern
+  account: async ({}, provide) => {
+    await provide({ username: `e2e-${randomBytes(5).toString("hex")}`, password: randomBytes(12).toString("hex") });
   },
   // What a page reports to its console and never should: uncaught errors, and what the content policy had to stop.
   faults: [
-    async ({ page }, use) => {
+    async ({ page }, provide) => {
       const faults: string[] = [];
       page.on("pageerror", (error) => faults.push(String(error)));
       page.on("console", (message) => {
         if (/content security policy/i.test(message.text())) faults.push(message.text());
       });
-      await use(faults);
+      await provide(faults);
       expect(faults, "uncaught errors and breaches of the content policy").toEqual([]);
     },
     { auto: true },

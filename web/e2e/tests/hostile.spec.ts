@@ -31,7 +31,7 @@ test("an API key is shown once and ends at once", async ({ page, up, account, pl
   await signUp(page, up.master, account);
   await page.goto(`${up.master}/settings`);
   await page.getByRole("button", { name: "Make a key" }).click();
-  await page.getByRole("dialog").getByLabel("Name").fill("<b>nightly</b>");
+  await page.getByRole("dialog").getByRole("textbox", { name: /^Name/ }).fill("<b>nightly</b>");
   await page.getByRole("dialog").getByRole("button", { name: "Make the key" }).click();
   const key = (await page.getByRole("dialog").getByRole("region", { name: "the key" }).textContent()) ?? "";
   expect(key).toMatch(/^hm_/);
@@ -49,30 +49,30 @@ test("an API key is shown once and ends at once", async ({ page, up, account, pl
 
 test("a session that ends in mid-page asks over the page, and nothing typed is lost", async ({ page, up, account }) => {
   await signUp(page, up.master, account);
-  await page.getByLabel("Image", { exact: false }).first().fill("python:3.13");
+  await page.getByRole("textbox", { name: /^Image/ }).fill("python:3.13");
   await page.context().clearCookies();
   await page.getByRole("button", { name: "What would it cost?" }).click();
   const dialog = page.getByRole("dialog", { name: "Your session has ended" });
   await dialog.getByLabel("Password").fill(account.password);
   await dialog.getByRole("button", { name: "Sign in" }).click();
   await expect(dialog).toBeHidden();
-  await expect(page.getByLabel("Image", { exact: false }).first()).toHaveValue("python:3.13");
+  await expect(page.getByRole("textbox", { name: /^Image/ })).toHaveValue("python:3.13");
 });
 
 test("a pool that is killed under an open page: a banner, nothing lost, and it is back by itself", async ({ page, up, account }) => {
   test.setTimeout(240_000);
   await signUp(page, up.master, account);
   await live(page);
-  await page.getByLabel("Image", { exact: false }).first().fill("python:3.13");
-  await page.getByLabel("Command").fill("python -c 'print(42)'");
+  await page.getByRole("textbox", { name: /^Image/ }).fill("python:3.13");
+  await page.getByRole("textbox", { name: "Command" }).fill("python -c 'print(42)'");
   await up.server.kill();
   await expect(page.getByText("No connection to the pool.")).toBeVisible();
-  await page.getByLabel("Name", { exact: true }).fill("typed while it was away");
+  await page.getByRole("textbox", { name: "Name", exact: true }).fill("typed while it was away");
   await up.server.again();
   await expect(page.getByText("No connection to the pool.")).toBeHidden({ timeout: 90_000 });
   await live(page);
-  await expect(page.getByLabel("Command")).toHaveValue("python -c 'print(42)'");
-  await expect(page.getByLabel("Name", { exact: true })).toHaveValue("typed while it was away");
+  await expect(page.getByRole("textbox", { name: "Command" })).toHaveValue("python -c 'print(42)'");
+  await expect(page.getByRole("textbox", { name: "Name", exact: true })).toHaveValue("typed while it was away");
   // The session is still good: what needs one is answered.
   await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Wallet" }).click();
   await expect(page.getByRole("heading", { level: 1, name: "Wallet" })).toBeVisible();

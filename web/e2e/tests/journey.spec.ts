@@ -1,6 +1,5 @@
 /** From the first page to a rendered picture and what it cost, and from a run box to a live log. */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { hivemind } from "../harness/servers";
 import { expect, signInCli, signUp, test } from "../harness/test";
 
@@ -26,8 +25,8 @@ test("from the first page to the rendered picture, in clicks", async ({ page, up
   await page.getByRole("link", { name: /^task_/ }).click();
   await expect(page.getByText("12 of 12 elements have ended")).toBeVisible();
   await page.getByRole("tab", { name: "Outputs" }).click();
-  await page.getByLabel("Element").fill("3");
-  await page.getByLabel("Element").press("Enter");
+  await page.getByRole("textbox", { name: "Element" }).fill("3");
+  await page.getByRole("textbox", { name: "Element" }).press("Enter");
   await expect(page.getByRole("img", { name: /\.ppm$/ })).toBeVisible();
 
   await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Wallet" }).click();
@@ -41,9 +40,9 @@ test("a task of the run box is followed line by line, and its files are looked a
   const image = (await hivemind(...cli, "--quiet", "image", "push", SHELL ?? "")).trim();
 
   // It goes on until somebody says stop: the page must show the first lines while it runs.
-  await page.getByLabel("Image", { exact: false }).first().fill(image);
-  await page.getByLabel("Command").fill(`sh -c 'mkdir -p output; echo "<img src=x onerror=alert(1)>" > output/a.txt; for i in 1 2 3 4 5 6 7 8 9 10; do echo "line $i <script>alert(1)</script>"; sleep 1; done'`);
-  await page.getByLabel("Name", { exact: true }).fill("<script>alert(1)</script>");
+  await page.getByRole("textbox", { name: /^Image/ }).fill(image);
+  await page.getByRole("textbox", { name: "Command" }).fill(`sh -c 'mkdir -p output; echo "<img src=x onerror=alert(1)>" > output/a.txt; for i in 1 2 3 4 5 6 7 8 9 10; do echo "line $i <script>alert(1)</script>"; sleep 1; done'`);
+  await page.getByRole("textbox", { name: "Name", exact: true }).fill("<script>alert(1)</script>");
   await page.getByRole("button", { name: "Run", exact: true }).click();
   await expect(page).toHaveURL(/\/tasks\/task_/);
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("<script>alert(1)</script>");

@@ -19,7 +19,7 @@ describe("events in the caches", () => {
     expect(client.getQueryData(["tasks", { status: "" }])).toMatchObject({ items: [{ status: "running", progress: 40 }, { status: "pending" }] });
     expect(client.getQueryData(["task", "task_1"])).toMatchObject({ status: "running", progress: 40, task: { status: "running" } });
     expect(client.getQueryData(["note", "task_1"])).toBe("pulling");
-    expect(refresher.ask.mock.calls).toEqual([[["tasks"]], [["task", "task_1"]]]);
+    expect(refresher.ask.mock.calls).toEqual([[["tasks"]], [["task", "task_1"]], [["wallet"]], [["statement"]]]);
   });
   it("a balance is taken as it is", () => {
     const { client, refresher } = setup();

@@ -70,6 +70,9 @@ function applyTask(client: QueryClient, refresher: Refresher, event: TaskEvent) 
   client.setQueryData(["note", task_id], event.note);
   refresher.ask(["tasks"]);
   refresher.ask(["task", task_id]);
+  // Work is what moves money.
+  refresher.ask(["wallet"]);
+  refresher.ask(["statement"]);
 }
 
 /** Puts one event where pages read it. An event of an unknown kind or shape changes nothing. */

@@ -8,7 +8,8 @@ export function BalanceNow() {
   const wallet = useQuery(walletQuery);
   if (!wallet.data) return null;
   return (
-    <Link to="/wallet" className="hover:bg-hover rounded-md px-2 py-1 font-medium" aria-label="Available balance">
+    <Link to="/wallet" className="hover:bg-hover rounded-md px-2 py-1 font-medium" title="Available">
+      <span className="sr-only">Available: </span>
       <Money micro={wallet.data.balance_micro} />
     </Link>
   );

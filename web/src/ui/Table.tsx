@@ -1,5 +1,5 @@
 import { ChevronLeft, ChevronRight } from "lucide-react";
-import { type KeyboardEvent, type ReactNode, useRef } from "react";
+import { type KeyboardEvent, type ReactNode, useLayoutEffect, useRef, useState } from "react";
 import { Button } from "./Button";
 import { cx } from "./class";
 
@@ -27,12 +27,29 @@ type Props<Row> = {
   empty?: ReactNode;
 };
 
+/** Whether what is inside is wider than there is room: only then is it a stop for the keyboard. */
+function useScrolls() {
+  const box = useRef<HTMLDivElement>(null);
+  const [scrolls, setScrolls] = useState(false);
+  useLayoutEffect(() => {
+    const node = box.current;
+    if (!node || typeof ResizeObserver === "undefined") return undefined;
+    const look = () => setScrolls(node.scrollWidth > node.clientWidth);
+    look();
+    const watcher = new ResizeObserver(look);
+    watcher.observe(node);
+    return () => watcher.disconnect();
+  }, []);
+  return { box, scrolls };
+}
+
 /**
  * Rows of one page, as the server cut them. Up, down, Home and End move between rows, Enter opens one; Tab goes through
  * what is inside as usual.
  */
 export function Table<Row>({ caption, columns, rows, rowKey, onOpen, paging, empty }: Props<Row>) {
   const body = useRef<HTMLTableSectionElement>(null);
+  const { box, scrolls } = useScrolls();
   const move = (event: KeyboardEvent<HTMLTableRowElement>, at: number) => {
     const inner = event.target !== event.currentTarget;
     if (event.key === "Enter" && !inner && onOpen) {
@@ -48,9 +65,7 @@ export function Table<Row>({ caption, columns, rows, rowKey, onOpen, paging, emp
   if (rows.length === 0 && empty !== undefined && (paging?.page ?? 0) === 0) return <>{empty}</>;
   return (
     <div className="min-w-0">
-      {/* A region that scrolls must be reachable by keyboard, also where nothing inside is. */}
-      {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
-      <div tabIndex={0} role="region" aria-label={`Table: ${caption}`} className="overflow-x-auto -outline-offset-2">
+      <div ref={box} {...(scrolls ? { tabIndex: 0, role: "region", "aria-label": caption } : {})} className="overflow-x-auto -outline-offset-2">
         <table className="w-full border-collapse text-left">
           <caption className="sr-only">{caption}</caption>
           <thead>

@@ -7,7 +7,7 @@ import { decodePpm, type Pixels } from "../../lib/ppm";
 import { bytes } from "../../lib/units";
 import { ErrorBox, Skeleton } from "../../ui";
 
-const IMAGES = /\.(png|jpe?g|gif|webp|avif|bmp)$/i;
+const IMAGES = /\.(png|jpe?g|gif|webp)$/i;
 const TEXTS = /\.(txt|log|csv|tsv|json|jsonl|ya?ml|toml|ini|md|xml|svg|html?|css|js|ts|py|rs|c|h|cpp|go|java|sh|sql|tex|r)$/i;
 const MOST_TEXT = 512 * 1024;
 const MOST_IMAGE = 32 * 1024 * 1024;

@@ -54,7 +54,7 @@ export default function Landing() {
   if (session.state === "signed-in") return <Navigate to="/home" replace />;
   return (
     <div className="flex flex-col gap-14 py-6">
-      <section className="grid items-center gap-8 lg:grid-cols-[1.15fr_1fr]">
+      <section className="grid items-center gap-8 *:min-w-0 lg:grid-cols-[1.15fr_1fr]">
         <div className="flex flex-col gap-4">
           <h1 tabIndex={-1} className="text-4xl leading-tight font-semibold tracking-tight">Idle machines, pooled.<br />Your work, done by them.</h1>
           <p className="text-ink-2 max-w-prose text-[1.14rem]">
