@@ -78,6 +78,8 @@ const CALLS: &[(&str, Need)] = &[
     ("/hivemind.v1.NodeService/ListNodes", with(NodesRead)),
     ("/hivemind.v1.NodeService/NodeHistory", with(NodesRead)),
     ("/hivemind.v1.NodeService/ListRewards", with(NodesRead)),
+    // A node asks with its certificate.
+    ("/hivemind.v1.NodeService/OwnStanding", Need::Nobody),
     ("/hivemind.v1.ProjectService/RegisterProject", with(WalletWrite)),
     ("/hivemind.v1.ProjectService/CloseProject", with(WalletWrite)),
     ("/hivemind.v1.ProjectService/CollectTips", with(WalletWrite)),
