@@ -5,7 +5,7 @@
 //!
 //! Invariant: standard output carries the ready line and nothing else.
 
-use crate::args::server::{ListenArgs, OwnerPage};
+use crate::args::server::{ListenArgs, PageWish};
 use crate::args::{Global, PoolArgs, UpArgs, WorkerArgs};
 use crate::exit::Exit;
 use crate::face::{Channel, Face, Mode};
@@ -112,7 +112,7 @@ async fn start_own_worker(data: &Path, args: &UpArgs, pool: &PoolHandle, face: &
         .map_err(|error| failed("the pool gave its own worker no join token", &error))?;
     let server = format!("https://{}", reachable(pool));
     let mut agent = Agent::start(data, &args.offer, Some(token), Some(server), chosen).await?;
-    match agent.open_page(data, args.offer.runtime, &OwnerPage::from(&args.page), face).await {
+    match agent.open_page(data, args.offer.runtime, &PageWish::from(&args.page), face).await {
         Ok(()) => Ok(Some(agent)),
         Err(failure) => {
             agent.stop().await?;
@@ -206,7 +206,7 @@ pub async fn worker(global: &Global, face: &mut Face, args: &WorkerArgs) -> Done
         agent = starting => agent?,
     };
     let server = global.server.clone().or(named);
-    let served = match agent.open_page(&data, args.offer.runtime, &OwnerPage::from(&args.page), face).await {
+    let served = match agent.open_page(&data, args.offer.runtime, &PageWish::from(&args.page), face).await {
         Ok(()) => serve_worker(&mut agent, server, face, &mut interrupts).await,
         Err(failure) => Err(failure),
     };

@@ -111,14 +111,14 @@ pub struct OfferArgs {
 
 /// Where the owner's page is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Web {
+pub enum PageAt {
     /// Nowhere.
     Off,
     /// There.
     At(SocketAddr),
 }
 
-impl std::str::FromStr for Web {
+impl std::str::FromStr for PageAt {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -134,9 +134,9 @@ impl std::str::FromStr for Web {
 
 /// The owner's page of a worker.
 #[derive(Debug, Clone, Default)]
-pub struct OwnerPage {
+pub struct PageWish {
     /// Where; `None`: where it usually is, or on a free port.
-    pub web: Option<Web>,
+    pub web: Option<PageAt>,
     /// Names by which other machines' browsers may ask for it.
     pub web_host: Vec<String>,
 }
@@ -146,7 +146,7 @@ pub struct OwnerPage {
 pub struct PageArgs {
     /// Address of the page for this machine's owner; port 0 takes a free one [default: 127.0.0.1:8082, or a free port]
     #[arg(long, value_name = "ADDR:PORT|off")]
-    pub web: Option<Web>,
+    pub web: Option<PageAt>,
     /// Name or address by which browsers on other machines may open that page (may be repeated)
     #[arg(long, value_name = "NAME")]
     pub web_host: Vec<String>,
@@ -157,19 +157,19 @@ pub struct PageArgs {
 pub struct UpPageArgs {
     /// Address of the page for this machine's owner; port 0 takes a free one [default: 127.0.0.1:8082, or a free port]
     #[arg(long, value_name = "ADDR:PORT|off")]
-    pub worker_web: Option<Web>,
+    pub worker_web: Option<PageAt>,
     /// Name or address by which browsers on other machines may open that page (may be repeated)
     #[arg(long, value_name = "NAME")]
     pub worker_web_host: Vec<String>,
 }
 
-impl From<&PageArgs> for OwnerPage {
+impl From<&PageArgs> for PageWish {
     fn from(args: &PageArgs) -> Self {
         Self { web: args.web, web_host: args.web_host.clone() }
     }
 }
 
-impl From<&UpPageArgs> for OwnerPage {
+impl From<&UpPageArgs> for PageWish {
     fn from(args: &UpPageArgs) -> Self {
         Self { web: args.worker_web, web_host: args.worker_web_host.clone() }
     }

@@ -11,7 +11,7 @@ use super::page;
 use super::selftest;
 use super::systemd::Systemd;
 use crate::args::ReaperArgs;
-use crate::args::server::{OfferArgs, OwnerPage, RuntimeKind};
+use crate::args::server::{OfferArgs, PageWish, RuntimeKind};
 use crate::exit::Exit;
 use crate::face::Face;
 use crate::failure::{Done, Failure};
@@ -127,7 +127,7 @@ impl Agent {
         &mut self,
         data: &Path,
         kind: RuntimeKind,
-        web: &OwnerPage,
+        web: &PageWish,
         face: &mut Face,
     ) -> Done<()> {
         self.page = page::open(&self.worker, data, kind, web, face).await?;

@@ -5,7 +5,7 @@
 //! Invariant: the secret that opens it goes to a terminal or to who may speak to the worker, never into a log.
 
 use super::selftest;
-use crate::args::server::{OwnerPage, RuntimeKind, Web};
+use crate::args::server::{PageAt, PageWish, RuntimeKind};
 use crate::exit::Exit;
 use crate::face::Face;
 use crate::failure::{Done, Failure};
@@ -26,14 +26,14 @@ pub(super) async fn open(
     worker: &WorkerHandle,
     data: &Path,
     kind: RuntimeKind,
-    web: &OwnerPage,
+    web: &PageWish,
     face: &mut Face,
 ) -> Done<Option<Page>> {
     let options =
         |address| PageOptions { address, hosts: web.web_host.clone(), selftest: attack(data.to_owned(), kind) };
     let page = match web.web {
-        Some(Web::Off) => return Ok(None),
-        Some(Web::At(address)) => worker.serve_page(options(address)).await.map_err(failed)?,
+        Some(PageAt::Off) => return Ok(None),
+        Some(PageAt::At(address)) => worker.serve_page(options(address)).await.map_err(failed)?,
         None => {
             match worker.serve_page(options(DEFAULT_ADDRESS)).await {
                 Err(PageError::Address { error, .. }) => {
