@@ -219,9 +219,7 @@ async fn ask(ctx: &mut Context, verb: Verb) -> Done {
         | Verb::Worker(_)
         | Verb::WorkerReaper(_)
         | Verb::Completion(_)
-        | Verb::Version => {
-            Err(Failure::new(Exit::Failure, "E_BUG", "this command asks no pool"))
-        }
+        | Verb::Version => Err(Failure::new(Exit::Failure, "E_BUG", "this command asks no pool")),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::status;
 use crate::tokens::{Caller, MAX_JOIN_SECONDS};
 use hivemind_model::command::NodeOffer;
 use hivemind_model::rows::NodeRow;
+use hivemind_model::service::NodeChange;
 use hivemind_model::{Bytes, Code, Command, MilliCores, Millis, Rejection, Resources, Scope, Timestamp, UserId};
 use hivemind_proto::v1::node_service_server::NodeService;
 use hivemind_proto::v1::{
