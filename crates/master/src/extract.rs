@@ -136,6 +136,11 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
         unreadable(&why.into_inner(), &field)
     })?;
     json.end().map_err(|why| unreadable(&why, "."))?;
+    // A list of values in the order of the fields would be taken, too.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        let detail = "the body must be an object, with its fields by their names";
+        return Err(Fault(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "E_INVALID", detail)));
+    }
     Ok(value)
 }
 

@@ -45,7 +45,7 @@ pub(super) async fn beside(args: &WebArgs, pool: &PoolHandle, next: Next, face: 
 pub async fn master(global: &Global, face: &mut Face, args: &MasterArgs) -> Done {
     let mut interrupts = Interrupts::listen()?;
     let route = Route::find(global)?;
-    let key = args.gateway_key.as_deref().map(|file| read_key(file)).transpose()?;
+    let key = args.gateway_key.as_deref().map(read_key).transpose()?;
     let (server, target) = (route.server.clone(), route.target());
     // Here the pages are all that was asked for.
     let web = WebArgs { web: Some(args.web.web.unwrap_or(WebAt::At(local(MASTER_PORT)))), ..args.web.clone() };

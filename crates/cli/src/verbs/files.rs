@@ -57,7 +57,7 @@ pub async fn one(ctx: &mut Context, selection: &Selection, path: &str, args: &Fe
     fs::create_dir_all(&dir)
         .map_err(|error| Failure::io(format!("the folder {} cannot be made", dir.display()), &error))?;
     let mut file = NamedTempFile::new_in(&dir).map_err(cannot)?;
-    let bar = Bar::of(&mut ctx.face, "fetching");
+    let bar = Bar::of(&ctx.face, "fetching");
     let fetched = fetch(&client, element, path, &mut file, &to, &bar).await;
     bar.clear();
     let size = fetched?;

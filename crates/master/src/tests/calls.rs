@@ -81,6 +81,7 @@ async fn bad_input_is_refused_by_name() {
         ("/tasks", json, deep.as_str(), 422),
         ("/tasks", json, r#"{"docker_image":"a","docker_image":"b"}"#, 422),
         ("/tasks", json, "{} {}", 400),
+        ("/tasks", json, "[]", 422),
         ("/tasks", json, r#"{"colour": 1}"#, 422),
         ("/tasks", json, r#"{"priority": 1e99}"#, 422),
         ("/tasks", json, r#"{"priority": 11, "docker_image": "alpine"}"#, 422),
