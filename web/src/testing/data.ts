@@ -1,7 +1,7 @@
 import type { Balance, Me, TaskDetail, TaskSummary } from "../api/types";
 
 export const ME: Me = { username: "ada", user_id: "user_1", role: "member", level: "none", beta: false, vote: false, csrf_token: "token", token_expires_at_unix_ms: 0 };
-export const WALLET: Balance = { balance_micro: "148250310", held_micro: "12500000", promo_micro: "48250310", transferable_micro: "100000000", pending_micro: "0", vesting_micro: "0" };
+export const WALLET: Balance = { balance: 148, balance_micro: "148250310", held_micro: "12500000", promo_micro: "48250310", transferable_micro: "100000000", pending_micro: "0", vesting_micro: "0" };
 export const TASK: TaskSummary = {
   task_id: "task_1", task_name: "<script>alert(1)</script>", docker_image: "busybox", argv: ["echo", "it's"], status: "completed", priority: 5, submitted_at_unix_ms: 1_000, ended_at_unix_ms: 2_000,
   price_cap_micro: "1250000", cost_micro: "310021", node: "node-a", attempts: 1, error_message: "", max_runtime_seconds: 900, required_memory_mb: 512, required_cpu_millicores: 1000, required_disk_mb: 1024,

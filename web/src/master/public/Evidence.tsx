@@ -10,7 +10,7 @@ export default function EvidencePage() {
   return (
     <div className="flex flex-col gap-5 py-6">
       <PageHeader tab="Evidence" title="Evidence" lead="What was measured, how, and beside whom. Every figure comes from one command that anybody can run; a peer ran in the same run on the same machine, so the ratio says more than the value." />
-      <section aria-label="Figures" className="card">
+      <div className="card">
         <Table
           caption="figures"
           rowKey={(row) => row.names.join(" ")}
@@ -23,7 +23,7 @@ export default function EvidencePage() {
             { id: "load", head: "Load", numeric: true, cell: (row) => row.load, wideOnly: true },
           ]}
         />
-      </section>
+      </div>
       <p className="text-ink-2 max-w-prose">{evidence.about}</p>
       <section aria-labelledby="again" className="flex max-w-prose flex-col gap-2">
         <h2 id="again" className="text-xl font-semibold">Measure it again</h2>

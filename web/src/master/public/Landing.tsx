@@ -9,7 +9,7 @@ import { useTitle } from "../../app/title";
 import { count } from "../../lib/units";
 import { Code, ErrorBox } from "../../ui";
 
-const COUNTERS: readonly (readonly [keyof PublicCounters, string])[] = [
+const COUNTERS: readonly (readonly [Exclude<keyof PublicCounters, "counting">, string])[] = [
   ["nodes_online", "machines online"], ["cores_online", "cores online"], ["tasks_completed", "tasks completed"],
   ["elements_completed", "elements completed"], ["cpu_hours", "processor hours"], ["users", "people"],
 ];
@@ -27,6 +27,7 @@ function Counters() {
           </div>
         ))}
       </dl>
+      {counters.data?.counting ? <p className="text-ink-3 mt-2">The pool has just started and is still counting its past: these numbers will grow.</p> : null}
     </section>
   );
 }
