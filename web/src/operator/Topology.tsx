@@ -4,7 +4,7 @@ import { useEffect, useMemo, useState } from "react";
 import { Link, useNavigate } from "react-router";
 import { PageHeader } from "../app/PageHeader";
 import { useNow } from "../lib/now";
-import { count, percent } from "../lib/units";
+import { count, percent, plural } from "../lib/units";
 import { Card, EmptyState, ErrorBox, Field, Select, Skeleton } from "../ui";
 import { readPalette } from "./colors";
 import { HiveMap } from "./HiveMap";
@@ -42,7 +42,7 @@ export default function Topology() {
       <PageHeader
         tab="Topology"
         title="Topology"
-        lead={all ? `${count(all.length)} nodes, ${count(online)} of them take work` : "Every node as a cell, by owner"}
+        lead={all ? `${plural(all.length, "node")}, ${count(online)} taking work` : "Every node as a cell, by owner"}
       />
       {nodes.error ? <ErrorBox error={nodes.error} what="The nodes could not be read." onRetry={() => void nodes.refetch()} /> : null}
       {all === undefined ? (nodes.error ? null : <Skeleton lines={10} />) : all.length === 0 ? (

@@ -66,11 +66,11 @@ function options(node: Element, lines: LiveChartProps["lines"], unit: string, to
   };
 }
 
-/** Five marks from now backwards; fewer where there is no room. */
+/** Marks from now backwards; fewer where there is no room, and none at the left edge, where the scale stands. */
 function marksOf(plot: uPlot, span: number): number[] {
   const end = plot.scales["x"]?.max ?? 0;
   const count = plot.width < 420 ? 2 : 5;
-  return Array.from({ length: count + 1 }, (_, place) => end - (span * (count - place)) / count);
+  return Array.from({ length: count }, (_, place) => end - (span * (count - 1 - place)) / count);
 }
 
 /** Times as how long ago they were. */

@@ -18,11 +18,11 @@ const VERBS: { verb: Verb; text: string; means: string; icon: ReactNode }[] = [
 
 const HOUR = 3_600_000;
 const SPANS = [
-  { value: "", text: "Until I say otherwise" },
-  { value: String(HOUR), text: "For 1 hour" },
-  { value: String(4 * HOUR), text: "For 4 hours" },
-  { value: String(12 * HOUR), text: "For 12 hours" },
-  { value: String(24 * HOUR), text: "For a day" },
+  { value: "", text: "until I press Start" },
+  { value: String(HOUR), text: "1 hour" },
+  { value: String(4 * HOUR), text: "4 hours" },
+  { value: String(12 * HOUR), text: "12 hours" },
+  { value: String(24 * HOUR), text: "a day" },
 ];
 
 /** Start, finish and pause, for the machine or its graphics processors. */
@@ -56,7 +56,7 @@ export function Controls({ overview, part }: { overview: Overview; part: Part })
             );
           })}
         </div>
-        <Select label="Finish and pause last" options={SPANS} value={span} onValue={setSpan} className="w-56" />
+        <Select label="Finish or pause for" options={SPANS} value={span} onValue={setSpan} className="w-56" />
       </div>
       {part === "machine" ? <Until overview={overview} /> : null}
       {error === null ? null : <ErrorBox error={error} what="The worker did not do that." />}

@@ -47,7 +47,7 @@ describe("Now", () => {
     const { container } = show(<Now />);
     expect(await screen.findByText("Computing 1 task")).toBeTruthy();
     expect(await violations(container)).toEqual([]);
-    await user.selectOptions(screen.getByLabelText("Finish and pause last"), "For 1 hour");
+    await user.selectOptions(screen.getByLabelText("Finish or pause for"), "1 hour");
     await user.click(screen.getByRole("button", { name: "Pause" }));
     expect(await screen.findByText("Paused: the owner paused it")).toBeTruthy();
     expect(asked.find((one) => one.method === "POST")).toEqual({ method: "POST", path: "/worker/pause", body: { part: "machine", for_ms: 3_600_000 } });
