@@ -15,8 +15,8 @@ demo: ## Render a picture in containers on two workers, pay for it, balance the 
 	@scripts/setup.sh build containers
 	@demo/run.sh
 
-test: ## Run every test: the Python client, then the workspace
-	@scripts/setup.sh build docker tests
+test: ## Run every test: the pages, the Python client, the pages in a browser, the workspace
+	@scripts/setup.sh build docker web tests
 	@scripts/test.sh
 
 lint: ## Check formatting, clippy's warnings, arrows between crates, papers
@@ -33,8 +33,8 @@ build: ## Build the command hivemind (unoptimised)
 	cargo build --workspace --locked
 
 web: ## Build the pages into web/dist (needs Node 20 and npm)
-	@command -v npm >/dev/null || { echo "make web: npm is not there; install Node.js 20 or later with npm, then run it again" >&2; exit 1; }
-	cd web && npm ci --no-audit --no-fund && npm run build
+	@scripts/setup.sh web
+	@scripts/pages.sh build
 
 bench: ## Measure beside the peers; ONLY=name measures one figure
 	@scripts/setup.sh build docker bench

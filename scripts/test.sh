@@ -20,10 +20,8 @@ part() {
     "$@" </dev/null || { failed+=("$name"); echo "test: $name FAILED, see above" >&2; }
 }
 
-pages() (cd web && npm ci --no-audit --no-fund --loglevel=error && npm run --silent check)
-
 # The command carries the pages in itself, so they are made first.
-part "the pages" pages
+part "the pages" scripts/pages.sh check
 
 echo "== build"
 # The command with the features that the tests have, so that no dependency is built twice.
@@ -31,7 +29,7 @@ cargo build --workspace --bins --tests --locked </dev/null || exit 1
 
 readonly HIVEMIND=$CARGO_TARGET_DIR/debug/hivemind
 part "client generated from the .proto files, in Python" clients/python/run-tests.sh "$HIVEMIND"
-part "the pages in a browser" web/e2e/run.sh "$HIVEMIND"
+part "the pages in a browser" scripts/browser.sh "$HIVEMIND"
 part "workspace" cargo nextest run --workspace --locked --profile "$profile"
 
 [ "${#failed[@]}" = 0 ]
