@@ -42,6 +42,8 @@ pub struct Gateway {
     /// What the pool keeps in `gateway.key`, so that its limits count for browsers and not for the gateway; `None`: they count for
     /// the gateway.
     pub gateway_key: Option<String>,
+    /// What is told to who watches over the servers of this process; `None`: of the gateway alone.
+    pub operate: Option<Operate>,
 }
 
 /// Certificates for browsers.
@@ -90,9 +92,14 @@ impl Gateway {
 
     pub(crate) fn router(&self, is_tls: IsTls) -> io::Result<Router> {
         let app = App::new(self.pool.clone(), self.site, is_tls, self.gateway_key.clone());
-        let metrics = Metrics::new("master", env!("CARGO_PKG_VERSION")).map_err(io::Error::other)?;
-        let watched = app.clone();
-        let operate = Operate::new(metrics).ready(move || watched.pool().readiness());
+        let operate = match &self.operate {
+            Some(operate) => operate.clone(),
+            None => {
+                let metrics = Metrics::new("master", env!("CARGO_PKG_VERSION")).map_err(io::Error::other)?;
+                let watched = app.clone();
+                Operate::new(metrics).ready(move || watched.pool().readiness())
+            }
+        };
         let router = Router::new().merge(api(&app)?).merge(operate.routes());
         let router = with_pages(router, self.site).with_state(app);
         Ok(hivemind_http::finish(router))

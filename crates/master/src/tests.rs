@@ -53,6 +53,7 @@ impl Scene {
             site: Site::Master,
             tls: None,
             gateway_key,
+            operate: None,
         };
         let router = gateway.router(IsTls::No).unwrap();
         Self { dir, listen, pool: Some(pool), gateway, router }

@@ -31,6 +31,7 @@ mod logs;
 mod measure;
 mod meters;
 mod monitor;
+mod probe;
 mod scopes;
 mod secrets;
 mod server;
@@ -46,6 +47,7 @@ mod writer;
 
 pub use auth::Rates;
 pub use meters::{InstalledRecorder, Instruments};
+pub use probe::Probe;
 
 use crate::server::Reflection;
 use crate::shared::Shared;
@@ -211,36 +213,15 @@ impl PoolHandle {
         self.shared.gate.secret()
     }
 
-    /// Whether it takes work: it is not stopping, its writer runs, and its disk has room.
-    ///
-    /// # Errors
-    /// What keeps it from that, in a few words.
-    pub fn ready(&self) -> Result<(), &'static str> {
-        if self.shared.closing.is_cancelled() {
-            return Err("the pool is stopping");
-        }
-        if !self.shared.writer.is_open() {
-            return Err("the pool's writer has stopped");
-        }
-        match self.shared.disk.room_for_commands() {
-            Err(error) if disk::is_full(&error) => Err("the pool's disk is full"),
-            Ok(()) | Err(_) => Ok(()),
-        }
+    /// What tells whether it is ready, and how it does.
+    #[must_use]
+    pub fn probe(&self) -> Probe {
+        Probe(self.shared.clone())
     }
 
     /// Measures with `instruments` from now on. The first that are given stay; until then, measuring costs nothing.
     pub fn measure(&self, instruments: impl Instruments) {
         self.shared.live.figures.meters.begin(Box::new(instruments));
-    }
-
-    /// Brings the gauges up to date; to be awaited before what is measured is read out. At most once a second it costs a
-    /// look at every linked node.
-    ///
-    /// # Errors
-    /// Why there are no figures, for people.
-    pub fn collect(&self) -> impl Future<Output = Result<(), String>> + Send + 'static {
-        let shared = self.shared.clone();
-        async move { measure::states(&shared).await }
     }
 
     /// A one-time token with which a machine joins as the operator's, for 15 minutes.

@@ -62,6 +62,8 @@ impl Instruments for InstalledRecorder {
 
 /// A method, and the code of its answer.
 type Call = (&'static str, &'static str);
+/// How often, and how long it took.
+type Calls = HashMap<Call, (Counter, Histogram)>;
 
 /// See the module.
 #[derive(Default)]
@@ -84,7 +86,7 @@ struct Set {
     logins_refused: Counter,
     blob_bytes: Counter,
     states: States,
-    calls: RwLock<HashMap<Call, (Counter, Histogram)>>,
+    calls: RwLock<Calls>,
 }
 
 struct States {

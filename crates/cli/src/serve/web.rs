@@ -13,8 +13,10 @@ use crate::face::Face;
 use crate::failure::{Done, Failure};
 use crate::signals::Interrupts;
 use hivemind_client::{Target, Trust};
+use hivemind_http::operate::{Metrics, Operate};
 use hivemind_master::{Gateway, Running, Site};
-use hivemind_pool::PoolHandle;
+use hivemind_pool::{Instruments, PoolHandle};
+use metrics::{Counter, Gauge, Histogram};
 use serde_json::json;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -35,7 +37,34 @@ pub(super) async fn beside(args: &WebArgs, pool: &PoolHandle, next: Next, face: 
     let server = format!("https://{}", reachable(pool));
     let target = Target { server, trust: Trust::CaPem(pool.ca_pem().to_owned()), identity: None };
     let key = Some(pool.gateway_secret().to_owned());
-    start(args, port, |listen, tls| Gateway { listen, pool: target, site, tls, gateway_key: key }, face).await
+    let operate = Some(watched(pool)?);
+    start(args, port, |listen, tls| Gateway { listen, pool: target, site, tls, gateway_key: key, operate }, face).await
+}
+
+/// What the pool measures, for who watches over it.
+fn watched(pool: &PoolHandle) -> Done<Operate> {
+    let metrics = Metrics::new("pool", env!("CARGO_PKG_VERSION"))
+        .map_err(|error| failed("the pool cannot be measured", &anyhow::Error::msg(error.to_string())))?;
+    pool.measure(Recorder(metrics.clone()));
+    let (ready, figures) = (pool.probe(), pool.probe());
+    Ok(Operate::new(metrics).ready(move || ready.ready().map_err(str::to_owned)).collect(move || figures.collect()))
+}
+
+/// The pool's instruments are those of the web server.
+struct Recorder(Metrics);
+
+impl Instruments for Recorder {
+    fn gauge(&self, name: &'static str, help: &'static str, labels: &[(&'static str, String)]) -> Gauge {
+        self.0.gauge(name, help, labels)
+    }
+
+    fn counter(&self, name: &'static str, help: &'static str, labels: &[(&'static str, String)]) -> Counter {
+        self.0.counter(name, help, labels)
+    }
+
+    fn histogram(&self, name: &'static str, help: &'static str, labels: &[(&'static str, String)]) -> Histogram {
+        self.0.histogram(name, help, labels)
+    }
 }
 
 /// A gateway alone, for a pool elsewhere.
@@ -49,7 +78,7 @@ pub async fn master(global: &Global, face: &mut Face, args: &MasterArgs) -> Done
     let (server, target) = (route.server.clone(), route.target());
     // Here the pages are all that was asked for.
     let web = WebArgs { web: Some(args.web.web.unwrap_or(WebAt::At(local(MASTER_PORT)))), ..args.web.clone() };
-    let make = |listen, tls| Gateway { listen, pool: target, site: Site::Master, tls, gateway_key: key };
+    let make = |listen, tls| Gateway { listen, pool: target, site: Site::Master, tls, gateway_key: key, operate: None };
     let Some(running) = start(&web, MASTER_PORT, make, face).await? else {
         return Err(Failure::usage("a master without --web has nothing to do"));
     };

@@ -433,7 +433,7 @@ impl Instruments for Kept {
 async fn what_happens_is_measured_once_somebody_does() {
     let pool = TestPool::start().await;
     let (operator, ada) = (pool.operator().await, pool.user("ada").await);
-    within(pool.handle.collect()).await.unwrap();
+    within(pool.handle.probe().collect()).await.unwrap();
     let kept = Kept::default();
     pool.handle.measure(kept.clone());
     let refused = crate::support::log_in(&ada.channel, "ada", "another one").await;
@@ -444,7 +444,7 @@ async fn what_happens_is_measured_once_somebody_does() {
     run(&ada, &mut link).await;
     crate::streams::upload(&ada, 5, &["he", "llo"]).await.unwrap();
     health(&operator).await.unwrap();
-    within(pool.handle.collect()).await.unwrap();
+    within(pool.handle.probe().collect()).await.unwrap();
     for (name, count) in [
         ("hivemind_pool_logins_refused_total", 1),
         ("hivemind_pool_nodes_joined_total", 1),
@@ -464,15 +464,15 @@ async fn what_happens_is_measured_once_somebody_does() {
     // The first instruments stay.
     let other = Kept::default();
     pool.handle.measure(other.clone());
-    within(pool.handle.collect()).await.unwrap();
+    within(pool.handle.probe().collect()).await.unwrap();
     assert!(other.0.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn a_pool_says_whether_it_takes_work() {
     let pool = TestPool::start().await;
-    assert_eq!(pool.handle.ready(), Ok(()));
+    assert_eq!(pool.handle.probe().ready(), Ok(()));
     let full = Tuning { command_reserve: hivemind_model::Bytes(u64::MAX), ..Tuning::default() };
     let pool = pool.restart_with(full).await;
-    assert_eq!(pool.handle.ready(), Err("the pool's disk is full"));
+    assert_eq!(pool.handle.probe().ready(), Err("the pool's disk is full"));
 }
