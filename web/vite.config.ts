@@ -19,5 +19,5 @@ export default defineConfig({
     manifest: "manifest.json",
     rollupOptions: { input: { index: here("./index.html"), pool: here("./pool.html"), worker: here("./worker.html") } },
   },
-  test: { environment: "jsdom", setupFiles: ["./src/testing/setup.ts"], include: ["src/**/*.test.{ts,tsx}"], testTimeout: 20_000 },
+  test: { environment: "jsdom", setupFiles: ["./src/testing/setup.ts"], include: ["src/**/*.test.{ts,tsx}"], testTimeout: 60_000 },
 });

@@ -108,6 +108,9 @@ impl From<ClientError> for Fault {
                     _other => problem,
                 })
             }
+            ClientError::Login { code, message } if !code.is_empty() => {
+                Self(Problem::new(StatusCode::UNAUTHORIZED, code, message))
+            }
             ClientError::Login { message, .. } => Self::login(message),
             error => Self::protocol(&error),
         }

@@ -155,10 +155,12 @@ impl Browser {
         let bytes = tokio::time::timeout(PATIENCE, answer.into_body().collect()).await.unwrap().unwrap().to_bytes();
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let answer = Answer { status, headers, text };
-        if path.starts_with("/auth/") && status.is_success() && !answer.text.is_empty() {
-            if let Some(csrf) = answer.json()["csrf_token"].as_str() {
-                self.csrf = csrf.to_owned();
-            }
+        if path.starts_with("/auth/")
+            && status.is_success()
+            && !answer.text.is_empty()
+            && let Some(csrf) = answer.json()["csrf_token"].as_str()
+        {
+            self.csrf = csrf.to_owned();
         }
         answer
     }

@@ -22,6 +22,8 @@ use tonic::metadata::MetadataMap;
 enum Need {
     /// Nothing: strangers may.
     Nobody,
+    /// The certificate of a node, and no token.
+    Certificate,
     /// Any token.
     Anybody,
     /// A token with all of these.
@@ -78,8 +80,7 @@ const CALLS: &[(&str, Need)] = &[
     ("/hivemind.v1.NodeService/ListNodes", with(NodesRead)),
     ("/hivemind.v1.NodeService/NodeHistory", with(NodesRead)),
     ("/hivemind.v1.NodeService/ListRewards", with(NodesRead)),
-    // A node asks with its certificate.
-    ("/hivemind.v1.NodeService/OwnStanding", Need::Nobody),
+    ("/hivemind.v1.NodeService/OwnStanding", Need::Certificate),
     ("/hivemind.v1.ProjectService/RegisterProject", with(WalletWrite)),
     ("/hivemind.v1.ProjectService/CloseProject", with(WalletWrite)),
     ("/hivemind.v1.ProjectService/CollectTips", with(WalletWrite)),
@@ -111,8 +112,8 @@ pub(crate) fn check(caller: &Caller, metadata: &MetadataMap) -> Result<(), Statu
     let need = match need {
         Some(Need::Nobody | Need::Anybody) => Scopes::NONE,
         Some(Need::With(scopes)) => scopes,
-        // Nothing is known of it, so nothing less than everything will do.
-        None => Scopes::ALL,
+        // Where no token is meant, or nothing is known, nothing less than everything will do.
+        Some(Need::Certificate) | None => Scopes::ALL,
     };
     let missing = need.without(caller.scopes);
     if missing.is_empty() {

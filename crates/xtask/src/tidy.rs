@@ -27,12 +27,20 @@ fn check_file(file: &TextFile) -> Vec<Finding> {
         return findings;
     }
     for (number, line) in file.text.lines().enumerate() {
-        if let Some(path) = MACHINE_PATHS.iter().find(|path| line.contains(**path)) {
+        if let Some(path) = MACHINE_PATHS.iter().find(|path| names(line, path)) {
             let text = format!("`{path}` is a path of one machine; derive it or take it as an argument");
             findings.push(Finding::new(format!("{}:{}", file.path, number + 1), text));
         }
     }
     findings
+}
+
+/// Whether `path` stands in the line as a path of its own, not as the end of a relative one.
+fn names(line: &str, path: &str) -> bool {
+    line.match_indices(path).any(|(at, _)| {
+        let before = line[..at].chars().next_back();
+        !before.is_some_and(|before| before == '.' || before.is_alphanumeric())
+    })
 }
 
 #[cfg(test)]
@@ -54,5 +62,6 @@ mod tests {
     fn machine_paths_are_found_with_their_line() {
         assert_eq!(places("run.sh", format!("cd /\ncd {}ann/src\n", MACHINE_PATHS[0])), ["run.sh:2"]);
         assert_eq!(places("run.sh", "cd /task/output\n".into()), [""; 0]);
+        assert_eq!(places("a.ts", format!("import \".{}Home\"\n", MACHINE_PATHS[0])), [""; 0]);
     }
 }

@@ -4,7 +4,7 @@ use anyhow::Context;
 use std::path::Path;
 
 /// Folders that hold what was made, not what was written.
-const MADE: [&str; 4] = ["target", "demo-out", "node_modules", "__pycache__"];
+const MADE: [&str; 7] = ["target", "demo-out", "node_modules", "__pycache__", "dist", "shots", "test-results"];
 /// Hidden folders that belong to the repository.
 const HIDDEN: [&str; 3] = [".ci", ".config", ".github"];
 

@@ -27,7 +27,7 @@ fn expected(operation: &str) -> Option<Line> {
         "me" | "list_sessions" | "list_keys" | "list_tasks" | "wallet" | "statement" | "rewards" | "list_projects"
         | "list_nodes" | "info" => line(200, 200),
         // A user token is of no session.
-        "logout" => line(404, 404),
+        "logout" => line(422, 422),
         "end_session" | "revoke_key" => line(404, 404),
         "create_key" => with(json!({"name": "n", "scopes": ["tasks:read"]}), 201, 201),
         "invite" => with(json!({}), 403, 201),

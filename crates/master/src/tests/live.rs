@@ -28,7 +28,8 @@ impl Stream {
                     line.unwrap_or_default().to_owned()
                 };
                 let data = serde_json::from_str(&field("data")).unwrap_or(Value::Null);
-                if wanted(&field("event"), &data) {
+                // A frame without a name is about the connection.
+                if !field("event").is_empty() && wanted(&field("event"), &data) {
                     return Some((field("id"), field("event"), data));
                 }
             }
