@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cac
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt build web bench sim
+.PHONY: help demo browser web test lint fmt build web bench sim
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,7 +15,13 @@ demo: ## Render a picture in containers on two workers, pay for it, balance the 
 	@scripts/setup.sh build containers
 	@demo/run.sh
 
-test: ## Run every test: the pages, the Python client, the pages in a browser, the workspace
+browser: ## Use the pages in a real browser, against real servers (some minutes)
+	@scripts/setup.sh build docker web tests
+	@scripts/pages.sh build
+	cargo build --workspace --bins --locked
+	@scripts/browser.sh $(CARGO_TARGET_DIR)/debug/hivemind
+
+test: ## Run every test: the pages, the Python client, the workspace
 	@scripts/setup.sh build docker web tests
 	@scripts/test.sh
 
