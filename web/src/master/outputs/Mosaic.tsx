@@ -11,7 +11,7 @@ const COMPLETED = 2;
 const LARGEST_TILE = 2 * 1024 * 1024;
 
 async function tile(id: string, element: number, signal: AbortSignal): Promise<Pixels | null> {
-  const path = `output/tile-${element.toString().padStart(2, "0")}.ppm`;
+  const path = `tile-${element.toString().padStart(2, "0")}.ppm`;
   const answer = await respond(`/tasks/${encodeURIComponent(id)}/file`, { query: { element, path }, signal });
   const bytes = await answer.arrayBuffer();
   return bytes.byteLength > LARGEST_TILE ? null : decodePpm(new Uint8Array(bytes));
