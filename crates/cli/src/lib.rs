@@ -80,6 +80,10 @@ pub fn main(argv: &[OsString]) -> ExitCode {
         Some(hivemind_wasm::HELPER_WORD) => return hivemind_wasm::helper_main(argv.get(2..).unwrap_or_default()),
         Some(_) | None => {}
     }
+    // Before the memory is there that reading the arguments takes.
+    if argv.iter().any(|word| word.to_str().is_some_and(|word| word == "worker" || word == "worker-reaper")) {
+        serve::lean::small_pages();
+    }
     let cli = match parse(argv) {
         Ok(cli) => cli,
         // Help and version are refusals to clap, with the exit code 0; so is a bare command, with its help.

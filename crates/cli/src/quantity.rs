@@ -175,7 +175,7 @@ pub fn parse_endpoint(text: &str) -> Result<Endpoint, String> {
     if of_docker {
         return Err(
             "it is a network of docker, and a task shares none with a machine; leave it out for no network, or \
-                    name what it may reach, such as --network pypi.org:443"
+                    name what it may reach, such as --network data.example.net:443"
                 .into(),
         );
     }

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod agent;
-mod lean;
+pub(crate) mod lean;
 mod page;
 mod policy;
 pub mod selftest;
@@ -185,7 +185,6 @@ async fn serve_pool(
 /// # Errors
 /// This machine cannot run tasks, the join token is not taken, or the worker fails.
 pub async fn worker(global: &Global, face: &mut Face, args: &WorkerArgs) -> Done {
-    lean::small_pages();
     let mut interrupts = Interrupts::listen()?;
     let data = data_folder(global)?;
     let join = match args.join.as_deref() {

@@ -82,8 +82,8 @@ mod tests {
     #[test]
     fn each_name_has_one_address_and_each_port_one_door() {
         let plan = plan(&[
-            "pypi.org:443",
-            "pypi.org:80",
+            "data.example.net:443",
+            "data.example.net:80",
             "a.org:5432",
             "*.example.org:443",
             "1.2.3.4:53",
@@ -92,7 +92,7 @@ mod tests {
             "a.localhost:80",
         ]);
         let (first, second) = (Ipv4Addr::new(127, 64, 1, 1), Ipv4Addr::new(127, 64, 1, 2));
-        assert_eq!(plan.hosts, [("a.org".to_owned(), first), ("pypi.org".to_owned(), second)]);
+        assert_eq!(plan.hosts, [("a.org".to_owned(), first), ("data.example.net".to_owned(), second)]);
         let doors: Vec<String> = plan.doors.iter().map(|(address, _)| address.to_string()).collect();
         assert_eq!(doors, ["127.64.0.1:3128", "127.64.1.1:5432", "127.64.1.2:80", "127.64.1.2:443"]);
     }

@@ -6,13 +6,16 @@
 use crate::events::Feeds;
 use crate::fault::Fault;
 use crate::link::PoolLink;
+use crate::serve::Way;
 use crate::sessions::{Session, Sessions};
+use axum::extract::ConnectInfo;
 use hivemind_client::{Client, Target};
 use hivemind_http::browser::IsTls;
 use hivemind_http::limit::Limiter;
 use hivemind_http::pages::Site;
+use http::{Extensions, HeaderMap};
 use sha2::{Digest, Sha256};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -29,6 +32,8 @@ struct Inner {
     feeds: Feeds,
     cookies: Cookies,
     is_tls: IsTls,
+    /// Whether a proxy says where browsers are.
+    is_proxied: bool,
     /// Shown to the pool, so that its limits count for the browsers and not for the gateway.
     gateway_key: Option<String>,
     csrf_key: [u8; 32],
@@ -55,7 +60,12 @@ impl Cookies {
 }
 
 impl App {
-    pub(crate) fn new(target: Target, site: Site, is_tls: IsTls, gateway_key: Option<String>) -> Self {
+    pub(crate) fn new(target: Target, site: Site, way: &Way, gateway_key: Option<String>) -> Self {
+        let (is_tls, is_proxied) = match way {
+            Way::Plain => (IsTls::No, false),
+            Way::Tls(_) => (IsTls::Yes, false),
+            Way::Proxy => (IsTls::Yes, true),
+        };
         let csrf_key = match &gateway_key {
             // A restart then leaves open pages their word.
             Some(key) => Sha256::digest(format!("hivemind csrf key\0{key}")).into(),
@@ -67,6 +77,7 @@ impl App {
             feeds: Feeds::default(),
             cookies: Cookies::of(site, is_tls),
             is_tls,
+            is_proxied,
             gateway_key,
             csrf_key,
             limiter: Limiter::per_minute(PER_MINUTE),
@@ -95,6 +106,14 @@ impl App {
 
     pub(crate) fn limiter(&self) -> &Limiter<IpAddr> {
         &self.0.limiter
+    }
+
+    /// Where a request comes from: behind a proxy what it added to `X-Forwarded-For`, which is the last there.
+    pub(crate) fn address_of(&self, headers: &HeaderMap, extensions: &Extensions) -> IpAddr {
+        let told = headers.get_all("x-forwarded-for").iter().next_back().filter(|_| self.0.is_proxied);
+        let told = told.and_then(|list| list.to_str().ok()?.rsplit(',').next()?.trim().parse::<IpAddr>().ok());
+        let seen = || extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+        told.or_else(seen).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_canonical()
     }
 
     /// The word that pages of a session repeat; it tells nothing about the session's cookie.

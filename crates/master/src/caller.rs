@@ -8,13 +8,13 @@ use crate::app::App;
 use crate::fault::Fault;
 use crate::link::Reserved;
 use crate::sessions::{Key, Session};
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
 use hivemind_client::Client;
 use hivemind_http::browser;
 use http::header;
 use http::request::Parts;
 use std::convert::Infallible;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 
 /// Longest token that is handed on, in bytes.
 const MAX_TOKEN_BYTES: usize = 8 << 10;
@@ -78,12 +78,11 @@ impl Caller {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Peer {
+impl FromRequestParts<App> for Peer {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        Ok(Self(peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip().to_canonical())))
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        Ok(Self(app.address_of(&parts.headers, &parts.extensions)))
     }
 }
 

@@ -26,10 +26,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::MissedTickBehavior;
 
 /// Events that a page can miss and still go on, and pages of one user.
 const BOUNDS: Bounds = Bounds { events: 2048, bytes: 2 << 20, followers: 32 };
-/// Between two looks whether anybody follows; after two in vain the feed ends.
+/// Between two looks whether anybody follows, however much happens; after two in vain the feed ends.
 const LOOK: Duration = Duration::from_secs(15);
 
 /// Whose events. Sessions of one user see the same; a bearer may see less, and has a feed of its own.
@@ -120,7 +121,8 @@ impl Feed {
     }
 
     async fn run(mut self, slot: &Slot, unlist: impl FnOnce() + Send) {
-        let mut unread = false;
+        let (mut unread, mut looks) = (false, tokio::time::interval(LOOK));
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let end = tokio::select! {
                 event = self.tasks.next() => match event {
@@ -145,7 +147,7 @@ impl Feed {
                     }
                     None => End::Lost,
                 },
-                () = tokio::time::sleep(LOOK) => {
+                _at = looks.tick() => {
                     if self.hub.followers() > 0 {
                         unread = false;
                         continue;

@@ -26,7 +26,7 @@ mod wire;
 
 pub use fault::{Fault, status_of};
 pub use hivemind_http::pages::Site;
-pub use serve::{Gateway, Running, Tls, tls};
+pub use serve::{Gateway, Running, Tls, Way, tls};
 
 use app::App;
 use axum::Router;

@@ -2,20 +2,21 @@
 //!
 //! Start at [`Gateway::start`].
 //!
-//! Invariant: cookies go over plain HTTP on loopback only, unless somebody has said that it may be otherwise.
+//! Invariant: cookies go over plain HTTP on loopback only, and what a gateway on loopback answers is for names of this machine.
 
 use crate::app::App;
 use crate::docs;
 use crate::fault::Fault;
 use crate::link::Away;
 use axum::Router;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hivemind_client::Target;
 use hivemind_http::Problem;
 use hivemind_http::browser::{IsTls, check_origin, is_safe};
+use hivemind_http::host::{self, Hosts};
 use hivemind_http::operate::{Metrics, Operate};
 use hivemind_http::pages::{Site, with_pages};
 use hivemind_http::serve::{Options, Server};
@@ -23,7 +24,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
@@ -37,13 +38,28 @@ pub struct Gateway {
     pub pool: Target,
     /// Which pages it shows.
     pub site: Site,
-    /// Certificates for browsers; `None`: plain HTTP.
-    pub tls: Option<Tls>,
+    /// How browsers get here.
+    pub way: Way,
+    /// Names by which browsers may ask, beside those of loopback. Where there are none, a gateway that other machines reach answers by
+    /// every name.
+    pub names: Vec<String>,
     /// What the pool keeps in `gateway.key`, so that its limits count for browsers and not for the gateway; `None`: they count for
     /// the gateway.
     pub gateway_key: Option<String>,
     /// What is told to who watches over the servers of this process; `None`: of the gateway alone.
     pub operate: Option<Operate>,
+}
+
+/// How browsers get to a gateway.
+#[derive(Clone)]
+pub enum Way {
+    /// In plain HTTP: right for loopback only.
+    Plain,
+    /// Through TLS.
+    Tls(Tls),
+    /// Through a proxy that speaks TLS with them. Its word counts for where they are (`X-Forwarded-For`), so that nobody else may
+    /// reach the gateway.
+    Proxy,
 }
 
 /// Certificates for browsers.
@@ -79,19 +95,23 @@ impl Gateway {
     /// # Errors
     /// The address is taken or not of this machine; or a bug.
     pub async fn start(self) -> io::Result<Running> {
-        let is_tls = if self.tls.is_some() { IsTls::Yes } else { IsTls::No };
-        let options = Options { tls: self.tls.clone(), ..Options::default() };
+        let tls = match &self.way {
+            Way::Tls(tls) => Some(Arc::clone(tls)),
+            Way::Plain | Way::Proxy => None,
+        };
+        let is_tls = if tls.is_some() { IsTls::Yes } else { IsTls::No };
+        let options = Options { tls, ..Options::default() };
         let server = Server::bind(self.listen, options).await?;
         let address = server.address();
-        let router = self.router(is_tls)?;
+        let router = self.router()?;
         let end = CancellationToken::new();
         let ended = end.clone();
         let serving = tokio::spawn(async move { server.run(router, ended.cancelled_owned()).await });
         Ok(Running { address, is_tls, end, serving })
     }
 
-    pub(crate) fn router(&self, is_tls: IsTls) -> io::Result<Router> {
-        let app = App::new(self.pool.clone(), self.site, is_tls, self.gateway_key.clone());
+    pub(crate) fn router(&self) -> io::Result<Router> {
+        let app = App::new(self.pool.clone(), self.site, &self.way, self.gateway_key.clone());
         let operate = match &self.operate {
             Some(operate) => operate.clone(),
             None => {
@@ -102,7 +122,17 @@ impl Gateway {
         };
         let router = Router::new().merge(api(&app)?).merge(operate.routes());
         let router = with_pages(router, self.site).with_state(app);
+        let router = match self.hosts() {
+            Some(hosts) => host::guard(router, hosts),
+            None => router,
+        };
         Ok(hivemind_http::finish(router))
+    }
+
+    /// For which names it answers; `None`: for every one.
+    fn hosts(&self) -> Option<Hosts> {
+        let is_open = self.names.is_empty() && !self.listen.ip().is_loopback();
+        (!is_open).then(|| self.names.iter().fold(Hosts::loopback(), |hosts, name| hosts.and(name)))
     }
 }
 
@@ -157,9 +187,8 @@ fn api(app: &App) -> io::Result<Router<App>> {
 
 /// Counts a request, and refuses what pages of other sites send.
 async fn checked(State(app): State<App>, request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip().to_canonical());
-    let allowance = match app.limiter().check(&peer) {
+    let peer = app.address_of(request.headers(), request.extensions());
+    let allowance = match app.limiter().check(&hivemind_model::network_of(peer)) {
         Ok(allowance) => allowance,
         Err(refused) => return refused.into_response(),
     };

@@ -5,12 +5,11 @@ mod accounts;
 mod calls;
 mod live;
 
-use crate::Gateway;
+use crate::{Gateway, Way};
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use hivemind_client::{Client, Target};
-use hivemind_http::browser::IsTls;
 use hivemind_http::pages::Site;
 use hivemind_model::Policy;
 use hivemind_pki::Trust;
@@ -51,11 +50,12 @@ impl Scene {
             listen: "127.0.0.1:0".parse().unwrap(),
             pool: target,
             site: Site::Master,
-            tls: None,
+            way: Way::Plain,
+            names: vec!["here".to_owned()],
             gateway_key,
             operate: None,
         };
-        let router = gateway.router(IsTls::No).unwrap();
+        let router = gateway.router().unwrap();
         Self { dir, listen, pool: Some(pool), gateway, router }
     }
 
@@ -69,7 +69,7 @@ impl Scene {
 
     /// The same gateway, started anew: it remembers nothing.
     fn restart(&mut self) {
-        self.router = self.gateway.router(IsTls::No).unwrap();
+        self.router = self.gateway.router().unwrap();
     }
 
     fn browser(&self) -> Browser {

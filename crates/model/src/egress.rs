@@ -26,7 +26,7 @@ pub struct Endpoint {
 
 /// A text that is not an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{shown}` cannot be reached: {why}; write HOST:PORT, such as `pypi.org:443` or `*.example.org:443`")]
+#[error("`{shown}` cannot be reached: {why}; write HOST:PORT, such as `data.example.net:443` or `*.example.org:443`")]
 pub struct BadEndpoint {
     shown: String,
     why: &'static str,
@@ -287,8 +287,8 @@ mod tests {
     #[test]
     fn endpoints_read_back_what_they_print() {
         for (text, printed) in [
-            ("pypi.org:443", "pypi.org:443"),
-            ("PyPI.org.:443", "pypi.org:443"),
+            ("data.example.net:443", "data.example.net:443"),
+            ("Data.Example.NET.:443", "data.example.net:443"),
             ("*.example.org:80", "*.example.org:80"),
             ("192.0.2.1:53", "192.0.2.1:53"),
             ("[2001:DB8::1]:443", "[2001:db8::1]:443"),
@@ -349,14 +349,14 @@ mod tests {
 
     #[test]
     fn an_owner_decides_what_is_reached() {
-        let asked = egress(&["pypi.org:443", "*.files.example.org:443"]);
+        let asked = egress(&["data.example.net:443", "*.files.example.org:443"]);
         let only = |texts: &[&str]| EgressPolicy::parse(texts).expect("a policy");
         assert!(EgressPolicy::Public.allows(&asked) && !EgressPolicy::None.allows(&asked));
         assert!(EgressPolicy::None.allows(&Egress::default()));
-        assert!(only(&["pypi.org:443", "*.example.org:443"]).allows(&asked));
-        assert!(only(&["pypi.org:443", "*.files.example.org:443"]).allows(&asked));
-        assert!(!only(&["pypi.org:443"]).allows(&asked));
-        assert!(!only(&["pypi.org:443", "a.files.example.org:443"]).allows(&asked));
+        assert!(only(&["data.example.net:443", "*.example.org:443"]).allows(&asked));
+        assert!(only(&["data.example.net:443", "*.files.example.org:443"]).allows(&asked));
+        assert!(!only(&["data.example.net:443"]).allows(&asked));
+        assert!(!only(&["data.example.net:443", "a.files.example.org:443"]).allows(&asked));
         for words in [&[][..], &["public"], &["a.org:1", "b.org:2"]] {
             let policy = only(words);
             assert_eq!(policy.words(), words);

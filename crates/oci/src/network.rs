@@ -89,9 +89,9 @@ mod tests {
 
     #[test]
     fn names_lead_to_the_doors_and_without_a_network_nowhere() {
-        let egress = Egress::parse(&["pypi.org:443", "*.example.org:443"]).expect("endpoints");
+        let egress = Egress::parse(&["data.example.net:443", "*.example.org:443"]).expect("endpoints");
         let plan = Gate::plan(&egress);
-        assert_eq!(hosts(Some(&plan)), format!("{OWN_NAMES}127.64.1.1\tpypi.org\n"));
+        assert_eq!(hosts(Some(&plan)), format!("{OWN_NAMES}127.64.1.1\tdata.example.net\n"));
         assert_eq!(resolvers(Some(&plan)), "nameserver 127.64.0.1\nsearch .\n");
         assert_eq!((hosts(None).as_str(), resolvers(None).as_str()), (OWN_NAMES, ""));
     }

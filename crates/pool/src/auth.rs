@@ -10,7 +10,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use governor::clock::DefaultClock;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
-use hivemind_model::{Code, Rejection};
+use hivemind_model::{Code, Rejection, network_of};
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -197,14 +197,6 @@ fn hash_now(password: &str) -> anyhow::Result<String> {
     let (memory, passes, lanes) = ARGON2;
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(memory, passes, lanes, None)?);
     Ok(argon2.hash_password(password.as_bytes())?.to_string())
-}
-
-/// Whoever has an IPv6 address has at least a /64 of them.
-pub(crate) fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => IpAddr::V4(v4),
-        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (u128::MAX << 64)).into()),
-    }
 }
 
 /// A random password for the operator: 120 bits, easy to read aloud.

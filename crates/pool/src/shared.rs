@@ -33,7 +33,8 @@ use crate::writer::{Durable, Outlet, Writer};
 use hivemind_model::rows::{AttemptPhase, NodeRow, Role, RowChanges, StandingRow, TaskRow};
 use hivemind_model::session::SessionKind;
 use hivemind_model::{
-    AttemptRef, Code, Command, Effect, Millis, NodeId, Policy, Rejection, Scope, TaskId, TaskSpec, Timestamp, UserId,
+    AttemptRef, Code, Command, Effect, Millis, NodeId, Policy, Rejection, Scope, TaskId, TaskSpec, TaskState,
+    Timestamp, UserId,
 };
 use hivemind_pki::Authority;
 use hivemind_proto::worker::{Stop, pool_event};
@@ -111,6 +112,10 @@ impl Outlet for Followers {
         self.figures.done(&tasks_ended, elements_completed, cpu_of(&rows));
         self.watching.follow(&rows, &ledger);
         self.sessions.follow(&rows);
+        // The effects tell of moves; that a task is there is the first of them.
+        for task in &rows.new_tasks {
+            self.hub.publish(task.user, Event::Moved(task.progress.id, TaskState::Pending));
+        }
         for effect in effects {
             match effect {
                 Effect::Assign { node, session, attempt, spec } => {

@@ -5,8 +5,8 @@
 //!
 //! Invariant: what comes out of here has finished its handshake.
 
-use crate::auth::network_of;
 use crate::server::{Peer, ShownNode};
+use hivemind_model::network_of;
 use parking_lot::Mutex;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use rustls::ServerConfig;

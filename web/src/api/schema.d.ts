@@ -3116,7 +3116,7 @@ export interface components {
              */
             min_trust: string;
             /**
-             * @description HOST:PORT that it may reach, such as pypi.org:443 or *.example.org:443; only on nodes whose owner allows it; empty: no network.
+             * @description HOST:PORT that it may reach, such as data.example.net:443 or *.example.org:443; only on nodes whose owner allows it; empty: no network.
              * @default []
              */
             network: string[];

@@ -114,10 +114,10 @@ export function Limits({ preferences: { network, images, cache }, faults, change
             options={[{ value: "nothing", text: "None" }, { value: "places", text: "Only certain places" }, { value: "public", text: "Everything public" }]}
             value={policy}
             hint={egressSentence(network.egress)}
-            onValue={(value) => change("network", { egress: value === "nothing" ? [] : value === "public" ? ["public"] : ["pypi.org:443"] })}
+            onValue={(value) => change("network", { egress: value === "nothing" ? [] : value === "public" ? ["public"] : ["data.example.net:443"] })}
           />
           {policy === "places" ? (
-            <Lines label="Places" hint="HOST:PORT, one a line, such as pypi.org:443 or *.example.org:443; at most 16." lines={network.egress} error={faults["network.egress"]} onLines={(lines) => change("network", { egress: lines })} />
+            <Lines label="Places" hint="HOST:PORT, one a line, such as data.example.net:443 or *.example.org:443; at most 16." lines={network.egress} error={faults["network.egress"]} onLines={(lines) => change("network", { egress: lines })} />
           ) : null}
           <div className="grid gap-4 sm:grid-cols-2">
             <NumberField label="Speed of all tasks together" unit="Mbit/s" optional disabled={policy === "nothing"} value={network.mbit_per_second} error={faults["network.mbit_per_second"]} onValue={(value) => change("network", { mbit_per_second: value })} />

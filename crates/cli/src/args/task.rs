@@ -62,7 +62,7 @@ pub struct TaskOptions {
     /// File or folder under /task that is kept (may be repeated) [default: output]
     #[arg(long, value_name = "PATH")]
     pub output: Vec<String>,
-    /// What it may reach, such as pypi.org:443 or '*.example.org:443' (may be repeated); only nodes whose owners
+    /// What it may reach, such as data.example.net:443 or '*.example.org:443' (may be repeated); only nodes whose owners
     /// allow it run it [default: nothing]
     #[arg(long, value_name = "HOST:PORT", value_parser = parse_endpoint)]
     pub network: Vec<Endpoint>,

@@ -85,7 +85,7 @@ fn what_is_understood() {
         "hivemind up --label location=berlin",
         "hivemind up --web off",
         "hivemind pool --web [::1]:0 --web-cert c.pem --web-key k.pem",
-        "hivemind --server https://pool.example:50051 --ca ca.pem master --web 0.0.0.0:443 --web-insecure --gateway-key k",
+        "hivemind --server https://pool.example:50051 --ca ca.pem master --web 0.0.0.0:443 --web-proxy --gateway-key k",
         "hivemind nodes",
         "hivemind nodes --all",
         "hivemind nodes join-token --valid 5m",
@@ -186,7 +186,7 @@ fn what_is_refused_and_how() {
         ("hivemind up --listen localhost", "invalid socket address"),
         ("hivemind up --web 8080", "it is neither ADDR:PORT nor `off`"),
         ("hivemind up --web-cert c.pem", "--web-key <FILE>"),
-        ("hivemind pool --web-insecure --web-cert c.pem --web-key k.pem", "cannot be used with"),
+        ("hivemind pool --web-proxy --web-cert c.pem --web-key k.pem", "cannot be used with"),
     ] {
         let refusal = judge(line).expect_err(line);
         assert!(refusal.contains(part), "{line}: {refusal}");

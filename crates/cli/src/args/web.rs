@@ -29,9 +29,12 @@ pub struct WebArgs {
     /// Its private key (PEM)
     #[arg(long, value_name = "FILE", requires = "web_cert")]
     pub web_key: Option<PathBuf>,
-    /// Answer other machines without TLS: right only behind a proxy that speaks it
+    /// A proxy speaks TLS with browsers, keeps Host and adds X-Forwarded-For; only it may reach this address, in plain HTTP
     #[arg(long, conflicts_with = "web_cert")]
-    pub web_insecure: bool,
+    pub web_proxy: bool,
+    /// Name or address by which browsers may ask, beside this machine's own (may be repeated); others are refused
+    #[arg(long, value_name = "NAME")]
+    pub web_host: Vec<String>,
 }
 
 /// Options of `master`.

@@ -13,7 +13,7 @@ const LARGE: usize = 2 << 20;
 
 /// Keeps the allocator's memory in small pages: in huge ones a few kilobytes of a lone buffer occupy two
 /// megabytes. Only this process: what it starts may have huge ones.
-pub(super) fn small_pages() {
+pub(crate) fn small_pages() {
     advise(Advice::LinuxNoHugepage, |mapping| {
         mapping.access == "rw-p" && mapping.file.is_empty() && mapping.length >= LARGE
     });

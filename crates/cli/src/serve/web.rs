@@ -14,7 +14,7 @@ use crate::failure::{Done, Failure};
 use crate::signals::Interrupts;
 use hivemind_client::{Target, Trust};
 use hivemind_http::operate::{Metrics, Operate};
-use hivemind_master::{Gateway, Running, Site};
+use hivemind_master::{Gateway, Running, Site, Way};
 use hivemind_pool::{Instruments, PoolHandle};
 use metrics::{Counter, Gauge, Histogram};
 use serde_json::json;
@@ -38,7 +38,21 @@ pub(super) async fn beside(args: &WebArgs, pool: &PoolHandle, next: Next, face: 
     let target = Target { server, trust: Trust::CaPem(pool.ca_pem().to_owned()), identity: None };
     let key = Some(pool.gateway_secret().to_owned());
     let operate = Some(watched(pool)?);
-    start(args, port, |listen, tls| Gateway { listen, pool: target, site, tls, gateway_key: key, operate }, face).await
+    start(
+        args,
+        port,
+        |listen, way| Gateway {
+            listen,
+            pool: target,
+            site,
+            way,
+            names: args.web_host.clone(),
+            gateway_key: key,
+            operate,
+        },
+        face,
+    )
+    .await
 }
 
 /// What the pool measures, for who watches over it.
@@ -78,7 +92,9 @@ pub async fn master(global: &Global, face: &mut Face, args: &MasterArgs) -> Done
     let (server, target) = (route.server.clone(), route.target());
     // Here the pages are all that was asked for.
     let web = WebArgs { web: Some(args.web.web.unwrap_or(WebAt::At(local(MASTER_PORT)))), ..args.web.clone() };
-    let make = |listen, tls| Gateway { listen, pool: target, site: Site::Master, tls, gateway_key: key, operate: None };
+    let names = web.web_host.clone();
+    let make =
+        |listen, way| Gateway { listen, pool: target, site: Site::Master, way, names, gateway_key: key, operate: None };
     let Some(running) = start(&web, MASTER_PORT, make, face).await? else {
         return Err(Failure::usage("a master without --web has nothing to do"));
     };
@@ -104,7 +120,7 @@ pub(super) async fn stop(web: Option<Running>) {
 async fn start(
     args: &WebArgs,
     port: u16,
-    make: impl FnOnce(SocketAddr, Option<hivemind_master::Tls>) -> Gateway,
+    make: impl FnOnce(SocketAddr, Way) -> Gateway,
     face: &mut Face,
 ) -> Done<Option<Running>> {
     let listen = match args.web {
@@ -112,17 +128,18 @@ async fn start(
         Some(WebAt::At(address)) => address,
         None => local(port),
     };
-    if !listen.ip().is_loopback() && args.web_cert.is_none() && !args.web_insecure {
+    if !listen.ip().is_loopback() && args.web_cert.is_none() && !args.web_proxy {
         return Err(Failure::usage(format!("--web {listen}: other machines would send their passwords without TLS"))
-            .fix("name --web-cert and --web-key, or --web-insecure where a proxy before it speaks TLS"));
+            .fix("name --web-cert and --web-key, or --web-proxy where a proxy before it speaks TLS"));
     }
-    let tls = match (&args.web_cert, &args.web_key) {
-        (Some(cert), Some(key)) => Some(hivemind_master::tls(cert, key).map_err(|error| {
+    let way = match (&args.web_cert, &args.web_key) {
+        (Some(cert), Some(key)) => Way::Tls(hivemind_master::tls(cert, key).map_err(|error| {
             Failure::io(format!("{} and {} are no certificate and key", cert.display(), key.display()), &error)
         })?),
-        (None, None) | (Some(_), None) | (None, Some(_)) => None,
+        (None, None) | (Some(_), None) | (None, Some(_)) if args.web_proxy => Way::Proxy,
+        (None, None) | (Some(_), None) | (None, Some(_)) => Way::Plain,
     };
-    match make(listen, tls).start().await {
+    match make(listen, way).start().await {
         Ok(running) => Ok(Some(running)),
         Err(error) if args.web.is_none() && error.kind() == ErrorKind::AddrInUse => {
             face.warn(&format!(

@@ -33,17 +33,17 @@ fn a_file_is_run_and_sent_once() {
         (["run", text.to_str().unwrap(), "true"], 2, "no WebAssembly module"),
         (["run", "./none.wasm", "true"], 2, "does not exist"),
         (["image", "push", text.to_str().unwrap()], 2, "docker save"),
-        (["run", "--network=host", "bb:1"], 2, "--network pypi.org:443"),
+        (["run", "--network=host", "bb:1"], 2, "--network data.example.net:443"),
         (["run", "--net=host", "bb:1"], 2, "--network HOST:PORT"),
     ] {
         let said = ann.says(&args);
         assert!(said.code == code && said.err.contains(word), "{args:?}: {} {}", said.code, said.err);
     }
-    let plan = ann.ok(&["plan", "--network", "pypi.org:443", "bb:1"]);
-    assert!(plan.contains("network to pypi.org:443") && plan.contains("0 nodes"), "{plan}");
-    let waits = ann.ok(&["submit", "--network", "pypi.org:443", "bb:1", "true"]);
+    let plan = ann.ok(&["plan", "--network", "data.example.net:443", "bb:1"]);
+    assert!(plan.contains("network to data.example.net:443") && plan.contains("0 nodes"), "{plan}");
+    let waits = ann.ok(&["submit", "--network", "data.example.net:443", "bb:1", "true"]);
     let why = ann.ok(&["explain", waits.trim()]);
-    assert!(why.contains("network") && why.contains("pypi.org:443"), "{why}");
+    assert!(why.contains("network") && why.contains("data.example.net:443"), "{why}");
 }
 
 #[test]

@@ -14,23 +14,23 @@ fn addresses(texts: &[&str]) -> Vec<IpAddr> {
 
 #[test]
 fn both_the_task_and_the_owner_say_yes() {
-    let asked = egress(&["pypi.org:443", "*.example.org:443", "192.0.2.1:53", "[2001:db8::1]:443"]);
+    let asked = egress(&["data.example.net:443", "*.example.org:443", "192.0.2.1:53", "[2001:db8::1]:443"]);
     for (policy, host, port, expected) in [
-        (&["public"][..], "pypi.org", 443, Ok(())),
-        (&["public"], "PyPI.org", 443, Ok(())),
-        (&["public"], "pypi.org", 80, Err(Refusal::NotAsked)),
-        (&["public"], "a.pypi.org", 443, Err(Refusal::NotAsked)),
+        (&["public"][..], "data.example.net", 443, Ok(())),
+        (&["public"], "Data.Example.NET", 443, Ok(())),
+        (&["public"], "data.example.net", 80, Err(Refusal::NotAsked)),
+        (&["public"], "a.data.example.net", 443, Err(Refusal::NotAsked)),
         (&["public"], "a.b.example.org", 443, Ok(())),
         (&["public"], "example.org", 443, Err(Refusal::NotAsked)),
         (&["public"], "192.0.2.1", 53, Ok(())),
         (&["public"], "192.0.2.2", 53, Err(Refusal::NotAsked)),
         (&["public"], "[2001:db8::1]", 443, Ok(())),
         (&["public"], "[2001:DB8::1]", 443, Ok(())),
-        (&[], "pypi.org", 443, Err(Refusal::NotAllowed)),
-        (&["pypi.org:443"], "pypi.org", 443, Ok(())),
-        (&["pypi.org:80"], "pypi.org", 443, Err(Refusal::NotAllowed)),
+        (&[], "data.example.net", 443, Err(Refusal::NotAllowed)),
+        (&["data.example.net:443"], "data.example.net", 443, Ok(())),
+        (&["data.example.net:80"], "data.example.net", 443, Err(Refusal::NotAllowed)),
         (&["*.example.org:443"], "x.example.org", 443, Ok(())),
-        (&["*.example.org:443"], "pypi.org", 443, Err(Refusal::NotAllowed)),
+        (&["*.example.org:443"], "data.example.net", 443, Err(Refusal::NotAllowed)),
         // A task's wildcard reaches of it what the owner names.
         (&["a.example.org:443"], "a.example.org", 443, Ok(())),
         (&["a.example.org:443"], "b.example.org", 443, Err(Refusal::NotAllowed)),
@@ -42,7 +42,7 @@ fn both_the_task_and_the_owner_say_yes() {
 
 #[test]
 fn a_task_without_wishes_reaches_nothing() {
-    let target = target("pypi.org", 443).expect("a target");
+    let target = target("data.example.net", 443).expect("a target");
     assert_eq!(rules(&["public"]).permits(&Egress::default(), &target), Err(Refusal::NotAsked));
 }
 

@@ -135,7 +135,7 @@ asked! {
         /// Only nodes of this isolation or higher: rootless, sandboxed; empty: any.
         #[schema(max_length = 16)]
         min_isolation: String,
-        /// HOST:PORT that it may reach, such as pypi.org:443 or *.example.org:443; only on nodes whose owner allows it; empty: no network.
+        /// HOST:PORT that it may reach, such as data.example.net:443 or *.example.org:443; only on nodes whose owner allows it; empty: no network.
         #[schema(max_items = 64)]
         network: Vec<String>,
         /// Files and folders under /task that are kept; empty: output.

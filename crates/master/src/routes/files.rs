@@ -63,7 +63,7 @@ pub(crate) async fn output(
     let size = passing.whole.size.0;
     let tag = format!("\"{}\"", passing.whole.digest);
     let left = size.saturating_sub(first);
-    let comes = range.and_then(|range| range.last).map_or(left, |last| left.min(last - first + 1));
+    let comes = range.and_then(|range| range.last).map_or(left, |last| left.min((last - first).saturating_add(1)));
     let (status, part) = match range {
         Some(_) if comes == 0 => return Err(no_such_part()),
         Some(_) => (StatusCode::PARTIAL_CONTENT, Some(format!("bytes {first}-{}/{size}", first + comes - 1))),

@@ -40,7 +40,6 @@ impl Stream {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a submitted task is told to pages only once it moves, as no effect says that it is there"]
 async fn pages_hear_of_tasks_and_go_on_where_they_broke_off() {
     let mut scene = Scene::start().await;
     let mut ada = scene.user("ada").await;

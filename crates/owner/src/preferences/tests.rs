@@ -33,7 +33,7 @@ resume_celsius = 70
 [programs]
 pause_while = ["steam", "obs"]
 [network]
-egress = ["pypi.org:443"]
+egress = ["data.example.net:443"]
 mbit_per_second = 10
 gib_per_day = 5
 [images]
@@ -47,7 +47,7 @@ fn the_whole_file_is_read_and_written_back() {
     let read = Preferences::parse(WHOLE).unwrap();
     assert_eq!(read.machine.at("2026-11-21T16:59:59Z".parse().unwrap()), Mode::Pause);
     assert_eq!(read.machine.at("2026-11-21T17:00:00Z".parse().unwrap()), Mode::Start);
-    assert_eq!(read.network.egress, EgressPolicy::parse(&["pypi.org:443"]).unwrap());
+    assert_eq!(read.network.egress, EgressPolicy::parse(&["data.example.net:443"]).unwrap());
     assert_eq!((read.network.bytes_per_second(), read.network.bytes_per_day()), (Some(1_250_000), Some(5 << 30)));
     assert_eq!(read.cache.limit_bytes(), Some(20 << 30));
     assert_eq!(Preferences::parse(&read.to_toml().unwrap()).unwrap(), read);

@@ -3,12 +3,11 @@
 //! Invariant: the answer to a wrong password does not tell whether the user exists.
 
 use super::{refusal_or_fault, sessions, wrong_reply};
-use crate::auth::network_of;
 use crate::invitation;
 use crate::shared::{Shared, address, operators_only};
 use crate::status;
 use hivemind_model::rows::{Role, UserRow};
-use hivemind_model::{Code, Command, Level, Millis, Rejection, Reply};
+use hivemind_model::{Code, Command, Level, Millis, Rejection, Reply, network_of};
 use hivemind_proto::v1::auth_service_server::AuthService;
 use hivemind_proto::v1::{
     CreateInvitationRequest, CreateInvitationResponse, CreateKeyRequest, CreateKeyResponse, EndSessionRequest,

@@ -162,14 +162,17 @@ async fn wishes_about_network_and_outputs_are_kept_and_bad_ones_named() {
     let pool = TestPool::start().await;
     let ada = pool.user("ada").await;
     let asked = SubmitTaskRequest {
-        network: vec!["PyPI.org:443".into()],
+        network: vec!["Data.Example.NET:443".into()],
         outputs: vec!["model".into(), "log.txt".into()],
         ..ada.task("n")
     };
     let answer = within(ada.tasks().submit_task(asked.clone())).await.unwrap().into_inner();
     assert!(answer.success, "{}", answer.message);
     let shown = ada.status(&answer.task_id).await.task.unwrap();
-    assert_eq!((shown.kind.as_str(), shown.network.as_slice()), ("container", &["pypi.org:443".to_owned()][..]));
+    assert_eq!(
+        (shown.kind.as_str(), shown.network.as_slice()),
+        ("container", &["data.example.net:443".to_owned()][..])
+    );
     let reuse = |image: &str| SubmitTaskRequest { docker_image: image.into(), reuse: true, ..ada.task("r") };
     let named = format!("bb@sha256:{}", "a".repeat(64));
     for (request, why) in [

@@ -74,7 +74,7 @@ pub(crate) fn node(id: u64, owner: u64) -> NodeRow {
         egress: [
             EgressPolicy::None,
             EgressPolicy::Public,
-            EgressPolicy::parse(&["*.example.org:443", "pypi.org:443"]).unwrap(),
+            EgressPolicy::parse(&["*.example.org:443", "data.example.net:443"]).unwrap(),
         ][id as usize % 3]
             .clone(),
     }

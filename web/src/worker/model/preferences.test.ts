@@ -36,7 +36,7 @@ describe("words", () => {
   it("says what tasks reach", () => {
     expect(egressSentence([])).toContain("reach nothing");
     expect(egressSentence(["public"])).toContain("public addresses");
-    expect(egressSentence(["pypi.org:443"])).toContain("1 place,");
+    expect(egressSentence(["data.example.net:443"])).toContain("1 place,");
   });
 
   it("reads lines and shortens lists", () => {

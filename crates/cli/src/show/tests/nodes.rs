@@ -27,7 +27,7 @@ fn a_node_tells_its_level_and_the_way_to_the_next() {
         verified_results: 7,
         quota_left: 3,
         kinds: vec!["container".into(), "wasm".into()],
-        network: vec!["pypi.org:443".into()],
+        network: vec!["data.example.net:443".into()],
         available: "paused".into(),
         available_reason: "somebody uses the machine".into(),
         speed: 1.25,
@@ -56,7 +56,7 @@ fn a_node_tells_its_level_and_the_way_to_the_next() {
     speed          1.25 of the mean machine's core, 0.50 in real tasks
     temperature    61 °C
     runs           container, wasm
-    network        pypi.org:443
+    network        data.example.net:443
     runs tasks by  docker
     seen           1s ago
     ");

@@ -121,16 +121,16 @@ fn what_cannot_be_is_refused_by_its_option() {
 #[test]
 fn network_outputs_and_permissions_are_sent_as_they_are_said() {
     let request = sent(
-        "--network PyPI.org:443 --network '*.a.org:80' --output /task/model --output ./log.txt --output out/ --warm \
+        "--network Data.Example.NET:443 --network '*.a.org:80' --output /task/model --output ./log.txt --output out/ --warm \
          --array 1-2 --reuse",
     )
     .unwrap();
-    assert_eq!(request.network, ["pypi.org:443", "*.a.org:80"]);
+    assert_eq!(request.network, ["data.example.net:443", "*.a.org:80"]);
     assert_eq!(request.outputs, ["model", "log.txt", "out"]);
     assert!(request.warm && request.reuse);
     for (options, part) in [
         ("--network host", "leave it out for no network"),
-        ("--network pypi.org", "write HOST:PORT"),
+        ("--network data.example.net", "write HOST:PORT"),
         ("--network http://a.org:1", "write HOST:PORT"),
     ] {
         let refused = sent(options).expect_err(options);

@@ -4,7 +4,7 @@ use hivemind_model::{Egress, ElementRef, TaskId};
 use serde_json::{Value, json};
 
 fn plan() -> Plan {
-    Gate::plan(&Egress::parse(&["pypi.org:443", "*.example.org:443", "a.org:1"]).expect("endpoints"))
+    Gate::plan(&Egress::parse(&["data.example.net:443", "*.example.org:443", "a.org:1"]).expect("endpoints"))
 }
 
 fn attempt() -> AttemptRef {
@@ -17,7 +17,7 @@ fn a_holder_may_do_nothing() {
     let request = serde_json::to_value(holder(&plan(), "node_1", attempt())).expect("a request");
     for (line, pointer, value) in [
         ("nothing but loopback", "/HostConfig/NetworkMode", json!("none")),
-        ("the hosts by name", "/HostConfig/ExtraHosts", json!(["a.org:127.64.1.1", "pypi.org:127.64.1.2"])),
+        ("the hosts by name", "/HostConfig/ExtraHosts", json!(["a.org:127.64.1.1", "data.example.net:127.64.1.2"])),
         ("no name server", "/HostConfig/Dns", json!(["127.64.0.1"])),
         ("no domain of the machine", "/HostConfig/DnsSearch", json!(["."])),
         ("it waits", "/Cmd", json!(["pause"])),
