@@ -28,14 +28,14 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `exe` with `args`; both its streams are read to their end.
+    /// Starts `exe` with `args` and more of the environment; both its streams are read to their end.
     ///
     /// # Errors
     /// Where the program cannot be started.
-    pub fn start(exe: &Path, args: &[&str], config_home: &Path) -> anyhow::Result<Self> {
+    pub fn start(exe: &Path, args: &[&str], env: &[(&str, &str)]) -> anyhow::Result<Self> {
         let mut child = Command::new(exe)
             .args(args)
-            .env("HIVEMIND_CONFIG_HOME", config_home)
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

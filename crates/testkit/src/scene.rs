@@ -26,6 +26,7 @@ pub struct Scene {
     runtime: Runtime,
     listen: String,
     policy: Option<PathBuf>,
+    docker_host: Option<String>,
     pool: Option<Process>,
     workers: BTreeMap<String, Process>,
 }
@@ -54,6 +55,7 @@ impl Scene {
             exe: exe.to_owned(),
             runtime,
             listen: "127.0.0.1:0".into(),
+            docker_host: None,
             pool: None,
             workers: BTreeMap::new(),
         };
@@ -66,7 +68,10 @@ impl Scene {
     }
 
     fn spawn(&self, args: &[&str]) -> anyhow::Result<Process> {
-        Process::start(&self.exe, args, &self.dir.path().join("config"))
+        let home = self.data("config");
+        let mut env = vec![("HIVEMIND_CONFIG_HOME", home.as_str())];
+        env.extend(self.docker_host.as_deref().map(|host| ("DOCKER_HOST", host)));
+        Process::start(&self.exe, args, &env)
     }
 
     /// Starts the pool over the same data and on the same address as before.
@@ -92,6 +97,11 @@ impl Scene {
     pub fn kill_pool(&mut self) -> anyhow::Result<()> {
         self.pool.take().context("no pool runs")?.kill()?;
         Ok(())
+    }
+
+    /// Workers that are started from now on use the Docker engine at `host`, as `DOCKER_HOST` says it.
+    pub fn use_engine(&mut self, host: String) {
+        self.docker_host = Some(host);
     }
 
     /// Starts a worker with two cores that `owner` owns; the same name goes on with the same data.

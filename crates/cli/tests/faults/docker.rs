@@ -7,6 +7,7 @@ use crate::work::Stage;
 use bollard::Docker;
 use bollard::query_parameters::KillContainerOptionsBuilder;
 use hivemind_model::TaskId;
+use hivemind_testkit::engine::Engine;
 use hivemind_testkit::image::{BUSYBOX, containers_of, daemon, make_busybox};
 use hivemind_testkit::process::Still;
 use hivemind_testkit::scene::Runtime;
@@ -123,6 +124,34 @@ async fn docker_container_killed_from_outside_runs_again() -> anyhow::Result<()>
     touch(&docker, &second, "/task/go").await?;
     let ended = stage.settled(&[task], "completed").await?;
     assert_eq!(ended[0].attempts.len(), 2, "{:?}", ended[0].attempts);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn docker_engine_that_is_killed_under_a_task_runs_it_again_when_it_is_back() -> anyhow::Result<()> {
+    let Some(mut engine) = Engine::start().await? else { return Ok(()) };
+    let docker = engine.docker().await?;
+    make_busybox(&docker).await?;
+    let mut stage = Stage::set(Runtime::Docker, &[]).await?;
+    stage.scene.use_engine(engine.host());
+    let owner = stage.owner.clone();
+    stage.scene.start_worker(&owner, "lab-1").await?;
+    let task = stage.submit(BUSYBOX, &["sh", "-c", "while [ ! -e /task/go ]; do sleep 0.1; done"]).await?;
+    let first = container(&docker, &stage, task).await;
+    engine.kill()?;
+    engine.start_again().await?;
+    let second = wait::until("the task runs again", || async {
+        let id = container(&docker, &stage, task).await;
+        (id != first).then_some(id)
+    })
+    .await;
+    touch(&docker, &second, "/task/go").await?;
+    let ended = stage.settled(&[task], "completed").await?;
+    assert_eq!(ended[0].attempts[0].cost_micro, 0, "an attempt lost with the engine is not paid");
+    wait::until("nothing of the first attempt is left", || async {
+        docker.inspect_container(&first, None).await.is_err().then_some(())
+    })
+    .await;
     Ok(())
 }
 

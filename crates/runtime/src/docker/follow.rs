@@ -70,7 +70,7 @@ impl Attempt {
                 }
                 () = watch.report(meter, self.way.used(), &*self.sink) => {}
                 () = tokio::time::sleep_until(patience.unwrap_or(started)), if patience.is_some() => {
-                    meter.kill_directly();
+                    meter.kill_directly().await;
                     break Ok(());
                 }
             }
@@ -121,8 +121,8 @@ impl Attempt {
         // What stands still would not see that it is dead.
         meter.freeze_directly(false);
         let is_dead = match soon {
-            Ok(answer) => killed(answer) || meter.kill_directly(),
-            Err(_) if meter.kill_directly() => true,
+            Ok(answer) => killed(answer) || meter.kill_directly().await,
+            Err(_) if meter.kill_directly().await => true,
             Err(_) => tokio::time::timeout(KILL_PATIENCE, kill).await.is_ok_and(killed),
         };
         if !is_dead {

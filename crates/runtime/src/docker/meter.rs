@@ -27,7 +27,9 @@ const LATEST: Duration = Duration::from_secs(1);
 /// Longest wait for the daemon's own figures.
 const ANSWER: Duration = Duration::from_secs(2);
 /// Rounds of killing; a process may fork between the reading and the killing.
-const KILL_ROUNDS: usize = 20;
+const KILL_ROUNDS: usize = 50;
+/// Between two rounds: what was killed has to die, on a machine that is busy.
+const KILL_PAUSE: Duration = Duration::from_millis(2);
 
 /// Where the kernel keeps a container's counters.
 #[derive(Debug, Clone)]
@@ -123,7 +125,7 @@ impl Cgroup {
     }
 
     /// Kills every process without the daemon, also where they stand still. True where none is left.
-    pub(super) fn kill(&self) -> bool {
+    pub(super) async fn kill(&self) -> bool {
         for _ in 0..KILL_ROUNDS {
             if let Some(kill) = &self.kill {
                 // Older kernels have no such file; their processes are killed one by one below.
@@ -142,7 +144,7 @@ impl Cgroup {
             }
             // In the first generation what stands still dies when it goes on.
             self.freeze(false);
-            std::thread::yield_now();
+            tokio::time::sleep(KILL_PAUSE).await;
         }
         false
     }
@@ -270,8 +272,11 @@ impl<'a> Meter<'a> {
     }
 
     /// Kills the container's processes without the daemon. True where none is left for sure.
-    pub(super) fn kill_directly(&self) -> bool {
-        self.cgroup.as_ref().is_some_and(Cgroup::kill)
+    pub(super) async fn kill_directly(&self) -> bool {
+        match &self.cgroup {
+            Some(cgroup) => cgroup.kill().await,
+            None => false,
+        }
     }
 
     /// Makes the container's processes stand still, or go on, without the daemon. False where that cannot
@@ -313,8 +318,8 @@ mod tests {
         std::fs::write(path, content).expect("written");
     }
 
-    #[test]
-    fn both_generations_and_both_namings_are_read() {
+    #[tokio::test]
+    async fn both_generations_and_both_namings_are_read() {
         for group in
             ["docker/ID", "system.slice/docker-ID.scope", "hivemind_a.slice/ID", "hivemind_a.slice/docker-ID.scope"]
         {
@@ -338,7 +343,7 @@ mod tests {
                 ooms: Some(2),
             };
             assert_eq!(cgroup.read(), expected);
-            assert!(cgroup.kill() && cgroup.freeze(true));
+            assert!(cgroup.kill().await && cgroup.freeze(true));
             let state = std::fs::read_to_string(root.path().join(format!("freezer/{group}/freezer.state")));
             assert_eq!(state.expect("read"), "FROZEN");
             cgroup.forget_peak();

@@ -229,7 +229,7 @@ impl Attempt {
         loop {
             match tokio::time::timeout(KILL_SOON, &mut start).await {
                 Ok(started) => return started,
-                Err(_) => Meter::new(&self.inner.docker, id).kill_directly(),
+                Err(_) => Meter::new(&self.inner.docker, id).kill_directly().await,
             };
         }
     }
