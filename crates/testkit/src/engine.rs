@@ -12,6 +12,7 @@ use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use std::fs::File;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -66,7 +67,7 @@ impl Engine {
         let log = File::options().create(true).append(true).open(at("log"))?;
         // What a killed one has left would keep the next from starting.
         let _absent = std::fs::remove_file(at("pid")).is_err();
-        let mut child = Command::new("dockerd")
+        let child = Command::new("dockerd")
             .args([
                 "--host",
                 &self.host(),
@@ -83,15 +84,14 @@ impl Engine {
             .stderr(log)
             .spawn()
             .context("starting dockerd")?;
-        let ended = wait::until("the engine answers", || {
-            let ended = child.try_wait().ok().flatten();
-            async move {
-                let answers = self.docker().await.is_ok();
-                (answers || ended.is_some()).then_some(ended)
-            }
+        let child = Mutex::new(child);
+        let ended = wait::until("the engine answers", || async {
+            let answers = self.docker().await.is_ok();
+            let ended = child.lock().ok()?.try_wait().ok().flatten();
+            (answers || ended.is_some()).then_some(ended)
         })
         .await;
-        self.process = Some(child);
+        self.process = child.into_inner().ok();
         ended.map_or(Ok(()), |status| Err(anyhow::anyhow!("dockerd ended with {status}: {}", self.said())))
     }
 
