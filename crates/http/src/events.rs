@@ -8,6 +8,7 @@
 //! Invariant: memory does not grow with followers or with their patience.
 
 use crate::problem::Problem;
+use axum::BoxError;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
@@ -141,11 +142,11 @@ impl Hub {
     /// Follows from now on, or from `Last-Event-ID` of `headers`.
     ///
     /// # Errors
-    /// 503 `E_BUSY` where too many follow.
+    /// 429 `E_BUSY` where too many follow.
     pub fn follow(&self, headers: &HeaderMap) -> Result<Follower, Problem> {
         let place = Arc::clone(&self.0.places).try_acquire_owned().map_err(|_none| {
             let detail = "too many pages follow live events; close some and try again";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "E_BUSY", detail).retry_after(KEEP_ALIVE)
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "E_BUSY", detail).retry_after(KEEP_ALIVE)
         })?;
         let news = self.0.news.subscribe();
         let last = self.0.ring.lock().last;
@@ -254,17 +255,23 @@ impl Follower {
     }
 }
 
-impl IntoResponse for Follower {
-    fn into_response(self) -> Response {
-        let parts = futures::StreamExt::map(self.stream(), Ok::<_, std::convert::Infallible>);
-        let headers = [
-            (header::CONTENT_TYPE, "text/event-stream"),
-            (header::CACHE_CONTROL, "no-store"),
-            // Proxies that gather an answer before they send it would hold events back.
-            (header::HeaderName::from_static("x-accel-buffering"), "no"),
-        ];
-        (headers, Body::from_stream(parts)).into_response()
+impl Follower {
+    /// The answer to a browser, which ends with the hub or when `end` resolves.
+    pub fn until(self, end: impl Future<Output = ()> + Send + 'static) -> Response {
+        let parts = futures::StreamExt::take_until(self.stream(), end);
+        answer(futures::StreamExt::map(parts, Ok::<_, std::convert::Infallible>))
     }
+}
+
+/// An answer of events, whatever they come from.
+pub fn answer<E: Into<BoxError> + 'static>(parts: impl Stream<Item = Result<Bytes, E>> + Send + 'static) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-store"),
+        // Proxies that gather an answer before they send it would hold events back.
+        (header::HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    (headers, Body::from_stream(parts)).into_response()
 }
 
 #[cfg(test)]

@@ -42,6 +42,19 @@ where
     router.layer(from_fn(set))
 }
 
+/// Tells browsers to come back through TLS only, for a year (RFC 6797).
+pub fn only_tls<S>(router: Router<S>) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    router.layer(from_fn(async |request: Request, next: Next| {
+        let mut response = next.run(request).await;
+        let year = HeaderValue::from_static("max-age=31536000");
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, year);
+        response
+    }))
+}
+
 async fn set(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     for (name, value) in ALWAYS {

@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::any::Any;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -94,6 +94,17 @@ impl Problem {
         &self.code
     }
 
+    fn wire(&self) -> Wire<'_> {
+        Wire {
+            r#type: format!("https://hivemind.invalid/errors/{}", self.code),
+            title: self.status.canonical_reason().unwrap_or("Problem"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: &self.code,
+            field: self.field.as_deref(),
+        }
+    }
+
     /// Its sentence.
     #[must_use]
     pub fn detail(&self) -> &str {
@@ -122,16 +133,16 @@ fn told(status: StatusCode) -> (&'static str, &'static str) {
     }
 }
 
+impl Serialize for Problem {
+    /// As the body of the answer has it.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.wire().serialize(serializer)
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let wire = Wire {
-            r#type: format!("https://hivemind.invalid/errors/{}", self.code),
-            title: self.status.canonical_reason().unwrap_or("Problem"),
-            status: self.status.as_u16(),
-            detail: &self.detail,
-            code: &self.code,
-            field: self.field.as_deref(),
-        };
+        let wire = self.wire();
         // Strings and numbers always have a form in JSON.
         let body = serde_json::to_vec(&wire).unwrap_or_default();
         let mut response = (self.status, body).into_response();

@@ -2,7 +2,8 @@
 //!
 //! Start at [`Server::bind`] and [`Server::run`].
 //!
-//! Invariant: connections, headers and the end have bounds; a peer that says nothing is left.
+//! Invariant: connections, of all and of one network, headers and the end have bounds; a peer that says nothing, or takes nothing, is
+//! left.
 
 use axum::Router;
 use axum::body::Body;
@@ -23,6 +24,12 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
+mod patient;
+mod places;
+
+use patient::Patient;
+use places::Places;
+
 /// Requests of one HTTP/2 connection at once.
 const MAX_STREAMS: u32 = 100;
 
@@ -37,7 +44,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Options {
     /// Connections at once; more wait until one ends.
     pub connections: usize,
-    /// How long a peer may take for its handshake, and for the headers of a request; also how long a connection may be idle.
+    /// Those of one network at once; more are closed at once. Those of loopback count only among all.
+    pub of_one_network: usize,
+    /// How long a peer may take for its handshake, for the headers of a request, and until it takes something of what is sent; also how
+    /// long a connection may be idle.
     pub patience: Duration,
     /// How long what runs may still take once the end was asked for.
     pub last_words: Duration,
@@ -47,7 +57,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { connections: 1024, patience: Duration::from_secs(15), last_words: Duration::from_secs(5), tls: None }
+        Self {
+            connections: 1024,
+            of_one_network: 128,
+            patience: Duration::from_secs(15),
+            last_words: Duration::from_secs(5),
+            tls: None,
+        }
     }
 }
 
@@ -110,6 +126,7 @@ impl Server {
         let tls = options.tls.map(TlsAcceptor::from);
         let shared = Arc::new(Shared { router, builder, tls, patience: options.patience });
         let places = Arc::new(Semaphore::new(options.connections.clamp(1, Semaphore::MAX_PERMITS)));
+        let networks = Places::new(options.of_one_network);
         let graceful = GracefulShutdown::new();
         let mut peers = JoinSet::new();
         let mut end = std::pin::pin!(end);
@@ -127,10 +144,14 @@ impl Server {
             let Ok(place) = place else { break };
             match accepted {
                 Ok((stream, peer)) => {
+                    let Some(of_network) = networks.take(peer.ip()) else {
+                        tracing::debug!("{peer} has too many connections");
+                        continue;
+                    };
                     let (shared, watcher) = (Arc::clone(&shared), graceful.watcher());
                     peers.spawn(async move {
                         connection(&shared, watcher, stream, peer).await;
-                        drop(place);
+                        drop((place, of_network));
                     });
                 }
                 Err(why) => {
@@ -170,7 +191,8 @@ where
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().call(request)
     });
-    let connection = shared.builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    let stream = TokioIo::new(Patient::new(stream, shared.patience));
+    let connection = shared.builder.serve_connection(stream, service).into_owned();
     if let Err(why) = watcher.watch(connection).await {
         tracing::debug!("the connection of {peer} ended: {why}");
     }

@@ -38,7 +38,12 @@ async fn start(options: Options) -> Running {
         .route("/api/v1/echo", post(async |Json(body): Json<serde_json::Value>| Json(body)))
         .route("/api/v1/small", post(async |_: String| "").layer(DefaultBodyLimit::max(8)))
         .route("/api/v1/panic", get(async || if true { panic!("secret") } else { "" }))
-        .route("/api/v1/events", get(async move |headers: HeaderMap| followed.follow(&headers)));
+        .route(
+            "/api/v1/events",
+            get(async move |headers: HeaderMap| {
+                followed.follow(&headers).map(|follower| follower.until(std::future::pending()))
+            }),
+        );
     let router = pages::with_pages(api.merge(operate), Site::Worker);
     let router = hivemind_http::finish(host::guard(router, Hosts::loopback()));
     let server = Server::bind("127.0.0.1:0".parse().unwrap(), options).await.unwrap();

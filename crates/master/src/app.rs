@@ -8,6 +8,7 @@ use crate::fault::Fault;
 use crate::link::PoolLink;
 use crate::serve::Way;
 use crate::sessions::{Session, Sessions};
+use crate::streams::Streams;
 use axum::extract::ConnectInfo;
 use hivemind_client::{Client, Target};
 use hivemind_http::browser::IsTls;
@@ -18,9 +19,13 @@ use sha2::{Digest, Sha256};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Requests of one address a minute.
 const PER_MINUTE: NonZeroU32 = NonZeroU32::new(6000).expect("it is not zero");
+
+/// Large bodies that are read at once.
+const LARGE_BODIES: usize = 16;
 
 /// A gateway's memory; copies are the same.
 #[derive(Clone)]
@@ -30,6 +35,8 @@ struct Inner {
     pool: PoolLink,
     sessions: Sessions,
     feeds: Feeds,
+    streams: Streams,
+    large_bodies: Arc<Semaphore>,
     cookies: Cookies,
     is_tls: IsTls,
     /// Whether a proxy says where browsers are.
@@ -75,6 +82,8 @@ impl App {
             pool: PoolLink::new(target),
             sessions: Sessions::default(),
             feeds: Feeds::default(),
+            streams: Streams::default(),
+            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
             cookies: Cookies::of(site, is_tls),
             is_tls,
             is_proxied,
@@ -94,6 +103,16 @@ impl App {
 
     pub(crate) fn feeds(&self) -> &Feeds {
         &self.0.feeds
+    }
+
+    /// Streams that last, other than the feeds.
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.0.streams
+    }
+
+    /// A place for a body that takes memory when it is read; `None` where all are taken.
+    pub(crate) fn large_body(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0.large_bodies).try_acquire_owned().ok()
     }
 
     pub(crate) fn cookies(&self) -> Cookies {

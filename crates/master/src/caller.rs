@@ -7,6 +7,7 @@
 use crate::app::App;
 use crate::fault::Fault;
 use crate::link::Reserved;
+use crate::routes::live;
 use crate::sessions::{Key, Session};
 use axum::extract::FromRequestParts;
 use hivemind_client::Client;
@@ -15,6 +16,7 @@ use http::header;
 use http::request::Parts;
 use std::convert::Infallible;
 use std::net::IpAddr;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Longest token that is handed on, in bytes.
 const MAX_TOKEN_BYTES: usize = 8 << 10;
@@ -32,8 +34,17 @@ pub(crate) struct Caller {
 #[derive(Clone)]
 pub(crate) enum By {
     /// A cookie.
-    Cookie(Key, Session),
+    Cookie(Session),
     /// A token of their own.
+    Bearer(Key),
+}
+
+/// Whose something is. Sessions of one user are alike; a bearer may do less, and stands for itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Owner {
+    /// A user, logged in by cookies.
+    User(String),
+    /// Who has that token.
     Bearer(Key),
 }
 
@@ -55,11 +66,11 @@ impl FromRequestParts<App> for Caller {
             }
             None => {
                 let found = browser::cookie(&parts.headers, app.cookies().session).map(Key::of);
-                let found = found.and_then(|key| Some((key, app.sessions().find(&key)?)));
-                let (key, session) =
+                let found = found.and_then(|key| app.sessions().find(&key));
+                let session =
                     found.ok_or_else(|| Fault::login("nobody is logged in, or the login has ended; log in"))?;
                 browser::check_unsafe(&parts.method, &parts.uri, &parts.headers, &app.csrf_of(&session))?;
-                (session.token.clone(), By::Cookie(key, session))
+                (session.token.clone(), By::Cookie(session))
             }
         };
         let client = app.pool().caller(&token).await?;
@@ -67,7 +78,38 @@ impl FromRequestParts<App> for Caller {
     }
 }
 
+/// Somebody whose login holds, with a place for a large body: for requests whose bodies take memory when they are read.
+pub(crate) struct Known {
+    /// Who.
+    pub(crate) caller: Caller,
+    _place: OwnedSemaphorePermit,
+}
+
+impl FromRequestParts<App> for Known {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Fault> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        live::holds(app, caller.token()).await?;
+        let place = app.large_body().ok_or_else(|| Fault::busy("many tasks are being handed in; try again"))?;
+        Ok(Self { caller, _place: place })
+    }
+}
+
 impl Caller {
+    /// The login, as the pool gave it.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Whose bounds count: the user's where it is known, else the bearer's own.
+    pub(crate) fn owner(&self) -> Owner {
+        match &self.by {
+            By::Cookie(session) => Owner::User(session.user_id.clone()),
+            By::Bearer(key) => Owner::Bearer(*key),
+        }
+    }
+
     /// Room for a stream that lasts, with the same login.
     ///
     /// # Errors

@@ -6,14 +6,13 @@
 //! Invariant: what a token of one kind may see is never shown to the bearer of another.
 
 use crate::app::App;
-use crate::caller::{By, Caller};
+use crate::caller::{Caller, Owner};
 use crate::dto::money::Balance;
 use crate::dto::node::NodeSummary;
 use crate::dto::pool::PoolHealth;
 use crate::dto::task::TaskEvent;
 use crate::fault::Fault;
-use crate::routes::live::Nothing;
-use crate::sessions::Key;
+use crate::routes::live::{self, Nothing};
 use crate::wire::FromWire;
 use futures::StreamExt;
 use hivemind_client::v1::{self, pool_event::Event};
@@ -33,17 +32,10 @@ const BOUNDS: Bounds = Bounds { events: 2048, bytes: 2 << 20, followers: 32 };
 /// Between two looks whether anybody follows, however much happens; after two in vain the feed ends.
 const LOOK: Duration = Duration::from_secs(15);
 
-/// Whose events. Sessions of one user see the same; a bearer may see less, and has a feed of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Whose {
-    User(String),
-    Bearer(Key),
-}
-
 /// All feeds.
 #[derive(Default)]
 pub(crate) struct Feeds {
-    slots: Mutex<HashMap<Whose, Arc<Slot>>>,
+    slots: Mutex<HashMap<Owner, Arc<Slot>>>,
 }
 
 /// The feed of one user, where it runs. Locked while it is opened, so that two pages open one.
@@ -58,31 +50,45 @@ impl Feeds {
     /// # Errors
     /// 503 where the pool does not answer, 429 where too many follow, and what the pool refuses.
     pub(crate) async fn follow(&self, app: &App, caller: &Caller, headers: &HeaderMap) -> Result<Follower, Fault> {
-        let whose = match &caller.by {
-            By::Cookie(_, session) => Whose::User(session.user_id.clone()),
-            By::Bearer(key) => Whose::Bearer(*key),
-        };
+        let whose = caller.owner();
+        // A feed that runs was opened by another login, perhaps.
+        live::holds(app, caller.token()).await?;
         let slot = Arc::clone(self.slots.lock().entry(whose.clone()).or_default());
+        let listed = Listed { feeds: self, whose: &whose };
         let mut hub = Arc::clone(&slot.hub).lock_owned().await;
         if let Some(hub) = &*hub {
+            listed.stays();
             return Ok(hub.follow(headers)?);
         }
         // A feed may have ended meanwhile and taken its slot along; then this one is listed anew.
         self.slots.lock().insert(whose.clone(), Arc::clone(&slot));
-        let feed = match Feed::open(app, caller).await {
-            Ok(feed) => feed,
-            Err(fault) => {
-                self.slots.lock().remove(&whose);
-                return Err(fault);
-            }
-        };
+        let feed = Feed::open(app, caller).await?;
         let opened = feed.hub.clone();
         let follower = opened.follow(headers)?;
+        listed.stays();
         *hub = Some(opened);
         drop(hub);
         let app = app.clone();
         tokio::spawn(async move { feed.run(&slot, || drop(app.feeds().slots.lock().remove(&whose))).await });
         Ok(follower)
+    }
+}
+
+/// A slot that is taken off the list again unless a feed came into it, also where whoever asked has hung up.
+struct Listed<'a> {
+    feeds: &'a Feeds,
+    whose: &'a Owner,
+}
+
+impl Listed<'_> {
+    fn stays(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        self.feeds.slots.lock().remove(self.whose);
     }
 }
 

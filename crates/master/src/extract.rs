@@ -4,6 +4,8 @@
 //!
 //! Invariant: nothing unknown is let through, and nothing is read without a bound.
 
+mod size;
+
 use crate::fault::Fault;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use bytes::Bytes;
@@ -32,6 +34,9 @@ pub(crate) struct At<T>(pub(crate) T);
 
 /// The client's own key of a request, so that a repetition has no further effect; empty: none.
 pub(crate) struct Once(pub(crate) String);
+
+/// No key, where a repetition has an effect of its own and a key would only promise otherwise.
+pub(crate) struct Unkeyed;
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Fault;
@@ -99,6 +104,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Once {
     }
 }
 
+impl<S: Send + Sync> FromRequestParts<S> for Unkeyed {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        match parts.headers.contains_key(KEY_HEADER) {
+            true => Err(Fault::invalid("Idempotency-Key", "this request cannot be repeated under a key; leave it out")),
+            false => Ok(Self),
+        }
+    }
+}
+
 /// The task that a path names.
 pub(crate) fn task(id: &str) -> Result<TaskId, Fault> {
     id.parse().map_err(|_bad| Fault::not_found(format!("the task {}", hivemind_proto::convert::bounded(id))))
@@ -130,6 +146,7 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Faul
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
+    size::check(bytes)?;
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|why| {
         let field = why.path().to_string();

@@ -22,6 +22,7 @@ mod link;
 mod routes;
 mod serve;
 mod sessions;
+mod streams;
 mod wire;
 
 pub use fault::{Fault, status_of};

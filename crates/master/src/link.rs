@@ -7,10 +7,12 @@
 
 use crate::fault::Fault;
 use hivemind_client::{Client, Target};
+use http::StatusCode;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// How long a call is repeated while nobody answers: over a short restart, not over a long one.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -18,6 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const LANE_STREAMS: usize = 100;
 /// Lanes at most.
 const MAX_LANES: usize = 24;
+/// For how long nobody tries to connect after somebody has tried in vain, so that many who wait do not wait one after the other.
+const VAIN: Duration = Duration::from_secs(1);
+/// Between two looks whether the pool answers, and how long it may take.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// A pool that may be away.
 pub(crate) struct PoolLink {
@@ -25,7 +31,10 @@ pub(crate) struct PoolLink {
     /// Set once it was reached; the connection finds its way back by itself from then on.
     calls: tokio::sync::Mutex<Option<Client>>,
     lanes: tokio::sync::Mutex<Vec<Lane>>,
-    away: Mutex<bool>,
+    /// When somebody tried to connect in vain, and why.
+    vain: Mutex<Option<(Instant, Fault)>>,
+    /// What was found at the last look; `None` before the first.
+    away: Mutex<Option<Away>>,
 }
 
 struct Lane {
@@ -44,7 +53,7 @@ pub(crate) struct Reserved {
 impl PoolLink {
     pub(crate) fn new(target: Target) -> Self {
         let (calls, lanes) = (tokio::sync::Mutex::new(None), tokio::sync::Mutex::new(Vec::new()));
-        Self { target, calls, lanes, away: Mutex::new(false) }
+        Self { target, calls, lanes, vain: Mutex::default(), away: Mutex::default() }
     }
 
     /// A connection without a login.
@@ -90,22 +99,44 @@ impl PoolLink {
         Ok(Reserved { client, place })
     }
 
-    /// Why the gateway cannot work, where the pool was away when it was asked last.
+    /// Why the gateway cannot work, where the pool was away at the last look.
     pub(crate) fn readiness(&self) -> Result<(), String> {
-        if *self.away.lock() { Err("the pool does not answer".to_owned()) } else { Ok(()) }
+        match *self.away.lock() {
+            Some(Away::No) => Ok(()),
+            Some(Away::Yes) => Err("the pool does not answer".to_owned()),
+            None => Err("the pool was not asked yet".to_owned()),
+        }
     }
 
-    /// Remembers whether the pool answered.
-    pub(crate) fn note(&self, away: Away) {
-        *self.away.lock() = away == Away::Yes;
+    /// Looks again and again whether the pool answers, for [`PoolLink::readiness`]; it does not end.
+    pub(crate) async fn look(&self) {
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            let asked = async { Ok::<_, Fault>(self.anonymous().await?.public_counters().await?) };
+            let away = match tokio::time::timeout(LOOK, asked).await {
+                Ok(Ok(_)) => Away::No,
+                // Whatever it refuses, it is there.
+                Ok(Err(Fault(problem))) if problem.status() != StatusCode::SERVICE_UNAVAILABLE => Away::No,
+                Ok(Err(_)) | Err(_) => Away::Yes,
+            };
+            *self.away.lock() = Some(away);
+        }
     }
 
     async fn connect(&self) -> Result<Client, Fault> {
+        if let Some((at, fault)) = &*self.vain.lock()
+            && at.elapsed() < VAIN
+        {
+            return Err(fault.clone());
+        }
         match Client::connect(&self.target, None).await {
             Ok(client) => Ok(client.with_patience(PATIENCE)),
             Err(error) => {
-                self.note(Away::Yes);
-                Err(error.into())
+                let fault = Fault::from(error);
+                *self.vain.lock() = Some((Instant::now(), fault.clone()));
+                Err(fault)
             }
         }
     }
@@ -113,7 +144,7 @@ impl PoolLink {
 
 /// Whether the pool is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Away {
+enum Away {
     /// It did not answer.
     Yes,
     /// It did.

@@ -5,6 +5,9 @@
 //! Invariant: a route asks the pool and tells its answer; it decides nothing.
 
 use crate::app::App;
+use http::StatusCode;
+use std::time::Duration;
+use tower_http::timeout::TimeoutLayer;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -27,6 +30,10 @@ pub(crate) mod wallet;
 const MAX_TASKS_BYTES: usize = 12 << 20;
 /// Most bytes of any other body.
 const MAX_SMALL_BYTES: usize = 48 << 10;
+/// Until the answer to each begins: a body that drips in is left.
+const TASKS_PATIENCE: Duration = Duration::from_secs(180);
+/// The same of any other body.
+const SMALL_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the document says of the key; [`crate::extract::Once`] reads it.
 #[derive(IntoParams)]
@@ -45,13 +52,15 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .routes(routes!(tasks::list_tasks, submission::submit_task))
         .routes(routes!(submission::submit_graph))
         .routes(routes!(submission::quote))
-        .layer(DefaultBodyLimit::max(MAX_TASKS_BYTES));
+        .layer(DefaultBodyLimit::max(MAX_TASKS_BYTES))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TASKS_PATIENCE));
     let small = OpenApiRouter::new()
         .merge(of_accounts())
         .merge(of_tasks())
         .merge(of_money())
         .merge(of_machines())
-        .layer(DefaultBodyLimit::max(MAX_SMALL_BYTES));
+        .layer(DefaultBodyLimit::max(MAX_SMALL_BYTES))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, SMALL_PATIENCE));
     let endless = OpenApiRouter::new().routes(routes!(contents::put_content)).layer(DefaultBodyLimit::disable());
     OpenApiRouter::new().merge(large).merge(small).merge(endless)
 }

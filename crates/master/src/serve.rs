@@ -7,7 +7,6 @@
 use crate::app::App;
 use crate::docs;
 use crate::fault::Fault;
-use crate::link::Away;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -16,6 +15,7 @@ use axum::routing::get;
 use hivemind_client::Target;
 use hivemind_http::Problem;
 use hivemind_http::browser::{IsTls, check_origin, is_safe};
+use hivemind_http::headers;
 use hivemind_http::host::{self, Hosts};
 use hivemind_http::operate::{Metrics, Operate};
 use hivemind_http::pages::{Site, with_pages};
@@ -103,14 +103,22 @@ impl Gateway {
         let options = Options { tls, ..Options::default() };
         let server = Server::bind(self.listen, options).await?;
         let address = server.address();
-        let router = self.router()?;
+        let (app, router) = self.parts()?;
         let end = CancellationToken::new();
         let ended = end.clone();
-        let serving = tokio::spawn(async move { server.run(router, ended.cancelled_owned()).await });
+        let serving = tokio::spawn(async move {
+            let served = server.run(router, ended.clone().cancelled_owned());
+            tokio::join!(served, ended.run_until_cancelled(app.pool().look()));
+        });
         Ok(Running { address, is_tls, end, serving })
     }
 
+    #[cfg(test)]
     pub(crate) fn router(&self) -> io::Result<Router> {
+        self.parts().map(|(_, router)| router)
+    }
+
+    fn parts(&self) -> io::Result<(App, Router)> {
         let app = App::new(self.pool.clone(), self.site, &self.way, self.gateway_key.clone());
         let operate = match &self.operate {
             Some(operate) => operate.clone(),
@@ -121,12 +129,16 @@ impl Gateway {
             }
         };
         let router = Router::new().merge(api(&app)?).merge(operate.routes());
-        let router = with_pages(router, self.site).with_state(app);
+        let router = with_pages(router, self.site).with_state(app.clone());
         let router = match self.hosts() {
             Some(hosts) => host::guard(router, hosts),
             None => router,
         };
-        Ok(hivemind_http::finish(router))
+        let router = match app.is_tls() {
+            IsTls::Yes => headers::only_tls(router),
+            IsTls::No => router,
+        };
+        Ok((app, hivemind_http::finish(router)))
     }
 
     /// For which names it answers; `None`: for every one.
@@ -196,11 +208,6 @@ async fn checked(State(app): State<App>, request: Request, next: Next) -> Respon
         Ok(()) => next.run(request).await,
         Err(fault) => fault.into_response(),
     };
-    match response.status() {
-        StatusCode::SERVICE_UNAVAILABLE => app.pool().note(Away::Yes),
-        status if status.is_success() => app.pool().note(Away::No),
-        _refused => {}
-    }
     allowance.tell(response.headers_mut());
     response
 }

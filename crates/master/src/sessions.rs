@@ -80,6 +80,15 @@ impl Sessions {
         Some(kept.session.clone())
     }
 
+    /// The newest token of one of the pool's sessions; `None` where all its logins have ended.
+    pub(crate) fn token_of(&self, id: &str) -> Option<String> {
+        let table = self.0.lock();
+        let now = now_ms();
+        let open = table.kept.values().map(|kept| &kept.session);
+        let open = open.filter(|session| session.id == id && session.expires_at_ms > now);
+        open.max_by_key(|session| session.expires_at_ms).map(|session| session.token.clone())
+    }
+
     /// Forgets the logins of one of the pool's sessions.
     pub(crate) fn close(&self, id: &str) {
         self.0.lock().kept.retain(|_, kept| kept.session.id != id);

@@ -94,6 +94,8 @@ told! {
         from: String,
         /// Amount micro.
         amount_micro: Micro,
+        /// What the giver wrote.
+        message: String,
         /// At unix ms.
         at_unix_ms: i64,
     }

@@ -60,12 +60,20 @@ pub(crate) async fn login(
 /// Logs out: ends the session, and removes its cookies.
 #[utoipa::path(post, path = "/auth/logout", tag = "auth",
     responses((status = 204, description = "The session has ended")))]
-pub(crate) async fn logout(State(app): State<App>, caller: Caller) -> Result<Response, Fault> {
-    if let By::Cookie(_, session) = &caller.by {
-        app.sessions().close(&session.id);
-    }
-    caller.client.end_session("").await?;
-    let mut response = StatusCode::NO_CONTENT.into_response();
+pub(crate) async fn logout(State(app): State<App>, caller: Result<Caller, Fault>) -> Result<Response, Fault> {
+    let ended = async {
+        let caller = caller?;
+        if let By::Cookie(session) = &caller.by {
+            app.sessions().close(&session.id);
+        }
+        Ok::<_, Fault>(caller.client.end_session("").await?)
+    };
+    // Whatever the pool says of it, this browser is logged out.
+    let mut response = match ended.await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(fault) if fault.0.status() == StatusCode::FORBIDDEN => return Err(fault),
+        Err(fault) => fault.into_response(),
+    };
     for (name, path) in [(app.cookies().session, "/"), (app.cookies().refresh, REFRESH_PATH)] {
         put(&app, &mut response, name, "", path, Duration::ZERO)?;
     }
@@ -94,7 +102,7 @@ pub(crate) async fn refresh(
     responses((status = 200, description = "Who is logged in", body = Me)))]
 pub(crate) async fn me(State(app): State<App>, caller: Caller) -> Result<Json<Me>, Fault> {
     let csrf = match &caller.by {
-        By::Cookie(_, session) => app.csrf_of(session),
+        By::Cookie(session) => app.csrf_of(session),
         By::Bearer(_) => String::new(),
     };
     Ok(Json(told(caller.client.whoami().await?, csrf)))

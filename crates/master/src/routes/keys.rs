@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::dto::Page;
 use crate::dto::account::{CreateKey, Invitation, Invite, KeySummary, NewKey, SessionSummary};
-use crate::extract::{At, Body};
+use crate::extract::{At, Body, Unkeyed};
 use crate::fault::Fault;
 use axum::Json;
 use axum::extract::State;
@@ -45,6 +45,7 @@ pub(crate) async fn list_keys(caller: Caller) -> Result<Json<Page<KeySummary>>, 
 #[utoipa::path(post, path = "/auth/keys", tag = "auth", request_body = CreateKey,
     responses((status = 201, description = "The key; it is told this once", body = NewKey)))]
 pub(crate) async fn create_key(
+    _: Unkeyed,
     caller: Caller,
     Body(asked): Body<CreateKey>,
 ) -> Result<(StatusCode, Json<NewKey>), Fault> {
@@ -72,7 +73,11 @@ pub(crate) async fn revoke_key(caller: Caller, At(id): At<String>) -> Result<Sta
 /// Makes a code with which people can register. Operators only.
 #[utoipa::path(post, path = "/auth/invitations", tag = "auth", request_body = Invite,
     responses((status = 201, description = "The code", body = Invitation)))]
-pub(crate) async fn invite(caller: Caller, Body(asked): Body<Invite>) -> Result<(StatusCode, Json<Invitation>), Fault> {
+pub(crate) async fn invite(
+    _: Unkeyed,
+    caller: Caller,
+    Body(asked): Body<Invite>,
+) -> Result<(StatusCode, Json<Invitation>), Fault> {
     let uses = u32::try_from(asked.uses).map_err(|_below| Fault::invalid("uses", "1 to 1000"))?;
     let made = caller.client.create_invitation(uses, seconds(asked.valid_seconds)?).await?;
     let told = Invitation { invitation: made.code, expires_at_unix_ms: made.expires_at.0 };

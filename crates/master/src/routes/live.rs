@@ -6,17 +6,16 @@ use crate::app::App;
 use crate::caller::{By, Caller};
 use crate::dto::task::TaskEvent;
 use crate::fault::Fault;
-use axum::body::Body;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use std::convert::Infallible;
 use std::time::Duration;
 
-/// Between two looks whether the login still holds; also between two signs of life.
+/// Between two looks whether the login still holds, which ask the pool; also between two signs of life.
 const LOOK: Duration = Duration::from_secs(15);
 
 /// Data of an event that says nothing but its name.
@@ -36,17 +35,17 @@ pub(crate) async fn events(State(app): State<App>, caller: Caller, headers: Head
         true => follower,
         false => follower.first("reset", &Nothing {})?,
     };
-    Ok(answer(&app, &caller.by, (), follower.stream()))
+    Ok(answer(&app, &caller, (), follower.stream()))
 }
 
 /// An answer of events. It holds `place` as long as it lasts, and lasts no longer than the login.
 pub(crate) fn answer<P: Send + 'static>(
     app: &App,
-    by: &By,
+    caller: &Caller,
     place: P,
     frames: impl Stream<Item = Bytes> + Send + 'static,
 ) -> Response {
-    let login = ended(app.clone(), by.clone());
+    let login = ended(app.clone(), caller.by.clone(), caller.token().to_owned());
     let beats = futures::stream::unfold((), |()| async {
         tokio::time::sleep(LOOK).await;
         Some((None, ()))
@@ -61,13 +60,7 @@ pub(crate) fn answer<P: Send + 'static>(
         let _held = &place;
         Ok::<_, Infallible>(frame.unwrap_or(Bytes::from_static(b": alive\n\n")))
     });
-    let headers = [
-        (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-store"),
-        // Proxies that gather an answer before they send it would hold events back.
-        (HeaderName::from_static("x-accel-buffering"), "no"),
-    ];
-    (headers, Body::from_stream(live)).into_response()
+    hivemind_http::events::answer(live)
 }
 
 /// An event as it goes over the wire.
@@ -77,14 +70,30 @@ pub(crate) fn frame(id: &str, name: &str, data: &impl Serialize) -> Bytes {
     Bytes::from(format!("id: {id}\nevent: {name}\ndata: {data}\n\n"))
 }
 
-/// Waits until the login by a cookie is no more; one by a bearer is the pool's to end.
-async fn ended(app: App, by: By) {
-    match by {
-        By::Bearer(_) => std::future::pending().await,
-        By::Cookie(key, _) => {
-            while app.sessions().find(&key).is_some() {
-                tokio::time::sleep(LOOK).await;
-            }
+/// Waits until the login is no more. A session goes on with the login that it was renewed with; a pool that is away ends none.
+async fn ended(app: App, by: By, token: String) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let token = match &by {
+            By::Bearer(_) => token.clone(),
+            By::Cookie(session) => match app.sessions().token_of(&session.id) {
+                Some(token) => token,
+                None => return,
+            },
+        };
+        match holds(&app, &token).await {
+            Ok(()) => {}
+            Err(Fault(problem)) if problem.status() == StatusCode::UNAUTHORIZED => return,
+            Err(Fault(problem)) => tracing::debug!(code = problem.code(), "a login could not be looked at"),
         }
     }
+}
+
+/// Asks the pool whether a login still holds.
+///
+/// # Errors
+/// 401 where it does not; 503 where the pool does not answer.
+pub(crate) async fn holds(app: &App, token: &str) -> Result<(), Fault> {
+    app.pool().caller(token).await?.whoami().await?;
+    Ok(())
 }

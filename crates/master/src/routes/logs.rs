@@ -107,8 +107,8 @@ pub(crate) struct LogEvent {
 
 /// What the newest attempt writes, live, until the task ends.
 ///
-/// Events: `log` with a LogEvent; `end` with `{}`, when there will be no more; `lost` with `{}`, when the pool went away. The id
-/// of each says how far it was read; `Last-Event-ID` goes on there.
+/// Events: `log` with a LogEvent; `end` with `{}`, when there will be no more; `lost` with `{}`, when the pool went away; `refused` with a
+/// problem, when it will say nothing more to this caller. The id of each says how far it was read; `Last-Event-ID` goes on there.
 #[utoipa::path(get, path = "/tasks/{id}/logs/events", tag = "tasks",
     params(("id" = String, Path, description = "Id of the task", max_length = 64), LogEventsAsked,
         ("Last-Event-ID" = Option<String>, Header, description = "Id of the last event that came", max_length = 64)),
@@ -124,15 +124,16 @@ pub(crate) async fn log_events(
     // An id that cannot be read is none: the page then gets all of it again.
     let from = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(place_of);
     let room = caller.lane(&app).await?;
-    // Who may not see the task is told so before the stream begins.
-    room.client.status(element.task).await?;
+    let own = app.streams().take(caller.owner())?;
+    // Who may not see the task, or names what is not there, is told so before the stream begins.
+    drop(begun(room.client.follow_logs_tail(element, Until::Now, 1)).await?);
     let parts = match (from, asked.tail_bytes) {
         (Some(place), _) => room.client.follow_logs_from(element, Until::End, place),
         (None, None) => room.client.follow_logs_from(element, Until::End, LogPlace::default()),
         (None, Some(tail)) => room.client.follow_logs_tail(element, Until::End, tail),
     };
     let frames = Frames { parts, texts: Texts { place: from.unwrap_or_default(), ..Texts::default() }, ended: false };
-    Ok(live::answer(&app, &caller.by, room.place, frames.stream()))
+    Ok(live::answer(&app, &caller, (room.place, own), frames.stream()))
 }
 
 /// Waits for the first item of a stream, so that a refusal is still an answer of its own.
@@ -163,7 +164,12 @@ impl Frames {
                 Some(Err(error)) => {
                     tracing::debug!(%error, "logs are no longer followed");
                     frames.ended = true;
-                    live::frame(&frames.texts.id(), "lost", &live::Nothing {})
+                    match Fault::from(error) {
+                        Fault(problem) if problem.status().is_client_error() => {
+                            live::frame(&frames.texts.id(), "refused", &problem)
+                        }
+                        Fault(_) => live::frame(&frames.texts.id(), "lost", &live::Nothing {}),
+                    }
                 }
                 None => {
                     frames.ended = true;

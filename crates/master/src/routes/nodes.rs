@@ -5,7 +5,7 @@
 use crate::caller::Caller;
 use crate::dto::Page;
 use crate::dto::node::{JoinToken, MakeJoinToken, NodeHistory, NodeSummary, SetNode};
-use crate::extract::{Asked, At, Body, MaybeBody};
+use crate::extract::{Asked, At, Body, MaybeBody, Unkeyed};
 use crate::fault::Fault;
 use crate::wire::{FromWire, ToWire};
 use axum::Json;
@@ -111,6 +111,7 @@ pub(crate) async fn set_node(
     request_body(content = MakeJoinToken, description = "Nothing: valid for 900 s"),
     responses((status = 201, description = "The token; it is told this once", body = JoinToken)))]
 pub(crate) async fn create_join_token(
+    _: Unkeyed,
     caller: Caller,
     MaybeBody(asked): MaybeBody<MakeJoinToken>,
 ) -> Result<(StatusCode, Json<JoinToken>), Fault> {

@@ -5,7 +5,7 @@
 use crate::caller::Caller;
 use crate::dto::money::{Collected, Left, ProjectSummary, RegisterProject, Tip, TipSummary};
 use crate::dto::{Micro, Page};
-use crate::extract::{Asked, At, Body, Once, page_size};
+use crate::extract::{Asked, At, Body, Once, Unkeyed, page_size};
 use crate::fault::Fault;
 use crate::routes::IdempotencyKey;
 use crate::wire::FromWire;
@@ -45,6 +45,7 @@ pub(crate) async fn list_projects(
 #[utoipa::path(post, path = "/projects", tag = "projects", request_body = RegisterProject,
     responses((status = 201, description = "It is registered", body = ProjectSummary)))]
 pub(crate) async fn register_project(
+    _: Unkeyed,
     caller: Caller,
     Body(asked): Body<RegisterProject>,
 ) -> Result<(StatusCode, Json<ProjectSummary>), Fault> {
@@ -86,7 +87,11 @@ pub(crate) async fn tip(
 #[utoipa::path(post, path = "/projects/{name}/collect", tag = "projects",
     params(("name" = String, Path, description = "Name of the project", max_length = 64)),
     responses((status = 200, description = "What the caller got", body = Collected)))]
-pub(crate) async fn collect_tips(caller: Caller, At(project): At<String>) -> Result<Json<Collected>, Fault> {
+pub(crate) async fn collect_tips(
+    _: Unkeyed,
+    caller: Caller,
+    At(project): At<String>,
+) -> Result<Json<Collected>, Fault> {
     let amount = caller.client.collect_tips(&project).await?;
     Ok(Json(Collected { amount_micro: Micro(amount.micro()) }))
 }
@@ -95,7 +100,11 @@ pub(crate) async fn collect_tips(caller: Caller, At(project): At<String>) -> Res
 #[utoipa::path(post, path = "/projects/{name}/close", tag = "projects",
     params(("name" = String, Path, description = "Name of the project", max_length = 64)),
     responses((status = 200, description = "What the caller got", body = Collected)))]
-pub(crate) async fn close_project(caller: Caller, At(project): At<String>) -> Result<Json<Collected>, Fault> {
+pub(crate) async fn close_project(
+    _: Unkeyed,
+    caller: Caller,
+    At(project): At<String>,
+) -> Result<Json<Collected>, Fault> {
     let amount = caller.client.close_project(&project).await?;
     Ok(Json(Collected { amount_micro: Micro(amount.micro()) }))
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: what is submitted under one key is submitted once.
 
-use crate::caller::Caller;
+use crate::caller::{Caller, Known};
 use crate::dto::explain::QuoteAnswer;
 use crate::dto::submit::{
     CancelTask, GraphSubmitted, GraphTaskId, Quote, RetryTask, SubmitGraph, SubmitTask, Submitted,
@@ -23,7 +23,7 @@ use http::StatusCode;
 #[utoipa::path(post, path = "/tasks", tag = "tasks", params(IdempotencyKey), request_body = SubmitTask,
     responses((status = 201, description = "It is accepted", body = Submitted)))]
 pub(crate) async fn submit_task(
-    caller: Caller,
+    Known { caller, .. }: Known,
     Once(request_id): Once,
     Body(asked): Body<SubmitTask>,
 ) -> Result<(StatusCode, Json<Submitted>), Fault> {
@@ -35,7 +35,7 @@ pub(crate) async fn submit_task(
 #[utoipa::path(post, path = "/graphs", tag = "tasks", params(IdempotencyKey), request_body = SubmitGraph,
     responses((status = 201, description = "All are accepted", body = GraphSubmitted)))]
 pub(crate) async fn submit_graph(
-    caller: Caller,
+    Known { caller, .. }: Known,
     Once(request_id): Once,
     Body(asked): Body<SubmitGraph>,
 ) -> Result<(StatusCode, Json<GraphSubmitted>), Fault> {
@@ -53,7 +53,7 @@ pub(crate) async fn submit_graph(
 /// Tells what a task would cost and who could run it; submits nothing.
 #[utoipa::path(post, path = "/quote", tag = "tasks", request_body = Quote,
     responses((status = 200, description = "The price and the machines", body = QuoteAnswer)))]
-pub(crate) async fn quote(caller: Caller, Body(asked): Body<Quote>) -> Result<Json<QuoteAnswer>, Fault> {
+pub(crate) async fn quote(Known { caller, .. }: Known, Body(asked): Body<Quote>) -> Result<Json<QuoteAnswer>, Fault> {
     let answer = caller.client.quote_of(asked.task.to_wire(), &asked.kind).await?;
     Ok(Json(QuoteAnswer::from_wire(answer)))
 }

@@ -32,6 +32,9 @@ const SESSION: Duration = Duration::from_secs(12 * 3600);
 /// Sessions at once; the oldest ends where there would be more.
 const MAX_SESSIONS: usize = 32;
 
+/// Between two looks whether a stream's session still is.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// Logins that are tried in a minute.
 const LOGINS: NonZeroU32 = NonZeroU32::MIN.saturating_add(29);
 
@@ -132,6 +135,13 @@ impl Access {
         known.filter(|known| known.ends > now).map(|known| known.session.clone())
     }
 
+    /// Waits until who made a request with `headers` may no longer look.
+    pub(super) async fn ended(&self, headers: &HeaderMap) {
+        while self.allow(&Method::GET, &Uri::default(), headers).is_ok() {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// Ends the session of a request; gives the cookie that removes its cookie.
     pub(super) fn log_out(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         let id = browser::cookie(headers, &self.cookie)?;
@@ -191,6 +201,19 @@ mod tests {
         let (session, cookie) = access.log_in(&URI, &HeaderMap::new(), &"a".repeat(64)).map_err(|_| "refused").unwrap();
         let cookie = cookie.to_str().unwrap().split(';').next().unwrap().to_owned();
         (session, cookie)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn streams_end_with_their_session_and_not_before() {
+        let access = access();
+        let (_, cookie) = open(&access);
+        let headers = with(&[("cookie", &cookie)]);
+        assert!(tokio::time::timeout(SESSION / 2, access.ended(&headers)).await.is_err());
+        assert!(access.log_out(&headers).is_some());
+        tokio::time::timeout(LOOK * 2, access.ended(&headers)).await.unwrap();
+        let bearer = format!("Bearer {}", "a".repeat(64));
+        let forever = tokio::time::timeout(2 * SESSION, access.ended(&with(&[("authorization", &bearer)]))).await;
+        assert!(forever.is_err(), "who has the secret may look on");
     }
 
     #[tokio::test(start_paused = true)]

@@ -220,5 +220,6 @@ async fn history(State(desk): Shared, Query(span): Query<Span>) -> Result<Json<P
 async fn events(State(desk): Shared, headers: HeaderMap) -> Result<Response, Problem> {
     let follower = desk.hub.follow(&headers)?;
     let now = desk.now().await?;
-    Ok(follower.first("now", &now)?.into_response())
+    let ended = Arc::clone(&desk);
+    Ok(follower.first("now", &now)?.until(async move { ended.access.ended(&headers).await }))
 }
