@@ -11,9 +11,13 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 /// How long a call is repeated while nobody answers: over a short restart, not over a long one.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How often the pool is asked whether it answers, at most, and how long it has to.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+const LOOK_PATIENCE: Duration = Duration::from_secs(2);
 /// Streams on one lane, well below what the pool takes of one connection.
 const LANE_STREAMS: usize = 100;
 /// Lanes at most.
@@ -22,10 +26,14 @@ const MAX_LANES: usize = 24;
 /// A pool that may be away.
 pub(crate) struct PoolLink {
     target: Target,
+    /// What the pool knows its gateway by, where it is known here.
+    gateway_key: Option<String>,
     /// Set once it was reached; the connection finds its way back by itself from then on.
     calls: tokio::sync::Mutex<Option<Client>>,
     lanes: tokio::sync::Mutex<Vec<Lane>>,
     away: Mutex<bool>,
+    /// When the pool was asked last whether it answers.
+    asked: tokio::sync::Mutex<Option<Instant>>,
 }
 
 struct Lane {
@@ -42,9 +50,10 @@ pub(crate) struct Reserved {
 }
 
 impl PoolLink {
-    pub(crate) fn new(target: Target) -> Self {
+    pub(crate) fn new(target: Target, gateway_key: Option<String>) -> Self {
         let (calls, lanes) = (tokio::sync::Mutex::new(None), tokio::sync::Mutex::new(Vec::new()));
-        Self { target, calls, lanes, away: Mutex::new(false) }
+        let asked = tokio::sync::Mutex::new(None);
+        Self { target, gateway_key, calls, lanes, away: Mutex::new(false), asked }
     }
 
     /// A connection without a login.
@@ -95,6 +104,23 @@ impl PoolLink {
         if *self.away.lock() { Err("the pool does not answer".to_owned()) } else { Ok(()) }
     }
 
+    /// Asks the pool whether it answers, at most once in 5 s however often this is called; it has 2 s.
+    pub(crate) async fn look(&self) {
+        let mut asked = self.asked.lock().await;
+        if asked.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
+            return;
+        }
+        *asked = Some(Instant::now());
+        let answered = tokio::time::timeout(LOOK_PATIENCE, async {
+            match self.anonymous().await {
+                // A refusal is an answer.
+                Ok(client) => client.public_counters().await.map_or_else(|why| !why.is_unreachable(), |_| true),
+                Err(_away) => false,
+            }
+        });
+        self.note(if answered.await.unwrap_or(false) { Away::No } else { Away::Yes });
+    }
+
     /// Remembers whether the pool answered.
     pub(crate) fn note(&self, away: Away) {
         *self.away.lock() = away == Away::Yes;
@@ -102,7 +128,13 @@ impl PoolLink {
 
     async fn connect(&self) -> Result<Client, Fault> {
         match Client::connect(&self.target, None).await {
-            Ok(client) => Ok(client.with_patience(PATIENCE)),
+            Ok(client) => {
+                let client = client.with_patience(PATIENCE);
+                Ok(match &self.gateway_key {
+                    Some(key) => client.of_gateway(key)?,
+                    None => client,
+                })
+            }
             Err(error) => {
                 self.note(Away::Yes);
                 Err(error.into())

@@ -7,6 +7,7 @@
 use crate::app::App;
 use crate::docs;
 use crate::fault::Fault;
+use crate::figures::{self, Figures};
 use crate::link::Away;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -111,22 +112,25 @@ impl Gateway {
     }
 
     pub(crate) fn router(&self) -> io::Result<Router> {
-        let app = App::new(self.pool.clone(), self.site, &self.way, self.gateway_key.clone());
         let operate = match &self.operate {
             Some(operate) => operate.clone(),
-            None => {
-                let metrics = Metrics::new("master", env!("CARGO_PKG_VERSION")).map_err(io::Error::other)?;
-                let watched = app.clone();
-                Operate::new(metrics).ready(move || watched.pool().readiness())
-            }
+            None => Operate::new(Metrics::new("master", env!("CARGO_PKG_VERSION")).map_err(io::Error::other)?),
         };
+        let figures = Figures::new(operate.metrics());
+        let app = App::new(self.pool.clone(), self.site, &self.way, self.gateway_key.clone(), figures);
+        let watched = app.clone();
+        let operate = match &self.operate {
+            Some(_of_all) => operate,
+            None => operate.ready(move || watched.pool().readiness()),
+        };
+        let operate = figures::operate(operate, &app);
         let router = Router::new().merge(api(&app)?).merge(operate.routes());
-        let router = with_pages(router, self.site).with_state(app);
+        let router = with_pages(router, self.site).with_state(app.clone());
         let router = match self.hosts() {
             Some(hosts) => host::guard(router, hosts),
             None => router,
         };
-        Ok(hivemind_http::finish(router))
+        Ok(hivemind_http::finish(router).layer(from_fn_with_state(app, figures::measured)))
     }
 
     /// For which names it answers; `None`: for every one.

@@ -80,6 +80,11 @@ impl Sessions {
         Some(kept.session.clone())
     }
 
+    /// How many are kept, those that ended and were not asked for since included.
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().kept.len()
+    }
+
     /// Forgets the logins of one of the pool's sessions.
     pub(crate) fn close(&self, id: &str) {
         self.0.lock().kept.retain(|_, kept| kept.session.id != id);

@@ -47,6 +47,7 @@ pub(crate) fn answer<P: Send + 'static>(
     frames: impl Stream<Item = Bytes> + Send + 'static,
 ) -> Response {
     let login = ended(app.clone(), by.clone());
+    let place = (place, app.figures().follower());
     let beats = futures::stream::unfold((), |()| async {
         tokio::time::sleep(LOOK).await;
         Some((None, ()))
