@@ -24,15 +24,17 @@ const API: &str = "/api/";
 /// All figures of a gateway.
 pub(crate) struct Figures {
     metrics: Metrics,
-    /// By the pattern of the address, then by method and class of the status.
-    requests: RwLock<HashMap<String, HashMap<(&'static str, &'static str), Asked>>>,
+    /// By the pattern of the address.
+    requests: RwLock<HashMap<String, OfRoute>>,
     streams: Gauge,
     logins: Gauge,
     pool: Gauge,
 }
 
+/// The requests of one pattern, by method and class of the status.
+type OfRoute = HashMap<(&'static str, &'static str), Asked>;
+
 /// How often, and how long it took.
-#[derive(Clone)]
 struct Asked {
     count: Counter,
     seconds: Histogram,
