@@ -28,6 +28,7 @@ pub mod selector;
 pub mod serve;
 pub mod show;
 pub mod signals;
+mod spans;
 pub mod verbs;
 
 use args::server::LogFormat;
@@ -145,15 +146,15 @@ fn perform(cli: Cli, face: &mut Face) -> Done {
         }
         Verb::Up(args) => {
             start_log(args.log.log_format, &global, face);
-            block_on(None, serve::up(&global, face, &args))
+            block_on(None, spans::exported("hivemind-up", serve::up(&global, face, &args)))
         }
         Verb::Pool(args) => {
             start_log(args.log.log_format, &global, face);
-            block_on(None, serve::pool(&global, face, &args))
+            block_on(None, spans::exported("hivemind-pool", serve::pool(&global, face, &args)))
         }
         Verb::Master(args) => {
             start_log(args.log.log_format, &global, face);
-            block_on(None, serve::web::master(&global, face, &args))
+            block_on(None, spans::exported("hivemind-master", serve::web::master(&global, face, &args)))
         }
         Verb::Worker(mut args) => match args.verb.take() {
             Some(verb) => {
@@ -162,7 +163,7 @@ fn perform(cli: Cli, face: &mut Face) -> Done {
             }
             None => {
                 start_log(args.log.log_format, &global, face);
-                block_on(None, serve::worker(&global, face, &args))
+                block_on(None, spans::exported("hivemind-worker", serve::worker(&global, face, &args)))
             }
         },
         verb => {

@@ -21,7 +21,7 @@ pub fn start(speaker: Speaker, format: LogFormat, verbose: u8) {
         (Speaker::Client, 0) => "error",
         (Speaker::Client, 1) => "warn,hivemind=info",
         (Speaker::Server, 0) => {
-            "warn,hivemind=info,hivemind_pool=info,hivemind_worker=info,hivemind_runtime=info,hivemind_cli=info"
+            "warn,hivemind=info,hivemind_pool=info,hivemind_worker=info,hivemind_runtime=info,hivemind_trace=info,hivemind_cli=info"
         }
         (Speaker::Client, 2) | (Speaker::Server, 1) => {
             "info,hivemind_client=debug,hivemind_pool=debug,hivemind_worker=debug,hivemind_runtime=debug"

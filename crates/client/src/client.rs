@@ -14,7 +14,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tonic::metadata::{Ascii, MetadataValue};
+use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
@@ -31,9 +31,16 @@ pub struct Client {
     pub(crate) channel: Channel,
     pub(crate) server: Arc<str>,
     pub(crate) bearer: Option<MetadataValue<Ascii>>,
-    /// The gateway's secret, and whom it speaks for.
-    pub(crate) gateway: Option<(MetadataValue<Ascii>, MetadataValue<Ascii>)>,
+    pub(crate) gateway: Option<Gateway>,
     pub(crate) retry_for: Duration,
+}
+
+/// What shows a pool that its gateway asks.
+#[derive(Clone)]
+pub(crate) struct Gateway {
+    pub(crate) secret: MetadataValue<Ascii>,
+    /// Whom it speaks for, where it does so.
+    pub(crate) address: Option<MetadataValue<Ascii>>,
 }
 
 impl fmt::Debug for Client {
@@ -193,9 +200,8 @@ impl Client {
         if let Some(bearer) = &self.bearer {
             request.metadata_mut().insert("authorization", bearer.clone());
         }
-        if let Some((secret, address)) = &self.gateway {
-            request.metadata_mut().insert("x-hivemind-gateway", secret.clone());
-            request.metadata_mut().insert("x-hivemind-client", address.clone());
+        if let Some(gateway) = &self.gateway {
+            gateway.show(request.metadata_mut());
         }
         request
     }
@@ -237,6 +243,22 @@ impl Client {
                 Ok(answer) => return Ok(answer),
                 Err(error) => backoff.after(error).await?,
             }
+        }
+    }
+}
+
+impl Gateway {
+    /// Puts the secret beside what the pool takes from its gateway alone: whom it speaks for, and of which span a call is part.
+    fn show(&self, metadata: &mut MetadataMap) {
+        let parent = hivemind_trace::traceparent().and_then(|parent| parent.parse::<MetadataValue<Ascii>>().ok());
+        if parent.is_some() || self.address.is_some() {
+            metadata.insert("x-hivemind-gateway", self.secret.clone());
+        }
+        if let Some(address) = &self.address {
+            metadata.insert("x-hivemind-client", address.clone());
+        }
+        if let Some(parent) = parent {
+            metadata.insert(hivemind_trace::TRACEPARENT, parent);
         }
     }
 }

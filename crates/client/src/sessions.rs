@@ -1,11 +1,11 @@
 //! Sessions of browsers and API keys.
 //!
 //! Start at [`Client::open_session`] and [`Client::create_key`]. A gateway speaks for the browsers behind it with
-//! [`Client::for_browser`].
+//! [`Client::for_browser`]; with [`Client::of_gateway`] it is known without speaking for anybody.
 //!
 //! Invariant: no secret appears in `Debug`, and what makes a new one is asked for once per call.
 
-use crate::client::header;
+use crate::client::{Gateway, header};
 use crate::{Client, ClientError};
 use hivemind_model::Timestamp;
 use hivemind_proto::v1::{
@@ -183,7 +183,17 @@ impl Client {
     /// [`ClientError::Login`] where the secret cannot be one.
     pub fn for_browser(&self, secret: &str, address: IpAddr) -> Result<Self, ClientError> {
         let secret = header(secret.trim().to_owned(), "the gateway's secret")?;
-        let address = header(address.to_string(), "the address")?;
-        Ok(Self { gateway: Some((secret, address)), ..self.clone() })
+        let address = Some(header(address.to_string(), "the address")?);
+        Ok(Self { gateway: Some(Gateway { secret, address }), ..self.clone() })
+    }
+
+    /// The same connection, of the gateway that knows `secret`: where spans are exported, the pool takes those of its calls as parts
+    /// of this side's.
+    ///
+    /// # Errors
+    /// As of [`Client::for_browser`].
+    pub fn of_gateway(&self, secret: &str) -> Result<Self, ClientError> {
+        let secret = header(secret.trim().to_owned(), "the gateway's secret")?;
+        Ok(Self { gateway: Some(Gateway { secret, address: None }), ..self.clone() })
     }
 }

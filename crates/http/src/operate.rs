@@ -117,7 +117,7 @@ type Collect = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + S
 pub struct Operate {
     metrics: Metrics,
     ready: Ready,
-    collect: Collect,
+    collects: Vec<Collect>,
 }
 
 impl std::fmt::Debug for Operate {
@@ -130,7 +130,7 @@ impl Operate {
     /// A server that is ready as soon as it answers, and whose figures are kept by whoever has `metrics`.
     #[must_use]
     pub fn new(metrics: Metrics) -> Self {
-        Self { metrics, ready: Arc::new(|| Ok(())), collect: Arc::new(|| Box::pin(async { Ok(()) })) }
+        Self { metrics, ready: Arc::new(|| Ok(())), collects: Vec::new() }
     }
 
     /// The same, ready when `ready` says so; its error is the sentence that says why not.
@@ -140,14 +140,20 @@ impl Operate {
         self
     }
 
-    /// The same, and `collect` sets the figures that are looked up for each answer; it has 5 s. Its error is the sentence that
-    /// says why there are none.
+    /// The figures, for a further role of the same process that has some of its own.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The same, and `collect` sets the figures that are looked up for each answer, after those before it; all have 5 s. Its error is
+    /// the sentence that says why there are none.
     #[must_use]
     pub fn collect<F>(mut self, collect: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
-        self.collect = Arc::new(move || Box::pin(collect()));
+        self.collects.push(Arc::new(move || Box::pin(collect())));
         self
     }
 
@@ -163,8 +169,15 @@ impl Operate {
             .route("/metrics", get(async move || self.figures().await))
     }
 
+    async fn collect_all(&self) -> Result<(), String> {
+        for collect in &self.collects {
+            collect().await?;
+        }
+        Ok(())
+    }
+
     async fn figures(&self) -> Response {
-        match tokio::time::timeout(PATIENCE, (self.collect)()).await {
+        match tokio::time::timeout(PATIENCE, self.collect_all()).await {
             Ok(Ok(())) => {
                 ([(header::CONTENT_TYPE, HeaderValue::from_static(TEXT_FORM))], self.metrics.render()).into_response()
             }

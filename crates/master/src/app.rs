@@ -5,6 +5,7 @@
 
 use crate::events::Feeds;
 use crate::fault::Fault;
+use crate::figures::Figures;
 use crate::link::PoolLink;
 use crate::serve::Way;
 use crate::sessions::{Session, Sessions};
@@ -45,6 +46,7 @@ struct Inner {
     gateway_key: Option<String>,
     csrf_key: [u8; 32],
     limiter: Limiter<IpAddr>,
+    figures: Figures,
 }
 
 /// The names of the cookies. Browsers do not part cookies by ports, so that two gateways on one machine need two names.
@@ -67,7 +69,7 @@ impl Cookies {
 }
 
 impl App {
-    pub(crate) fn new(target: Target, site: Site, way: &Way, gateway_key: Option<String>) -> Self {
+    pub(crate) fn new(target: Target, site: Site, way: &Way, gateway_key: Option<String>, figures: Figures) -> Self {
         let (is_tls, is_proxied) = match way {
             Way::Plain => (IsTls::No, false),
             Way::Tls(_) => (IsTls::Yes, false),
@@ -79,7 +81,7 @@ impl App {
             None => rand::random(),
         };
         Self(Arc::new(Inner {
-            pool: PoolLink::new(target),
+            pool: PoolLink::new(target, gateway_key.clone()),
             sessions: Sessions::default(),
             feeds: Feeds::default(),
             streams: Streams::default(),
@@ -90,6 +92,7 @@ impl App {
             gateway_key,
             csrf_key,
             limiter: Limiter::per_minute(PER_MINUTE),
+            figures,
         }))
     }
 
@@ -121,6 +124,10 @@ impl App {
 
     pub(crate) fn is_tls(&self) -> IsTls {
         self.0.is_tls
+    }
+
+    pub(crate) fn figures(&self) -> &Figures {
+        &self.0.figures
     }
 
     pub(crate) fn limiter(&self) -> &Limiter<IpAddr> {

@@ -18,6 +18,7 @@ pub mod dto;
 mod events;
 mod extract;
 mod fault;
+mod figures;
 mod link;
 mod routes;
 mod serve;

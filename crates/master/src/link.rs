@@ -7,7 +7,6 @@
 
 use crate::fault::Fault;
 use hivemind_client::{Client, Target};
-use http::StatusCode;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,18 +15,23 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 /// How long a call is repeated while nobody answers: over a short restart, not over a long one.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How often the pool is asked whether it answers, at most, and how long it has to.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+const LOOK_PATIENCE: Duration = Duration::from_secs(2);
 /// Streams on one lane, well below what the pool takes of one connection.
 const LANE_STREAMS: usize = 100;
 /// Lanes at most.
 const MAX_LANES: usize = 24;
 /// For how long nobody tries to connect after somebody has tried in vain, so that many who wait do not wait one after the other.
 const VAIN: Duration = Duration::from_secs(1);
-/// Between two looks whether the pool answers, and how long it may take.
-const LOOK: Duration = Duration::from_secs(5);
+/// Between two looks of its own, a little longer, so that each of them is one.
+const WATCH_EVERY: Duration = Duration::from_secs(6);
 
 /// A pool that may be away.
 pub(crate) struct PoolLink {
     target: Target,
+    /// What the pool knows its gateway by, where it is known here.
+    gateway_key: Option<String>,
     /// Set once it was reached; the connection finds its way back by itself from then on.
     calls: tokio::sync::Mutex<Option<Client>>,
     lanes: tokio::sync::Mutex<Vec<Lane>>,
@@ -35,6 +39,8 @@ pub(crate) struct PoolLink {
     vain: Mutex<Option<(Instant, Fault)>>,
     /// What was found at the last look; `None` before the first.
     away: Mutex<Option<Away>>,
+    /// When the pool was asked last whether it answers.
+    asked: tokio::sync::Mutex<Option<Instant>>,
 }
 
 struct Lane {
@@ -51,9 +57,10 @@ pub(crate) struct Reserved {
 }
 
 impl PoolLink {
-    pub(crate) fn new(target: Target) -> Self {
+    pub(crate) fn new(target: Target, gateway_key: Option<String>) -> Self {
         let (calls, lanes) = (tokio::sync::Mutex::new(None), tokio::sync::Mutex::new(Vec::new()));
-        Self { target, calls, lanes, vain: Mutex::default(), away: Mutex::default() }
+        let asked = tokio::sync::Mutex::new(None);
+        Self { target, gateway_key, calls, lanes, vain: Mutex::default(), away: Mutex::default(), asked }
     }
 
     /// A connection without a login.
@@ -109,20 +116,31 @@ impl PoolLink {
     }
 
     /// Looks again and again whether the pool answers, for [`PoolLink::readiness`]; it does not end.
-    pub(crate) async fn look(&self) {
-        let mut looks = tokio::time::interval(LOOK);
+    pub(crate) async fn watch(&self) {
+        let mut looks = tokio::time::interval(WATCH_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             looks.tick().await;
-            let asked = async { Ok::<_, Fault>(self.anonymous().await?.public_counters().await?) };
-            let away = match tokio::time::timeout(LOOK, asked).await {
-                Ok(Ok(_)) => Away::No,
-                // Whatever it refuses, it is there.
-                Ok(Err(Fault(problem))) if problem.status() != StatusCode::SERVICE_UNAVAILABLE => Away::No,
-                Ok(Err(_)) | Err(_) => Away::Yes,
-            };
-            *self.away.lock() = Some(away);
+            self.look().await;
         }
+    }
+
+    /// Asks the pool whether it answers, at most once in 5 s however often this is called; it has 2 s.
+    pub(crate) async fn look(&self) {
+        let mut asked = self.asked.lock().await;
+        if asked.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
+            return;
+        }
+        *asked = Some(Instant::now());
+        let answered = tokio::time::timeout(LOOK_PATIENCE, async {
+            match self.anonymous().await {
+                // A refusal is an answer.
+                Ok(client) => client.public_counters().await.map_or_else(|why| !why.is_unreachable(), |_| true),
+                Err(_away) => false,
+            }
+        });
+        let away = if answered.await.unwrap_or(false) { Away::No } else { Away::Yes };
+        *self.away.lock() = Some(away);
     }
 
     async fn connect(&self) -> Result<Client, Fault> {
@@ -132,7 +150,13 @@ impl PoolLink {
             return Err(fault.clone());
         }
         match Client::connect(&self.target, None).await {
-            Ok(client) => Ok(client.with_patience(PATIENCE)),
+            Ok(client) => {
+                let client = client.with_patience(PATIENCE);
+                Ok(match &self.gateway_key {
+                    Some(key) => client.of_gateway(key)?,
+                    None => client,
+                })
+            }
             Err(error) => {
                 let fault = Fault::from(error);
                 *self.vain.lock() = Some((Instant::now(), fault.clone()));

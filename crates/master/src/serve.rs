@@ -7,6 +7,7 @@
 use crate::app::App;
 use crate::docs;
 use crate::fault::Fault;
+use crate::figures::{self, Figures};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -108,7 +109,7 @@ impl Gateway {
         let ended = end.clone();
         let serving = tokio::spawn(async move {
             let served = server.run(router, ended.clone().cancelled_owned());
-            tokio::join!(served, ended.run_until_cancelled(app.pool().look()));
+            tokio::join!(served, ended.run_until_cancelled(app.pool().watch()));
         });
         Ok(Running { address, is_tls, end, serving })
     }
@@ -119,15 +120,18 @@ impl Gateway {
     }
 
     fn parts(&self) -> io::Result<(App, Router)> {
-        let app = App::new(self.pool.clone(), self.site, &self.way, self.gateway_key.clone());
         let operate = match &self.operate {
             Some(operate) => operate.clone(),
-            None => {
-                let metrics = Metrics::new("master", env!("CARGO_PKG_VERSION")).map_err(io::Error::other)?;
-                let watched = app.clone();
-                Operate::new(metrics).ready(move || watched.pool().readiness())
-            }
+            None => Operate::new(Metrics::new("master", env!("CARGO_PKG_VERSION")).map_err(io::Error::other)?),
         };
+        let figures = Figures::new(operate.metrics());
+        let app = App::new(self.pool.clone(), self.site, &self.way, self.gateway_key.clone(), figures);
+        let watched = app.clone();
+        let operate = match &self.operate {
+            Some(_of_all) => operate,
+            None => operate.ready(move || watched.pool().readiness()),
+        };
+        let operate = figures::operate(operate, &app);
         let router = Router::new().merge(api(&app)?).merge(operate.routes());
         let router = with_pages(router, self.site).with_state(app.clone());
         let router = match self.hosts() {
@@ -138,7 +142,8 @@ impl Gateway {
             IsTls::Yes => headers::only_tls(router),
             IsTls::No => router,
         };
-        Ok((app, hivemind_http::finish(router)))
+        let router = hivemind_http::finish(router).layer(from_fn_with_state(app.clone(), figures::measured));
+        Ok((app, router))
     }
 
     /// For which names it answers; `None`: for every one.

@@ -89,6 +89,11 @@ impl Sessions {
         open.max_by_key(|session| session.expires_at_ms).map(|session| session.token.clone())
     }
 
+    /// How many are kept, those that ended and were not asked for since included.
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().kept.len()
+    }
+
     /// Forgets the logins of one of the pool's sessions.
     pub(crate) fn close(&self, id: &str) {
         self.0.lock().kept.retain(|_, kept| kept.session.id != id);

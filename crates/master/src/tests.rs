@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod calls;
+mod figures;
 mod hostile;
 mod live;
 

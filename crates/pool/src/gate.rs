@@ -1,7 +1,8 @@
 //! The gate before every service: which call it is, and from where.
 //!
 //! Both are written into the request's metadata under names that a sender's own values never keep. The address is that of
-//! the connection, but where the request shows the gateway's secret: then the one that the gateway saw.
+//! the connection, but where the request shows the gateway's secret: then the one that the gateway saw. Of which span a call is
+//! part is believed of the gateway alone, too.
 //! Start at [`Gate::mark`].
 //!
 //! Invariant: no header of a stranger is believed.
@@ -9,6 +10,7 @@
 use crate::scopes;
 use crate::server::Peer;
 use hivemind_model::session::SecretHash;
+use hivemind_trace::TRACEPARENT;
 use http::{HeaderMap, HeaderValue};
 use sha2::{Digest as _, Sha256};
 use std::net::{IpAddr, Ipv4Addr};
@@ -44,7 +46,13 @@ impl Gate {
         let call = scopes::known_call(request.uri().path());
         let peer = request.extensions().get::<Peer>().map(|peer| peer.address.ip());
         let headers = request.headers_mut();
-        let from = self.told(headers).or(peer);
+        let told = if self.is_shown(headers) {
+            told(headers)
+        } else {
+            headers.remove(TRACEPARENT);
+            None
+        };
+        let from = told.or(peer);
         headers.remove(GATEWAY);
         put(headers, CALL, call.map(HeaderValue::from_static));
         // Only the public services ask for it.
@@ -53,14 +61,15 @@ impl Gate {
         request
     }
 
-    /// The address that the gateway saw, where it is the gateway.
-    fn told(&self, headers: &HeaderMap) -> Option<IpAddr> {
-        let shown = headers.get(GATEWAY)?;
-        if digest(shown.as_bytes()) != self.digest {
-            return None;
-        }
-        headers.get(CLIENT)?.to_str().ok()?.parse().ok()
+    /// Whether it is the gateway that asks.
+    fn is_shown(&self, headers: &HeaderMap) -> bool {
+        headers.get(GATEWAY).is_some_and(|shown| digest(shown.as_bytes()) == self.digest)
     }
+}
+
+/// The address that the gateway saw.
+fn told(headers: &HeaderMap) -> Option<IpAddr> {
+    headers.get(CLIENT)?.to_str().ok()?.parse().ok()
 }
 
 fn put(headers: &mut HeaderMap, name: &'static str, value: Option<HeaderValue>) {
@@ -117,6 +126,14 @@ mod tests {
         ] {
             assert_eq!(origin(&marked(BALANCE, &headers)).to_string(), from, "{headers:?}");
         }
+    }
+
+    #[test]
+    fn only_the_gateway_says_of_which_span_a_call_is_part() {
+        let parent = (TRACEPARENT, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+        assert!(marked(BALANCE, &[parent, (GATEWAY, "secret")]).contains_key(TRACEPARENT));
+        assert!(!marked(BALANCE, &[parent]).contains_key(TRACEPARENT));
+        assert!(!marked(BALANCE, &[parent, (GATEWAY, "guess")]).contains_key(TRACEPARENT));
     }
 
     #[test]

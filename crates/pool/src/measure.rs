@@ -1,13 +1,16 @@
 //! Measures the calls of the server, and tells how things stand when somebody reads what is measured.
 //!
-//! [`Measure`] is a layer around all services; [`states`] is for the readers.
+//! [`Measure`] is a layer around all services, within the gate; a call is a span, too, where spans are exported. [`states`] is for the
+//! readers.
 //!
-//! Invariant: a method that no service has is counted as `unknown`, whatever it is called.
+//! Invariant: a method that no service has is counted as `unknown`, whatever it is called, and nothing of a request is in its span but
+//! its method.
 
 use crate::meters::Standing;
 use crate::services::health;
 use crate::shared::{Followers, Shared};
 use hivemind_proto::DESCRIPTOR_SET;
+use hivemind_trace::{Kind, Span, TRACEPARENT};
 use prost::Message;
 use prost_types::FileDescriptorSet;
 use std::collections::HashMap;
@@ -68,20 +71,66 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let method = METHODS.get(request.uri().path()).copied().unwrap_or("unknown");
+        let parent = request.headers().get(TRACEPARENT).and_then(|parent| parent.to_str().ok());
+        let span = Span::begin(Kind::Server, parent, || method);
         let (begun, live) = (Instant::now(), self.live.clone());
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await?;
-            live.figures.meters.called(method, code(answer.headers()), begun.elapsed());
+            let status = status(answer.headers());
+            live.figures.meters.called(method, name(status), begun.elapsed());
+            tell(span, method, status);
             Ok(answer)
         })
     }
 }
 
+/// The end of a call's span: of a stream its beginning, as of what is measured.
+fn tell(span: Span, method: &'static str, status: tonic::Code) {
+    span.set("rpc.system", || "grpc");
+    if let Some((service, method)) = method.split_once('/') {
+        span.set("rpc.service", || service);
+        span.set("rpc.method", || method);
+    }
+    span.set("rpc.grpc.status_code", || i64::from(i32::from(status)));
+    if is_own_fault(status) {
+        span.fail(name(status));
+    }
+    span.end();
+}
+
+/// Whether it is the pool that is to blame.
+const fn is_own_fault(status: tonic::Code) -> bool {
+    match status {
+        tonic::Code::Unknown
+        | tonic::Code::DeadlineExceeded
+        | tonic::Code::Unimplemented
+        | tonic::Code::Internal
+        | tonic::Code::Unavailable
+        | tonic::Code::DataLoss => true,
+        tonic::Code::Ok
+        | tonic::Code::Cancelled
+        | tonic::Code::InvalidArgument
+        | tonic::Code::NotFound
+        | tonic::Code::AlreadyExists
+        | tonic::Code::PermissionDenied
+        | tonic::Code::ResourceExhausted
+        | tonic::Code::FailedPrecondition
+        | tonic::Code::Aborted
+        | tonic::Code::OutOfRange
+        | tonic::Code::Unauthenticated => false,
+    }
+}
+
 /// The code of an answer. One without a code in its head has begun well; a stream may still end badly.
-fn code(headers: &http::HeaderMap) -> &'static str {
+fn status(headers: &http::HeaderMap) -> tonic::Code {
     let code = headers.get("grpc-status").map(|code| tonic::Code::from_bytes(code.as_bytes()));
-    match code.unwrap_or(tonic::Code::Ok) {
+    code.unwrap_or(tonic::Code::Ok)
+}
+
+/// A code as it is counted.
+const fn name(code: tonic::Code) -> &'static str {
+    match code {
         tonic::Code::Ok => "ok",
         tonic::Code::Cancelled => "cancelled",
         tonic::Code::Unknown => "unknown",
@@ -136,8 +185,8 @@ mod tests {
     #[test]
     fn the_code_is_read_from_the_head_of_an_answer() {
         let mut headers = http::HeaderMap::new();
-        assert_eq!(code(&headers), "ok");
+        assert_eq!(name(status(&headers)), "ok");
         headers.insert("grpc-status", http::HeaderValue::from_static("7"));
-        assert_eq!(code(&headers), "permission_denied");
+        assert_eq!(name(status(&headers)), "permission_denied");
     }
 }

@@ -17,6 +17,7 @@ use hivemind_model::rows::{LogLengths, Report};
 use hivemind_model::spec::{BlobRef, Digest};
 use hivemind_model::{AttemptRef, Bytes, Outcome};
 use hivemind_runtime::{Control, Finished, Image, Job as RuntimeJob, Runtime, Sink, Stop, Stream, Usage};
+use hivemind_trace::{Kind, Span};
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
@@ -150,6 +151,8 @@ impl Sink for Mouth {
 /// What every job needs.
 #[derive(Clone)]
 pub(crate) struct Tools {
+    /// The machine's name in the pool.
+    pub node: Arc<str>,
     /// Runs it.
     pub runtime: Arc<dyn Runtime>,
     /// Has the inputs.
@@ -175,11 +178,28 @@ pub(crate) struct Job {
 impl Job {
     /// Runs to the end and says how it was.
     pub(crate) async fn run(self) {
+        let span = Span::begin(Kind::Work, None, || "attempt");
         let report = match AssertUnwindSafe(self.perform()).catch_unwind().await {
             Ok(report) => report,
             Err(panic) => no_fault(&format!("the worker failed while it ran the attempt: {}", panic_text(&*panic))),
         };
+        self.tell(span, &report.outcome);
         self.voice.say(Event::Ended { attempt: self.voice.attempt, report: Box::new(report) });
+    }
+
+    /// The end of the attempt's span. Nothing that the task said is in it.
+    fn tell(&self, span: Span, outcome: &Outcome) {
+        let attempt = self.voice.attempt;
+        span.set("hivemind.task", || attempt.element.task.to_string());
+        span.set("hivemind.element", || i64::from(attempt.element.index));
+        span.set("hivemind.attempt", || i64::from(attempt.number));
+        span.set("hivemind.node", || self.tools.node.to_string());
+        span.set("hivemind.runtime", || self.tools.runtime.name());
+        span.set("hivemind.outcome", || word(outcome));
+        if let Outcome::Infrastructure { .. } = outcome {
+            span.fail(word(outcome));
+        }
+        span.end();
     }
 
     async fn perform(&self) -> Report {
@@ -263,6 +283,26 @@ impl Job {
             },
             Err(why) => Report { metering, image_id, ..no_fault(&format!("the result could not be kept: {why}")) },
         }
+    }
+}
+
+/// How an attempt ended, in a word.
+const fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Exited { code: 0 } => "completed",
+        Outcome::Exited { .. } => "failed",
+        Outcome::OutOfMemory => "out_of_memory",
+        Outcome::TimedOut => "timed_out",
+        Outcome::CannotStart { .. } => "cannot_start",
+        Outcome::BadImage { .. } => "bad_image",
+        Outcome::ImageUnavailable { .. } => "image_unavailable",
+        Outcome::Cancelled => "cancelled",
+        Outcome::Expired => "expired",
+        Outcome::OutOfPatience { .. } => "out_of_patience",
+        Outcome::Skipped { .. } => "skipped",
+        Outcome::Poison { .. } => "poison",
+        Outcome::Disputed { .. } => "disputed",
+        Outcome::Infrastructure { .. } => "infrastructure",
     }
 }
 

@@ -165,6 +165,7 @@ pub async fn start(mut config: WorkerConfig) -> anyhow::Result<WorkerHandle> {
     }
     let counted = Arc::clone(&cache);
     let tools = job::Tools {
+        node: membership.pool.name.as_str().into(),
         runtime: Arc::clone(&config.runtime),
         cache,
         transfer: Arc::new(transfer::Transfer::new(Arc::clone(&membership))),

@@ -13,10 +13,8 @@ use hivemind_runtime::fake::{FakeConfig, FakeRuntime};
 use hivemind_worker::page::{Page, PageError, PageOptions, Promised, SelfTest, Tested};
 use hivemind_worker::{WorkerConfig, WorkerHandle};
 use serde_json::{Value, json};
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -319,23 +317,6 @@ async fn the_pool_tells_what_the_machine_earned() {
     rig.end().await;
 }
 
-/// What Prometheus's own tool says of figures, where it is there.
-fn approved(figures: &str) {
-    let mut tool = Command::new("promtool");
-    let tool = tool.args(["check", "metrics"]);
-    let spawned = tool.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut tool = match spawned {
-        Ok(tool) => tool,
-        Err(why) => {
-            eprintln!("the figures were not checked by promtool: {why}");
-            return;
-        }
-    };
-    tool.stdin.take().unwrap().write_all(figures.as_bytes()).unwrap();
-    let said = tool.wait_with_output().unwrap();
-    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn figures_are_those_of_the_worker() {
     let rig = rig().await;
@@ -349,18 +330,6 @@ async fn figures_are_those_of_the_worker() {
     ] {
         assert!(figures.contains(line), "no {line} in {figures}");
     }
-    for file in ["alerts.yml", "grafana-worker.json"] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(file);
-        let text = std::fs::read_to_string(path).unwrap();
-        let names = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-        // A machine without a graphics processor has no figures of one.
-        let ours =
-            names.filter(|name| name.starts_with("hivemind_worker_") && !name.starts_with("hivemind_worker_gpu"));
-        for name in ours {
-            assert!(figures.contains(&format!("# TYPE {name} ")), "{file} asks for {name}, which no worker has");
-        }
-    }
-    approved(&figures);
     rig.end().await;
 }
 

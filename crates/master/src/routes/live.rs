@@ -46,6 +46,7 @@ pub(crate) fn answer<P: Send + 'static>(
     frames: impl Stream<Item = Bytes> + Send + 'static,
 ) -> Response {
     let login = ended(app.clone(), caller.by.clone(), caller.token().to_owned());
+    let place = (place, app.figures().follower());
     let beats = futures::stream::unfold((), |()| async {
         tokio::time::sleep(LOOK).await;
         Some((None, ()))

@@ -57,6 +57,7 @@ fn rig(data: &Path, capacity: Resources) -> Rig {
     let (signals, signals_in) = mpsc::unbounded_channel();
     let (spool, _) = Spool::open(&folders.root.join("spool.redb"), signals.clone()).unwrap();
     let tools = Tools {
+        node: "machine".into(),
         runtime: Arc::new(FakeRuntime::new(FakeConfig::default())),
         cache: Arc::new(InputCache::open(&folders.cache, CAPACITY.disk, FIRST_WAIT).unwrap()),
         transfer: Arc::new(Transfer::new(membership)),
