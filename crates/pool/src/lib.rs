@@ -39,6 +39,7 @@ mod services;
 mod sessions;
 mod shared;
 mod status;
+mod still_in;
 mod tls;
 mod tokens;
 mod turns;

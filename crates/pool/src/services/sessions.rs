@@ -166,13 +166,7 @@ pub(super) async fn create_key(
     let refused = |rejection: Rejection| status::rejected(&rejection);
     let scopes = scopes(&request.scopes).map_err(refused)?;
     let life = life(request.valid_seconds, KEY_SECONDS).map_err(refused)?;
-    let wanted = shared.clock.now().after(life);
-    // A key that names no life for another one means its own.
-    let maker = caller.session.and_then(|id| shared.live.sessions.find(id, SessionKind::Key));
-    let expires_at = match (maker, request.valid_seconds) {
-        (Some(maker), 0) => wanted.min(maker.expires_at),
-        (Some(_) | None, _) => wanted,
-    };
+    let expires_at = shared.clock.now().after(life);
     let user = shared.store.user(caller.id).await.map_err(|error| status::store(&error))?;
     let user = user.ok_or_else(|| status::unauthenticated("the user of this token is not known; log in again"))?;
     let secret = secrets::make();
