@@ -14,6 +14,7 @@ use hivemind_model::rows::SessionRow;
 use hivemind_model::session::{
     Exchange, Grant, MAX_ABOUT_BYTES, MAX_KEYS, MAX_SESSIONS, REPEAT_WITHIN, SecretHash, SessionKind,
 };
+use hivemind_model::text::is_unseen;
 use hivemind_model::{Code, Rejection, Reply, Timestamp, UserId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -244,8 +245,8 @@ fn check_grant(grant: &Grant, now: Timestamp) -> Result<(), Rejection> {
     if grant.about.len() > MAX_ABOUT_BYTES {
         return Err(Rejection::invalid(field, format!("is longer than {MAX_ABOUT_BYTES} bytes")));
     }
-    if grant.about.chars().any(char::is_control) {
-        return Err(Rejection::invalid(field, "contains a control character"));
+    if grant.about.chars().any(is_unseen) {
+        return Err(Rejection::invalid(field, "contains a control character, or one that hides or turns around text"));
     }
     if grant.kind == SessionKind::Key && grant.about.trim().is_empty() {
         return Err(Rejection::invalid(field, "is missing; say what the key is for, so that you know it again"));

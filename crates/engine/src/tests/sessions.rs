@@ -166,6 +166,7 @@ fn keys_are_made_by_logins_and_sessions_and_never_by_keys() {
         ("anna", Grant { about: " ".into(), ..key.clone() }, Code::Invalid, "name"),
         ("anna", Grant { about: "x".repeat(201), ..key.clone() }, Code::Invalid, "name"),
         ("anna", Grant { about: "a\nb".into(), ..key.clone() }, Code::Invalid, "name"),
+        ("anna", Grant { about: "a\u{202e}b".into(), ..key.clone() }, Code::Invalid, "name"),
         ("anna", Grant { expires_at: pool.now, ..key.clone() }, Code::Invalid, "valid_seconds"),
     ] {
         let refused = pool.open(user, wanted.clone()).unwrap_err();

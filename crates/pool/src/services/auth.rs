@@ -178,6 +178,8 @@ async fn known(
         Ok(right) => right,
         Err(rejection) => return Ok(Err(rejection)),
     };
+    let right = right && user.is_some();
+    shared.auth.tried(username, from, right);
     let wrong = || Rejection::new(Code::BadCredentials, "wrong user name or password");
     Ok(user.filter(|_| right).ok_or_else(wrong))
 }
