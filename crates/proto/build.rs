@@ -17,6 +17,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let set = protox::compile(FILES, ["proto"])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?).join("hivemind.bin");
     std::fs::write(out, prost::Message::encode_to_vec(&set))?;
-    tonic_prost_build::configure().bytes(".hivemind").compile_fds(set)?;
+    let mut config = tonic_prost_build::Config::new();
+    config.enable_type_names();
+    tonic_prost_build::configure()
+        .bytes(".hivemind")
+        .codec_path("crate::codec::Codec")
+        .compile_fds_with_config(set, config)?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use crate::accounts::{check_name, known_name};
 use hivemind_ledger::Refusal;
 use hivemind_model::command::Once;
 use hivemind_model::rows::{Answer, ProjectRow, ProjectState, TipRow};
+use hivemind_model::text::is_unseen;
 use hivemind_model::{Code, Cpt, ProjectId, Rejection, Reply, Timestamp, UserId};
 
 /// Projects of one owner.
@@ -105,10 +106,12 @@ impl Engine {
         if !amount.is_positive() {
             return Err(Rejection::invalid("amount", format!("{amount} is no tip; it must be above zero")));
         }
-        if message.len() > MAX_MESSAGE_BYTES || message.chars().any(char::is_control) {
+        if message.len() > MAX_MESSAGE_BYTES || message.chars().any(is_unseen) {
             return Err(Rejection::invalid(
                 "message",
-                format!("is longer than {MAX_MESSAGE_BYTES} bytes or contains a control character"),
+                format!(
+                    "is longer than {MAX_MESSAGE_BYTES} bytes or contains a control character, or one that hides or turns around text"
+                ),
             ));
         }
         let id = self.project(&project)?;

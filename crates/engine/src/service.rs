@@ -16,6 +16,7 @@ use crate::nodes::LinkEvent;
 use crate::state::{Link, Node};
 use hivemind_model::rows::Role;
 use hivemind_model::service::{MAX_BAN_REASON_BYTES, MAX_DRAIN, NodeChange, Service};
+use hivemind_model::text::is_unseen;
 use hivemind_model::{AttemptRef, Code, Effect, NodeId, Rejection, Reply, Timestamp, UserId};
 
 /// Where a change takes a node. A ban is lifted by an unban only.
@@ -160,10 +161,12 @@ fn check_reason(reason: &str) -> Result<(), Rejection> {
     if reason.trim().is_empty() {
         return Err(Rejection::invalid("reason", "is missing; the owner of the node is told it"));
     }
-    if reason.len() > MAX_BAN_REASON_BYTES || reason.chars().any(char::is_control) {
+    if reason.len() > MAX_BAN_REASON_BYTES || reason.chars().any(is_unseen) {
         return Err(Rejection::invalid(
             "reason",
-            format!("is longer than {MAX_BAN_REASON_BYTES} bytes or contains a control character"),
+            format!(
+                "is longer than {MAX_BAN_REASON_BYTES} bytes or contains a control character, or one that hides or turns around text"
+            ),
         ));
     }
     Ok(())

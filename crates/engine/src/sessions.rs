@@ -14,7 +14,8 @@ use hivemind_model::rows::SessionRow;
 use hivemind_model::session::{
     Exchange, Grant, MAX_ABOUT_BYTES, MAX_KEYS, MAX_SESSIONS, REPEAT_WITHIN, SecretHash, SessionKind,
 };
-use hivemind_model::{Code, Rejection, Reply, Scope, Timestamp, UserId};
+use hivemind_model::text::is_unseen;
+use hivemind_model::{Code, Rejection, Reply, Timestamp, UserId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Sessions and keys that live.
@@ -87,32 +88,20 @@ impl Engine {
         Ok(Reply::SessionOpened { session: id })
     }
 
-    /// Nothing makes what may do or last more than itself.
+    /// No key makes keys: who revokes one has ended all that came of it.
     fn check_maker(&self, user: UserId, grant: &Grant, now: Timestamp) -> Result<(), Rejection> {
         let Some(by) = grant.by else { return Ok(()) };
         let maker = self.sessions.get(by).filter(|row| row.user == user && row.expires_at > now);
         let maker = maker.ok_or_else(|| {
             Rejection::new(Code::BadCredentials, "the session or key that asks for this has ended; log in again")
         })?;
-        let more = grant.scopes.without(maker.scopes);
-        if !maker.scopes.has(Scope::Account) {
-            return Err(Rejection::new(Code::Forbidden, "a key without the scope `account` makes no keys"));
-        }
-        if !more.is_empty() {
-            return Err(Rejection::field(
+        match maker.kind {
+            SessionKind::Browser => Ok(()),
+            SessionKind::Key => Err(Rejection::new(
                 Code::Forbidden,
-                "scopes",
-                format!("`{more}` is more than the key has that asks for it; log in to make such a key"),
-            ));
+                "an API key makes no keys: they would outlive it when it is revoked; log in to make one",
+            )),
         }
-        if maker.kind == SessionKind::Key && grant.expires_at > maker.expires_at {
-            return Err(Rejection::field(
-                Code::Forbidden,
-                "valid_seconds",
-                "is longer than the key lives that asks for it; ask for less, or log in",
-            ));
-        }
-        Ok(())
     }
 
     /// A session more ends the one that was used longest ago where there are too many; keys are never ended so.
@@ -256,8 +245,8 @@ fn check_grant(grant: &Grant, now: Timestamp) -> Result<(), Rejection> {
     if grant.about.len() > MAX_ABOUT_BYTES {
         return Err(Rejection::invalid(field, format!("is longer than {MAX_ABOUT_BYTES} bytes")));
     }
-    if grant.about.chars().any(char::is_control) {
-        return Err(Rejection::invalid(field, "contains a control character"));
+    if grant.about.chars().any(is_unseen) {
+        return Err(Rejection::invalid(field, "contains a control character, or one that hides or turns around text"));
     }
     if grant.kind == SessionKind::Key && grant.about.trim().is_empty() {
         return Err(Rejection::invalid(field, "is missing; say what the key is for, so that you know it again"));

@@ -25,6 +25,7 @@ pub mod service;
 pub mod session;
 pub mod spec;
 pub mod state;
+pub mod text;
 pub mod units;
 pub mod verify;
 

@@ -204,8 +204,7 @@ pub struct Grant {
     pub secret: SecretHash,
     /// When it ends.
     pub expires_at: Timestamp,
-    /// The session or key that asks for it: it must live, and may do and last at least as much; `None` where a password or
-    /// a login asked.
+    /// The session that asks for it: it must live, and a key may not ask; `None` where a password or a login asked.
     pub by: Option<SessionId>,
 }
 

@@ -5,13 +5,10 @@
 //!
 //! Invariant: a password is never logged, never stored, and wiped after use.
 
+use crate::limit::{Lately, Limiter};
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
-use governor::clock::DefaultClock;
-use governor::state::keyed::HashMapStateStore;
-use governor::{Quota, RateLimiter};
 use hivemind_model::{Code, Rejection, network_of};
-use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -22,16 +19,17 @@ use zeroize::Zeroizing;
 pub(crate) const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 8..=1024;
 /// Callers who may wait for a hash.
 const MOST_WAITING: usize = 512;
-/// Accounts or addresses a limiter remembers; above it those at rest are forgotten.
-const MOST_KEYS: usize = 100_000;
 /// Memory of one hash in KiB, passes, lanes: the least that is advised for Argon2id today.
 const ARGON2: (u32, u32, u32) = (19_456, 2, 1);
 
 /// How often a caller may try.
 #[derive(Debug, Clone)]
 pub struct Rates {
-    /// Logins of one account in a minute.
+    /// Logins of one account from one address in a minute.
     pub logins_per_account: NonZeroU32,
+    /// Wrong logins of one account from all addresses together in a minute; whoever has logged in from where they are
+    /// is not held up by it.
+    pub wrong_logins_per_account: NonZeroU32,
     /// Logins from one address in a minute.
     pub logins_per_address: NonZeroU32,
     /// Registrations from one address in a minute.
@@ -46,31 +44,12 @@ impl Default for Rates {
     fn default() -> Self {
         Self {
             logins_per_account: NonZeroU32::MIN.saturating_add(19),
+            wrong_logins_per_account: NonZeroU32::MIN.saturating_add(199),
             logins_per_address: NonZeroU32::MIN.saturating_add(119),
             registrations_per_address: NonZeroU32::MIN.saturating_add(599),
             wrong_secrets_per_address: NonZeroU32::MIN.saturating_add(59),
             looks_per_address: NonZeroU32::MIN.saturating_add(599),
         }
-    }
-}
-
-struct Limiter<K: Hash + Eq + Clone> {
-    limiter: RateLimiter<K, HashMapStateStore<K>, DefaultClock>,
-}
-
-impl<K: Hash + Eq + Clone> Limiter<K> {
-    fn per_minute(most: NonZeroU32) -> Self {
-        Self { limiter: RateLimiter::hashmap(Quota::per_minute(most)) }
-    }
-
-    fn check(&self, key: &K, what: &str) -> Result<(), Rejection> {
-        if self.limiter.len() >= MOST_KEYS {
-            self.limiter.retain_recent();
-        }
-        if self.limiter.len() >= MOST_KEYS || self.limiter.check_key(key).is_err() {
-            return Err(Rejection::new(Code::Busy, format!("too many {what}; wait a minute and try again")));
-        }
-        Ok(())
     }
 }
 
@@ -80,7 +59,10 @@ pub(crate) struct Auth {
     waiting: Arc<Semaphore>,
     /// Checked in the place of an unknown user's.
     decoy: String,
-    by_account: Limiter<String>,
+    by_account: Limiter<(String, IpAddr)>,
+    wrong_logins: Limiter<String>,
+    /// Who has logged in from where.
+    at_home: Lately<(String, IpAddr)>,
     by_address: Limiter<IpAddr>,
     registrations: Limiter<IpAddr>,
     wrong_secrets: Limiter<IpAddr>,
@@ -96,6 +78,8 @@ impl Auth {
             waiting: Arc::new(Semaphore::new(MOST_WAITING)),
             decoy: hash_now("a password that nobody has")?,
             by_account: Limiter::per_minute(rates.logins_per_account),
+            wrong_logins: Limiter::per_minute(rates.wrong_logins_per_account),
+            at_home: Lately::default(),
             by_address: Limiter::per_minute(rates.logins_per_address),
             registrations: Limiter::per_minute(rates.registrations_per_address),
             wrong_secrets: Limiter::per_minute(rates.wrong_secrets_per_address),
@@ -103,12 +87,27 @@ impl Auth {
         })
     }
 
-    /// Whether another login may be tried.
+    /// Whether another login may be tried. What strangers try elsewhere holds up nobody who has logged in from there before.
     pub(crate) fn may_log_in(&self, username: &str, from: IpAddr) -> Result<(), Rejection> {
-        self.by_address.check(&network_of(from), "logins from your address")?;
-        // Names longer than any real one are one account here: they must not fill the memory.
-        let account = if username.len() > 64 { String::new() } else { username.to_ascii_lowercase() };
-        self.by_account.check(&account, "logins of this account")
+        let from = network_of(from);
+        self.by_address.check(&from, "logins from your address")?;
+        let tried = (account(username), from);
+        self.by_account.check(&tried, "logins of this account from your address")?;
+        if self.at_home.has(&tried) {
+            return Ok(());
+        }
+        self.wrong_logins.look(&tried.0, "wrong logins of this account")
+    }
+
+    /// Notes what came of a login that was tried.
+    pub(crate) fn tried(&self, username: &str, from: IpAddr, right: bool) {
+        let account = account(username);
+        if right {
+            self.at_home.note((account, network_of(from)));
+        } else {
+            // With the last of them the next one waits; this one was tried.
+            let _one_too_many = self.wrong_logins.check(&account, "wrong logins of this account");
+        }
     }
 
     /// Whether another account may be made.
@@ -188,6 +187,11 @@ impl Turn {
     }
 }
 
+/// The account that a name is counted as. Names longer than any real one are one here: they must not fill the memory.
+fn account(username: &str) -> String {
+    if username.len() > 64 { String::new() } else { username.to_ascii_lowercase() }
+}
+
 fn fault(error: &anyhow::Error) -> Rejection {
     tracing::error!(%error, "a password could not be hashed");
     Rejection::new(Code::Busy, "the pool could not check the password now; try again")
@@ -259,5 +263,24 @@ mod tests {
         assert!(auth.may_log_in("Ada", from).is_ok());
         assert_eq!(auth.may_log_in("ada", from).unwrap_err().code, Code::Busy);
         assert!(auth.may_log_in("bob", from).is_ok());
+    }
+
+    #[test]
+    fn nobody_is_locked_out_by_what_strangers_try() {
+        let wrong = NonZeroU32::new(50).unwrap();
+        let auth = Auth::new(&Rates { wrong_logins_per_account: wrong, ..Rates::default() }).unwrap();
+        let at = |last: u8| IpAddr::from([192, 0, 2, last]);
+        let guess = |last: u8| auth.may_log_in("ada", at(last)).map(|()| auth.tried("ada", at(last), false)).is_ok();
+        auth.may_log_in("ada", at(1)).unwrap();
+        auth.tried("ada", at(1), true);
+        assert_eq!((0..99).filter(|_| guess(9)).count(), 20, "of one account from one address");
+        // Somebody who was never seen can still log in, and be right.
+        auth.may_log_in("ada", at(2)).unwrap();
+        auth.tried("ada", at(2), true);
+        // From many addresses they go on to the bound of all together.
+        assert_eq!((10..99).filter(|last| guess(*last)).count(), 30);
+        assert_eq!(auth.may_log_in("ada", at(3)).unwrap_err().code, Code::Busy);
+        assert!(auth.may_log_in("ADA", at(1)).is_ok() && auth.may_log_in("ada", at(2)).is_ok());
+        assert!(auth.may_log_in("bob", at(3)).is_ok());
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! Invariant: no rule of scheduling or money lives here; the engine decides, the store remembers.
 
+mod admit;
 mod auth;
 mod blobs;
 mod board;
@@ -24,6 +25,7 @@ mod gate;
 mod handout;
 mod hub;
 mod invitation;
+mod limit;
 mod link;
 mod links;
 mod liveness;
@@ -39,6 +41,7 @@ mod services;
 mod sessions;
 mod shared;
 mod status;
+mod still_in;
 mod tls;
 mod tokens;
 mod turns;

@@ -73,12 +73,12 @@ where
         let method = METHODS.get(request.uri().path()).copied().unwrap_or("unknown");
         let parent = request.headers().get(TRACEPARENT).and_then(|parent| parent.to_str().ok());
         let span = Span::begin(Kind::Server, parent, || method);
-        let (begun, live) = (Instant::now(), self.live.clone());
+        let mut call = Call { method, code: "cancelled", begun: Instant::now(), live: self.live.clone() };
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await?;
             let status = status(answer.headers());
-            live.figures.meters.called(method, name(status), begun.elapsed());
+            call.answered(name(status));
             tell(span, method, status);
             Ok(answer)
         })
@@ -122,10 +122,35 @@ const fn is_own_fault(status: tonic::Code) -> bool {
     }
 }
 
+/// Is counted when it goes; where nobody waited for the answer, as cancelled.
+struct Call {
+    method: &'static str,
+    code: &'static str,
+    begun: Instant,
+    live: Arc<Followers>,
+}
+
+impl Call {
+    /// As a call of its own, so that whoever answers holds the whole of it.
+    fn answered(&mut self, code: &'static str) {
+        self.code = code;
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.live.figures.meters.called(self.method, self.code, self.begun.elapsed());
+    }
+}
+
 /// The code of an answer. One without a code in its head has begun well; a stream may still end badly.
 fn status(headers: &http::HeaderMap) -> tonic::Code {
     let code = headers.get("grpc-status").map(|code| tonic::Code::from_bytes(code.as_bytes()));
-    code.unwrap_or(tonic::Code::Ok)
+    match code.unwrap_or(tonic::Code::Ok) {
+        // Who hangs up while the message is awaited seems to have sent none.
+        tonic::Code::Internal if is_without_message(headers) => tonic::Code::Cancelled,
+        code => code,
+    }
 }
 
 /// A code as it is counted.
@@ -149,6 +174,13 @@ const fn name(code: tonic::Code) -> &'static str {
         tonic::Code::DataLoss => "data_loss",
         tonic::Code::Unauthenticated => "unauthenticated",
     }
+}
+
+/// Whether an answer says that no whole message came.
+fn is_without_message(headers: &http::HeaderMap) -> bool {
+    let text = headers.get("grpc-message").and_then(|text| text.to_str().ok()).unwrap_or_default();
+    let text = text.replace("%20", " ");
+    text.starts_with("Missing request message") || text.starts_with("Unexpected EOF decoding stream")
 }
 
 /// Brings the meters of states up to date, where anybody measures.
@@ -182,11 +214,55 @@ mod tests {
         assert!(METHODS.get("/hivemind.v1.PoolService/Nothing").is_none() && METHODS.len() > 30);
     }
 
+    /// Counts the calls that were cancelled.
+    #[derive(Clone, Default)]
+    struct Cancelled(Arc<std::sync::atomic::AtomicU64>);
+
+    impl crate::Instruments for Cancelled {
+        fn gauge(&self, _: &'static str, _: &'static str, _: &[(&'static str, String)]) -> metrics::Gauge {
+            metrics::Gauge::noop()
+        }
+        fn counter(&self, name: &'static str, _: &'static str, labels: &[(&'static str, String)]) -> metrics::Counter {
+            let is_it = name == "hivemind_pool_rpcs_total" && labels.contains(&("code", "cancelled".to_owned()));
+            if is_it { metrics::Counter::from_arc(self.0.clone()) } else { metrics::Counter::noop() }
+        }
+        fn histogram(&self, _: &'static str, _: &'static str, _: &[(&'static str, String)]) -> metrics::Histogram {
+            metrics::Histogram::noop()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_for_whose_answer_nobody_waits_is_counted_as_cancelled() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = crate::PoolConfig {
+            data: folder.path().join("pool"),
+            listen: ([127, 0, 0, 1], 0).into(),
+            advertise: None,
+            names: Vec::new(),
+            policy: hivemind_model::Policy::default(),
+            reflection: false,
+        };
+        let pool = crate::start(config).await.unwrap();
+        let cancelled = Cancelled::default();
+        pool.measure(cancelled.clone());
+        type Answer = Result<http::Response<()>, std::convert::Infallible>;
+        let never = tower::service_fn(|_: http::Request<()>| std::future::pending::<Answer>());
+        let mut measured = Measure(pool.shared.live.clone()).layer(never);
+        let request = http::Request::builder().uri("/hivemind.v1.PoolService/Audit").body(()).unwrap();
+        drop(measured.call(request));
+        assert_eq!(cancelled.0.load(std::sync::atomic::Ordering::Relaxed), 1);
+        pool.shutdown().await.unwrap();
+    }
+
     #[test]
     fn the_code_is_read_from_the_head_of_an_answer() {
         let mut headers = http::HeaderMap::new();
         assert_eq!(name(status(&headers)), "ok");
         headers.insert("grpc-status", http::HeaderValue::from_static("7"));
         assert_eq!(name(status(&headers)), "permission_denied");
+        headers.insert("grpc-status", http::HeaderValue::from_static("13"));
+        assert_eq!(name(status(&headers)), "internal");
+        headers.insert("grpc-message", http::HeaderValue::from_static("Missing%20request%20message."));
+        assert_eq!(name(status(&headers)), "cancelled");
     }
 }

@@ -106,6 +106,14 @@ pub(crate) fn known_call(path: &str) -> Option<&'static str> {
     BY_PATH.get(path).map(|(known, _)| *known)
 }
 
+/// Whether the call of that path is made with a token.
+pub(crate) fn takes_token(path: &str) -> bool {
+    match BY_PATH.get(path) {
+        Some((_, Need::Anybody | Need::With(_))) => true,
+        Some((_, Need::Nobody | Need::Certificate)) | None => false,
+    }
+}
+
 /// Refuses a caller whose token may not be used for the call that the gate noted.
 pub(crate) fn check(caller: &Caller, metadata: &MetadataMap) -> Result<(), Status> {
     let need = gate::call(metadata).and_then(|call| BY_PATH.get(call)).map(|(_, need)| *need);

@@ -4,6 +4,7 @@
 //!
 //! Invariant: no service is reachable without TLS.
 
+use crate::admit::{Admit, BySender};
 use crate::measure::Measure;
 use crate::services::{AuthCalls, NodeCalls, PoolCalls, ProjectCalls, TaskCalls, TokenCalls, WorkerCalls};
 use crate::shared::Shared;
@@ -31,7 +32,7 @@ const MAX_TASK_MESSAGE: usize = 16 << 20;
 const MAX_TOKEN_MESSAGE: usize = 4 << 20;
 /// Largest message of a worker.
 const MAX_WORKER_MESSAGE: usize = 8 << 20;
-/// Largest message of any other call.
+/// Largest message of any other call, and of whoever shows no token in the metadata.
 const MAX_SMALL_MESSAGE: usize = 64 << 10;
 /// Calls that one connection may have open.
 const MAX_STREAMS: u32 = 256;
@@ -86,6 +87,16 @@ pub(crate) async fn serve(
         Reflection::Off => None,
     };
     let (closing, gate) = (shared.closing.clone(), shared.clone());
+    let money = TokenServiceServer::new(TokenCalls(shared.clone()));
+    let money = BySender {
+        stranger: money.clone().max_decoding_message_size(MAX_SMALL_MESSAGE),
+        known: money.max_decoding_message_size(MAX_TOKEN_MESSAGE),
+    };
+    let tasks = TaskServiceServer::new(TaskCalls(shared.clone()));
+    let tasks = BySender {
+        stranger: tasks.clone().max_decoding_message_size(MAX_SMALL_MESSAGE),
+        known: tasks.max_decoding_message_size(MAX_TASK_MESSAGE),
+    };
     let router = Server::builder()
         .max_concurrent_streams(MAX_STREAMS)
         .http2_keepalive_interval(Some(Duration::from_secs(15)))
@@ -95,16 +106,17 @@ pub(crate) async fn serve(
         .layer(MapRequestLayer::new(move |request: http::Request<tonic::body::Body>| gate.gate.mark(request)))
         .layer(Measure(shared.live.clone()))
         .layer(MapResponseLayer::new(explain_too_large))
+        .layer(Admit(shared.clone()))
         .add_service(health_service)
         .add_optional_service(described)
         .add_service(AuthServiceServer::new(AuthCalls(shared.clone())).max_decoding_message_size(MAX_SMALL_MESSAGE))
-        .add_service(TokenServiceServer::new(TokenCalls(shared.clone())).max_decoding_message_size(MAX_TOKEN_MESSAGE))
+        .add_service(money)
         .add_service(NodeServiceServer::new(NodeCalls(shared.clone())).max_decoding_message_size(MAX_SMALL_MESSAGE))
         .add_service(PoolServiceServer::new(PoolCalls(shared.clone())).max_decoding_message_size(MAX_SMALL_MESSAGE))
         .add_service(
             ProjectServiceServer::new(ProjectCalls(shared.clone())).max_decoding_message_size(MAX_SMALL_MESSAGE),
         )
-        .add_service(TaskServiceServer::new(TaskCalls(shared.clone())).max_decoding_message_size(MAX_TASK_MESSAGE))
+        .add_service(tasks)
         .add_service(WorkerServiceServer::new(WorkerCalls(shared)).max_decoding_message_size(MAX_WORKER_MESSAGE));
     let incoming = tokio_stream::StreamExt::map(ReceiverStream::new(connections), Ok::<_, io::Error>);
     router.serve_with_incoming_shutdown(incoming, closing.cancelled_owned()).await?;
@@ -121,7 +133,7 @@ fn explain_too_large(mut response: http::Response<tonic::body::Body>) -> http::R
     });
     if too_large {
         headers.insert("grpc-status", http::HeaderValue::from_static("8"));
-        headers.insert("grpc-message", http::HeaderValue::from_static("E_TOO_LARGE: the request is larger than the pool takes in one message; send many things in several calls; the files of a task may have 8 MiB together: send larger content with Upload and name its digest in inputs"));
+        headers.insert("grpc-message", http::HeaderValue::from_static("E_TOO_LARGE: the request is larger than the pool takes in one message; more than 64 KiB are taken only with the token in the metadata, as `authorization: Bearer TOKEN`; send many things in several calls; the files of a task may have 8 MiB together: send larger content with Upload and name its digest in inputs"));
     }
     response
 }

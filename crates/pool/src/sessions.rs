@@ -1,7 +1,7 @@
 //! Sessions and API keys that live, as every call has to know them at once.
 //!
 //! It follows the durable batches, as the board does. Start at [`Sessions::lives`] for an access token, at
-//! [`Sessions::find`] for a key.
+//! [`Sessions::find`] for a key, at [`Sessions::ends`] for whoever looks on for long.
 //!
 //! Invariant: nothing is decided here; the engine alone decides.
 
@@ -11,6 +11,7 @@ use hivemind_model::{Millis, SessionId, Timestamp, UserId};
 use parking_lot::RwLock;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// The use of a key is noted once in this time.
 const NOTE_EVERY: Millis = Millis::from_secs(3600);
@@ -27,6 +28,8 @@ struct Inner {
 #[derive(Default)]
 pub(crate) struct Sessions {
     inner: RwLock<Inner>,
+    /// Tells that something has ended.
+    ends: watch::Sender<()>,
 }
 
 impl Sessions {
@@ -34,7 +37,7 @@ impl Sessions {
     pub(crate) fn recovered(rows: &[SessionRow]) -> Self {
         let mut inner = Inner::default();
         rows.iter().for_each(|row| inner.put(row));
-        Self { inner: RwLock::new(inner) }
+        Self { inner: RwLock::new(inner), ends: watch::Sender::default() }
     }
 
     /// Takes in a durable batch.
@@ -45,6 +48,20 @@ impl Sessions {
         let mut inner = self.inner.write();
         rows.sessions.iter().for_each(|row| inner.put(row));
         rows.ended_sessions.iter().for_each(|id| inner.end(*id));
+        drop(inner);
+        if !rows.ended_sessions.is_empty() {
+            self.ends.send_replace(());
+        }
+    }
+
+    /// Told whenever sessions or keys have ended, of whomever.
+    pub(crate) fn ends(&self) -> watch::Receiver<()> {
+        self.ends.subscribe()
+    }
+
+    /// The session or key of that id, whichever of the two it is.
+    pub(crate) fn get(&self, id: SessionId) -> Option<Arc<SessionRow>> {
+        self.inner.read().rows.get(&id).cloned()
     }
 
     /// Whether a session of a browser of that user lives.

@@ -5,6 +5,7 @@
 //!
 //! Invariant: a conversion from the wire checks form only; what is allowed is decided by the model.
 
+pub mod codec;
 pub mod convert;
 
 /// The public API, package `hivemind.v1`.

@@ -70,6 +70,7 @@ fn tips_arrive_once_and_are_collected_once() {
         ("anna", "tool", -1, "", "three"),
         ("anna", "tool", i64::MAX, "", "four"),
         ("anna", "tool", 1, "line\nbreak", "five"),
+        ("anna", "tool", 1, "turned \u{202e}", "five"),
         ("anna", "nothing", 1, "", "six"),
         ("bert", "tool", 1, "", "seven"),
     ] {
@@ -81,7 +82,8 @@ fn tips_arrive_once_and_are_collected_once() {
     anna tool 0: E_INVALID: amount: 0.00 CPT is no tip; it must be above zero
     anna tool -1: E_INVALID: amount: -0.000001 CPT is no tip; it must be above zero
     anna tool 9223372036854775807: E_INSUFFICIENT_CPT: amount: needs 9223372036854.775807 CPT, 145.00 CPT is available; give less, or wait for open tasks to end
-    anna tool 1: E_INVALID: message: is longer than 280 bytes or contains a control character
+    anna tool 1: E_INVALID: message: is longer than 280 bytes or contains a control character, or one that hides or turns around text
+    anna tool 1: E_INVALID: message: is longer than 280 bytes or contains a control character, or one that hides or turns around text
     anna nothing 1: E_NOT_FOUND: project: there is no project `nothing`
     bert tool 1: E_INVALID: project: is your own; nothing would move
     ");

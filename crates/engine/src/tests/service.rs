@@ -48,7 +48,7 @@ fn owners_decide_for_their_own_nodes_and_operators_for_all() {
         set(&mut pool, "bert", "box", NodeChange::Unban),
         set(&mut pool, "bert", "box", drain(30 * 24 * 3_600_000 + 1)),
         set(&mut pool, "olga", "box", ban(" ")),
-        set(&mut pool, "olga", "box", ban("a\nb")),
+        set(&mut pool, "olga", "box", ban("a\u{202e}b")),
         set(&mut pool, "olga", "box", ban(&long)),
         set(&mut pool, "olga", "box", ban("it lied")),
         set(&mut pool, "bert", "box", NodeChange::Uncordon),
@@ -64,8 +64,8 @@ fn owners_decide_for_their_own_nodes_and_operators_for_all() {
     E_FORBIDDEN [] only an operator unbans a node; you can cordon it
     E_INVALID [deadline_seconds] deadline_seconds: is more than 2592000, which is 30 days; cordon the node to have no deadline
     E_INVALID [reason] reason: is missing; the owner of the node is told it
-    E_INVALID [reason] reason: is longer than 200 bytes or contains a control character
-    E_INVALID [reason] reason: is longer than 200 bytes or contains a control character
+    E_INVALID [reason] reason: is longer than 200 bytes or contains a control character, or one that hides or turns around text
+    E_INVALID [reason] reason: is longer than 200 bytes or contains a control character, or one that hides or turns around text
     done
     E_CONFLICT [] the node is banned (it lied); it gets no work until an operator unbans it
     done

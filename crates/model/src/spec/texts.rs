@@ -4,6 +4,7 @@
 
 use super::{Digest, MAX_IMAGE_BYTES, MAX_PATH_BYTES};
 use crate::rejection::{Code, Rejection};
+use crate::text::is_unseen;
 
 /// Two of `paths` of which one is the other or lies within it; sorts them.
 pub(super) fn nested<'a>(paths: &mut [&'a str]) -> Option<(&'a str, &'a str)> {
@@ -79,8 +80,8 @@ pub(super) fn check_text(field: &str, text: &str, most: usize) -> Result<(), Rej
     if text.len() > most {
         return Err(Rejection::field(Code::TooLarge, field, format!("{} bytes; at most {most}", text.len())));
     }
-    if text.chars().any(char::is_control) {
-        return Err(Rejection::invalid(field, "contains a control character"));
+    if text.chars().any(is_unseen) {
+        return Err(Rejection::invalid(field, "contains a control character, or one that hides or turns around text"));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //!
 //! Invariant: different names are shown differently, and no name does anything to what shows it.
 
+use hivemind_model::text::is_unseen;
 use std::fmt::Write;
 
 /// Longest name, longest part of one, and most parts: what clients unpack.
@@ -47,13 +48,6 @@ fn escaped(name: &[u8]) -> String {
         }
     }
     text
-}
-
-/// Control characters, and those that hide, or turn around, what stands beside them.
-fn is_unseen(c: char) -> bool {
-    let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}');
-    let hides = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2064}');
-    c.is_control() || turns || hides || matches!(c, '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

@@ -62,7 +62,6 @@ impl AuthService for AuthCalls {
         let user = match user_of(&self.0, &username, Zeroizing::new(password), from).await? {
             Ok(user) => user,
             Err(rejection) => {
-                self.0.live.figures.meters.login_refused();
                 return Ok(Response::new(LoginResponse { message: rejection.to_string(), ..LoginResponse::default() }));
             }
         };
@@ -151,8 +150,21 @@ impl AuthService for AuthCalls {
     }
 }
 
-/// The user of that name, where the password is theirs. Unknown user and wrong password are refused alike.
+/// The user of that name, where the password is theirs. Unknown user and wrong password are refused alike, and counted.
 pub(super) async fn user_of(
+    shared: &Shared,
+    username: &str,
+    password: Zeroizing<String>,
+    from: IpAddr,
+) -> Result<Result<UserRow, Rejection>, Status> {
+    let user = known(shared, username, password, from).await?;
+    if user.is_err() {
+        shared.live.figures.meters.login_refused();
+    }
+    Ok(user)
+}
+
+async fn known(
     shared: &Shared,
     username: &str,
     password: Zeroizing<String>,
@@ -166,6 +178,8 @@ pub(super) async fn user_of(
         Ok(right) => right,
         Err(rejection) => return Ok(Err(rejection)),
     };
+    let right = right && user.is_some();
+    shared.auth.tried(username, from, right);
     let wrong = || Rejection::new(Code::BadCredentials, "wrong user name or password");
     Ok(user.filter(|_| right).ok_or_else(wrong))
 }

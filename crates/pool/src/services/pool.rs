@@ -9,6 +9,7 @@ use super::rewards::wire;
 use super::{books, health, journal, queue, watch_pool};
 use crate::shared::{Shared, address, operators_only};
 use crate::status;
+use crate::still_in::StillIn;
 use futures::stream::BoxStream;
 use hivemind_model::economy::Mode;
 use hivemind_proto::v1::pool_service_server::PoolService;
@@ -92,7 +93,8 @@ impl PoolService for PoolCalls {
 
     async fn watch_pool(&self, request: Request<WatchPoolRequest>) -> Result<Response<Self::WatchPoolStream>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
-        watch_pool::start(self.0.clone(), &caller).map(Response::new)
+        let still_in = StillIn::of(&self.0, &caller);
+        watch_pool::start(self.0.clone(), &caller).map(|stream| Response::new(still_in.guard(stream)))
     }
 
     async fn list_journal(

@@ -14,6 +14,7 @@ use crate::writer::Refused;
 use hivemind_model::ids::KeyId;
 use hivemind_model::rows::{Role, SessionRow, UserRow};
 use hivemind_model::session::{Exchange, Grant, MAX_ABOUT_BYTES, SessionKind};
+use hivemind_model::text::is_unseen;
 use hivemind_model::{Code, Command, Millis, Rejection, Reply, Scope, Scopes, SessionId, Timestamp};
 use hivemind_proto::v1::{
     CreateKeyRequest, CreateKeyResponse, EndSessionRequest, KeySummary, OpenSessionRequest, RefreshSessionRequest,
@@ -166,13 +167,7 @@ pub(super) async fn create_key(
     let refused = |rejection: Rejection| status::rejected(&rejection);
     let scopes = scopes(&request.scopes).map_err(refused)?;
     let life = life(request.valid_seconds, KEY_SECONDS).map_err(refused)?;
-    let wanted = shared.clock.now().after(life);
-    // A key that names no life for another one means its own.
-    let maker = caller.session.and_then(|id| shared.live.sessions.find(id, SessionKind::Key));
-    let expires_at = match (maker, request.valid_seconds) {
-        (Some(maker), 0) => wanted.min(maker.expires_at),
-        (Some(_) | None, _) => wanted,
-    };
+    let expires_at = shared.clock.now().after(life);
     let user = shared.store.user(caller.id).await.map_err(|error| status::store(&error))?;
     let user = user.ok_or_else(|| status::unauthenticated("the user of this token is not known; log in again"))?;
     let secret = secrets::make();
@@ -284,7 +279,7 @@ fn words(scopes: Scopes) -> Vec<String> {
 /// What a browser says of itself, fit to be kept and shown.
 fn cut(about: &str) -> String {
     let mut kept = String::new();
-    for c in about.chars().map(|c| if c.is_control() { '?' } else { c }) {
+    for c in about.chars().map(|c| if is_unseen(c) { '?' } else { c }) {
         if kept.len() + c.len_utf8() > MAX_ABOUT_BYTES {
             break;
         }
@@ -299,7 +294,7 @@ mod tests {
 
     #[test]
     fn what_a_browser_says_is_cut_between_characters() {
-        assert_eq!(cut("Firefox\n5"), "Firefox?5");
+        assert_eq!(cut("Firefox\n5\u{202e}"), "Firefox?5?");
         assert_eq!(cut(&"x".repeat(300)).len(), MAX_ABOUT_BYTES);
         assert_eq!(cut(&"\u{1F41D}".repeat(99)).chars().count(), MAX_ABOUT_BYTES / 4);
         assert_eq!(cut(&format!("x{}", "\u{1F41D}".repeat(99))).len(), MAX_ABOUT_BYTES - 3);

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::shared::Shared;
 use crate::status;
+use crate::still_in::StillIn;
 use crate::writer::Refused;
 use futures::stream::BoxStream;
 use hivemind_model::rows::TaskRow;
@@ -129,12 +130,13 @@ impl TaskService for TaskCalls {
         request: Request<WatchTasksRequest>,
     ) -> Result<Response<Self::WatchTasksStream>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        let still_in = StillIn::of(&self.0, &caller);
         let ids = watch::ids(&request.get_ref().task_ids).map_err(|rejection| status::rejected(&rejection))?;
         for id in &ids {
             self.own(caller.id, &id.to_string()).await?;
         }
         let begin = if request.get_ref().changes_only { watch::Begin::Now } else { watch::Begin::State };
-        Ok(Response::new(watch::start(self.0.clone(), caller.id, ids, begin)))
+        Ok(Response::new(still_in.guard(watch::start(self.0.clone(), caller.id, ids, begin))))
     }
 
     async fn follow_logs(
@@ -142,10 +144,11 @@ impl TaskService for TaskCalls {
         request: Request<FollowLogsRequest>,
     ) -> Result<Response<Self::FollowLogsStream>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
+        let still_in = StillIn::of(&self.0, &caller);
         let row = self.own(caller.id, &request.get_ref().task_id).await?;
         let stream =
             follow::start(self.0.clone(), row, request.get_ref()).map_err(|rejection| status::rejected(&rejection))?;
-        Ok(Response::new(stream))
+        Ok(Response::new(still_in.guard(stream)))
     }
 
     async fn upload(&self, request: Request<Streaming<UploadChunk>>) -> Result<Response<UploadResponse>, Status> {

@@ -15,7 +15,7 @@ fn task(user: &User, name: &str, after: &[&str]) -> GraphTask {
 
 async fn submit(user: &User, request: SubmitGraphRequest) -> Result<SubmitGraphResponse, Status> {
     let request = SubmitGraphRequest { token: user.token.clone(), ..request };
-    within(user.tasks().submit_graph(request)).await.map(tonic::Response::into_inner)
+    within(user.tasks().submit_graph(user.bearing(request))).await.map(tonic::Response::into_inner)
 }
 
 #[tokio::test]

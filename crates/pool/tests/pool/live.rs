@@ -438,6 +438,9 @@ async fn what_happens_is_measured_once_somebody_does() {
     pool.handle.measure(kept.clone());
     let refused = crate::support::log_in(&ada.channel, "ada", "another one").await;
     assert!(!refused.success);
+    let session = OpenSessionRequest { username: "ada".into(), password: "another one".into(), about: String::new() };
+    let refused = within(ada.auth().open_session(session)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
     assert_eq!(health(&ada).await.unwrap_err().code(), Code::PermissionDenied);
     let identity = pool.join(&ada, "lab").await;
     let (mut link, _) = pool.link(&identity, hello("lab")).await;
@@ -446,7 +449,7 @@ async fn what_happens_is_measured_once_somebody_does() {
     health(&operator).await.unwrap();
     within(pool.handle.probe().collect()).await.unwrap();
     for (name, count) in [
-        ("hivemind_pool_logins_refused_total", 1),
+        ("hivemind_pool_logins_refused_total", 2),
         ("hivemind_pool_nodes_joined_total", 1),
         ("hivemind_pool_tasks_ended_total state=completed", 1),
         ("hivemind_pool_tasks_ended_total state=failed", 0),

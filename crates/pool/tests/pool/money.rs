@@ -72,7 +72,7 @@ async fn many_transfers_have_an_answer_each() {
     pool.user("bob").await;
     let many = |transfers: Vec<TransferRequest>| async {
         let request = TransferManyRequest { token: ada.token.clone(), transfers };
-        within(ada.money().transfer_many(request)).await
+        within(ada.money().transfer_many(ada.bearing(request))).await
     };
     let mut transfers: Vec<_> = (0..1000).map(|index| ada.transfer("bob", 0, 1000, &format!("t{index}"))).collect();
     transfers[3].amount = -1;

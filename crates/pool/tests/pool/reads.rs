@@ -281,8 +281,9 @@ async fn tasks_are_found_by_a_part_of_their_name_or_image() {
     for task in &mut tasks {
         task.max_runtime = 1;
     }
-    let answers =
-        within(ada.tasks().submit_tasks(SubmitTasksRequest { token: ada.token.clone(), tasks })).await.unwrap();
+    let answers = within(ada.tasks().submit_tasks(ada.bearing(SubmitTasksRequest { tasks, ..Default::default() })))
+        .await
+        .unwrap();
     let refused = answers.into_inner().tasks.into_iter().find(|answer| !answer.success);
     assert_eq!(refused, None);
     let page = async |user: &User, q: &str, page_size, page_token: String| {

@@ -8,7 +8,8 @@ use hivemind_proto::v1::*;
 use std::num::NonZeroU32;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
-use tonic::{Code, Status};
+use tokio::task::JoinHandle;
+use tonic::{Code, Status, Streaming};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -287,24 +288,82 @@ async fn keys_are_made_used_listed_and_revoked() {
 
     let words = |all: &[&str]| -> Vec<String> { all.iter().map(|one| (*one).to_owned()).collect() };
     for (scopes, life, code) in [
-        (words(&["tasks:read"]), DAY / 2, "E_FORBIDDEN"),
-        (words(&["wallet:read"]), DAY * 2, "E_FORBIDDEN"),
         (words(&["wallet:read", "everything"]), DAY / 2, "E_INVALID"),
         (words(&[]), DAY / 2, "E_INVALID"),
         (words(&["wallet:read"]), DAY * 366, "E_INVALID"),
     ] {
-        let error = within(with_key.create_key("more", &scopes, life)).await.unwrap_err();
+        let error = within(client.create_key("more", &scopes, life)).await.unwrap_err();
         assert_eq!(error.code(), Some(code), "{scopes:?}: {error}");
     }
-    let narrow = within(with_key.create_key("less", &words(&["wallet:read"]), Duration::ZERO)).await.unwrap();
-    assert_eq!(narrow.expires_at, made.expires_at, "it lives no longer than what made it");
+    // What it made would go on when it is revoked.
+    let error = within(with_key.create_key("less", &words(&["wallet:read"]), DAY / 2)).await.unwrap_err();
+    assert!(error.code() == Some("E_FORBIDDEN") && error.to_string().contains("log in"), "{error}");
     let theirs = client.with_token(&bob.token).unwrap();
     assert_eq!(within(theirs.revoke_key(&made.key_id)).await.unwrap_err().code(), Some("E_NOT_FOUND"));
     assert!(within(theirs.keys()).await.unwrap().is_empty());
     within(client.revoke_key(&made.key_id)).await.unwrap();
     assert!(is_login(&within(with_key.whoami()).await.unwrap_err()));
     assert_eq!(within(client.revoke_key(&made.key_id)).await.unwrap_err().code(), Some("E_NOT_FOUND"));
-    within(client.with_token(&narrow.key).unwrap().whoami()).await.unwrap();
+    assert!(within(client.keys()).await.unwrap().is_empty());
+}
+
+/// Streams of every kind that were opened by somebody, once each of them has begun; each gives how it ends.
+async fn streams(user: &User, task: &str) -> Vec<(&'static str, JoinHandle<Option<Status>>)> {
+    fn end<T: Send + 'static>(mut stream: Streaming<T>) -> JoinHandle<Option<Status>> {
+        tokio::spawn(async move {
+            loop {
+                match stream.message().await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => return None,
+                    Err(status) => return Some(status),
+                }
+            }
+        })
+    }
+    let watch = user.bearing(WatchTasksRequest::default());
+    let follow = FollowLogsRequest { task_id: task.into(), follow: true, ..FollowLogsRequest::default() };
+    let pool = user.bearing(WatchPoolRequest::default());
+    vec![
+        ("WatchTasks", end(within(user.tasks().watch_tasks(watch)).await.unwrap().into_inner())),
+        ("FollowLogs", end(within(user.tasks().follow_logs(user.bearing(follow))).await.unwrap().into_inner())),
+        ("WatchPool", end(within(user.pool().watch_pool(pool)).await.unwrap().into_inner())),
+    ]
+}
+
+#[tokio::test]
+async fn streams_end_with_the_key_or_session_that_opened_them() {
+    let pool = TestPool::start().await;
+    let ada = pool.user("ada").await;
+    let task = ada.submit("waits").await;
+    let client = stranger(&pool).await.with_token(&ada.token).unwrap();
+    let scopes = ["tasks:read", "nodes:read", "wallet:read"];
+    let (made, kept) = (key(&pool, &ada, &scopes).await, key(&pool, &ada, &scopes).await);
+    let (browser, session) = open(&pool, "ada").await;
+    let by_key = streams(&by(&ada, &made.key), &task).await;
+    let by_session = streams(&by(&ada, &session.access_token), &task).await;
+    let by_other = streams(&by(&ada, &kept.key), &task).await;
+    let ended = async |streams: Vec<(&'static str, JoinHandle<Option<Status>>)>| {
+        for (call, stream) in streams {
+            let status = within(stream).await.unwrap().unwrap_or_else(|| panic!("{call} ended as if it were over"));
+            assert_eq!(status.code(), Code::Unauthenticated, "{call}: {status}");
+            assert!(status.message().contains("has ended; log in again"), "{call}: {status}");
+        }
+    };
+    within(client.revoke_key(&made.key_id)).await.unwrap();
+    ended(by_key).await;
+    // The access token is of the session; another of them does not end what the first one opened.
+    let session = within(browser.refresh_session(&session.refresh_token)).await.unwrap();
+    assert!(by_session.iter().all(|(_, stream)| !stream.is_finished()));
+    within(browser.with_token(&session.access_token).unwrap().end_session("")).await.unwrap();
+    ended(by_session).await;
+    assert!(by_other.iter().all(|(_, stream)| !stream.is_finished()), "who was not meant looks on");
+    // One of a key that lives for a moment ends by itself.
+    let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+    let short = within(client.create_key("short", &scopes, Duration::from_secs(3))).await.unwrap();
+    for (call, stream) in streams(&by(&ada, &short.key), &task).await {
+        let status = within(stream).await.unwrap().unwrap();
+        assert_eq!(status.code(), Code::Unauthenticated, "{call}: {status}");
+    }
 }
 
 #[tokio::test]

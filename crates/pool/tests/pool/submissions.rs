@@ -29,6 +29,7 @@ async fn every_bad_field_is_named_and_nothing_is_held() {
     };
     let cases = [
         ("task_name", SubmitTaskRequest { task_name: "x".repeat(201), ..good.clone() }),
+        ("task_name", SubmitTaskRequest { task_name: "a\u{2066}b".into(), ..good.clone() }),
         ("task_name", SubmitTaskRequest { task_name: "a\nb".into(), ..good.clone() }),
         ("docker_image", SubmitTaskRequest { docker_image: String::new(), ..good.clone() }),
         ("docker_image", SubmitTaskRequest { docker_image: "not an image".into(), ..good.clone() }),
@@ -92,14 +93,14 @@ async fn large_files_are_refused_with_the_way_out() {
     let ada = pool.user("ada").await;
     let nine =
         SubmitTaskRequest { files: vec![format!("a={}", STANDARD.encode(vec![7; 9 << 20]))], ..ada.task("nine") };
-    let answer = within(ada.tasks().submit_task(nine)).await.unwrap().into_inner();
+    let answer = within(ada.tasks().submit_task(ada.bearing(nine))).await.unwrap().into_inner();
     assert!(
         answer.message.starts_with("E_TOO_LARGE: files: ") && answer.message.contains("Upload"),
         "{}",
         answer.message
     );
     let hundred = SubmitTaskRequest { files: vec![format!("a={}", "A".repeat(100 << 20))], ..ada.task("hundred") };
-    let status = within(ada.tasks().submit_task(hundred)).await.unwrap_err();
+    let status = within(ada.tasks().submit_task(ada.bearing(hundred))).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
     assert!(
         status.message().starts_with("E_TOO_LARGE: ") && status.message().contains("Upload"),
