@@ -8,6 +8,7 @@ import { taskPart, taskQuery } from "../../api/queries";
 import { useSubmission } from "../../api/submission";
 import type { Grid, Submitted, TaskDetail } from "../../api/types";
 import { PageHeader } from "../../app/PageHeader";
+import { Unanswered } from "../../app/Unanswered";
 import { eta } from "../../lib/eta";
 import { useNow } from "../../lib/now";
 import { count, duration } from "../../lib/units";
@@ -24,11 +25,12 @@ import { Timeline } from "./Timeline";
 function Actions({ detail }: { detail: TaskDetail }) {
   const { task } = detail;
   const [asked, setAsked] = useState<"cancel" | "retry" | null>(null);
-  const submission = useSubmission();
+  const submission = useSubmission(`retry.${task.task_id}`);
   const client = useQueryClient();
   const navigate = useNavigate();
   const say = useToast();
   const path = `/tasks/${encodeURIComponent(task.task_id)}`;
+  const again = { retry: task.task_id };
   const retriable = detail.status === "failed" || detail.status === "cancelled" || (task.elements?.failed ?? 0) + (task.elements?.cancelled ?? 0) > 0;
   const cancel = async () => {
     await request(`${path}/cancel`, { method: "POST", body: {} });
@@ -36,7 +38,7 @@ function Actions({ detail }: { detail: TaskDetail }) {
     say("ok", `${taskName(task)} is cancelled`);
   };
   const retry = async () => {
-    const answer = await submission.send({ retry: task.task_id }, (key) => request<Submitted>(`${path}/retry`, { method: "POST", body: {}, idempotencyKey: key }));
+    const answer = await submission.send(again, (key) => request<Submitted>(`${path}/retry`, { method: "POST", body: {}, idempotencyKey: key }));
     say("ok", `Submitted again as ${answer.task_id}`);
     await navigate(`/tasks/${answer.task_id}`);
   };
@@ -50,6 +52,7 @@ function Actions({ detail }: { detail: TaskDetail }) {
       </Confirm>
       <Confirm open={asked === "retry"} title={`Submit ${taskName(task)} again?`} action="Submit again" onConfirm={retry} onClose={() => setAsked(null)}>
         <p>What did not complete is submitted as a new task. Its price cap is held again.</p>
+        <Unanswered standing={submission.standing(again)} where="your tasks" onForget={submission.forget} />
       </Confirm>
     </>
   );
