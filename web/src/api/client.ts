@@ -11,7 +11,7 @@ import type { Me } from "./types";
 
 export const API = "/api/v1";
 
-type Query = Record<string, string | number | boolean | null | undefined>;
+export type Query = Record<string, string | number | boolean | null | undefined>;
 
 export type Options = {
   method?: "GET" | "POST" | "PUT" | "DELETE";
@@ -22,6 +22,10 @@ export type Options = {
   bytes?: Blob;
   /** For what creates or moves money: see `submission`. */
   idempotencyKey?: string;
+  /** What is wanted; JSON where nothing is said. */
+  accept?: string;
+  /** Goes on after this event of a stream; empty: from its beginning. */
+  lastEventId?: string;
   signal?: AbortSignal | undefined;
 };
 
@@ -50,12 +54,13 @@ export function address(path: string, query: Query = {}): string {
   return API + path + (text ? `?${text}` : "");
 }
 
-async function once(path: string, { method = "GET", query, body, bytes, idempotencyKey, signal }: Options): Promise<Response> {
-  const headers = new Headers({ accept: "application/json" });
+async function once(path: string, { method = "GET", query, body, bytes, idempotencyKey, accept = "application/json", lastEventId, signal }: Options): Promise<Response> {
+  const headers = new Headers({ accept });
   if (method !== "GET" && csrf) headers.set("x-csrf-token", csrf);
   if (body !== undefined) headers.set("content-type", "application/json");
   else if (bytes) headers.set("content-type", "application/octet-stream");
   if (idempotencyKey) headers.set("idempotency-key", idempotencyKey);
+  if (lastEventId) headers.set("last-event-id", lastEventId);
   try {
     return await fetch(address(path, query), {
       method,
