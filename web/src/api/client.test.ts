@@ -15,7 +15,7 @@ describe("requests", () => {
     ended.mockReset();
     vi.stubGlobal("fetch", fetch);
     rememberToken("secret");
-    onSession(ended, () => undefined);
+    onSession({ ended });
   });
   afterEach(() => vi.unstubAllGlobals());
   const headers = (call: number) => fetch.mock.calls[call]?.[1].headers as Headers;
@@ -47,6 +47,17 @@ describe("requests", () => {
     await expect(request("/a")).rejects.toThrow(Problem);
     expect(ended).toHaveBeenCalledTimes(1);
     expect(fetch).toHaveBeenCalledTimes(2);
+  });
+  it("are repeated once with another word where the session is the same person's, and not for anybody else", async () => {
+    const wrong = () => Promise.resolve(answer(403, { code: "E_CSRF" }));
+    fetch.mockImplementationOnce(wrong).mockImplementation(() => Promise.resolve(answer(200, {})));
+    onSession({ refused: () => { rememberToken("other"); return Promise.resolve(true); } });
+    await request("/a", { method: "POST" });
+    expect(headers(1).get("x-csrf-token")).toBe("other");
+    fetch.mockReset().mockImplementation(wrong);
+    onSession({ refused: () => Promise.resolve(false) });
+    await expect(request("/a", { method: "POST" })).rejects.toMatchObject({ code: "E_CSRF" });
+    expect(fetch).toHaveBeenCalledTimes(1);
   });
   it("do not take a wrong password for an ended session", async () => {
     fetch.mockResolvedValue(answer(401, { code: "E_UNAUTHENTICATED" }));

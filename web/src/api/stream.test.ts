@@ -28,7 +28,8 @@ describe("listening", () => {
   const streamOf = (text: string) => new Response(text, { headers: { "content-type": "text/event-stream" } });
 
   it("goes on after the event that is named, and tells each with its id", async () => {
-    const fetch = vi.fn((_url: string, _init: RequestInit) => Promise.resolve(streamOf("id: e-10\nevent: task\ndata: {}\n\n")));
+    const fetch = vi.fn<(url: string, init: RequestInit) => Promise<Response>>();
+    fetch.mockResolvedValue(streamOf("id: e-10\nevent: task\ndata: {}\n\n"));
     vi.stubGlobal("fetch", fetch);
     const given = asked();
     await listen("/events", given);
