@@ -6,7 +6,7 @@ import { useMe } from "../api/session";
 import { Shell } from "../app/Shell";
 import { useTitle } from "../app/title";
 import { useAccountMenu } from "../app/useAccountMenu";
-import { EmptyState } from "../ui";
+import { EmptyState, Name } from "../ui";
 import { SignOutButton } from "./SignOutButton";
 import { useLiveNodes, useRecordedHealth } from "./queries";
 
@@ -48,7 +48,7 @@ function NotOperator({ username }: { username: string }) {
       <div className="card max-w-md">
         <h1 className="sr-only">For operators</h1>
         <EmptyState title="These pages are for the operators of the pool" action={<SignOutButton />}>
-          You are signed in as {username}, who is none. Sign in as an operator, or use your own pages on the pool&rsquo;s web address.
+          You are signed in as <Name>{username}</Name>, who is none. Sign in as an operator, or use your own pages on the pool&rsquo;s web address.
         </EmptyState>
       </div>
     </main>

@@ -7,7 +7,7 @@ import type { Page, Project } from "../../api/types";
 import { useDraft } from "../../lib/draft";
 import { cptUnit } from "../../lib/money";
 import { plural } from "../../lib/units";
-import { Button, Card, Dialog, EmptyState, ErrorBox, Field, Money, Skeleton, Table, useToast } from "../../ui";
+import { Button, Card, Dialog, EmptyState, ErrorBox, Field, Money, Name, Skeleton, Table, useToast } from "../../ui";
 import { checkPay, type PayFaults } from "./pay";
 
 const EMPTY = { amount: "", message: "" };
@@ -31,7 +31,7 @@ function TipForm({ project, transferable, onDone }: { project: Project; transfer
     setError(null);
     try {
       await submission.send(content, (key) => request(`/projects/${encodeURIComponent(project.name)}/tips`, { method: "POST", body, idempotencyKey: key }));
-      say("ok", `${cptUnit(body.amount_micro)} went to ${project.name}`);
+      say("ok", <>{cptUnit(body.amount_micro)} went to <Name>{project.name}</Name></>);
       clear();
       onDone();
       await Promise.all([client.invalidateQueries({ queryKey: ["projects"] }), client.invalidateQueries({ queryKey: ["wallet"] })]);
@@ -74,13 +74,13 @@ export function Projects({ transferable }: { transferable: string | null }) {
           empty={<EmptyState title="No projects yet">Whoever keeps one registers it with <code>hivemind project register</code>.</EmptyState>}
           paging={{ page: cursors.length - 1, hasNext: list.data.next_cursor !== null, onPrevious: () => setCursors((before) => before.slice(0, -1)), onNext: () => setCursors((before) => [...before, list.data.next_cursor]) }}
           columns={[
-            { id: "name", head: "Project", cell: (row) => <><span className="font-medium">{row.name}</span><span className="text-ink-3 block">{plural(row.tips, "tip")}, <Money micro={row.tipped_micro} /></span></> },
+            { id: "name", head: "Project", cell: (row) => <><Name className="font-medium">{row.name}</Name><span className="text-ink-3 block">{plural(row.tips, "tip")}, <Money micro={row.tipped_micro} /></span></> },
             { id: "tip", head: <span className="sr-only">Tip</span>, numeric: true, cell: (row) => row.state === "open" ? <Button small onClick={() => setTipped(row)} aria-label={`Tip ${row.name}`}>Tip</Button> : <span className="text-ink-3">closed</span> },
           ]}
         />
       ) : null}
-      <Dialog open={tipped !== null} title={`Tip ${tipped?.name ?? ""}`} onClose={() => setTipped(null)}>
-        {tipped ? <><p className="text-ink-2">Kept by {tipped.owner}: <span className="font-mono">{tipped.repository}</span></p><TipForm project={tipped} transferable={transferable} onDone={() => setTipped(null)} /></> : null}
+      <Dialog open={tipped !== null} title={<>Tip <Name>{tipped?.name ?? ""}</Name></>} onClose={() => setTipped(null)}>
+        {tipped ? <><p className="text-ink-2">Kept by <Name>{tipped.owner}</Name>: <Name className="font-mono">{tipped.repository}</Name></p><TipForm project={tipped} transferable={transferable} onDone={() => setTipped(null)} /></> : null}
       </Dialog>
     </Card>
   );

@@ -6,7 +6,7 @@ import { isUnanswered, useSubmission } from "../../api/submission";
 import { Unanswered } from "../../app/Unanswered";
 import { useDraft } from "../../lib/draft";
 import { cptUnit } from "../../lib/money";
-import { Button, Card, Confirm, ErrorBox, Field, useToast } from "../../ui";
+import { Button, Card, Confirm, ErrorBox, Field, Name, useToast } from "../../ui";
 import { checkPay, type PayFaults } from "./pay";
 
 const EMPTY = { to: "", amount: "" };
@@ -37,7 +37,7 @@ export function Transfer({ transferable }: { transferable: string | null }) {
       setError(failure);
       throw failure;
     }
-    say("ok", `${cptUnit(asked.amount_micro)} went to ${asked.to_username}`);
+    say("ok", <>{cptUnit(asked.amount_micro)} went to <Name>{asked.to_username}</Name></>);
     clear();
     await client.invalidateQueries({ queryKey: ["wallet"] });
   };
@@ -51,7 +51,7 @@ export function Transfer({ transferable }: { transferable: string | null }) {
         <Button type="submit" look="primary">Give</Button>
       </form>
       <Confirm open={asked !== null} title="Give it away?" action={`Give ${asked ? cptUnit(asked.amount_micro) : ""}`} onConfirm={send} onClose={() => setAsked(null)}>
-        <p><strong>{asked?.to_username}</strong> gets <strong>{asked ? cptUnit(asked.amount_micro) : ""}</strong>. This cannot be taken back.</p>
+        <p><strong><Name>{asked?.to_username ?? ""}</Name></strong> gets <strong>{asked ? cptUnit(asked.amount_micro) : ""}</strong>. This cannot be taken back.</p>
         {unanswered(asked)}
       </Confirm>
     </Card>
