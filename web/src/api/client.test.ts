@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { forgetKept, keepFor } from "../lib/kept";
 import { onSession, rememberToken, request } from "./client";
 import { explainError, Problem, Unreachable } from "./problem";
 import { Submission } from "./submission";
@@ -14,7 +15,7 @@ describe("requests", () => {
     ended.mockReset();
     vi.stubGlobal("fetch", fetch);
     rememberToken("secret");
-    onSession(ended, () => undefined);
+    onSession({ ended });
   });
   afterEach(() => vi.unstubAllGlobals());
   const headers = (call: number) => fetch.mock.calls[call]?.[1].headers as Headers;
@@ -47,6 +48,17 @@ describe("requests", () => {
     expect(ended).toHaveBeenCalledTimes(1);
     expect(fetch).toHaveBeenCalledTimes(2);
   });
+  it("are repeated once with another word where the session is the same person's, and not for anybody else", async () => {
+    const wrong = () => Promise.resolve(answer(403, { code: "E_CSRF" }));
+    fetch.mockImplementationOnce(wrong).mockImplementation(() => Promise.resolve(answer(200, {})));
+    onSession({ refused: () => { rememberToken("other"); return Promise.resolve(true); } });
+    await request("/a", { method: "POST" });
+    expect(headers(1).get("x-csrf-token")).toBe("other");
+    fetch.mockReset().mockImplementation(wrong);
+    onSession({ refused: () => Promise.resolve(false) });
+    await expect(request("/a", { method: "POST" })).rejects.toMatchObject({ code: "E_CSRF" });
+    expect(fetch).toHaveBeenCalledTimes(1);
+  });
   it("do not take a wrong password for an ended session", async () => {
     fetch.mockResolvedValue(answer(401, { code: "E_UNAUTHENTICATED" }));
     await expect(request("/auth/login", { method: "POST", body: {} })).rejects.toThrow(Problem);
@@ -69,23 +81,71 @@ describe("requests", () => {
 });
 
 describe("a submission", () => {
-  const keys = () => {
-    let last = 0;
-    return new Submission(() => `key${(last += 1)}`);
+  beforeEach(() => forgetKept());
+  let last = 0;
+  const used: string[] = [];
+  const submission = () => new Submission("transfer", () => `key${(last += 1)}`);
+  const send = (error?: unknown) => (key: string) => {
+    used.push(key);
+    return error === undefined ? Promise.resolve("ok") : Promise.reject(error as Error);
   };
+  const refused = (status: number) => new Problem(status, "", "", "", null, null);
+  beforeEach(() => {
+    last = 0;
+    used.length = 0;
+  });
+  const lose = (content: unknown, error: unknown, of = submission()) => of.send(content, send(error)).catch(() => undefined);
+
   it("keeps its key while the answer is not known, and has another for another content", async () => {
-    const submission = keys();
-    const used: string[] = [];
-    const send = (error?: unknown) => (key: string) => {
-      used.push(key);
-      return error === undefined ? Promise.resolve("ok") : Promise.reject(error as Error);
-    };
-    await submission.send({ a: 1 }, send(new Unreachable("x"))).catch(() => undefined);
-    await submission.send({ a: 1 }, send(new Problem(503, "", "", "", null, null))).catch(() => undefined);
-    await submission.send({ a: 1 }, send());
-    await submission.send({ a: 1 }, send());
-    await submission.send({ a: 2 }, send(new Problem(400, "E_INVALID", "", "", null, null))).catch(() => undefined);
-    await submission.send({ a: 2 }, send());
+    const one = submission();
+    await lose({ a: 1 }, new Unreachable("x"), one);
+    await lose({ a: 1 }, refused(503), one);
+    await one.send({ a: 1 }, send());
+    await one.send({ a: 1 }, send());
+    await lose({ a: 2 }, refused(400), one);
+    await one.send({ a: 2 }, send());
     expect(used).toEqual(["key1", "key1", "key1", "key2", "key3", "key4"]);
+  });
+  it("keeps its key over a reload, from before the request goes out", async () => {
+    void submission().send({ a: 1 }, (key) => {
+      used.push(key);
+      return new Promise(() => undefined);
+    });
+    expect(submission().standing({ a: 1 })).toBe("same");
+    await submission().send({ a: 1 }, send());
+    expect(used).toEqual(["key1", "key1"]);
+    expect(submission().standing({ a: 1 })).toBe("none");
+  });
+  it("tells a changed content from the same, and knows the first again", async () => {
+    await lose({ a: 1 }, new Unreachable("x"));
+    expect([submission().standing({ a: 2 }), submission().standing(null)]).toEqual(["other", "earlier"]);
+    await lose({ a: 2 }, new Unreachable("x"));
+    await lose({ a: 1 }, new Unreachable("x"));
+    expect(used).toEqual(["key1", "key2", "key1"]);
+  });
+  it.each([401, 403, 429])("does not take a %i for an answer to what was lost before", async (status) => {
+    await lose({ a: 1 }, new Unreachable("x"));
+    await lose({ a: 1 }, refused(status));
+    expect(submission().standing({ a: 1 })).toBe("same");
+    await lose({ b: 1 }, refused(status));
+    expect(submission().standing({ b: 1 })).toBe("other");
+  });
+  it("keeps few, and goes on where nothing can be stored", async () => {
+    for (let at = 0; at < 20; at += 1) await lose({ at }, new Unreachable("x"));
+    expect([submission().standing({ at: 0 }), submission().standing({ at: 19 })]).toEqual(["other", "same"]);
+    const full = vi.spyOn(Storage.prototype, "setItem").mockImplementation(() => {
+      throw new DOMException("full", "QuotaExceededError");
+    });
+    await lose({ late: 1 }, new Unreachable("x"));
+    full.mockRestore();
+    expect(submission().standing({ late: 1 })).toBe("same");
+  });
+  it("is nobody else's", async () => {
+    keepFor("user_1");
+    await lose({ a: 1 }, new Unreachable("x"));
+    keepFor("user_2");
+    expect(submission().standing({ a: 1 })).toBe("none");
+    keepFor("user_1");
+    expect(submission().standing({ a: 1 })).toBe("none");
   });
 });

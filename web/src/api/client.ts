@@ -11,7 +11,7 @@ import type { Me } from "./types";
 
 export const API = "/api/v1";
 
-type Query = Record<string, string | number | boolean | null | undefined>;
+export type Query = Record<string, string | number | boolean | null | undefined>;
 
 export type Options = {
   method?: "GET" | "POST" | "PUT" | "DELETE";
@@ -22,23 +22,36 @@ export type Options = {
   bytes?: Blob;
   /** For what creates or moves money: see `submission`. */
   idempotencyKey?: string;
+  /** What is wanted; JSON where nothing is said. */
+  accept?: string;
+  /** Goes on after this event of a stream; empty: from its beginning. */
+  lastEventId?: string;
   signal?: AbortSignal | undefined;
 };
 
 let csrf = "";
 let renewal: Promise<Me> | null = null;
-let onEnded: () => void = () => undefined;
-let onRenewed: (me: Me) => void = () => undefined;
+
+export type Hooks = {
+  /** The session has ended and cannot be renewed. */
+  ended: () => void;
+  /** It was renewed. */
+  renewed: (me: Me) => unknown;
+  /** A change was refused for want of the session's word: finds out whose session it is now; false: not the one before. */
+  refused: () => Promise<boolean>;
+};
+
+const NO_HOOKS: Hooks = { ended: () => undefined, renewed: () => undefined, refused: () => Promise.resolve(false) };
+let hooks = NO_HOOKS;
 
 /** Remembers the session's CSRF token for what follows; an empty text forgets it. */
 export function rememberToken(token: string) {
   csrf = token;
 }
 
-/** Called when a session has ended and cannot be renewed, and when it was renewed. */
-export function onSession(ended: () => void, renewed: (me: Me) => void) {
-  onEnded = ended;
-  onRenewed = renewed;
+/** What is called when something happens to the session. */
+export function onSession(called: Partial<Hooks>) {
+  hooks = { ...NO_HOOKS, ...called };
 }
 
 export function address(path: string, query: Query = {}): string {
@@ -50,12 +63,13 @@ export function address(path: string, query: Query = {}): string {
   return API + path + (text ? `?${text}` : "");
 }
 
-async function once(path: string, { method = "GET", query, body, bytes, idempotencyKey, signal }: Options): Promise<Response> {
-  const headers = new Headers({ accept: "application/json" });
+async function once(path: string, { method = "GET", query, body, bytes, idempotencyKey, accept = "application/json", lastEventId, signal }: Options): Promise<Response> {
+  const headers = new Headers({ accept });
   if (method !== "GET" && csrf) headers.set("x-csrf-token", csrf);
   if (body !== undefined) headers.set("content-type", "application/json");
   else if (bytes) headers.set("content-type", "application/octet-stream");
   if (idempotencyKey) headers.set("idempotency-key", idempotencyKey);
+  if (lastEventId) headers.set("last-event-id", lastEventId);
   try {
     return await fetch(address(path, query), {
       method,
@@ -79,7 +93,7 @@ export function renew(): Promise<Me> {
       if (!response.ok) throw await problemOf(response);
       const me = (await response.json()) as Me;
       rememberToken(me.csrf_token);
-      onRenewed(me);
+      hooks.renewed(me);
       return me;
     } finally {
       renewal = null;
@@ -99,11 +113,17 @@ export async function respond(path: string, options: Options = {}): Promise<Resp
       await renew();
     } catch (error) {
       if (error instanceof Problem) {
-        onEnded();
+        hooks.ended();
         throw refused;
       }
       throw error;
     }
+    response = await once(path, options);
+  }
+  if (response.status === 403 && (options.method ?? "GET") !== "GET") {
+    const refused = await problemOf(response);
+    // Another tab has signed in meanwhile. What this page was about to do is done for nobody but the person it was shown to.
+    if (refused.code !== "E_CSRF" || !(await hooks.refused().catch(() => false))) throw refused;
     response = await once(path, options);
   }
   if (!response.ok) throw await problemOf(response);

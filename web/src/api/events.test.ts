@@ -1,7 +1,6 @@
 import { QueryClient } from "@tanstack/react-query";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { applyEvent, Live, Refresher } from "./events";
-import { Problem } from "./problem";
+import { applyEvent, Refresher } from "./events";
 
 const task = (id: string, status: string) => ({ task_id: id, status, progress: 0, task_name: id });
 
@@ -58,99 +57,5 @@ describe("asking again", () => {
     refresher.ask(["tasks"]);
     vi.advanceTimersByTime(1000);
     expect(invalidateQueries.mock.calls.length).toBe(before + 1);
-  });
-});
-
-class FakeSource {
-  static all: FakeSource[] = [];
-  readyState: number = EventSource0.OPEN;
-  onopen: (() => void) | null = null;
-  onerror: (() => void) | null = null;
-  readonly heard = new Map<string, (event: { data: string }) => void>();
-  constructor(readonly url: string) {
-    FakeSource.all.push(this);
-  }
-  addEventListener(kind: string, hear: (event: { data: string }) => void) {
-    this.heard.set(kind, hear);
-  }
-  close() {
-    this.readyState = EventSource0.CLOSED;
-  }
-  fail(readyState: number) {
-    this.readyState = readyState;
-    this.onerror?.();
-  }
-}
-const EventSource0 = { CONNECTING: 0, OPEN: 1, CLOSED: 2 };
-
-describe("the connection", () => {
-  const parts = (renew: () => Promise<unknown> = () => Promise.resolve()) => ({
-    url: "/api/v1/events", onEvent: vi.fn(), onBack: vi.fn(), renew: vi.fn(renew), makeSource: (url: string) => new FakeSource(url) as unknown as EventSource,
-  });
-  const newest = () => FakeSource.all.at(-1) as FakeSource;
-  beforeEach(() => {
-    vi.useFakeTimers();
-    vi.stubGlobal("EventSource", EventSource0);
-    FakeSource.all = [];
-  });
-  afterEach(() => {
-    vi.unstubAllGlobals();
-    vi.useRealTimers();
-  });
-
-  it("says when it is lost and with what it was up to date, and asks everything again when it is back", () => {
-    const given = parts();
-    const live = new Live(given);
-    const told = vi.fn();
-    live.subscribe(told);
-    live.start();
-    newest().onopen?.();
-    expect(live.status().state).toBe("open");
-    newest().heard.get("wallet")?.({ data: "{}" });
-    expect(given.onEvent).toHaveBeenCalledWith("wallet", "{}");
-    const last = live.status().lastAtMs;
-    vi.advanceTimersByTime(5000);
-    newest().fail(EventSource0.CONNECTING);
-    expect(live.status()).toEqual({ state: "lost", lastAtMs: last });
-    newest().onopen?.();
-    expect(given.onBack).toHaveBeenCalledTimes(1);
-    expect(FakeSource.all.length).toBe(1);
-  });
-  it("begins anew where the browser gave up, ever later, after renewing the session", async () => {
-    const given = parts();
-    const live = new Live(given);
-    live.start();
-    newest().fail(EventSource0.CLOSED);
-    await vi.advanceTimersByTimeAsync(2000);
-    expect(given.renew).toHaveBeenCalledTimes(1);
-    expect(FakeSource.all.length).toBe(2);
-    newest().fail(EventSource0.CLOSED);
-    await vi.advanceTimersByTimeAsync(1000);
-    expect(FakeSource.all.length).toBe(2);
-    await vi.advanceTimersByTimeAsync(20_000);
-    expect(FakeSource.all.length).toBe(3);
-    live.stop();
-  });
-  it("does not go on without a session", async () => {
-    const live = new Live(parts(() => Promise.reject(new Problem(401, "E_UNAUTHENTICATED", "", "", null, null))));
-    live.start();
-    newest().fail(EventSource0.CLOSED);
-    await vi.advanceTimersByTimeAsync(60_000);
-    expect(FakeSource.all.length).toBe(1);
-  });
-  it("does not come back after it was stopped", async () => {
-    const live = new Live(parts());
-    live.start();
-    newest().fail(EventSource0.CLOSED);
-    live.stop();
-    await vi.advanceTimersByTimeAsync(60_000);
-    expect(FakeSource.all.length).toBe(1);
-  });
-  it("follows what the server says of the pool", () => {
-    const live = new Live(parts());
-    live.start();
-    newest().onopen?.();
-    newest().heard.get("lost")?.({ data: "{}" });
-    expect(live.status().state).toBe("lost");
   });
 });

@@ -1,17 +1,13 @@
 /**
- * The live stream: what `/api/v1/events` (or the worker page's own) tells, put into the caches that pages read from.
+ * What the live stream (`/api/v1/events`, or the worker page's own) tells, put into the caches that pages read from.
  *
- * [`Live`] keeps the connection; [`applyEvent`] knows which cache an event touches; [`Refresher`] bounds how often a query is
- * asked again, however many events there are.
+ * [`applyEvent`] knows which cache an event touches; [`Refresher`] bounds how often a query is asked again, however many events
+ * there are.
  *
  * Invariant: no polling; a query is asked again only because of an event, or because the connection came back.
  */
 import type { QueryClient, QueryKey } from "@tanstack/react-query";
 import type { Balance, Page, TaskDetail, TaskEvent, TaskSummary } from "./types";
-import { Problem } from "./problem";
-
-export type LiveState = "connecting" | "open" | "lost";
-export type LiveStatus = { state: LiveState; lastAtMs: number | null };
 
 /** Asks queries again because of events, each at most once in `everyMs`; the last event always counts. */
 export class Refresher {
@@ -102,107 +98,13 @@ export function applyEvent(client: QueryClient, refresher: Refresher, kind: stri
     case "now":
       client.setQueryData(["worker", "now"], data);
       return;
+    case "selftest":
+      client.setQueryData(["worker", "selftest"], data);
+      return;
     case "reset":
       void client.invalidateQueries();
       return;
     default:
       return;
-  }
-}
-
-export const EVENT_KINDS = ["task", "wallet", "node", "pool", "now", "reset"] as const;
-
-type Parts = {
-  url: string;
-  onEvent: (kind: string, text: string) => void;
-  /** The stream is back after it was lost: what is shown may be old. */
-  onBack: () => void;
-  /** Tries to renew the session; throws `Problem` where that cannot help. */
-  renew: () => Promise<unknown>;
-  makeSource?: (url: string) => EventSource;
-};
-
-const FIRST_RETRY_MS = 500;
-const LONGEST_RETRY_MS = 15_000;
-
-/** One connection that is always being kept. `subscribe` and `status` fit `useSyncExternalStore`. */
-export class Live {
-  #source: EventSource | null = null;
-  #timer: number | undefined;
-  #failures = 0;
-  #wasLost = false;
-  #status: LiveStatus = { state: "connecting", lastAtMs: null };
-  readonly #listeners = new Set<() => void>();
-
-  constructor(private readonly parts: Parts) {}
-
-  readonly subscribe = (listener: () => void) => {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  };
-  readonly status = () => this.#status;
-
-  #say(state: LiveState, heard: boolean) {
-    const lastAtMs = heard ? Date.now() : this.#status.lastAtMs;
-    if (state === this.#status.state && lastAtMs === this.#status.lastAtMs) return;
-    this.#status = { state, lastAtMs };
-    for (const listener of this.#listeners) listener();
-  }
-
-  start() {
-    this.stop();
-    const make = this.parts.makeSource ?? ((url: string) => new EventSource(url));
-    const source = make(this.parts.url);
-    this.#source = source;
-    source.onopen = () => {
-      this.#failures = 0;
-      this.#say("open", true);
-      if (this.#wasLost) this.parts.onBack();
-      this.#wasLost = false;
-    };
-    source.onerror = () => this.#lost(source);
-    // The server is here, but what it stands for is not: the stream ends after this, and the browser comes back by itself.
-    source.addEventListener("lost", () => {
-      this.#wasLost = true;
-      this.#say("lost", false);
-    });
-    for (const kind of EVENT_KINDS) {
-      source.addEventListener(kind, (event) => {
-        this.#say("open", true);
-        this.parts.onEvent(kind, String((event as MessageEvent).data));
-      });
-    }
-  }
-
-  /** The browser tries again by itself after a broken connection, and gives up after an answer that is not a stream. */
-  #lost(source: EventSource) {
-    if (source !== this.#source) return;
-    this.#wasLost = true;
-    this.#say("lost", false);
-    if (source.readyState !== EventSource.CLOSED) return;
-    this.#failures += 1;
-    const wait = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(this.#failures, 10)) * (0.75 + Math.random() / 2);
-    this.#timer = window.setTimeout(() => void this.#again(), wait);
-  }
-
-  async #again() {
-    try {
-      await this.parts.renew();
-    } catch (error) {
-      // Without a session there is nothing to listen to; signing in starts it again.
-      if (error instanceof Problem && error.status === 401) return;
-    }
-    if (this.#source) this.start();
-  }
-
-  /** Tries now instead of after the wait. */
-  retry() {
-    if (this.#status.state === "lost") this.start();
-  }
-
-  stop() {
-    window.clearTimeout(this.#timer);
-    this.#source?.close();
-    this.#source = null;
   }
 }

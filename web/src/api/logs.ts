@@ -1,15 +1,17 @@
 /**
  * The live log of one element: `GET /tasks/{id}/logs/events`.
  *
- * Pieces are gathered and handed on once per animation frame, however fast they come. A piece that came already (after the
- * connection broke) is left out; a new attempt begins anew.
+ * Pieces are gathered and handed on once per animation frame, however fast they come. What broke off goes on after the last piece
+ * that came, and a new attempt begins anew. A hidden page reads nothing and goes on there, too.
  *
- * Invariant: nothing is parsed but the envelope; the text stays text.
+ * Invariant: nothing is parsed but the envelope, the text stays text; and what was refused is not asked for again.
  */
 import type { LogBuffer, LogStream } from "../lib/log";
-import { address } from "./client";
+import { whileShown } from "../lib/shown";
+import { Problem, problemOfText } from "./problem";
+import { type Frame, listen, type Listen } from "./stream";
 
-export type LogState = "connecting" | "live" | "ended" | "lost";
+export type LogState = "connecting" | "live" | "ended" | "lost" | "refused";
 
 type Piece = { attempt: number; stream: LogStream; offset: number; text: string };
 
@@ -28,64 +30,123 @@ type Parts = {
   /** The buffer has changed. */
   onChange: () => void;
   onState: (state: LogState) => void;
-  makeSource?: (url: string) => EventSource;
+  /** It will not come, and why. */
+  onRefused: (problem: Problem) => void;
+  listen: Listen;
   /** Calls back once, soon. */
   soon?: (run: () => void) => void;
 };
 
-const RETRY_MS = 2000;
+const FIRST_RETRY_MS = 2000;
+const LONGEST_RETRY_MS = 30_000;
+/** A stream that ends sooner has not served anybody: the next one waits. */
+const SHORTEST_MS = 2000;
 /** More than this at once is of no use to a page: a longer log begins with its end. */
 export const TAIL_BYTES = 8 * 1024 * 1024;
 
+/** Whether asking again cannot help. */
+function isRefusal(error: unknown): error is Problem {
+  return error instanceof Problem && error.status >= 400 && error.status < 500 && ![408, 425, 429].includes(error.status);
+}
+
 export class LogFollower {
-  #source: EventSource | null = null;
-  #timer: number | undefined;
+  #stop: (() => void) | null = null;
+  #lastId = "";
   #attempt = 0;
   #next: Record<LogStream, number> = { stdout: 0, stderr: 0 };
   #pending: Piece[] = [];
   #asked = false;
-  #stopped = false;
+  /** It has ended or was refused: there is no more. */
+  #over = false;
+  #failures = 0;
+  /** The server said that it lost the pool. */
+  #isLost = false;
   /** The number of the attempt that is shown; 0: nothing came yet. */
   get attempt() {
     return this.#attempt;
   }
 
-  constructor(
-    private readonly url: string,
-    private readonly parts: Parts,
-  ) {}
+  constructor(private readonly parts: Parts) {}
 
-  static of(task: string, element: number | null, parts: Parts): LogFollower {
+  static of(task: string, element: number | null, parts: Omit<Parts, "listen">): LogFollower {
     const path = `/tasks/${encodeURIComponent(task)}/logs/events`;
-    return new LogFollower(address(path, { element, tail_bytes: TAIL_BYTES }), parts);
+    return new LogFollower({ ...parts, listen: (asked) => listen(path, { ...asked, query: { element, tail_bytes: TAIL_BYTES } }) });
   }
 
   start() {
-    const source = (this.parts.makeSource ?? ((url) => new EventSource(url)))(this.url);
-    this.#source = source;
-    source.onopen = () => this.parts.onState("live");
-    source.addEventListener("log", (event) => this.#take(String((event as MessageEvent).data)));
-    source.addEventListener("end", () => {
-      source.close();
+    this.#stop ??= whileShown(() => {
+      const shown = new AbortController();
+      void this.#follow(shown.signal);
+      return () => {
+        // A hidden page is not drawn: what has come goes into the buffer now.
+        this.#flush();
+        shown.abort();
+      };
+    });
+  }
+
+  stop() {
+    this.#over = true;
+    this.#pending = [];
+    this.#stop?.();
+    this.#stop = null;
+  }
+
+  async #follow(signal: AbortSignal) {
+    while (!signal.aborted && !this.#over) {
+      let wait = 0;
+      let openedAt: number | null = null;
+      this.#isLost = false;
+      try {
+        await this.parts.listen({
+          lastEventId: this.#lastId,
+          signal,
+          onOpen: () => {
+            openedAt = Date.now();
+            this.parts.onState("live");
+          },
+          onFrame: (frame, id) => {
+            if (!signal.aborted) this.#hear(frame, id);
+          },
+        });
+        // It ends with the login that opened it, which the page renews before: the next one goes on where it was.
+        if (openedAt !== null && !this.#isLost && Date.now() - openedAt >= SHORTEST_MS) continue;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (isRefusal(error)) this.#refuse(error);
+        else if (error instanceof Problem) wait = (error.retryAfterSeconds ?? 0) * 1000;
+      }
+      if (signal.aborted || this.#over) return;
+      this.parts.onState("lost");
+      const growing = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(this.#failures, 10));
+      this.#failures += 1;
+      await pause(Math.min(LONGEST_RETRY_MS, Math.max(growing, wait)), signal);
+    }
+  }
+
+  #hear({ kind, text }: Frame, id: string) {
+    this.#lastId = id;
+    if (kind === "log") {
+      this.#failures = 0;
+      this.#take(text);
+    } else if (kind === "lost") {
+      this.#isLost = true;
+    } else if (kind === "refused") {
       this.#flush();
+      this.#refuse(problemOfText(text));
+    } else if (kind === "end") {
+      this.#flush();
+      this.#over = true;
       this.parts.buffer.end();
       this.parts.onChange();
       this.parts.onState("ended");
-    });
-    source.addEventListener("lost", () => this.#again(source));
-    source.onerror = () => {
-      if (source.readyState === EventSource.CLOSED) this.#again(source);
-      else this.parts.onState("lost");
-    };
+    }
   }
 
-  #again(source: EventSource) {
-    source.close();
-    if (this.#stopped || source !== this.#source) return;
-    this.parts.onState("lost");
-    // A new connection tells the end of the log anew: what is here is replaced by its first piece.
-    this.#attempt = 0;
-    this.#timer = window.setTimeout(() => this.start(), RETRY_MS);
+  #refuse(problem: Problem) {
+    this.#over = true;
+    this.parts.onRefused(problem);
+    this.parts.onState("refused");
   }
 
   #take(data: string) {
@@ -99,7 +160,7 @@ export class LogFollower {
 
   #flush() {
     this.#asked = false;
-    if (this.#pending.length === 0 || this.#stopped) return;
+    if (this.#pending.length === 0) return;
     const { buffer } = this.parts;
     for (const one of this.#pending) {
       if (one.attempt !== this.#attempt) {
@@ -116,10 +177,16 @@ export class LogFollower {
     this.#pending = [];
     this.parts.onChange();
   }
+}
 
-  stop() {
-    this.#stopped = true;
-    window.clearTimeout(this.#timer);
-    this.#source?.close();
-  }
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      window.clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = window.setTimeout(done, ms);
+    signal.addEventListener("abort", done, { once: true });
+  });
 }

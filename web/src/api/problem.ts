@@ -30,15 +30,30 @@ export class Unreachable extends Error {
 /** Reads an answer that is not a success, whatever its body. */
 export async function problemOf(response: Response): Promise<Problem> {
   const body: unknown = await response.json().catch(() => null);
+  return problemFrom(body, response.status, Number(response.headers.get("retry-after")));
+}
+
+/** Reads a problem as it is told inside of a stream; its status is its own. */
+export function problemOfText(text: string): Problem {
+  let body: unknown = null;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    // It is a refusal all the same.
+  }
+  const status: unknown = typeof body === "object" && body !== null ? Reflect.get(body, "status") : null;
+  return problemFrom(body, typeof status === "number" ? status : 400, 0);
+}
+
+function problemFrom(body: unknown, status: number, wait: number): Problem {
   const of = (name: string): string => {
     const value: unknown = typeof body === "object" && body !== null ? Reflect.get(body, name) : null;
     return typeof value === "string" ? value : "";
   };
-  const wait = Number(response.headers.get("retry-after"));
   return new Problem(
-    response.status,
+    status,
     of("code"),
-    of("title") || `The server answered ${response.status}.`,
+    of("title") || `The server answered ${status}.`,
     of("detail"),
     of("field") || null,
     Number.isFinite(wait) && wait > 0 ? wait : null,

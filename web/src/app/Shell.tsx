@@ -3,7 +3,7 @@ import { type ReactNode, useEffect, useRef, useState } from "react";
 import { NavLink, Outlet, ScrollRestoration, useLocation } from "react-router";
 import { useLive } from "../api/live";
 import { useTheme } from "../lib/theme";
-import { Button, cx, IconButton, Menu, type MenuItem } from "../ui";
+import { Button, cx, IconButton, Menu, type MenuItem, Name } from "../ui";
 import { LostBanner } from "./LostBanner";
 import { Mark } from "./Mark";
 import { type Shortcut, Shortcuts } from "./shortcuts";
@@ -80,7 +80,7 @@ export function Shell({ server, nav, user, userItems, shortcuts, aside, who }: P
             <Menu
               label="You and this page"
               items={[...userItems, ...(userItems.length > 0 ? ["line" as const] : []), ...themes, "line", keys]}
-              trigger={<Button look="quiet" small icon={<User aria-hidden className="size-4" />}><span className="max-w-32 truncate">{user ?? "Options"}</span></Button>}
+              trigger={<Button look="quiet" small icon={<User aria-hidden className="size-4" />}><Name className="max-w-32 truncate">{user ?? "Options"}</Name></Button>}
             />
             <IconButton label={open ? "Close navigation" : "Open navigation"} aria-expanded={open} aria-controls="nav" className="md:hidden" onClick={() => setOpen(!open)}>
               <MenuIcon aria-hidden className="size-5" />

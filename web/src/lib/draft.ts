@@ -1,8 +1,9 @@
 import { useCallback, useState } from "react";
+import { drop, keep, kept } from "./kept";
 
 /**
  * What a person is typing into a form, kept in the tab until it was sent: it survives a reload, an ended session and a pool
- * that goes away. Never give it a password. Kept for one tab only.
+ * that goes away. Never give it a password. Kept for one tab and one person only.
  */
 export function useDraft<T extends object>(name: string, empty: T): [T, (change: Partial<T>) => void, () => void] {
   const key = `draft.${name}`;
@@ -11,27 +12,19 @@ export function useDraft<T extends object>(name: string, empty: T): [T, (change:
     (part: Partial<T>) =>
       setDraft((before) => {
         const after = { ...before, ...part };
-        try {
-          sessionStorage.setItem(key, JSON.stringify(after));
-        } catch {
-          // Storage is full or switched off: the draft lives as long as the page.
-        }
+        keep(key, after);
         return after;
       }),
     [key],
   );
   const clear = useCallback(() => {
-    sessionStorage.removeItem(key);
+    drop(key);
     setDraft(empty);
   }, [key, empty]);
   return [draft, change, clear];
 }
 
 function stored<T>(key: string): Partial<T> {
-  try {
-    const value: unknown = JSON.parse(sessionStorage.getItem(key) ?? "{}");
-    return typeof value === "object" && value !== null ? (value as Partial<T>) : {};
-  } catch {
-    return {};
-  }
+  const value = kept(key);
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Partial<T>) : {};
 }

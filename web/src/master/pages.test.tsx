@@ -76,7 +76,7 @@ describe("the run box", () => {
     const { calls } = stubPool({ ...OPEN, "POST /tasks": () => (away ? new Refusal(503, { code: "E_UNAVAILABLE", detail: "The pool is restarting." }) : { task_id: "task_1", price_cap_micro: "1250000" }) });
     const { router } = visit(routes, "/home");
     await run();
-    expect((await screen.findByText("The task was not taken.")).closest("[role=alert]")?.textContent).toContain("The pool is restarting.");
+    expect((await screen.findByText(/the task may have been taken already/)).closest("[role=alert]")?.textContent).toContain("The pool is restarting.");
     expect((screen.getByLabelText("Command") as HTMLInputElement).value).toBe("echo 'a b'");
     away = false;
     await userEvent.click(screen.getByRole("button", { name: "Run" }));
@@ -99,6 +99,35 @@ describe("the run box", () => {
     await userEvent.click(within(dialog).getByRole("button", { name: "Sign in" }));
     await waitFor(() => expect(screen.queryByRole("dialog")).toBeNull());
     expect((screen.getByLabelText(/^Image/) as HTMLInputElement).value).toBe("busybox");
+  });
+});
+
+describe("giving CPT away", () => {
+  it("moves nothing twice, also after a lost answer and a reload, and says so", async () => {
+    let away = true;
+    const { calls } = stubPool({ ...OPEN, "POST /wallet/transfers": () => (away ? new Refusal(502, { code: "E_UNAVAILABLE", detail: "The answer was lost." }) : {}) });
+    const give = async () => {
+      await userEvent.click(screen.getByRole("button", { name: "Give" }));
+      await userEvent.click(await screen.findByRole("button", { name: /^Give \d/ }));
+    };
+    const first = visit(routes, "/wallet");
+    await userEvent.type(await screen.findByPlaceholderText("user name", {}, { timeout: 20_000 }), "dora");
+    await userEvent.type(screen.getByLabelText("Amount"), "3");
+    await give();
+    await screen.findByText("No answer came: it may have moved already.");
+    first.unmount();
+    visit(routes, "/wallet");
+    expect((await screen.findByPlaceholderText<HTMLInputElement>("user name", {}, { timeout: 20_000 })).value).toBe("dora");
+    expect(screen.getByText(/The same again does nothing twice/)).toBeDefined();
+    await userEvent.type(screen.getByLabelText("Amount"), "4");
+    expect(screen.getByText(/counts on its own/)).toBeDefined();
+    await userEvent.type(screen.getByLabelText("Amount"), "{Backspace}");
+    away = false;
+    await give();
+    await waitFor(() => expect(screen.queryByText(/got no answer/)).toBeNull());
+    const sent = calls.filter((call) => call.path === "/wallet/transfers");
+    expect(sent).toHaveLength(2);
+    expect(sent[1]?.headers.get("idempotency-key")).toBe(sent[0]?.headers.get("idempotency-key"));
   });
 });
 

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { PageHeader } from "../app/PageHeader";
 import { count } from "../lib/units";
-import { Badge, Button, Dialog, EmptyState, ErrorBox, Field, Money, Moment, Select, Skeleton, Table, type Column } from "../ui";
+import { Badge, Button, Dialog, EmptyState, ErrorBox, Field, Money, Moment, Name, Select, Skeleton, Table, type Column } from "../ui";
 import { Copy } from "../ui/Copy";
 import { accountWords, ENTRY_KINDS, moved, shortHash, sumOf } from "./model/ledger";
 import type { JournalEntry, Posting } from "./model/types";
@@ -73,7 +73,7 @@ function columns(onOpen: (entry: JournalEntry) => void): Column<JournalEntry>[] 
     },
     { id: "at", head: "Time", wideOnly: true, cell: (entry) => <Moment atMs={entry.at_unix_ms} /> },
     { id: "kind", head: "Kind", cell: (entry) => <Badge tone="off">{entry.kind.replace("_", " ")}</Badge> },
-    { id: "note", head: "What happened", cell: (entry) => <span className="line-clamp-2 min-w-40">{entry.note}</span> },
+    { id: "note", head: "What happened", cell: (entry) => <Name className="line-clamp-2 min-w-40">{entry.note}</Name> },
     { id: "amount", head: "Moved", numeric: true, cell: (entry) => <Money micro={moved(entry.postings)} /> },
     { id: "hash", head: "Hash", wideOnly: true, cell: (entry) => <span className="text-ink-2 font-mono text-[0.93em]" title={entry.hash}>{shortHash(entry.hash)}</span> },
   ];
@@ -88,7 +88,7 @@ const SIDES: Column<Posting>[] = [
 function Entry({ entry }: { entry: JournalEntry }) {
   return (
     <>
-      <p>{entry.note}</p>
+      <p><Name>{entry.note}</Name></p>
       <p className="text-ink-2">{entry.kind.replace("_", " ")}, <Moment atMs={entry.at_unix_ms} /></p>
       <div className="border-line rounded-md border">
         <Table caption={`Sides of entry ${entry.entry}`} columns={SIDES} rows={entry.postings} rowKey={(posting) => `${posting.account} ${posting.holder} ${posting.amount_micro}`} />

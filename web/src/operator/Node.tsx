@@ -5,7 +5,7 @@ import { Link, useParams } from "react-router";
 import { PageHeader } from "../app/PageHeader";
 import { useNow } from "../lib/now";
 import { bytes, cores, count, duration, mebibytes, moment, percent } from "../lib/units";
-import { Card, Chart, EmptyState, ErrorBox, Facts, Money, Select, Skeleton, TimeAgo, type Series } from "../ui";
+import { Card, Chart, EmptyState, ErrorBox, Facts, Money, Name, Select, Skeleton, TimeAgo, type Series } from "../ui";
 import { Tile, Tiles } from "../ui/Tile";
 import { Verdict } from "../ui/Verdict";
 import { standing, STANDING_MEANS, usage } from "./model/nodes";
@@ -31,7 +31,7 @@ export default function Node() {
       <PageHeader
         tab={name}
         title={<span className="flex flex-wrap items-center gap-3">{name}{node ? <StandingBadge node={node} /> : null}</span>}
-        lead={node ? <>of {node.owner}, last beat <TimeAgo atMs={node.seen_at_unix_ms} /></> : undefined}
+        lead={node ? <>of <Name>{node.owner}</Name>, last beat <TimeAgo atMs={node.seen_at_unix_ms} /></> : undefined}
         aside={node ? <NodeActions node={node} /> : undefined}
       />
       {nodes.error ? <ErrorBox error={nodes.error} what="The nodes could not be read." onRetry={() => void nodes.refetch()} /> : null}
@@ -61,7 +61,7 @@ function Why({ node }: { node: NodeSummary }) {
   const until = stands === "draining" ? node.service_until_unix_ms : stands === "resting" ? node.resting_until_unix_ms : 0;
   return (
     <Verdict tone={stands === "banned" || stands === "offline" ? "bad" : "wait"} title={STANDING_MEANS[stands]}>
-      {stands === "banned" && node.service_reason ? <p>Reason: {node.service_reason}</p> : null}
+      {stands === "banned" && node.service_reason ? <p>Reason: <Name>{node.service_reason}</Name></p> : null}
       {(stands === "paused" || stands === "finishing") && node.available_reason ? <p>{node.available_reason}</p> : null}
       {until > 0 ? <p>Until {moment(until)}.</p> : null}
     </Verdict>

@@ -5,7 +5,7 @@ import { Link, useNavigate } from "react-router";
 import { PageHeader } from "../app/PageHeader";
 import { useNow } from "../lib/now";
 import { cores, count, mebibytes, percent } from "../lib/units";
-import { EmptyState, ErrorBox, Field, Progress, Select, Skeleton, Table, TimeAgo, type Column } from "../ui";
+import { EmptyState, ErrorBox, Field, Name, Progress, Select, Skeleton, Table, TimeAgo, type Column } from "../ui";
 import { JoinButton } from "./JoinToken";
 import { select, usage, type NodeFilter, type NodeOrder } from "./model/nodes";
 import type { NodeSummary } from "./model/types";
@@ -49,7 +49,7 @@ function columns(order: Order, onOrder: (order: Order) => void): Column<NodeSumm
   const head = (by: NodeOrder, text: string) => <Head by={by} order={order} onOrder={onOrder}>{text}</Head>;
   return [
     { id: "node", head: head("node", "Node"), cell: (node) => <Link className="link font-medium" to={`/nodes/${encodeURIComponent(node.node_id)}`}>{node.node_id}</Link> },
-    { id: "owner", head: head("owner", "Owner"), wideOnly: true, cell: (node) => node.owner },
+    { id: "owner", head: head("owner", "Owner"), wideOnly: true, cell: (node) => <Name>{node.owner}</Name> },
     { id: "standing", head: head("standing", "State"), cell: (node) => <StandingBadge node={node} /> },
     { id: "trust", head: head("trust", "Trust"), wideOnly: true, cell: (node) => <TrustBadge trust={node.trust} /> },
     { id: "use", head: head("use", "Processor"), cell: (node) => <Use node={node} /> },

@@ -1,12 +1,12 @@
 import { Activity, BookOpenCheck, Hexagon, Hourglass, Scale, Server } from "lucide-react";
 import { useMemo } from "react";
 import { useNavigate } from "react-router";
-import { LiveProvider } from "../api/live";
+import { UserLive } from "../api/live";
 import { useMe } from "../api/session";
 import { Shell } from "../app/Shell";
 import { useTitle } from "../app/title";
 import { useAccountMenu } from "../app/useAccountMenu";
-import { EmptyState } from "../ui";
+import { EmptyState, Name } from "../ui";
 import { SignOutButton } from "./SignOutButton";
 import { useLiveNodes, useRecordedHealth } from "./queries";
 
@@ -23,7 +23,7 @@ const PAGES = [
 export function OperatorFrame() {
   const me = useMe();
   if (me.role !== "operator") return <NotOperator username={me.username} />;
-  return <LiveProvider><Inside /></LiveProvider>;
+  return <UserLive><Inside /></UserLive>;
 }
 
 function Inside() {
@@ -48,7 +48,7 @@ function NotOperator({ username }: { username: string }) {
       <div className="card max-w-md">
         <h1 className="sr-only">For operators</h1>
         <EmptyState title="These pages are for the operators of the pool" action={<SignOutButton />}>
-          You are signed in as {username}, who is none. Sign in as an operator, or use your own pages on the pool&rsquo;s web address.
+          You are signed in as <Name>{username}</Name>, who is none. Sign in as an operator, or use your own pages on the pool&rsquo;s web address.
         </EmptyState>
       </div>
     </main>

@@ -5,7 +5,7 @@ import { Link, useNavigate } from "react-router";
 import { PageHeader } from "../app/PageHeader";
 import { useNow } from "../lib/now";
 import { count, percent, plural } from "../lib/units";
-import { Card, EmptyState, ErrorBox, Field, Select, Skeleton } from "../ui";
+import { Card, EmptyState, ErrorBox, Field, Name, Select, Skeleton } from "../ui";
 import { readPalette } from "./colors";
 import { HiveMap } from "./HiveMap";
 import { JoinButton } from "./JoinToken";
@@ -87,7 +87,7 @@ function Chosen({ node }: { node: NodeSummary }) {
       <div className="flex flex-col gap-4">
         <p className="text-ink-2">{STANDING_MEANS[standing(node, now)]}</p>
         <dl className="grid grid-cols-[auto_1fr] gap-x-4 gap-y-1.5">
-          <dt className="text-ink-2">Owner</dt><dd>{node.owner}</dd>
+          <dt className="text-ink-2">Owner</dt><dd><Name>{node.owner}</Name></dd>
           <dt className="text-ink-2">Processor</dt><dd>{use("cpu")}</dd>
           <dt className="text-ink-2">Memory</dt><dd>{use("memory")}</dd>
           <dt className="text-ink-2">Cores promised</dt><dd>{use("reserved")}</dd>

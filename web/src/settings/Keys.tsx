@@ -5,7 +5,7 @@ import { fieldError } from "../api/problem";
 import { useMe } from "../api/session";
 import { useNow } from "../lib/now";
 import { moment } from "../lib/units";
-import { Badge, Button, Card, Checkbox, Code, Confirm, Dialog, EmptyState, ErrorBox, Field, Select, Skeleton, Table, TimeAgo, useToast, type Column } from "../ui";
+import { Badge, Button, Card, Checkbox, Code, Confirm, Dialog, EmptyState, ErrorBox, Field, Name, Select, Skeleton, Table, TimeAgo, useToast, type Column } from "../ui";
 import { keysQuery, makeKey, revokeKey, type KeySummary, type NewKey } from "./queries";
 import { KEY_LIVES, keyFaults, scopesFor, type KeyFaults } from "./scopes";
 
@@ -34,7 +34,7 @@ export function Keys() {
 
 function columns(onEnd: (key: KeySummary) => void): Column<KeySummary>[] {
   return [
-    { id: "name", head: "Name", cell: (key) => <span className="flex flex-col"><span className="font-medium">{key.name}</span><span className="text-ink-3 font-mono text-[0.93em]">{key.key_id}…</span></span> },
+    { id: "name", head: "Name", cell: (key) => <span className="flex flex-col"><Name className="font-medium">{key.name}</Name><span className="text-ink-3 font-mono text-[0.93em]">{key.key_id}…</span></span> },
     { id: "scopes", head: "May", wideOnly: true, cell: (key) => <span className="flex flex-wrap gap-1">{key.scopes.map((scope) => <Badge key={scope} tone="off">{scope}</Badge>)}</span> },
     { id: "used", head: "Used", wideOnly: true, cell: (key) => (key.used_at_unix_ms === 0 ? <span className="text-ink-3">never</span> : <TimeAgo atMs={key.used_at_unix_ms} />) },
     { id: "expires", head: "Ends", cell: (key) => <Ends atMs={key.expires_at_unix_ms} /> },
@@ -51,11 +51,11 @@ function End({ apiKey, onClose }: { apiKey: KeySummary; onClose: () => void }) {
   const say = useToast();
   const end = async () => {
     await revokeKey(apiKey.key_id);
-    say("ok", `The key ${apiKey.name} has ended.`);
+    say("ok", <>The key <Name>{apiKey.name}</Name> has ended.</>);
     await client.invalidateQueries({ queryKey: keysQuery.queryKey });
   };
   return (
-    <Confirm open title={`End the key ${apiKey.name}?`} action="End the key" dangerous onConfirm={end} onClose={onClose}>
+    <Confirm open title={<>End the key <Name>{apiKey.name}</Name>?</>} action="End the key" dangerous onConfirm={end} onClose={onClose}>
       <p className="text-ink-2">Programs that use it are refused at once. This cannot be taken back; make another key where one is needed.</p>
     </Confirm>
   );
@@ -109,7 +109,7 @@ function Made({ made, onClose }: { made: NewKey; onClose: () => void }) {
     <Dialog open insistent title="Copy your key now" onClose={onClose} wide>
       <p>This is the only time that it is shown. Keep it where you keep passwords.</p>
       <Code text={made.key} what="the key" />
-      <p className="text-ink-2">{made.name}: {made.scopes.join(", ")}; until {moment(made.expires_at_unix_ms)}.</p>
+      <p className="text-ink-2"><Name>{made.name}</Name>: {made.scopes.join(", ")}; until {moment(made.expires_at_unix_ms)}.</p>
       <div className="flex justify-end"><Button look="primary" onClick={onClose}>I have copied it</Button></div>
     </Dialog>
   );

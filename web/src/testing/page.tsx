@@ -17,16 +17,9 @@ export class Refusal {
   ) {}
 }
 
-class QuietSource {
-  readyState = 1;
-  onopen = null;
-  onerror = null;
-  addEventListener() {
-    // Nothing is ever said.
-  }
-  close() {
-    this.readyState = 2;
-  }
+/** A stream on which nothing is ever said. */
+function quiet(signal: AbortSignal | null | undefined): Promise<Response> {
+  return new Promise((_, reject) => signal?.addEventListener("abort", () => reject(new DOMException("stopped", "AbortError"))));
 }
 
 /**
@@ -44,6 +37,7 @@ export function stubPool(answers: Answers) {
       body: typeof init.body === "string" ? JSON.parse(init.body) : null,
       headers: new Headers(init.headers),
     };
+    if (call.path.endsWith("/events")) return quiet(init.signal);
     calls.push(call);
     const found = answers[`${call.method} ${call.path}`];
     const body: unknown = typeof found === "function" ? await (found as (call: Call) => unknown)(call) : found;
@@ -52,7 +46,6 @@ export function stubPool(answers: Answers) {
     return new Response(JSON.stringify(body), { status: 200 });
   });
   vi.stubGlobal("fetch", pool);
-  vi.stubGlobal("EventSource", Object.assign(QuietSource, { CONNECTING: 0, OPEN: 1, CLOSED: 2 }));
   vi.stubGlobal("ResizeObserver", class { observe() { return undefined; } disconnect() { return undefined; } });
   return { pool, calls };
 }

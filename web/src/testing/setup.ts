@@ -1,6 +1,8 @@
-import { cleanup } from "@testing-library/react";
+import { cleanup, configure } from "@testing-library/react";
 import { afterEach } from "vitest";
 
+// A deadline, not a measure: what is waited for comes as fast as the machine can.
+configure({ asyncUtilTimeout: 15_000 });
 afterEach(cleanup);
 
 // jsdom has no modal dialogs; what tests look at is whether it is open.

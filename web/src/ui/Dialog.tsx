@@ -5,7 +5,7 @@ import { cx } from "./class";
 
 type Props = {
   open: boolean;
-  title: string;
+  title: ReactNode;
   onClose: () => void;
   children: ReactNode;
   wide?: boolean;
@@ -51,7 +51,7 @@ export function Dialog({ open, title, onClose, children, wide = false, insistent
 
 type ConfirmProps = {
   open: boolean;
-  title: string;
+  title: ReactNode;
   /** What happens, in one or two sentences, and whether it can be taken back. */
   children: ReactNode;
   action: string;

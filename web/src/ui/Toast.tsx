@@ -3,8 +3,8 @@ import { Toast as Radix } from "radix-ui";
 import { createContext, type ReactNode, useCallback, useContext, useMemo, useState } from "react";
 import { IconButton } from "./Button";
 
-type Note = { id: number; tone: "ok" | "bad"; title: string; detail?: string | undefined };
-type Say = (tone: Note["tone"], title: string, detail?: string) => void;
+type Note = { id: number; tone: "ok" | "bad"; title: ReactNode; detail?: string | undefined };
+type Say = (tone: Note["tone"], title: ReactNode, detail?: string) => void;
 
 const MOST = 4;
 const SayContext = createContext<Say | null>(null);

@@ -7,6 +7,7 @@ export { Code, Copy } from "./Copy";
 export { Confirm, Dialog } from "./Dialog";
 export { Checkbox, Field, Select, TextArea } from "./Field";
 export { Menu, type MenuItem } from "./Menu";
+export { Name } from "./Name";
 export { Progress } from "./Progress";
 export { EmptyState, ErrorBox, Skeleton } from "./States";
 export { StateBar, type StatePart } from "./StateBar";

@@ -1,9 +1,10 @@
+import { readFileSync } from "node:fs";
 import { render, screen, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { describe, expect, it, vi } from "vitest";
 import { Problem, Unreachable } from "../api/problem";
 import { violations } from "../testing/axe";
-import { Badge, Button, Checkbox, Code, Confirm, EmptyState, ErrorBox, Field, Money, Progress, Select, Skeleton, StateBar, Table, Tabs, TextArea } from ".";
+import { Badge, Button, Checkbox, Code, Confirm, EmptyState, ErrorBox, Field, Money, Name, Progress, Select, Skeleton, StateBar, Table, Tabs, TextArea } from ".";
 
 it("the library has nothing that axe finds", async () => {
   const nothing = () => undefined;
@@ -84,4 +85,15 @@ it("an error says what, why, what to do, and its code", () => {
   expect(screen.getByRole("alert").textContent).toBe("The task was not taken.Only operators may.Ask the operator of the pool, or sign in as somebody who may.E_FORBIDDEN");
   render(<ErrorBox what="No answer." error={new Unreachable("x")} />);
   expect(screen.getAllByRole("alert")[1]?.textContent).toContain("What you typed is kept");
+});
+
+describe("a name", () => {
+  it("turns around nothing but itself", () => {
+    render(<Confirm open title={<>Cancel <Name>{"\u202e!su tsurt"}</Name> now?</>} action="Cancel it" onConfirm={() => undefined} onClose={() => undefined}>Really?</Confirm>);
+    const title = screen.getByRole("heading", { level: 2 });
+    expect(title.textContent).toBe("Cancel \u202e!su tsurt now?");
+    expect(title.querySelector("bdi.name")?.textContent).toBe("\u202e!su tsurt");
+    // jsdom applies no style sheets: that the class does what it says is looked up in them.
+    expect(readFileSync("src/styles.css", "utf8")).toMatch(/\.name \{ unicode-bidi: isolate; \}/);
+  });
 });

@@ -1,8 +1,8 @@
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { skipToken, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { FlaskConical } from "lucide-react";
-import { useEffect, useState } from "react";
+import { useEffect } from "react";
 import { Link } from "react-router";
-import { address, request } from "../api/client";
+import { request } from "../api/client";
 import { PageHeader } from "../app/PageHeader";
 import { count, moment, plural } from "../lib/units";
 import { Badge, Button, Card, EmptyState, ErrorBox, Facts, Progress, Skeleton, Table, TimeAgo, type Column } from "../ui";
@@ -37,33 +37,18 @@ function Shown({ safety }: { safety: SafetyNow }) {
   );
 }
 
+/** Where the page's events put what a running test tells. */
+const SELFTEST_KEY = ["worker", "selftest"] as const;
+
 /** Lines of a test that runs, as they come; null while none runs. */
 function useTold(isRunning: boolean): SelfTestTold | null {
   const client = useQueryClient();
-  const [told, setTold] = useState<SelfTestTold | null>(null);
+  const told = useQuery<SelfTestTold>({ queryKey: SELFTEST_KEY, queryFn: skipToken }).data;
+  const hasEnded = told?.running === false;
   useEffect(() => {
-    if (!isRunning) return undefined;
-    const source = new EventSource(address("/worker/events"));
-    source.addEventListener("selftest", (event) => {
-      const next = read(String((event as MessageEvent).data));
-      if (next === null) return;
-      setTold(next.running ? next : null);
-      if (!next.running) void client.invalidateQueries({ queryKey: safetyQuery.queryKey });
-    });
-    return () => {
-      source.close();
-      setTold(null);
-    };
-  }, [isRunning, client]);
-  return told;
-}
-
-function read(text: string): SelfTestTold | null {
-  try {
-    return JSON.parse(text) as SelfTestTold;
-  } catch {
-    return null;
-  }
+    if (hasEnded) void client.invalidateQueries({ queryKey: safetyQuery.queryKey });
+  }, [hasEnded, client]);
+  return isRunning && told?.running ? told : null;
 }
 
 function SelfTest({ safety: { selftest } }: { safety: SafetyNow }) {

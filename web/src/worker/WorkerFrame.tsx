@@ -36,7 +36,7 @@ function Doorway() {
     case "ended":
       return (
         <>
-          <LiveProvider path="/worker/events" renewSession={nothing} enabled={door.state === "open"}><Inside /></LiveProvider>
+          <LiveProvider path="/worker/events" who="owner" enabled={door.state === "open"}><Inside /></LiveProvider>
           <Dialog open={door.state === "ended"} insistent title="This page was open for long" onClose={() => undefined}>
             <p className="text-ink-2">Open it again with the address that this command shows. What you typed is still here.</p>
             <Code text="hivemind worker status" what="the command" />
@@ -46,8 +46,6 @@ function Doorway() {
       );
   }
 }
-
-const nothing = () => Promise.resolve();
 
 function Inside() {
   const client = useQueryClient();

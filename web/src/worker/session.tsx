@@ -50,7 +50,14 @@ export function DoorProvider({ children }: { children: ReactNode }) {
   useEffect(() => {
     const knock = () => setTries((before) => before + 1);
     window.addEventListener("hashchange", knock);
-    onSession(() => setDoor((before) => (before.state === "open" ? { state: "ended" } : before)), () => undefined);
+    onSession({
+      ended: () => setDoor((before) => (before.state === "open" ? { state: "ended" } : before)),
+      // The page was opened anew in another tab: it is the owner's all the same.
+      refused: async () => {
+        rememberToken((await request<WorkerSession>("/worker/session")).csrf_token);
+        return true;
+      },
+    });
     return () => window.removeEventListener("hashchange", knock);
   }, []);
   useEffect(() => {

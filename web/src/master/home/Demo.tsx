@@ -4,9 +4,11 @@ import { useState } from "react";
 import { Link } from "react-router";
 import { request, upload } from "../../api/client";
 import { taskPart, taskQuery } from "../../api/queries";
-import { useSubmission } from "../../api/submission";
+import { isUnanswered, useSubmission } from "../../api/submission";
 import type { Grid, Submitted } from "../../api/types";
+import { Unanswered } from "../../app/Unanswered";
 import { gridModel } from "../../lib/grid";
+import { keep, kept } from "../../lib/kept";
 import { duration } from "../../lib/units";
 import { Button, Card, ErrorBox, Money, StateBar } from "../../ui";
 import { Mosaic } from "../outputs/Mosaic";
@@ -57,15 +59,18 @@ function Result({ id }: { id: string }) {
 
 /** Twelve tiles of one picture on whatever machines are there: the quickest way to see what this is. */
 export function Demo() {
-  const [id, setId] = useState(() => sessionStorage.getItem(KEPT));
-  const submission = useSubmission();
+  const [id, setId] = useState(() => {
+    const before = kept(KEPT);
+    return typeof before === "string" ? before : null;
+  });
+  const submission = useSubmission("demo");
   const start = useMutation({
     mutationFn: async () => {
       const body = { ...TASK, docker_image: await sendRenderer() };
       return submission.send(body, (key) => request<Submitted>("/tasks", { method: "POST", body, idempotencyKey: key }));
     },
     onSuccess: ({ task_id }) => {
-      sessionStorage.setItem(KEPT, task_id);
+      keep(KEPT, task_id);
       setId(task_id);
     },
   });
@@ -73,7 +78,8 @@ export function Demo() {
     <Card title="See it work">
       <div className="flex flex-col gap-3">
         {id === null ? <p className="text-ink-2">Render a picture in twelve pieces, on whatever machines are free. It takes seconds and a small part of your free credit.</p> : <Result key={id} id={id} />}
-        {start.isError ? <ErrorBox error={start.error} what="The demo did not start." /> : null}
+        {start.isError ? <ErrorBox error={start.error} what={isUnanswered(start.error) ? "No answer came: the demo may have started already." : "The demo did not start."} /> : null}
+        <Unanswered standing={submission.standing(null)} where={<Link to="/tasks" className="link">your tasks</Link>} onForget={submission.forget} />
         <Button look={id === null ? "primary" : "plain"} busy={start.isPending} onClick={() => start.mutate()} icon={<Picture aria-hidden className="size-4" />}>{id === null ? "Render the picture" : "Render it again"}</Button>
       </div>
     </Card>

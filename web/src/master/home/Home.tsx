@@ -6,7 +6,7 @@ import type { Page, TaskSummary } from "../../api/types";
 import { useMe } from "../../api/session";
 import { PageHeader } from "../../app/PageHeader";
 import { useNow } from "../../lib/now";
-import { Card, EmptyState, ErrorBox, Figure, Money, Skeleton, StatusBadge, TimeAgo } from "../../ui";
+import { Card, EmptyState, ErrorBox, Figure, Money, Name, Skeleton, StatusBadge, TimeAgo } from "../../ui";
 import { RunBox } from "../run/RunBox";
 import { taskName } from "../tasks/name";
 import { Demo } from "./Demo";
@@ -60,7 +60,7 @@ function Attention() {
         {items.map((task) => (
           <li key={task.task_id} className="border-line flex flex-col gap-0.5 border-t px-4 py-2">
             <div className="flex items-center justify-between gap-3">
-              <Link to={`/tasks/${task.task_id}`} className="link min-w-0 truncate">{taskName(task)}</Link>
+              <Link to={`/tasks/${task.task_id}`} className="link min-w-0 truncate"><Name>{taskName(task)}</Name></Link>
               <StatusBadge status={task.status} />
             </div>
             <p className="text-ink-2">{task.error_message || task.waiting_reason || "It waits for its turn."} <span className="text-ink-3"><TimeAgo atMs={task.ended_at_unix_ms || task.submitted_at_unix_ms} /></span></p>
@@ -79,7 +79,7 @@ export default function Home() {
   }, [hash]);
   return (
     <>
-      <PageHeader tab="Home" title={`Hello, ${me.username}`} />
+      <PageHeader tab="Home" title={<>Hello, <Name>{me.username}</Name></>} />
       <Numbers />
       <div className="grid items-start gap-4 xl:grid-cols-[minmax(0,2fr)_minmax(0,1fr)]">
         <RunBox />

@@ -1,9 +1,10 @@
 import { Play } from "lucide-react";
 import { type FormEvent, useMemo, useRef, useState } from "react";
-import { useNavigate } from "react-router";
+import { Link, useNavigate } from "react-router";
 import { request } from "../../api/client";
-import { useSubmission } from "../../api/submission";
+import { isUnanswered, useSubmission } from "../../api/submission";
 import type { Quote, Submitted } from "../../api/types";
+import { Unanswered } from "../../app/Unanswered";
 import { useDraft } from "../../lib/draft";
 import { cptUnit } from "../../lib/money";
 import { Button, Card, ErrorBox, Field, useToast } from "../../ui";
@@ -17,11 +18,11 @@ import { useUploads } from "./uploads";
 export function RunBox() {
   const [draft, change, clear] = useDraft<RunDraft>("run", EMPTY_RUN);
   const [faults, setFaults] = useState<RunFaults>({});
-  const [error, setError] = useState<unknown>(null);
+  const [fault, setFault] = useState<{ of: "run" | "quote"; error: unknown } | null>(null);
   const [busy, setBusy] = useState<"" | "run" | "quote">("");
   const [quote, setQuote] = useState<Quote | null>(null);
   const uploads = useUploads();
-  const submission = useSubmission();
+  const submission = useSubmission("run");
   const navigate = useNavigate();
   const say = useToast();
   const form = useRef<HTMLFormElement>(null);
@@ -33,7 +34,7 @@ export function RunBox() {
     setFaults((before) => Object.fromEntries(Object.entries(before).filter(([name]) => !(name in part))));
   };
   const attempt = async (what: "run" | "quote", send: (task: NonNullable<(typeof checked & { ok: true })["task"]>) => Promise<void>) => {
-    setError(null);
+    setFault(null);
     if (!checked.ok) {
       setFaults(checked.faults);
       form.current?.querySelector<HTMLInputElement>(`[name="${Object.keys(checked.faults)[0]}"]`)?.focus();
@@ -43,7 +44,7 @@ export function RunBox() {
     try {
       await send(checked.task);
     } catch (failure) {
-      setError(failure);
+      setFault({ of: what, error: failure });
     } finally {
       setBusy("");
     }
@@ -77,7 +78,8 @@ export function RunBox() {
           <Field label="Name" placeholder="optional" maxLength={200} {...field("name")} />
         </div>
         <Files {...uploads} />
-        {error === null ? null : <ErrorBox error={error} what={busy === "quote" ? "There is no price." : "The task was not taken."} />}
+        {fault === null ? null : <ErrorBox error={fault.error} what={fault.of === "quote" ? "There is no price." : isUnanswered(fault.error) ? "No answer came: the task may have been taken already." : "The task was not taken."} />}
+        <Unanswered standing={submission.standing(checked.ok ? checked.task : null)} where={<Link to="/tasks" className="link">your tasks</Link>} onForget={submission.forget} />
         {quote ? <QuoteView quote={quote} /> : null}
         <div className="flex flex-wrap items-center gap-2">
           <Button type="submit" look="primary" busy={busy === "run"} disabled={!uploads.done} icon={<Play aria-hidden className="size-4" />}>Run</Button>

@@ -5,7 +5,7 @@ import { LogFollower, type LogState } from "../../api/logs";
 import type { TaskDetail } from "../../api/types";
 import { LogBuffer } from "../../lib/log";
 import { count, plural } from "../../lib/units";
-import { Badge, Button, Card, EmptyState, Field, IconButton } from "../../ui";
+import { Badge, Button, Card, EmptyState, ErrorBox, Field, IconButton } from "../../ui";
 import { ElementChoice } from "./ElementChoice";
 import { LogLines } from "./LogLines";
 
@@ -14,6 +14,7 @@ const WORDS: Record<LogState, [tone: "ok" | "run" | "wait" | "bad" | "off", text
   live: ["run", "live"],
   ended: ["off", "ended"],
   lost: ["bad", "connection lost, trying again"],
+  refused: ["off", "not to be had"],
 };
 
 /** The buffer of one log, and a number that grows with every change of it. */
@@ -21,10 +22,13 @@ function useLog(id: string, element: number | null) {
   const [version, setVersion] = useState(0);
   const [state, setState] = useState<LogState>("connecting");
   const [attempt, setAttempt] = useState(0);
+  const [refused, setRefused] = useState<unknown>(null);
+  const [tries, setTries] = useState(0);
   const buffer = useMemo(() => new LogBuffer(), []);
   useEffect(() => {
     buffer.clear();
     setState("connecting");
+    setRefused(null);
     const follower = LogFollower.of(id, element, {
       buffer,
       onChange: () => {
@@ -32,11 +36,13 @@ function useLog(id: string, element: number | null) {
         setAttempt(follower.attempt);
       },
       onState: setState,
+      onRefused: setRefused,
     });
     follower.start();
     return () => follower.stop();
-  }, [id, element, buffer]);
-  return { buffer, version, state, attempt };
+  }, [id, element, buffer, tries]);
+  const again = () => setTries((before) => before + 1);
+  return { buffer, version, state, attempt, refused, again };
 }
 
 function Downloads({ id, element }: { id: string; element: number | null }) {
@@ -52,7 +58,7 @@ function Downloads({ id, element }: { id: string; element: number | null }) {
 }
 
 function LogView({ id, element }: { id: string; element: number | null }) {
-  const { buffer, version, state, attempt } = useLog(id, element);
+  const { buffer, version, state, attempt, refused, again } = useLog(id, element);
   const [follow, setFollow] = useState(true);
   const [words, setWords] = useState("");
   const [hit, setHit] = useState(0);
@@ -88,7 +94,8 @@ function LogView({ id, element }: { id: string; element: number | null }) {
       </div>
       {buffer.dropped > 0 ? <p className="text-ink-3 bg-sunken px-4 py-1">{plural(buffer.dropped, "earlier line")} left this page; the download has all.</p> : null}
       <LogLines buffer={buffer} version={version} follow={follow} onScrolled={onScrolled} words={words} shown={follow ? undefined : hits[at]} />
-      {buffer.length === 0 ? <p className="text-ink-2 px-4 py-6 text-center">{state === "ended" ? "It wrote nothing." : "Nothing was written yet."}</p> : null}
+      {refused === null ? null : <div className="p-4"><ErrorBox error={refused} what={buffer.length === 0 ? "There is no log to show." : "The log does not go on."} onRetry={again} /></div>}
+      {buffer.length === 0 && refused === null ? <p className="text-ink-2 px-4 py-6 text-center">{state === "ended" ? "It wrote nothing." : "Nothing was written yet."}</p> : null}
     </div>
   );
 }

@@ -8,10 +8,11 @@ import { taskPart, taskQuery } from "../../api/queries";
 import { useSubmission } from "../../api/submission";
 import type { Grid, Submitted, TaskDetail } from "../../api/types";
 import { PageHeader } from "../../app/PageHeader";
+import { Unanswered } from "../../app/Unanswered";
 import { eta } from "../../lib/eta";
 import { useNow } from "../../lib/now";
 import { count, duration } from "../../lib/units";
-import { Button, Confirm, Copy, EmptyState, ErrorBox, Progress, Skeleton, StateBar, StatusBadge, Tabs, TimeAgo, useToast } from "../../ui";
+import { Button, Confirm, Copy, EmptyState, ErrorBox, Name, Progress, Skeleton, StateBar, StatusBadge, Tabs, TimeAgo, useToast } from "../../ui";
 import { isOpen, taskName } from "../tasks/name";
 import { Elements } from "./Elements";
 import { Failures } from "./Failures";
@@ -24,19 +25,20 @@ import { Timeline } from "./Timeline";
 function Actions({ detail }: { detail: TaskDetail }) {
   const { task } = detail;
   const [asked, setAsked] = useState<"cancel" | "retry" | null>(null);
-  const submission = useSubmission();
+  const submission = useSubmission(`retry.${task.task_id}`);
   const client = useQueryClient();
   const navigate = useNavigate();
   const say = useToast();
   const path = `/tasks/${encodeURIComponent(task.task_id)}`;
+  const again = { retry: task.task_id };
   const retriable = detail.status === "failed" || detail.status === "cancelled" || (task.elements?.failed ?? 0) + (task.elements?.cancelled ?? 0) > 0;
   const cancel = async () => {
     await request(`${path}/cancel`, { method: "POST", body: {} });
     await client.invalidateQueries({ queryKey: ["task", task.task_id] });
-    say("ok", `${taskName(task)} is cancelled`);
+    say("ok", <><Name>{taskName(task)}</Name> is cancelled</>);
   };
   const retry = async () => {
-    const answer = await submission.send({ retry: task.task_id }, (key) => request<Submitted>(`${path}/retry`, { method: "POST", body: {}, idempotencyKey: key }));
+    const answer = await submission.send(again, (key) => request<Submitted>(`${path}/retry`, { method: "POST", body: {}, idempotencyKey: key }));
     say("ok", `Submitted again as ${answer.task_id}`);
     await navigate(`/tasks/${answer.task_id}`);
   };
@@ -45,11 +47,12 @@ function Actions({ detail }: { detail: TaskDetail }) {
       {isOpen(detail.status)
         ? <Button look="danger" icon={<Ban aria-hidden className="size-4" />} onClick={() => setAsked("cancel")}>Cancel</Button>
         : retriable && <Button icon={<RotateCw aria-hidden className="size-4" />} onClick={() => setAsked("retry")}>Retry what failed</Button>}
-      <Confirm open={asked === "cancel"} dangerous title={`Cancel ${taskName(task)}?`} action="Cancel the task" onConfirm={cancel} onClose={() => setAsked(null)}>
+      <Confirm open={asked === "cancel"} dangerous title={<>Cancel <Name>{taskName(task)}</Name>?</>} action="Cancel the task" onConfirm={cancel} onClose={() => setAsked(null)}>
         <p>What runs is stopped and paid up to now; what waits is dropped and costs nothing. This cannot be taken back.</p>
       </Confirm>
-      <Confirm open={asked === "retry"} title={`Submit ${taskName(task)} again?`} action="Submit again" onConfirm={retry} onClose={() => setAsked(null)}>
+      <Confirm open={asked === "retry"} title={<>Submit <Name>{taskName(task)}</Name> again?</>} action="Submit again" onConfirm={retry} onClose={() => setAsked(null)}>
         <p>What did not complete is submitted as a new task. Its price cap is held again.</p>
+        <Unanswered standing={submission.standing(again)} where="your tasks" onForget={submission.forget} />
       </Confirm>
     </>
   );
@@ -128,7 +131,7 @@ export default function Task() {
     <>
       <PageHeader
         tab={`${task.data.status} \u00b7 ${taskName(summary)}`}
-        title={taskName(summary)}
+        title={<Name>{taskName(summary)}</Name>}
         lead={
           <span className="flex flex-wrap items-center gap-x-3 gap-y-1">
             <StatusBadge status={task.data.status} />

@@ -3,19 +3,19 @@ import { Ban, RotateCw } from "lucide-react";
 import { useState } from "react";
 import { request } from "../../api/client";
 import { explainError } from "../../api/problem";
-import { newKey } from "../../api/submission";
+import { isUnanswered, Submission } from "../../api/submission";
 import type { TaskSummary } from "../../api/types";
 import { plural } from "../../lib/units";
 import { Button, Confirm, useToast } from "../../ui";
 import { isOpen, taskName } from "./name";
 
-type Act = { what: "cancel" | "retry"; tasks: readonly TaskSummary[]; keys: readonly string[] };
+type Act = { what: "cancel" | "retry"; tasks: readonly TaskSummary[] };
 
-async function one(act: Act, at: number) {
-  const task = act.tasks[at];
-  if (!task) return;
-  const options = act.what === "retry" ? { idempotencyKey: act.keys[at] ?? newKey() } : {};
-  await request(`/tasks/${encodeURIComponent(task.task_id)}/${act.what}`, { method: "POST", body: {}, ...options });
+async function one(what: Act["what"], task: TaskSummary) {
+  const path = `/tasks/${encodeURIComponent(task.task_id)}/${what}`;
+  if (what === "cancel") await request(path, { method: "POST", body: {} });
+  // The same name and content as on the task's own page: whichever repeats it, nothing is submitted twice.
+  else await new Submission(`retry.${task.task_id}`).send({ retry: task.task_id }, (key) => request(path, { method: "POST", body: {}, idempotencyKey: key }));
 }
 
 /** What can be done with the chosen tasks. Each is asked for on its own; those that fail are named. */
@@ -25,20 +25,21 @@ export function BulkBar({ tasks, onDone }: { tasks: readonly TaskSummary[]; onDo
   const say = useToast();
   const open = tasks.filter((task) => isOpen(task.status));
   const ended = tasks.filter((task) => task.status === "failed" || task.status === "cancelled" || (!isOpen(task.status) && (task.elements?.failed ?? 0) + (task.elements?.cancelled ?? 0) > 0));
-  const begin = (what: Act["what"], which: readonly TaskSummary[]) => setAct({ what, tasks: which, keys: which.map(newKey) });
+  const begin = (what: Act["what"], which: readonly TaskSummary[]) => setAct({ what, tasks: which });
   const run = async () => {
     if (!act) return;
     const failed: string[] = [];
-    for (let at = 0; at < act.tasks.length; at += 1) {
+    let unanswered = false;
+    for (const task of act.tasks) {
       try {
-        await one(act, at);
+        await one(act.what, task);
       } catch (error) {
-        const task = act.tasks[at];
-        failed.push(`${task ? taskName(task) : ""}: ${explainError(error).why}`);
+        failed.push(`${taskName(task)}: ${explainError(error).why}`);
+        unanswered ||= act.what === "retry" && isUnanswered(error);
       }
     }
     await client.invalidateQueries({ queryKey: ["tasks"] });
-    if (failed.length > 0) throw new Error(`${failed.slice(0, 5).join(" ")}${failed.length > 5 ? ` And ${failed.length - 5} more.` : ""}`);
+    if (failed.length > 0) throw new Error(`${failed.slice(0, 5).join(" ")}${failed.length > 5 ? ` And ${failed.length - 5} more.` : ""}${unanswered ? " What got no answer may have been submitted already; the same again submits nothing twice." : ""}`);
     say("ok", act.what === "cancel" ? `${plural(act.tasks.length, "task")} cancelled` : `${plural(act.tasks.length, "task")} submitted again`);
     onDone();
   };

@@ -8,7 +8,7 @@ import { PageHeader } from "../../app/PageHeader";
 import { useNow } from "../../lib/now";
 import { count, duration, plural } from "../../lib/units";
 import { eta } from "../../lib/eta";
-import { Checkbox, type Column, cx, EmptyState, ErrorBox, Field, Money, Progress, Skeleton, StateBar, StatusBadge, Table, TimeAgo } from "../../ui";
+import { Checkbox, type Column, cx, EmptyState, ErrorBox, Field, Money, Name, Progress, Skeleton, StateBar, StatusBadge, Table, TimeAgo } from "../../ui";
 import { BulkBar } from "./BulkBar";
 import { isOpen, taskName } from "./name";
 
@@ -50,7 +50,7 @@ function columns(chosen: ReadonlySet<string>, choose: (id: string) => void): Col
     {
       id: "task", head: "Task", cell: (task) => (
         <div className="max-w-[38vw] min-w-28 md:max-w-80">
-          <Link to={`/tasks/${task.task_id}`} className="block truncate font-medium hover:underline" title={taskName(task)}>{taskName(task)}</Link>
+          <Link to={`/tasks/${task.task_id}`} className="block truncate font-medium hover:underline" title={taskName(task)}><Name>{taskName(task)}</Name></Link>
           <span className="text-ink-3 block truncate">{task.task_id} · {task.docker_image}</span>
         </div>
       ),

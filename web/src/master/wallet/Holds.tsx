@@ -1,7 +1,7 @@
 import { useQueries } from "@tanstack/react-query";
 import { Link } from "react-router";
 import { tasksQuery } from "../../api/queries";
-import { Card, EmptyState, ErrorBox, Money, Skeleton, StatusBadge, Table } from "../../ui";
+import { Card, EmptyState, ErrorBox, Money, Name, Skeleton, StatusBadge, Table } from "../../ui";
 import { taskName } from "../tasks/name";
 
 const LIMIT = 50;
@@ -22,7 +22,7 @@ export function Holds() {
           rows={rows}
           empty={<EmptyState title="Nothing is held">Money is set aside when a task is submitted, and what is not needed comes back when it ends.</EmptyState>}
           columns={[
-            { id: "task", head: "Task", cell: (row) => <Link className="link block max-w-40 truncate" to={`/tasks/${row.task_id}?tab=price`}>{taskName(row)}</Link> },
+            { id: "task", head: "Task", cell: (row) => <Link className="link block max-w-40 truncate" to={`/tasks/${row.task_id}?tab=price`}><Name>{taskName(row)}</Name></Link> },
             { id: "status", head: "Status", cell: (row) => <StatusBadge status={row.status} /> },
             { id: "cap", head: "Price cap", numeric: true, cell: (row) => <Money micro={row.price_cap_micro} column /> },
           ]}

@@ -1,12 +1,13 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { request } from "../../api/client";
-import { useSubmission } from "../../api/submission";
+import { isUnanswered, useSubmission } from "../../api/submission";
+import { Unanswered } from "../../app/Unanswered";
 import type { Page, Project } from "../../api/types";
 import { useDraft } from "../../lib/draft";
 import { cptUnit } from "../../lib/money";
 import { plural } from "../../lib/units";
-import { Button, Card, Dialog, EmptyState, ErrorBox, Field, Money, Skeleton, Table, useToast } from "../../ui";
+import { Button, Card, Dialog, EmptyState, ErrorBox, Field, Money, Name, Skeleton, Table, useToast } from "../../ui";
 import { checkPay, type PayFaults } from "./pay";
 
 const EMPTY = { amount: "", message: "" };
@@ -16,20 +17,21 @@ function TipForm({ project, transferable, onDone }: { project: Project; transfer
   const [faults, setFaults] = useState<PayFaults>({});
   const [error, setError] = useState<unknown>(null);
   const [busy, setBusy] = useState(false);
-  const submission = useSubmission();
+  const submission = useSubmission(`tip.${project.project_id}`);
   const client = useQueryClient();
   const say = useToast();
+  const checked = checkPay(project.name, draft.amount, transferable, draft.message);
+  const body = checked.ok ? { amount_micro: checked.micro, message: draft.message } : null;
+  const content = body === null ? null : { project: project.name, ...body };
   const send = async (event: FormEvent) => {
     event.preventDefault();
-    const checked = checkPay(project.name, draft.amount, transferable, draft.message);
     setFaults(checked.ok ? {} : checked.faults);
-    if (!checked.ok) return;
-    const body = { amount_micro: checked.micro, message: draft.message };
+    if (body === null) return;
     setBusy(true);
     setError(null);
     try {
-      await submission.send({ project: project.name, ...body }, (key) => request(`/projects/${encodeURIComponent(project.name)}/tips`, { method: "POST", body, idempotencyKey: key }));
-      say("ok", `${cptUnit(checked.micro)} went to ${project.name}`);
+      await submission.send(content, (key) => request(`/projects/${encodeURIComponent(project.name)}/tips`, { method: "POST", body, idempotencyKey: key }));
+      say("ok", <>{cptUnit(body.amount_micro)} went to <Name>{project.name}</Name></>);
       clear();
       onDone();
       await Promise.all([client.invalidateQueries({ queryKey: ["projects"] }), client.invalidateQueries({ queryKey: ["wallet"] })]);
@@ -43,7 +45,8 @@ function TipForm({ project, transferable, onDone }: { project: Project; transfer
     <form noValidate onSubmit={(event) => void send(event)} className="flex flex-col gap-3">
       <Field label="Amount" unit="CPT" inputMode="decimal" maxLength={24} value={draft.amount} error={faults.amount} hint={transferable === null ? undefined : `You can give away ${cptUnit(transferable)}.`} onChange={(event) => change({ amount: event.target.value })} />
       <Field label="Message" maxLength={280} value={draft.message} error={faults.message} hint="Everybody in the pool can read it." onChange={(event) => change({ message: event.target.value })} />
-      {error === null ? null : <ErrorBox error={error} what="Nothing is known to have moved." />}
+      {error === null ? null : <ErrorBox error={error} what={isUnanswered(error) ? "No answer came: it may have moved already." : "Nothing moved."} />}
+      <Unanswered standing={submission.standing(content)} where="your statement" onForget={submission.forget} />
       <div className="flex justify-end gap-2"><Button onClick={onDone}>Not now</Button><Button type="submit" look="primary" busy={busy}>Tip</Button></div>
     </form>
   );
@@ -71,13 +74,13 @@ export function Projects({ transferable }: { transferable: string | null }) {
           empty={<EmptyState title="No projects yet">Whoever keeps one registers it with <code>hivemind project register</code>.</EmptyState>}
           paging={{ page: cursors.length - 1, hasNext: list.data.next_cursor !== null, onPrevious: () => setCursors((before) => before.slice(0, -1)), onNext: () => setCursors((before) => [...before, list.data.next_cursor]) }}
           columns={[
-            { id: "name", head: "Project", cell: (row) => <><span className="font-medium">{row.name}</span><span className="text-ink-3 block">{plural(row.tips, "tip")}, <Money micro={row.tipped_micro} /></span></> },
+            { id: "name", head: "Project", cell: (row) => <><Name className="font-medium">{row.name}</Name><span className="text-ink-3 block">{plural(row.tips, "tip")}, <Money micro={row.tipped_micro} /></span></> },
             { id: "tip", head: <span className="sr-only">Tip</span>, numeric: true, cell: (row) => row.state === "open" ? <Button small onClick={() => setTipped(row)} aria-label={`Tip ${row.name}`}>Tip</Button> : <span className="text-ink-3">closed</span> },
           ]}
         />
       ) : null}
-      <Dialog open={tipped !== null} title={`Tip ${tipped?.name ?? ""}`} onClose={() => setTipped(null)}>
-        {tipped ? <><p className="text-ink-2">Kept by {tipped.owner}: <span className="font-mono">{tipped.repository}</span></p><TipForm project={tipped} transferable={transferable} onDone={() => setTipped(null)} /></> : null}
+      <Dialog open={tipped !== null} title={<>Tip <Name>{tipped?.name ?? ""}</Name></>} onClose={() => setTipped(null)}>
+        {tipped ? <><p className="text-ink-2">Kept by <Name>{tipped.owner}</Name>: <Name className="font-mono">{tipped.repository}</Name></p><TipForm project={tipped} transferable={transferable} onDone={() => setTipped(null)} /></> : null}
       </Dialog>
     </Card>
   );

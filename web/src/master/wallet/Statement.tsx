@@ -3,7 +3,7 @@ import { useState } from "react";
 import { Link } from "react-router";
 import { request } from "../../api/client";
 import type { Page, StatementLine } from "../../api/types";
-import { Card, EmptyState, ErrorBox, Field, Moment, Money, Select, Skeleton, Table } from "../../ui";
+import { Card, EmptyState, ErrorBox, Field, Moment, Money, Name, Select, Skeleton, Table } from "../../ui";
 
 const KINDS = ["sign_up", "transfer", "hold", "accrual", "return", "settlement", "release", "expiry", "reward", "vest", "tip", "collect"];
 const ACCOUNTS = ["available", "promo", "held", "pending", "owner", "reward"];
@@ -21,9 +21,9 @@ function About({ line }: { line: StatementLine }) {
       <span className="font-medium">{line.kind.replace("_", " ")}</span>{" "}
       <span className="text-ink-2">
         {line.task_id ? <Link className="link" to={`/tasks/${line.task_id}?tab=price`}>{line.task_id}</Link> : null}{" "}
-        {line.counterparty ? `${BigInt(line.amount_micro) < 0n ? "to" : "from"} ${line.counterparty}` : ""}
+        {line.counterparty ? <>{BigInt(line.amount_micro) < 0n ? "to" : "from"} <Name>{line.counterparty}</Name></> : null}
       </span>
-      {line.note ? <span className="text-ink-3 block">{line.note}</span> : null}
+      {line.note ? <Name className="text-ink-3 block">{line.note}</Name> : null}
     </div>
   );
 }
