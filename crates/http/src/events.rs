@@ -141,11 +141,11 @@ impl Hub {
     /// Follows from now on, or from `Last-Event-ID` of `headers`.
     ///
     /// # Errors
-    /// 503 `E_BUSY` where too many follow.
+    /// 429 `E_BUSY` where too many follow.
     pub fn follow(&self, headers: &HeaderMap) -> Result<Follower, Problem> {
         let place = Arc::clone(&self.0.places).try_acquire_owned().map_err(|_none| {
             let detail = "too many pages follow live events; close some and try again";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "E_BUSY", detail).retry_after(KEEP_ALIVE)
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "E_BUSY", detail).retry_after(KEEP_ALIVE)
         })?;
         let news = self.0.news.subscribe();
         let last = self.0.ring.lock().last;

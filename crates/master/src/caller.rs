@@ -37,6 +37,24 @@ pub(crate) enum By {
     Bearer(Key),
 }
 
+/// Whose what lasts is. Sessions of one user are one; a bearer may see less, and stands alone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Whose {
+    /// All sessions of a user, by the user's id.
+    User(String),
+    /// One token.
+    Bearer(Key),
+}
+
+impl By {
+    pub(crate) fn whose(&self) -> Whose {
+        match self {
+            Self::Cookie(_, session) => Whose::User(session.user_id.clone()),
+            Self::Bearer(key) => Whose::Bearer(*key),
+        }
+    }
+}
+
 /// Where a request comes from.
 pub(crate) struct Peer(pub(crate) IpAddr);
 
@@ -73,7 +91,7 @@ impl Caller {
     /// # Errors
     /// As of [`crate::link::PoolLink::lane`].
     pub(crate) async fn lane(&self, app: &App) -> Result<Reserved, Fault> {
-        let Reserved { client, place } = app.pool().lane().await?;
+        let Reserved { client, place } = app.pool().lane(self.by.whose()).await?;
         Ok(Reserved { client: client.with_token(&self.token)?, place })
     }
 }

@@ -6,14 +6,14 @@
 //! Invariant: what a token of one kind may see is never shown to the bearer of another.
 
 use crate::app::App;
-use crate::caller::{By, Caller};
+use crate::caller::{Caller, Whose};
 use crate::dto::money::Balance;
 use crate::dto::node::NodeSummary;
 use crate::dto::pool::PoolHealth;
 use crate::dto::task::TaskEvent;
 use crate::fault::Fault;
+use crate::link::Place;
 use crate::routes::live::Nothing;
-use crate::sessions::Key;
 use crate::wire::FromWire;
 use futures::StreamExt;
 use hivemind_client::v1::{self, pool_event::Event};
@@ -25,20 +25,12 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::MissedTickBehavior;
 
 /// Events that a page can miss and still go on, and pages of one user.
 const BOUNDS: Bounds = Bounds { events: 2048, bytes: 2 << 20, followers: 32 };
 /// Between two looks whether anybody follows, however much happens; after two in vain the feed ends.
 const LOOK: Duration = Duration::from_secs(15);
-
-/// Whose events. Sessions of one user see the same; a bearer may see less, and has a feed of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Whose {
-    User(String),
-    Bearer(Key),
-}
 
 /// All feeds.
 #[derive(Default)]
@@ -58,10 +50,7 @@ impl Feeds {
     /// # Errors
     /// 503 where the pool does not answer, 429 where too many follow, and what the pool refuses.
     pub(crate) async fn follow(&self, app: &App, caller: &Caller, headers: &HeaderMap) -> Result<Follower, Fault> {
-        let whose = match &caller.by {
-            By::Cookie(_, session) => Whose::User(session.user_id.clone()),
-            By::Bearer(key) => Whose::Bearer(*key),
-        };
+        let whose = caller.by.whose();
         let slot = Arc::clone(self.slots.lock().entry(whose.clone()).or_default());
         let mut hub = Arc::clone(&slot.hub).lock_owned().await;
         if let Some(hub) = &*hub {
@@ -91,7 +80,7 @@ struct Feed {
     hub: Hub,
     tasks: Events<v1::TaskEvent>,
     pool: Events<Event>,
-    _places: [OwnedSemaphorePermit; 2],
+    _places: [Place; 2],
 }
 
 /// Why a feed ends.

@@ -3,11 +3,14 @@
 //! Calls share one connection; what lasts (events, logs, contents) goes over lanes of its own, as the pool takes only so many
 //! streams of one connection. Start at [`PoolLink::caller`] and [`PoolLink::lane`].
 //!
-//! Invariant: without the pool the gateway starts and answers; nothing waits for it without a bound.
+//! Invariant: without the pool the gateway starts and answers; nothing waits for it without a bound, and nobody takes the lanes
+//! of all others.
 
+use crate::caller::Whose;
 use crate::fault::Fault;
 use hivemind_client::{Client, Target};
 use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -18,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const LANE_STREAMS: usize = 100;
 /// Lanes at most.
 const MAX_LANES: usize = 24;
+/// Streams of one user, or of one token.
+const MOST_OF_ONE: usize = 64;
 
 /// A pool that may be away.
 pub(crate) struct PoolLink {
@@ -25,6 +30,7 @@ pub(crate) struct PoolLink {
     /// Set once it was reached; the connection finds its way back by itself from then on.
     calls: tokio::sync::Mutex<Option<Client>>,
     lanes: tokio::sync::Mutex<Vec<Lane>>,
+    shares: Shares,
     away: Mutex<bool>,
 }
 
@@ -38,13 +44,55 @@ pub(crate) struct Reserved {
     /// The connection, without a login.
     pub(crate) client: Client,
     /// The room; whoever reads the stream holds it.
-    pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) place: Place,
+}
+
+/// Room for one stream, given back when it is dropped.
+pub(crate) struct Place {
+    _of_lane: OwnedSemaphorePermit,
+    _share: Share,
+}
+
+/// How many streams each has.
+type Shares = Arc<Mutex<HashMap<Whose, usize>>>;
+
+/// One of the streams that somebody may have.
+struct Share {
+    shares: Shares,
+    whose: Whose,
+}
+
+impl Share {
+    fn take(shares: &Shares, whose: Whose) -> Result<Self, Fault> {
+        let mut held = shares.lock();
+        let count = held.entry(whose.clone()).or_default();
+        if *count >= MOST_OF_ONE {
+            return Err(Fault::busy(format!(
+                "you have {MOST_OF_ONE} streams (live logs, events, contents) open already; end some and try again"
+            )));
+        }
+        *count += 1;
+        drop(held);
+        Ok(Self { shares: Arc::clone(shares), whose })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut held = self.shares.lock();
+        if let Some(count) = held.get_mut(&self.whose) {
+            *count -= 1;
+            if *count == 0 {
+                held.remove(&self.whose);
+            }
+        }
+    }
 }
 
 impl PoolLink {
     pub(crate) fn new(target: Target) -> Self {
         let (calls, lanes) = (tokio::sync::Mutex::new(None), tokio::sync::Mutex::new(Vec::new()));
-        Self { target, calls, lanes, away: Mutex::new(false) }
+        Self { target, calls, lanes, shares: Shares::default(), away: Mutex::new(false) }
     }
 
     /// A connection without a login.
@@ -72,11 +120,13 @@ impl PoolLink {
     /// Room for a stream that lasts.
     ///
     /// # Errors
-    /// 429 where there are too many; else as of [`PoolLink::anonymous`].
-    pub(crate) async fn lane(&self) -> Result<Reserved, Fault> {
+    /// 429 where there are too many, of this one or together; else as of [`PoolLink::anonymous`].
+    pub(crate) async fn lane(&self, whose: Whose) -> Result<Reserved, Fault> {
+        let share = Share::take(&self.shares, whose)?;
         let mut lanes = self.lanes.lock().await;
         for lane in lanes.iter() {
-            if let Ok(place) = Arc::clone(&lane.places).try_acquire_owned() {
+            if let Ok(of_lane) = Arc::clone(&lane.places).try_acquire_owned() {
+                let place = Place { _of_lane: of_lane, _share: share };
                 return Ok(Reserved { client: lane.client.clone(), place });
             }
         }
@@ -85,9 +135,9 @@ impl PoolLink {
         }
         let client = self.connect().await?;
         let places = Arc::new(Semaphore::new(LANE_STREAMS));
-        let place = Arc::clone(&places).try_acquire_owned().map_err(|_full| Fault::busy("no room for a stream"))?;
+        let of_lane = Arc::clone(&places).try_acquire_owned().map_err(|_full| Fault::busy("no room for a stream"))?;
         lanes.push(Lane { client: client.clone(), places });
-        Ok(Reserved { client, place })
+        Ok(Reserved { client, place: Place { _of_lane: of_lane, _share: share } })
     }
 
     /// Why the gateway cannot work, where the pool was away when it was asked last.

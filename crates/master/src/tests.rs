@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod calls;
+mod hostile;
 mod live;
 
 use crate::{Gateway, Way};

@@ -63,7 +63,7 @@ async fn a_slow_follower_holds_nothing_and_is_reset() {
 async fn places_are_bounded_and_given_back() {
     let hub = hub(1);
     let (one, _two) = (hub.follow(&HeaderMap::new()).unwrap(), hub.follow(&HeaderMap::new()).unwrap());
-    assert_eq!(hub.follow(&HeaderMap::new()).unwrap_err().status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(hub.follow(&HeaderMap::new()).unwrap_err().status(), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(hub.followers(), 2);
     drop(one);
     assert!(hub.follow(&HeaderMap::new()).is_ok());

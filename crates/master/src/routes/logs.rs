@@ -80,6 +80,9 @@ pub(crate) async fn logs(
     Ok((kind, Body::from_stream(text)).into_response())
 }
 
+/// Most bytes of an end that is asked for.
+const MOST_TAIL_BYTES: u64 = 1 << 30;
+
 /// Whose logs, live.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -105,14 +108,39 @@ pub(crate) struct LogEvent {
     text: String,
 }
 
+/// An event of the stream.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub(crate) struct LogFrame {
+    /// How far both streams were read: what `Last-Event-ID` repeats.
+    id: String,
+    event: Writes,
+    /// JSON: of `log` a LogEvent, else `{}`.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+}
+
+/// What happened to the logs.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[allow(dead_code)]
+pub(crate) enum Writes {
+    /// Something was written, with a LogEvent.
+    Log,
+    /// There will be no more; the stream ends.
+    End,
+    /// The pool went away; the stream ends.
+    Lost,
+}
+
 /// What the newest attempt writes, live, until the task ends.
 ///
 /// Events: `log` with a LogEvent; `end` with `{}`, when there will be no more; `lost` with `{}`, when the pool went away. The id
 /// of each says how far it was read; `Last-Event-ID` goes on there.
 #[utoipa::path(get, path = "/tasks/{id}/logs/events", tag = "tasks",
     params(("id" = String, Path, description = "Id of the task", max_length = 64), LogEventsAsked,
-        ("Last-Event-ID" = Option<String>, Header, description = "Id of the last event that came", max_length = 64)),
-    responses((status = 200, description = "The events", body = LogEvent, content_type = "text/event-stream")))]
+        ("Last-Event-ID" = Option<String>, Header, description = "Id of the last event that came; another is none")),
+    responses((status = 200, description = "The events, each as the schema says", body = LogFrame, content_type = "text/event-stream")))]
 pub(crate) async fn log_events(
     State(app): State<App>,
     caller: Caller,
@@ -121,11 +149,14 @@ pub(crate) async fn log_events(
     Asked(asked): Asked<LogEventsAsked>,
 ) -> Result<Response, Fault> {
     let element = ElementRef { task: task_id(&id)?, index: asked.element.unwrap_or(0) };
+    if !asked.tail_bytes.is_none_or(|tail| (1..=MOST_TAIL_BYTES).contains(&tail)) {
+        return Err(Fault::invalid("tail_bytes", format!("1 to {MOST_TAIL_BYTES}")));
+    }
     // An id that cannot be read is none: the page then gets all of it again.
     let from = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(place_of);
     let room = caller.lane(&app).await?;
-    // Who may not see the task is told so before the stream begins.
-    room.client.status(element.task).await?;
+    // Who may not see the task, or names an element that it does not have, is told so before the stream begins.
+    room.client.status_of(element.task, element.index).await?;
     let parts = match (from, asked.tail_bytes) {
         (Some(place), _) => room.client.follow_logs_from(element, Until::End, place),
         (None, None) => room.client.follow_logs_from(element, Until::End, LogPlace::default()),
