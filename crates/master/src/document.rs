@@ -182,8 +182,12 @@ fn finish(operation: &mut Operation, changes: Changes) {
 
 /// An index has 32 bits and no sign, which no format of the standard says: those of `int32` have one.
 fn unsigned(object: &mut Object) {
-    let is_index = matches!(object.minimum, Some(Number::Int(0) | Number::UInt(0))) && object.maximum.is_none();
-    if is_index && matches!(object.format, Some(SchemaFormat::KnownFormat(KnownFormat::Int32))) {
+    // What the types have by themselves is written as floating point.
+    let is_unsigned = match object.minimum {
+        Some(Number::Float(least)) => least == 0.0,
+        Some(Number::Int(_) | Number::UInt(_)) | None => false,
+    };
+    if is_unsigned && object.maximum.is_none() && matches!(object.format, Some(SchemaFormat::KnownFormat(KnownFormat::Int32))) {
         object.format = Some(SchemaFormat::KnownFormat(KnownFormat::Int64));
         object.maximum = Some(Number::from(u32::MAX));
     }
