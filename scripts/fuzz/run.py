@@ -147,7 +147,9 @@ def settings(folder, who, token, things, seed, examples, whole):
     path = folder / f"{who}.toml"
     strange = "false" if token else "true"
     path.write_text(template.substitute(
-        seed=seed, examples=examples, dictionaries=known, auth=auth, strange=strange, whole=json.dumps(whole)))
+        seed=seed, examples=examples, dictionaries=known, auth=auth, strange=strange, whole=json.dumps(whole),
+        # What is wrong comes at every bound already.
+        mode="positive" if whole else "all"))
     return path
 
 
@@ -186,7 +188,7 @@ def main():
         began = time.monotonic()
         rounds = 0
         while good and (rounds == 0 or answers.total() < wanted):
-            for who, token, examples in (("user", user.token, 2), ("operator", operator.token, 4), ("stranger", "", 2)):
+            for who, token, examples in (("user", user.token, 8), ("operator", operator.token, 4), ("stranger", "", 2)):
                 config = settings(folder, who, token, things, seed + rounds, examples, who == "user")
                 found_nothing, told = fuzz(folder, who, f"{web}/api/v1/openapi.json", config)
                 good, answers = good and found_nothing, answers + told

@@ -24,7 +24,7 @@ async fn depth_and_size_have_bounds() {
         ("/tasks", format!(r#"{{"argv": {}}}"#, nest(100_000)), 422),
         ("/tasks", format!(r#"{{"colour": {}}}"#, nest(100_000)), 422),
         ("/graphs", r#"{"tasks":[{"task":"#.repeat(50_000), 422),
-        ("/tasks", name(1 << 20), 422),
+        ("/tasks", name(1 << 20), 413),
         ("/tasks", name(12 << 20), 413),
         ("/graphs", name(12 << 20), 413),
         ("/quote", name(12 << 20), 413),
