@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cac
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser test lint fmt build web bench sim
+.PHONY: help demo browser test fuzz lint fmt build web bench sim
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,9 +21,14 @@ browser: ## Use the pages in a real browser, against real servers (some minutes)
 	cargo build --workspace --bins --locked
 	@scripts/browser.sh $(CARGO_TARGET_DIR)/debug/hivemind
 
-test: ## Run every test: the pages, the Python client, the workspace
+test: ## Run every test: the pages, the Python client, REST, the workspace
 	@scripts/setup.sh build docker web tests
 	@scripts/test.sh
+
+fuzz: ## Ask the REST API whatever its document allows and forbids; CALLS=2000 SEED=1
+	@scripts/setup.sh build tests
+	cargo build --workspace --bins --locked
+	@scripts/fuzz-rest.sh $(CARGO_TARGET_DIR)/debug/hivemind $(CALLS)
 
 lint: ## Check formatting, clippy's warnings, arrows between crates, papers
 	@scripts/setup.sh build

@@ -9,7 +9,6 @@ use crate::figures::Figures;
 use crate::link::PoolLink;
 use crate::serve::Way;
 use crate::sessions::{Session, Sessions};
-use crate::streams::Streams;
 use axum::extract::ConnectInfo;
 use hivemind_client::{Client, Target};
 use hivemind_http::browser::IsTls;
@@ -36,7 +35,6 @@ struct Inner {
     pool: PoolLink,
     sessions: Sessions,
     feeds: Feeds,
-    streams: Streams,
     large_bodies: Arc<Semaphore>,
     cookies: Cookies,
     is_tls: IsTls,
@@ -84,7 +82,6 @@ impl App {
             pool: PoolLink::new(target, gateway_key.clone()),
             sessions: Sessions::default(),
             feeds: Feeds::default(),
-            streams: Streams::default(),
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
             cookies: Cookies::of(site, is_tls),
             is_tls,
@@ -106,11 +103,6 @@ impl App {
 
     pub(crate) fn feeds(&self) -> &Feeds {
         &self.0.feeds
-    }
-
-    /// Streams that last, other than the feeds.
-    pub(crate) fn streams(&self) -> &Streams {
-        &self.0.streams
     }
 
     /// A place for a body that takes memory when it is read; `None` where all are taken.

@@ -39,13 +39,22 @@ pub(crate) enum By {
     Bearer(Key),
 }
 
-/// Whose something is. Sessions of one user are alike; a bearer may do less, and stands for itself.
+/// Whose what lasts is. Sessions of one user are one; a bearer may see less, and stands alone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Owner {
-    /// A user, logged in by cookies.
+pub(crate) enum Whose {
+    /// All sessions of a user, by the user's id.
     User(String),
-    /// Who has that token.
+    /// One token.
     Bearer(Key),
+}
+
+impl By {
+    pub(crate) fn whose(&self) -> Whose {
+        match self {
+            Self::Cookie(session) => Whose::User(session.user_id.clone()),
+            Self::Bearer(key) => Whose::Bearer(*key),
+        }
+    }
 }
 
 /// Where a request comes from.
@@ -102,20 +111,12 @@ impl Caller {
         &self.token
     }
 
-    /// Whose bounds count: the user's where it is known, else the bearer's own.
-    pub(crate) fn owner(&self) -> Owner {
-        match &self.by {
-            By::Cookie(session) => Owner::User(session.user_id.clone()),
-            By::Bearer(key) => Owner::Bearer(*key),
-        }
-    }
-
     /// Room for a stream that lasts, with the same login.
     ///
     /// # Errors
     /// As of [`crate::link::PoolLink::lane`].
     pub(crate) async fn lane(&self, app: &App) -> Result<Reserved, Fault> {
-        let Reserved { client, place } = app.pool().lane().await?;
+        let Reserved { client, place } = app.pool().lane(self.by.whose()).await?;
         Ok(Reserved { client: client.with_token(&self.token)?, place })
     }
 }

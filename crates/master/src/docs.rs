@@ -53,7 +53,7 @@ fn operations(html: &mut String, document: &Value, tag: &Value) {
             );
             let _infallible = write!(html, "<p>{}</p>", text(&operation["description"]));
             parameters(html, operation);
-            answers(html, operation);
+            answers(html, document, operation);
             html.push_str("</details>");
         }
     }
@@ -70,9 +70,12 @@ fn parameters(html: &mut String, operation: &Value) {
     html.push_str("</table>");
 }
 
-fn answers(html: &mut String, operation: &Value) {
+fn answers(html: &mut String, document: &Value, operation: &Value) {
     html.push_str("<table>");
     for (status, response) in operation["responses"].as_object().into_iter().flatten() {
+        // What many operations answer with is written once.
+        let shared = response["$ref"].as_str().and_then(|path| document.pointer(path.strip_prefix('#')?));
+        let response = shared.unwrap_or(response);
         let schema = response["content"].as_object().and_then(|kinds| kinds.values().next());
         let schema = schema.map(|content| named(&content["schema"])).unwrap_or_default();
         row(html, &escape(status), &schema, &text(&response["description"]));

@@ -6,12 +6,13 @@
 //! Invariant: what a token of one kind may see is never shown to the bearer of another.
 
 use crate::app::App;
-use crate::caller::{Caller, Owner};
+use crate::caller::{Caller, Whose};
 use crate::dto::money::Balance;
 use crate::dto::node::NodeSummary;
 use crate::dto::pool::PoolHealth;
 use crate::dto::task::TaskEvent;
 use crate::fault::Fault;
+use crate::link::Place;
 use crate::routes::live::{self, Nothing};
 use crate::wire::FromWire;
 use futures::StreamExt;
@@ -24,7 +25,6 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::MissedTickBehavior;
 
 /// Events that a page can miss and still go on, and pages of one user.
@@ -35,7 +35,7 @@ const LOOK: Duration = Duration::from_secs(15);
 /// All feeds.
 #[derive(Default)]
 pub(crate) struct Feeds {
-    slots: Mutex<HashMap<Owner, Arc<Slot>>>,
+    slots: Mutex<HashMap<Whose, Arc<Slot>>>,
 }
 
 /// The feed of one user, where it runs. Locked while it is opened, so that two pages open one.
@@ -50,7 +50,7 @@ impl Feeds {
     /// # Errors
     /// 503 where the pool does not answer, 429 where too many follow, and what the pool refuses.
     pub(crate) async fn follow(&self, app: &App, caller: &Caller, headers: &HeaderMap) -> Result<Follower, Fault> {
-        let whose = caller.owner();
+        let whose = caller.by.whose();
         // A feed that runs was opened by another login, perhaps.
         live::holds(app, caller.token()).await?;
         let slot = Arc::clone(self.slots.lock().entry(whose.clone()).or_default());
@@ -77,7 +77,7 @@ impl Feeds {
 /// A slot that is taken off the list again unless a feed came into it, also where whoever asked has hung up.
 struct Listed<'a> {
     feeds: &'a Feeds,
-    whose: &'a Owner,
+    whose: &'a Whose,
 }
 
 impl Listed<'_> {
@@ -97,7 +97,7 @@ struct Feed {
     hub: Hub,
     tasks: Events<v1::TaskEvent>,
     pool: Events<Event>,
-    _places: [OwnedSemaphorePermit; 2],
+    _places: [Place; 2],
 }
 
 /// Why a feed ends.

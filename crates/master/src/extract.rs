@@ -23,7 +23,7 @@ const KEY_HEADER: &str = "idempotency-key";
 /// A body of JSON, with no field that is not known.
 pub(crate) struct Body<T>(pub(crate) T);
 
-/// The same; nothing at all is the default.
+/// The same; nothing at all, or null, is the default.
 pub(crate) struct MaybeBody<T>(pub(crate) T);
 
 /// What stands behind `?`.
@@ -56,10 +56,10 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for MaybeBody
     async fn from_request(request: Request, state: &S) -> Result<Self, Fault> {
         let is_json = is_json(request.headers());
         let bytes = read(request, state).await?;
-        match (bytes.is_empty(), is_json) {
-            (true, _) => Ok(Self(T::default())),
-            (false, true) => parse(&bytes).map(Self),
-            (false, false) => Err(Problem::of(StatusCode::UNSUPPORTED_MEDIA_TYPE).into()),
+        match (bytes.trim_ascii(), is_json) {
+            (b"", _) | (b"null", true) => Ok(Self(T::default())),
+            (_, true) => parse(&bytes).map(Self),
+            (_, false) => Err(Problem::of(StatusCode::UNSUPPORTED_MEDIA_TYPE).into()),
         }
     }
 }
@@ -97,8 +97,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Once {
             return Err(bad("more than one"));
         }
         let key = key.to_str().map_err(|_not_ascii| bad("only printable ASCII"))?;
-        if key.is_empty() || key.len() > MAX_KEY_BYTES {
-            return Err(bad(&format!("1 to {MAX_KEY_BYTES} bytes")));
+        if key.is_empty() || key.len() > MAX_KEY_BYTES || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(bad(&format!("1 to {MAX_KEY_BYTES} printable characters without spaces")));
         }
         Ok(Self(key.to_owned()))
     }

@@ -23,7 +23,6 @@ mod link;
 mod routes;
 mod serve;
 mod sessions;
-mod streams;
 mod wire;
 
 pub use fault::{Fault, status_of};

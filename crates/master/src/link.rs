@@ -3,11 +3,14 @@
 //! Calls share one connection; what lasts (events, logs, contents) goes over lanes of its own, as the pool takes only so many
 //! streams of one connection. Start at [`PoolLink::caller`] and [`PoolLink::lane`].
 //!
-//! Invariant: without the pool the gateway starts and answers; nothing waits for it without a bound.
+//! Invariant: without the pool the gateway starts and answers; nothing waits for it without a bound, and nobody takes the lanes
+//! of all others.
 
+use crate::caller::Whose;
 use crate::fault::Fault;
 use hivemind_client::{Client, Target};
 use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -26,6 +29,8 @@ const MAX_LANES: usize = 24;
 const VAIN: Duration = Duration::from_secs(1);
 /// Between two looks of its own, a little longer, so that each of them is one.
 const WATCH_EVERY: Duration = Duration::from_secs(6);
+/// Streams of one user, or of one token.
+const MOST_OF_ONE: usize = 64;
 
 /// A pool that may be away.
 pub(crate) struct PoolLink {
@@ -41,6 +46,7 @@ pub(crate) struct PoolLink {
     away: Mutex<Option<Away>>,
     /// When the pool was asked last whether it answers.
     asked: tokio::sync::Mutex<Option<Instant>>,
+    shares: Shares,
 }
 
 struct Lane {
@@ -53,14 +59,56 @@ pub(crate) struct Reserved {
     /// The connection, without a login.
     pub(crate) client: Client,
     /// The room; whoever reads the stream holds it.
-    pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) place: Place,
+}
+
+/// Room for one stream, given back when it is dropped.
+pub(crate) struct Place {
+    _of_lane: OwnedSemaphorePermit,
+    _share: Share,
+}
+
+/// How many streams each has.
+type Shares = Arc<Mutex<HashMap<Whose, usize>>>;
+
+/// One of the streams that somebody may have.
+struct Share {
+    shares: Shares,
+    whose: Whose,
+}
+
+impl Share {
+    fn take(shares: &Shares, whose: Whose) -> Result<Self, Fault> {
+        let mut held = shares.lock();
+        let count = held.entry(whose.clone()).or_default();
+        if *count >= MOST_OF_ONE {
+            return Err(Fault::busy(format!(
+                "you have {MOST_OF_ONE} streams (live logs, events, contents) open already; end some and try again"
+            )));
+        }
+        *count += 1;
+        drop(held);
+        Ok(Self { shares: Arc::clone(shares), whose })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut held = self.shares.lock();
+        if let Some(count) = held.get_mut(&self.whose) {
+            *count -= 1;
+            if *count == 0 {
+                held.remove(&self.whose);
+            }
+        }
+    }
 }
 
 impl PoolLink {
     pub(crate) fn new(target: Target, gateway_key: Option<String>) -> Self {
         let (calls, lanes) = (tokio::sync::Mutex::new(None), tokio::sync::Mutex::new(Vec::new()));
-        let asked = tokio::sync::Mutex::new(None);
-        Self { target, gateway_key, calls, lanes, vain: Mutex::default(), away: Mutex::default(), asked }
+        let (asked, shares) = (tokio::sync::Mutex::new(None), Shares::default());
+        Self { target, gateway_key, calls, lanes, shares, vain: Mutex::default(), away: Mutex::default(), asked }
     }
 
     /// A connection without a login.
@@ -88,11 +136,13 @@ impl PoolLink {
     /// Room for a stream that lasts.
     ///
     /// # Errors
-    /// 429 where there are too many; else as of [`PoolLink::anonymous`].
-    pub(crate) async fn lane(&self) -> Result<Reserved, Fault> {
+    /// 429 where there are too many, of this one or together; else as of [`PoolLink::anonymous`].
+    pub(crate) async fn lane(&self, whose: Whose) -> Result<Reserved, Fault> {
+        let share = Share::take(&self.shares, whose)?;
         let mut lanes = self.lanes.lock().await;
         for lane in lanes.iter() {
-            if let Ok(place) = Arc::clone(&lane.places).try_acquire_owned() {
+            if let Ok(of_lane) = Arc::clone(&lane.places).try_acquire_owned() {
+                let place = Place { _of_lane: of_lane, _share: share };
                 return Ok(Reserved { client: lane.client.clone(), place });
             }
         }
@@ -101,9 +151,9 @@ impl PoolLink {
         }
         let client = self.connect().await?;
         let places = Arc::new(Semaphore::new(LANE_STREAMS));
-        let place = Arc::clone(&places).try_acquire_owned().map_err(|_full| Fault::busy("no room for a stream"))?;
+        let of_lane = Arc::clone(&places).try_acquire_owned().map_err(|_full| Fault::busy("no room for a stream"))?;
         lanes.push(Lane { client: client.clone(), places });
-        Ok(Reserved { client, place })
+        Ok(Reserved { client, place: Place { _of_lane: of_lane, _share: share } })
     }
 
     /// Why the gateway cannot work, where the pool was away at the last look.

@@ -116,7 +116,9 @@ impl Gateway {
 
     #[cfg(test)]
     pub(crate) fn router(&self) -> io::Result<Router> {
-        self.parts().map(|(_, router)| router)
+        let (app, router) = self.parts()?;
+        tokio::spawn(async move { app.pool().watch().await });
+        Ok(router)
     }
 
     fn parts(&self) -> io::Result<(App, Router)> {

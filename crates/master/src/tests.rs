@@ -6,6 +6,7 @@ mod calls;
 mod figures;
 mod hostile;
 mod live;
+mod strangers;
 
 use crate::{Gateway, Way};
 use axum::Router;

@@ -83,6 +83,7 @@ asked! {
         #[schema(max_length = 71)]
         entries_digest: String,
         /// With more failed elements than this, the others are skipped.
+        #[schema(format = Int64, minimum = 0, maximum = 4_294_967_295_u32)]
         max_fails: Option<u32>,
         /// What it waits for.
         #[schema(max_items = 1000)]

@@ -9,6 +9,7 @@ use crate::caller::Caller;
 use crate::dto::picture::OutputFiles;
 use crate::extract::{Asked, At, task as task_id};
 use crate::fault::Fault;
+use crate::link::Place;
 use crate::wire::FromWire;
 use axum::Json;
 use axum::body::Body;
@@ -22,7 +23,6 @@ use hivemind_http::headers::FOREIGN_POLICY;
 use hivemind_model::ids::ElementRef;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
-use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
 
 /// Largest file that is sent by itself.
@@ -40,7 +40,7 @@ pub(crate) struct ElementAsked {
 /// The archive (tar) of the files that a completed task left. `Range` with one range resumes.
 #[utoipa::path(get, path = "/tasks/{id}/output", tag = "files",
     params(("id" = String, Path, description = "Id of the task", max_length = 64), ElementAsked,
-        ("Range" = Option<String>, Header, description = "`bytes=FIRST-` or `bytes=FIRST-LAST`", max_length = 64)),
+        ("Range" = Option<String>, Header, description = "`bytes=FIRST-` or `bytes=FIRST-LAST`; of another the whole is sent")),
     responses(
         (status = 200, description = "The archive", body = inline(crate::dto::Binary), content_type = "application/x-tar"),
         (status = 206, description = "The part of it that was asked for", body = inline(crate::dto::Binary), content_type = "application/x-tar"),
@@ -196,7 +196,7 @@ fn is_text(bytes: &[u8]) -> bool {
 }
 
 /// An answer of `comes` bytes of `pieces`, which holds its place until it was read.
-fn content(pieces: Events<Bytes>, comes: u64, place: OwnedSemaphorePermit) -> Response {
+fn content(pieces: Events<Bytes>, comes: u64, place: Place) -> Response {
     let mut left = comes;
     let bounded = pieces.map_ok(move |piece| {
         let _held = &place;

@@ -4,7 +4,6 @@
 
 use crate::app::App;
 use crate::caller::{By, Caller};
-use crate::dto::task::TaskEvent;
 use crate::fault::Fault;
 use axum::extract::State;
 use axum::response::Response;
@@ -14,6 +13,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use std::convert::Infallible;
 use std::time::Duration;
+use utoipa::ToSchema;
 
 /// Between two looks whether the login still holds, which ask the pool; also between two signs of life.
 const LOOK: Duration = Duration::from_secs(15);
@@ -22,13 +22,45 @@ const LOOK: Duration = Duration::from_secs(15);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Nothing {}
 
+/// An event of the stream.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub(crate) struct Event {
+    /// Where it is in the stream: what `Last-Event-ID` repeats.
+    id: String,
+    event: Happens,
+    /// JSON: a TaskEvent, Balance, NodeSummary or PoolHealth; of `reset` and `lost` `{}`.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+}
+
+/// What happened.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[allow(dead_code)]
+pub(crate) enum Happens {
+    /// Of a task, with a TaskEvent.
+    Task,
+    /// The caller's money moved, with a Balance.
+    Wallet,
+    /// Of a node, with a NodeSummary.
+    Node,
+    /// Of the pool, for operators, with a PoolHealth.
+    Pool,
+    /// Load anew what you show.
+    Reset,
+    /// The pool went away; the stream ends.
+    Lost,
+}
+
 /// What happens, live.
 ///
-/// Events: `task` with a TaskEvent; `reset` with `{}`: load anew what you show; `lost` with `{}`, before the stream ends because the
-/// pool went away. The first event is `reset`, unless `Last-Event-ID` goes on where an earlier stream broke off.
+/// Events: `task` with a TaskEvent, `wallet` with a Balance, `node` with a NodeSummary, `pool` with a PoolHealth (operators); `reset`
+/// with `{}`: load anew what you show; `lost` with `{}`, before the stream ends because the pool went away. The first event is
+/// `reset`, unless `Last-Event-ID` goes on where an earlier stream broke off.
 #[utoipa::path(get, path = "/events", tag = "events",
-    params(("Last-Event-ID" = Option<String>, Header, description = "Id of the last event that came", max_length = 64)),
-    responses((status = 200, description = "The events", body = TaskEvent, content_type = "text/event-stream")))]
+    params(("Last-Event-ID" = Option<String>, Header, description = "Id of the last event that came; another is none")),
+    responses((status = 200, description = "The events, each as the schema says", body = Event, content_type = "text/event-stream")))]
 pub(crate) async fn events(State(app): State<App>, caller: Caller, headers: HeaderMap) -> Result<Response, Fault> {
     let follower = app.feeds().follow(&app, &caller, &headers).await?;
     let follower = match headers.contains_key("last-event-id") {

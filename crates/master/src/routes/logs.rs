@@ -80,6 +80,9 @@ pub(crate) async fn logs(
     Ok((kind, Body::from_stream(text)).into_response())
 }
 
+/// Most bytes of an end that is asked for.
+const MOST_TAIL_BYTES: u64 = 1 << 30;
+
 /// Whose logs, live.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -105,14 +108,41 @@ pub(crate) struct LogEvent {
     text: String,
 }
 
+/// An event of the stream.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub(crate) struct LogFrame {
+    /// How far both streams were read: what `Last-Event-ID` repeats.
+    id: String,
+    event: Writes,
+    /// JSON: of `log` a LogEvent, of `refused` a problem, else `{}`.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+}
+
+/// What happened to the logs.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[allow(dead_code)]
+pub(crate) enum Writes {
+    /// Something was written, with a LogEvent.
+    Log,
+    /// There will be no more; the stream ends.
+    End,
+    /// The pool went away; the stream ends.
+    Lost,
+    /// The pool says nothing more to this caller, with a problem; the stream ends.
+    Refused,
+}
+
 /// What the newest attempt writes, live, until the task ends.
 ///
 /// Events: `log` with a LogEvent; `end` with `{}`, when there will be no more; `lost` with `{}`, when the pool went away; `refused` with a
 /// problem, when it will say nothing more to this caller. The id of each says how far it was read; `Last-Event-ID` goes on there.
 #[utoipa::path(get, path = "/tasks/{id}/logs/events", tag = "tasks",
     params(("id" = String, Path, description = "Id of the task", max_length = 64), LogEventsAsked,
-        ("Last-Event-ID" = Option<String>, Header, description = "Id of the last event that came", max_length = 64)),
-    responses((status = 200, description = "The events", body = LogEvent, content_type = "text/event-stream")))]
+        ("Last-Event-ID" = Option<String>, Header, description = "Id of the last event that came; another is none")),
+    responses((status = 200, description = "The events, each as the schema says", body = LogFrame, content_type = "text/event-stream")))]
 pub(crate) async fn log_events(
     State(app): State<App>,
     caller: Caller,
@@ -121,19 +151,21 @@ pub(crate) async fn log_events(
     Asked(asked): Asked<LogEventsAsked>,
 ) -> Result<Response, Fault> {
     let element = ElementRef { task: task_id(&id)?, index: asked.element.unwrap_or(0) };
+    if !asked.tail_bytes.is_none_or(|tail| (1..=MOST_TAIL_BYTES).contains(&tail)) {
+        return Err(Fault::invalid("tail_bytes", format!("1 to {MOST_TAIL_BYTES}")));
+    }
     // An id that cannot be read is none: the page then gets all of it again.
     let from = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(place_of);
     let room = caller.lane(&app).await?;
-    let own = app.streams().take(caller.owner())?;
-    // Who may not see the task, or names what is not there, is told so before the stream begins.
-    drop(begun(room.client.follow_logs_tail(element, Until::Now, 1)).await?);
+    // Who may not see the task, or names an element that it does not have, is told so before the stream begins.
+    room.client.status_of(element.task, element.index).await?;
     let parts = match (from, asked.tail_bytes) {
         (Some(place), _) => room.client.follow_logs_from(element, Until::End, place),
         (None, None) => room.client.follow_logs_from(element, Until::End, LogPlace::default()),
         (None, Some(tail)) => room.client.follow_logs_tail(element, Until::End, tail),
     };
     let frames = Frames { parts, texts: Texts { place: from.unwrap_or_default(), ..Texts::default() }, ended: false };
-    Ok(live::answer(&app, &caller, (room.place, own), frames.stream()))
+    Ok(live::answer(&app, &caller, room.place, frames.stream()))
 }
 
 /// Waits for the first item of a stream, so that a refusal is still an answer of its own.

@@ -18,6 +18,8 @@ use utoipa::IntoParams;
 
 /// Items on a page where nothing is said.
 const PAGE: usize = 100;
+/// Longest cursor, as of the pool's own lists.
+const MAX_CURSOR_BYTES: usize = 200;
 
 /// Which nodes are listed.
 #[derive(Deserialize, IntoParams)]
@@ -50,6 +52,9 @@ pub(crate) async fn list_nodes(
     let mut nodes = caller.client.nodes(whose).await?;
     nodes.sort_by(|a, b| a.node_id.cmp(&b.node_id));
     if let Some(cursor) = &asked.cursor {
+        if cursor.len() > MAX_CURSOR_BYTES {
+            return Err(Fault::invalid("cursor", "is not one that this list gave; begin at the first page"));
+        }
         nodes.retain(|node| node.node_id > *cursor);
     }
     let is_last = nodes.len() <= limit;
@@ -108,7 +113,7 @@ pub(crate) async fn set_node(
 
 /// Makes a one-time token with which a machine joins as the caller's.
 #[utoipa::path(post, path = "/nodes/join-tokens", tag = "nodes",
-    request_body(content = MakeJoinToken, description = "Nothing: valid for 900 s"),
+    request_body(content = Option<MakeJoinToken>, description = "Nothing: valid for 900 s"),
     responses((status = 201, description = "The token; it is told this once", body = JoinToken)))]
 pub(crate) async fn create_join_token(
     _: Unkeyed,

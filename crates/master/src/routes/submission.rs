@@ -61,7 +61,7 @@ pub(crate) async fn quote(Known { caller, .. }: Known, Body(asked): Body<Quote>)
 /// Ends a task, or some of its elements, that have not ended. Ending what has ended again changes nothing.
 #[utoipa::path(post, path = "/tasks/{id}/cancel", tag = "tasks",
     params(("id" = String, Path, description = "Id of the task", max_length = 64)),
-    request_body(content = CancelTask, description = "Nothing: all of it"),
+    request_body(content = Option<CancelTask>, description = "Nothing: all of it"),
     responses((status = 200, description = "Where it stands now", body = TaskState)))]
 pub(crate) async fn cancel_task(
     caller: Caller,
@@ -79,7 +79,7 @@ pub(crate) async fn cancel_task(
 /// Submits the failed, or the named, elements of an ended task again, as a new task.
 #[utoipa::path(post, path = "/tasks/{id}/retry", tag = "tasks",
     params(("id" = String, Path, description = "Id of the task", max_length = 64), IdempotencyKey),
-    request_body(content = RetryTask, description = "Nothing: what did not complete"),
+    request_body(content = Option<RetryTask>, description = "Nothing: what did not complete"),
     responses((status = 201, description = "The new task is accepted", body = Submitted)))]
 pub(crate) async fn retry_task(
     caller: Caller,

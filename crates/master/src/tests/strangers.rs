@@ -1,0 +1,125 @@
+//! What strangers try.
+
+use super::*;
+use axum::extract::ConnectInfo;
+use serde_json::json;
+use std::net::SocketAddr;
+
+async fn asked(router: &Router, host: &str, more: &[(&str, &str)], from: &str) -> (StatusCode, HeaderMap) {
+    let mut request = Request::builder().uri("/api/v1/public").header("host", host);
+    for (name, value) in more {
+        request = request.header(*name, *value);
+    }
+    let mut request = request.body(Body::empty()).unwrap();
+    request.extensions_mut().insert(ConnectInfo::<SocketAddr>(from.parse().unwrap()));
+    let answer = tokio::time::timeout(PATIENCE, router.clone().oneshot(request)).await.unwrap().unwrap();
+    (answer.status(), answer.headers().clone())
+}
+
+fn left(headers: &HeaderMap) -> u32 {
+    headers["ratelimit-remaining"].to_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_of_strangers_are_not_answered() {
+    let mut scene = Scene::start().await;
+    for (host, status) in [
+        ("localhost:1", 200),
+        ("127.0.0.1", 200),
+        ("here", 200),
+        ("evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+    ] {
+        assert_eq!(asked(&scene.router, host, &[], "127.0.0.1:9").await.0.as_u16(), status, "{host}");
+    }
+    scene.gateway.names.clear();
+    scene.gateway.listen = "0.0.0.0:0".parse().unwrap();
+    scene.restart();
+    assert_eq!(asked(&scene.router, "pool.example", &[], "192.0.2.1:9").await.0, StatusCode::OK, "no name was named");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_proxy_that_was_named_says_where_browsers_are() {
+    let mut scene = Scene::start().await;
+    let told = |address| [("x-forwarded-for", address)];
+    let first = asked(&scene.router, "here", &told("203.0.113.7"), "127.0.0.1:9").await.1;
+    let second = asked(&scene.router, "here", &told("203.0.113.8"), "127.0.0.1:9").await.1;
+    assert_eq!(left(&second) + 1, left(&first), "whatever is claimed, both count as one");
+    assert!(!first.contains_key("strict-transport-security"));
+
+    scene.gateway.way = Way::Proxy;
+    scene.restart();
+    let first = asked(&scene.router, "here", &told("198.51.100.1, 203.0.113.7"), "127.0.0.1:9").await.1;
+    let second = asked(&scene.router, "here", &told("198.51.100.1, 203.0.113.8"), "127.0.0.1:9").await.1;
+    assert_eq!(left(&second), left(&first), "each has its own");
+    let again = asked(&scene.router, "here", &told("192.0.2.1, 203.0.113.8"), "127.0.0.1:9").await.1;
+    assert_eq!(left(&again) + 1, left(&second), "only what the proxy itself added counts");
+    assert!(first.contains_key("strict-transport-security"));
+    let signed = scene.browser().post("/auth/register", Some(account("ada"))).await;
+    let cookies: Vec<_> = signed.headers.get_all("set-cookie").iter().map(|line| line.to_str().unwrap()).collect();
+    assert!(cookies.len() == 2 && cookies.iter().all(|line| line.contains("; Secure")), "{cookies:?}");
+}
+
+fn account(name: &str) -> Value {
+    json!({"username": name, "password": PASSWORD, "email": "a@example.org"})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_tasks_of_nobody_are_not_read() {
+    let scene = Scene::start().await;
+    let many = format!("{{\"tasks\":[{}]}}", vec!["{}"; 120_000].join(","));
+    let mut nobody = scene.browser();
+    nobody.bearer = Some("x".into());
+    let json = [("content-type", "application/json".to_owned())];
+    let refused = nobody.send("POST", "/graphs", many.clone(), &json).await;
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED, "before anything of it is read");
+    let mut ada = scene.script("ada", PASSWORD).await;
+    let refused = ada.send("POST", "/graphs", many, &json).await;
+    assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_revoked_follows_nothing_more() {
+    let scene = Scene::start().await;
+    let mut ada = scene.user("ada").await;
+    let key = json!({"name": "k", "scopes": ["tasks:read"], "valid_seconds": 600});
+    let key = ada.post("/auth/keys", Some(key)).await.json();
+    let mut script = scene.browser();
+    script.bearer = key["key"].as_str().map(str::to_owned);
+    let open = script.send("GET", "/events", String::new(), &[]).await;
+    assert_eq!(open.status(), StatusCode::OK);
+    let path = format!("/auth/keys/{}", key["key_id"].as_str().unwrap());
+    assert_eq!(ada.ask("DELETE", &path, None, &[]).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(script.get("/events").await.refused().0, 401, "though a feed of it runs");
+    let ended = tokio::time::timeout(PATIENCE, open.into_body().collect()).await;
+    assert!(ended.is_ok(), "its stream ends");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_that_are_not_there_are_refused_at_once() {
+    let scene = Scene::start().await;
+    let mut ada = scene.user("ada").await;
+    let body = json!({"docker_image": "alpine", "argv": ["true"]});
+    let id = ada.post("/tasks", Some(body)).await.json()["task_id"].as_str().unwrap().to_owned();
+    let answer = ada.get(&format!("/tasks/{id}/logs/events?element=99")).await;
+    assert_eq!(answer.refused(), (404, "E_NOT_FOUND".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_refused_where_nothing_can_be_repeated_under_it() {
+    let scene = Scene::start().await;
+    let mut ada = scene.user("ada").await;
+    let key = json!({"name": "k", "scopes": ["tasks:read"], "valid_seconds": 600});
+    let answer = ada.ask("POST", "/auth/keys", Some(key), &[("idempotency-key", "again")]).await;
+    assert_eq!(answer.refused(), (422, "E_INVALID".into()));
+    assert_eq!(answer.json()["field"], "Idempotency-Key");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_logs_out_is_logged_out_though_the_pool_is_away() {
+    let mut scene = Scene::start().await;
+    let mut ada = scene.user("ada").await;
+    scene.stop_pool().await;
+    assert_eq!(ada.post("/auth/logout", None).await.refused().0, 503, "the pool could not be told");
+    assert!(ada.cookies.is_empty(), "{:?}", ada.cookies);
+}
