@@ -29,6 +29,7 @@ cargo build --workspace --bins --tests --locked </dev/null || exit 1
 
 readonly HIVEMIND=$CARGO_TARGET_DIR/debug/hivemind
 part "client generated from the .proto files, in Python" clients/python/run-tests.sh "$HIVEMIND"
+part "the pages in a browser" scripts/browser.sh "$HIVEMIND"
 part "workspace" cargo nextest run --workspace --locked --profile "$profile"
 
 [ "${#failed[@]}" = 0 ]

@@ -1,6 +1,6 @@
 import type { ComponentType } from "react";
 import { Navigate, type RouteObject, useLocation } from "react-router";
-import { LiveProvider } from "../api/live";
+import { SessionLive } from "../api/live";
 import { Gate } from "../app/Gate";
 import { NotFound } from "../app/NotFound";
 import { Frame } from "./Frame";
@@ -17,7 +17,7 @@ function ToLogin() {
 }
 
 function Inside() {
-  return <Gate anonymous={<ToLogin />}><LiveProvider><Frame /></LiveProvider></Gate>;
+  return <Gate anonymous={<ToLogin />}><SessionLive><Frame /></SessionLive></Gate>;
 }
 
 const open: RouteObject[] = [

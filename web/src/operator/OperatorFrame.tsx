@@ -1,7 +1,7 @@
 import { Activity, BookOpenCheck, Hexagon, Hourglass, Scale, Server } from "lucide-react";
 import { useMemo } from "react";
 import { useNavigate } from "react-router";
-import { LiveProvider } from "../api/live";
+import { SessionLive } from "../api/live";
 import { useMe } from "../api/session";
 import { Shell } from "../app/Shell";
 import { useTitle } from "../app/title";
@@ -23,7 +23,7 @@ const PAGES = [
 export function OperatorFrame() {
   const me = useMe();
   if (me.role !== "operator") return <NotOperator username={me.username} />;
-  return <LiveProvider><Inside /></LiveProvider>;
+  return <SessionLive><Inside /></SessionLive>;
 }
 
 function Inside() {
