@@ -21,7 +21,7 @@ browser: ## Use the pages in a real browser, against real servers (some minutes)
 	cargo build --workspace --bins --locked
 	@scripts/browser.sh $(CARGO_TARGET_DIR)/debug/hivemind
 
-test: ## Run every test: the pages, the Python client, REST, the workspace
+test: ## Run every test: the pages, the Python client, REST, the pages in a browser, the workspace
 	@scripts/setup.sh build docker web tests
 	@scripts/test.sh
 

@@ -30,6 +30,7 @@ cargo build --workspace --bins --tests --locked </dev/null || exit 1
 readonly HIVEMIND=$CARGO_TARGET_DIR/debug/hivemind
 part "client generated from the .proto files, in Python" clients/python/run-tests.sh "$HIVEMIND"
 part "REST, asked whatever its document allows and forbids" scripts/fuzz-rest.sh "$HIVEMIND"
+part "the pages in a browser" scripts/browser.sh "$HIVEMIND"
 part "workspace" cargo nextest run --workspace --locked --profile "$profile"
 
 [ "${#failed[@]}" = 0 ]

@@ -1,12 +1,13 @@
 /**
- * Real pages in a real browser, against real servers: see `harness/servers.ts` for what is started.
+ * Real pages in a real browser, against real servers: see `harness/test.ts` for what is started.
  *
- * HIVEMIND_E2E_BINARY: the executable. HIVEMIND_E2E_CHROMIUM: the browser, /usr/bin/chromium where it is not said.
- * Pictures of every page come to `shots`, traces of what failed to `test-results`.
+ * HIVEMIND_E2E_BINARY: the executable. HIVEMIND_E2E_CHROMIUM: the browser, where it is not one of the PATH.
+ * HIVEMIND_E2E_TRACE=1: a trace of what failed. Pictures of every page come to `shots`, what failed to `test-results`.
  *
  * Invariant: nothing here waits for a time; every wait is for a condition, with a deadline.
  */
 import { defineConfig } from "@playwright/test";
+import { browserPath } from "./harness/browser";
 
 export default defineConfig({
   testDir: "tests",
@@ -15,17 +16,21 @@ export default defineConfig({
   workers: 1,
   fullyParallel: false,
   forbidOnly: process.env["CI"] !== undefined,
-  timeout: 120_000,
-  expect: { timeout: 30_000 },
+  timeout: 240_000,
+  expect: { timeout: 60_000 },
   reporter: [["list"]],
   use: {
     browserName: "chromium",
     viewport: { width: 1360, height: 900 },
-    actionTimeout: 20_000,
-    navigationTimeout: 20_000,
-    trace: "retain-on-failure",
+    actionTimeout: 60_000,
+    navigationTimeout: 60_000,
+    // A trace of every step takes as long as the steps: only where somebody wants to look into a failure.
+    trace: process.env["HIVEMIND_E2E_TRACE"] === "1" ? "retain-on-failure" : "off",
+    screenshot: "only-on-failure",
+    // Colours that are on their way to another are nobody's; a page looks the same without its movements.
+    contextOptions: { reducedMotion: "reduce" },
     launchOptions: {
-      executablePath: process.env["HIVEMIND_E2E_CHROMIUM"] ?? "/usr/bin/chromium",
+      executablePath: browserPath(),
       // Containers that run the tests as root have no user namespaces for the browser's own sandbox.
       args: process.getuid?.() === 0 ? ["--no-sandbox"] : [],
     },

@@ -41,7 +41,7 @@ const test = base.extend<object, { grid: Grid }>({
 });
 
 const ms = (samples: number[], share: number) => samples.sort((a, b) => a - b)[Math.min(samples.length - 1, Math.ceil(samples.length * share) - 1)] ?? NaN;
-const tell = (name: string, samples: number[]) => console.log(`${name}: p50 ${ms(samples, 0.5).toFixed(0)} ms, p95 ${ms(samples, 0.95).toFixed(0)} ms, of ${samples.length}`);
+const tell = (name: string, samples: number[]) => process.stdout.write(`${name}: p50 ${ms(samples, 0.5).toFixed(0)} ms, p95 ${ms(samples, 0.95).toFixed(0)} ms, of ${samples.length}\n`);
 
 async function signIn(page: Page, { site, account }: Grid): Promise<void> {
   await page.goto(`${site}/login`);
@@ -91,7 +91,7 @@ test(`a log of ${LINES_PER_SECOND} lines a second is followed`, async ({ page, g
     return { gaps, took: last - begin };
   }, "the end");
   const { gaps, took } = await frames;
-  console.log(`log_follow: ${LINES} lines within ${(took / 1000).toFixed(1)} s of the page`);
+  process.stdout.write(`log_follow: ${LINES} lines within ${(took / 1000).toFixed(1)} s of the page\n`);
   tell("log_frame_gap", gaps);
   await expect(page.getByRole("region", { name: "Lines of the log" })).toContainText("the end");
 });

@@ -1,5 +1,7 @@
 /** The operator of a pool: sees that it is well, drains a node, checks the books, lets a machine join. */
-import { expect, live, signIn, test } from "../harness/test";
+import { live } from "../harness/look";
+import { enter, signIn } from "../harness/people";
+import { expect, test } from "../harness/test";
 
 test("health shows the promises, live", async ({ page, pool }) => {
   await signIn(page, pool.site, pool.operator);
@@ -10,7 +12,7 @@ test("health shows the promises, live", async ({ page, pool }) => {
 });
 
 test("a node is drained and comes back", async ({ page, pool }) => {
-  await signIn(page, pool.site, pool.operator);
+  await enter(page, pool.site, pool.operator);
   await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Nodes" }).click();
   await page.getByRole("link", { name: "e2e-node" }).click();
   await page.getByRole("button", { name: "Drain" }).click();
@@ -23,7 +25,7 @@ test("a node is drained and comes back", async ({ page, pool }) => {
 });
 
 test("the cells are reached by keyboard", async ({ page, pool }) => {
-  await signIn(page, pool.site, pool.operator);
+  await enter(page, pool.site, pool.operator);
   await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Topology" }).click();
   const cells = page.getByRole("listbox", { name: "Nodes by owner" });
   await cells.focus();
@@ -33,7 +35,7 @@ test("the cells are reached by keyboard", async ({ page, pool }) => {
 });
 
 test("the books balance, and the journal gives them", async ({ page, pool }) => {
-  await signIn(page, pool.site, pool.operator);
+  await enter(page, pool.site, pool.operator);
   await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Ledger" }).click();
   await expect(page.getByText("The books balance")).toBeVisible();
   await page.getByRole("button", { name: "Replay the journal now" }).click();
@@ -44,7 +46,7 @@ test("the books balance, and the journal gives them", async ({ page, pool }) => 
 });
 
 test("a join token is shown once, with its command", async ({ page, pool }) => {
-  await signIn(page, pool.site, pool.operator);
+  await enter(page, pool.site, pool.operator);
   await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Nodes" }).click();
   await page.getByRole("button", { name: "Add a machine" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Make a token" }).click();

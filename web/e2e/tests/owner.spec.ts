@@ -1,5 +1,7 @@
 /** The owner of a machine: opens their page, pauses, starts, sets rules, and sees what is wrong with a rule. */
-import { expect, live, ownersAddress, test } from "../harness/test";
+import { live } from "../harness/look";
+import { ownersAddress } from "../harness/people";
+import { expect, test } from "../harness/test";
 
 test("the owner opens the page, pauses and starts", async ({ page, up }) => {
   await page.goto(await ownersAddress(up.data));

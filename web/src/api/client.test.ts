@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { forgetKept, keepFor } from "../lib/kept";
-import { onSession, rememberToken, request } from "./client";
+import { onSession, rememberToken, renewOrEnd, request, upload } from "./client";
 import { explainError, Problem, Unreachable } from "./problem";
 import { Submission } from "./submission";
 
@@ -59,6 +59,17 @@ describe("requests", () => {
     await expect(request("/a", { method: "POST" })).rejects.toMatchObject({ code: "E_CSRF" });
     expect(fetch).toHaveBeenCalledTimes(1);
   });
+  it("do not take a pool that is away for an ended session", async () => {
+    fetch.mockImplementation((url) => Promise.resolve(url.endsWith("/auth/refresh") ? answer(503, { code: "E_UNAVAILABLE" }) : answer(401, { code: "E_UNAUTHENTICATED" })));
+    await expect(request("/a")).rejects.toMatchObject({ status: 503 });
+    await expect(renewOrEnd()).rejects.toMatchObject({ status: 503 });
+    expect(ended).not.toHaveBeenCalled();
+  });
+  it("of the live stream say so, too, where the session has ended for good", async () => {
+    fetch.mockImplementation(() => Promise.resolve(answer(401, { code: "E_UNAUTHENTICATED" })));
+    await expect(renewOrEnd()).rejects.toThrow(Problem);
+    expect(ended).toHaveBeenCalledTimes(1);
+  });
   it("do not take a wrong password for an ended session", async () => {
     fetch.mockResolvedValue(answer(401, { code: "E_UNAUTHENTICATED" }));
     await expect(request("/auth/login", { method: "POST", body: {} })).rejects.toThrow(Problem);
@@ -77,6 +88,55 @@ describe("requests", () => {
   it("tell a pool that does not answer apart", async () => {
     fetch.mockRejectedValue(new TypeError("failed"));
     await expect(request("/a")).rejects.toThrow(Unreachable);
+  });
+});
+
+describe("an upload", () => {
+  const statuses: number[] = [];
+  const tokens: (string | undefined)[] = [];
+  class FakeCall {
+    upload = {};
+    status = 0;
+    responseText = "";
+    onload: (() => void) | null = null;
+    #token: string | undefined;
+    open() {
+      return undefined;
+    }
+    setRequestHeader(name: string, value: string) {
+      if (name === "x-csrf-token") this.#token = value;
+    }
+    send() {
+      tokens.push(this.#token);
+      this.status = statuses.shift() ?? 200;
+      this.responseText = JSON.stringify(this.status === 200 ? { digest: "d" } : { code: "E_UNAUTHENTICATED" });
+      this.onload?.();
+    }
+  }
+  const ended = vi.fn();
+  const refreshed = (status: number) => vi.stubGlobal("fetch", vi.fn(() => Promise.resolve(answer(status, status === 200 ? ME : { code: "E_UNAUTHENTICATED" }))));
+  beforeEach(() => {
+    statuses.length = tokens.length = 0;
+    ended.mockReset();
+    vi.stubGlobal("XMLHttpRequest", FakeCall);
+    rememberToken("secret");
+    onSession({ ended });
+  });
+  afterEach(() => vi.unstubAllGlobals());
+  const send = () => upload<{ digest: string }>("/contents", new Blob(["x"]), () => undefined);
+
+  it("renews the session once and goes again with the new token", async () => {
+    statuses.push(401, 200);
+    refreshed(200);
+    expect(await send()).toEqual({ digest: "d" });
+    expect(tokens).toEqual(["secret", "fresh"]);
+    expect(ended).not.toHaveBeenCalled();
+  });
+  it("says so where the session has ended for good", async () => {
+    statuses.push(401);
+    refreshed(401);
+    await expect(send()).rejects.toMatchObject({ status: 401 });
+    expect(ended).toHaveBeenCalledTimes(1);
   });
 });
 

@@ -102,22 +102,33 @@ export function renew(): Promise<Me> {
   return renewal;
 }
 
+/** As `renew`, and where the pool says that there is no session any more, the page is told. */
+export async function renewOrEnd(): Promise<Me> {
+  try {
+    return await renew();
+  } catch (error) {
+    // A pool that is busy or away has not ended anything.
+    if (error instanceof Problem && error.status === 401) hooks.ended();
+    throw error;
+  }
+}
+
 const OPEN_PATHS = new Set(["/auth/login", "/auth/register", "/auth/refresh", "/public"]);
+
+/** After a 401: renews the session; where the pool answers that there is none any more, the refusal itself is thrown. */
+async function renewAfter(refused: Problem): Promise<void> {
+  try {
+    await renewOrEnd();
+  } catch (error) {
+    throw error instanceof Problem && error.status === 401 ? refused : error;
+  }
+}
 
 /** Asks, and renews the session once where that is what it lacks. Throws `Problem` or `Unreachable`. */
 export async function respond(path: string, options: Options = {}): Promise<Response> {
   let response = await once(path, options);
   if (response.status === 401 && !OPEN_PATHS.has(path)) {
-    const refused = await problemOf(response);
-    try {
-      await renew();
-    } catch (error) {
-      if (error instanceof Problem) {
-        hooks.ended();
-        throw refused;
-      }
-      throw error;
-    }
+    await renewAfter(await problemOf(response));
     response = await once(path, options);
   }
   if (response.status === 403 && (options.method ?? "GET") !== "GET") {
@@ -137,8 +148,20 @@ export async function request<Answer>(path: string, options: Options = {}): Prom
   return (text === "" ? null : JSON.parse(text)) as Answer;
 }
 
-/** Sends bytes with progress, which `fetch` cannot tell. `onSent` gets bytes sent so far. */
-export function upload<Answer>(path: string, bytes: Blob, onSent: (sent: number) => void, signal?: AbortSignal): Promise<Answer> {
+type Upload = [path: string, bytes: Blob, onSent: (sent: number) => void, signal?: AbortSignal];
+
+/** Sends bytes with progress, which `fetch` cannot tell. `onSent` gets bytes sent so far. Renews the session as `respond` does. */
+export async function upload<Answer>(...what: Upload): Promise<Answer> {
+  try {
+    return await uploadOnce<Answer>(...what);
+  } catch (error) {
+    if (!(error instanceof Problem) || error.status !== 401) throw error;
+    await renewAfter(error);
+    return uploadOnce<Answer>(...what);
+  }
+}
+
+function uploadOnce<Answer>(...[path, bytes, onSent, signal]: Upload): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const call = new XMLHttpRequest();
     call.open("PUT", address(path));

@@ -20,6 +20,15 @@ describe("events in the caches", () => {
     expect(client.getQueryData(["note", "task_1"])).toBe("pulling");
     expect(refresher.ask.mock.calls).toEqual([[["tasks"]], [["task", "task_1"]], [["wallet"]], [["statement"]]]);
   });
+  it("a list of one status lets go of a task that is in another", () => {
+    const { client, refresher } = setup();
+    const names = () => ["pending", "failed", ""].map((status) => client.getQueryData<{ items: { task_id: string }[] }>(["tasks", { status }])?.items.map((one) => one.task_id));
+    client.setQueryData(["tasks", { status: "pending" }], { items: [task("task_1", "pending"), task("task_2", "pending")], next_cursor: null });
+    client.setQueryData(["tasks", { status: "failed" }], { items: [task("task_1", "failed")], next_cursor: null });
+    client.setQueryData(["tasks", { status: "" }], { items: [task("task_1", "pending"), task("task_2", "pending")], next_cursor: null });
+    applyEvent(client, refresher, "task", JSON.stringify({ task_id: "task_1", status: "failed", progress: 0, note: "" }));
+    expect(names()).toEqual([["task_2"], ["task_1"], ["task_1", "task_2"]]);
+  });
   it("a balance is taken as it is", () => {
     const { client, refresher } = setup();
     applyEvent(client, refresher, "wallet", '{"balance_micro":"5","held_micro":"0"}');

@@ -53,13 +53,21 @@ function taskEvent(data: Record<string, unknown>): TaskEvent | null {
   return { task_id, status, progress, note: typeof note === "string" ? note : "" };
 }
 
+/** Whether the list under `key` has tasks of that status; one without a filter has all. */
+function isIn(key: QueryKey, status: string): boolean {
+  const filter = key[1];
+  const wanted: unknown = typeof filter === "object" && filter !== null ? Reflect.get(filter, "status") : "";
+  return typeof wanted !== "string" || wanted === "" || wanted.split(",").includes(status);
+}
+
 function applyTask(client: QueryClient, refresher: Refresher, event: TaskEvent) {
   const { task_id, status, progress } = event;
-  client.setQueriesData<Page<TaskSummary>>({ queryKey: ["tasks"] }, (page) =>
-    page && Array.isArray(page.items)
-      ? { ...page, items: page.items.map((task) => (task.task_id === task_id ? { ...task, status, progress } : task)) }
-      : page,
-  );
+  for (const [key, page] of client.getQueriesData<Page<TaskSummary>>({ queryKey: ["tasks"] })) {
+    if (!page || !Array.isArray(page.items) || !page.items.some((task) => task.task_id === task_id)) continue;
+    const items = page.items.map((task) => (task.task_id === task_id ? { ...task, status, progress } : task));
+    // A list of one status lets go of what is in another now: the list of that one tells it.
+    client.setQueryData(key, { ...page, items: items.filter((task) => task.task_id !== task_id || isIn(key, status)) });
+  }
   client.setQueryData<TaskDetail>(["task", task_id], (detail) =>
     detail ? { ...detail, status, progress, task: { ...detail.task, status, progress } } : detail,
   );

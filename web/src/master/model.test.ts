@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import paper from "../../../docs/EVIDENCE.md?raw";
+import { Problem } from "../api/problem";
 import { eta } from "../lib/eta";
 import { decodePpm } from "../lib/ppm";
 import { splitWords } from "../lib/words";
@@ -7,7 +9,8 @@ import { previewKind } from "./outputs/Preview";
 import { placeAfter } from "./public/Login";
 import { readEvidence } from "./public/figures";
 import { signUpFaults } from "./public/rules";
-import { asCli, asCurl, asPython, checkRun, EMPTY_RUN } from "./run/model";
+import { asCli, asCurl, asPython, checkRun, EMPTY_RUN, refusedAt } from "./run/model";
+import { leftOut } from "./task/Failures";
 import { placeBars } from "./task/lanes";
 import { checkPay } from "./wallet/pay";
 import { walletPoints } from "./wallet/points";
@@ -19,6 +22,10 @@ describe("a task that is typed", () => {
     const checked = checkRun({ name: "", image: "", command: "'open", cpus: "0", memory: "much", timeout: "soon", array: "x", maxPrice: "-1" });
     expect(checked).toMatchObject({ ok: false });
     expect(Object.keys(checked.ok ? {} : checked.faults).sort()).toEqual(["array", "command", "cpus", "image", "maxPrice", "memory", "timeout"]);
+  });
+  it("that the pool refuses is wrong at the field that the pool means", () => {
+    const refusal = (field: string | null) => new Problem(422, "E_INVALID", "Invalid", "no", field, null);
+    expect([refusedAt(refusal("docker_image")), refusedAt(refusal("max_price_micro")), refusedAt(refusal("labels")), refusedAt(refusal(null)), refusedAt(new Error("x"))]).toEqual([{ image: "no" }, { maxPrice: "no" }, {}, {}, {}]);
   });
   it("is the same task in a terminal, whatever it contains", () => {
     const checked = checkRun({ ...draft, name: "$(rm -rf) `x`", array: "1-10", maxPrice: "2.5" }, [{ path: "a b.csv", digest: "sha256:0" }]);
@@ -87,4 +94,20 @@ it("an account is checked as the pool does", () => {
 it("figures come out of the paper", () => {
   const paper = "# E\n\nAbout\nit [here](x).\n\n| Figure | Value | Peer | Ratio | Load |\n|---|---|---|---|---|\n| `a_b` | **1** ms | - | - | 2.0 |\n\nmore";
   expect(readEvidence(paper)).toEqual({ about: "About it here.", figures: [{ names: ["a_b"], value: "1 ms", peer: "-", ratio: "-", load: "2.0" }] });
+});
+
+it("groups of failures say what they leave out", () => {
+  expect(leftOut({ failed: 40, ungrouped: 0, cut: false })).toBeNull();
+  expect(leftOut({ failed: 1500, ungrouped: 1200, cut: false })).toBe("1,200 of 1,500 failed elements are in no group that is shown: these are the 100 most frequent at most.");
+  expect(leftOut({ failed: 1500, ungrouped: 0, cut: true })).toContain("first 1,000,000 elements");
+});
+
+it("the site tells no figure that the paper does not have", () => {
+  const evidence = readEvidence(paper);
+  expect(evidence.figures.length).toBeGreaterThan(10);
+  const rows = paper.replaceAll(/`|\*\*/g, "");
+  for (const { names, value, peer, ratio } of evidence.figures) {
+    expect(rows).toContain(names.join(", "));
+    for (const told of [value, peer, ratio]) expect(rows).toContain(`| ${told} |`);
+  }
 });

@@ -56,6 +56,39 @@ describe("pages have nothing that axe finds", () => {
   });
 });
 
+it("the open pages tell no figure of their own: what they measure is in the paper", async () => {
+  const counters = Object.values(CLOSED["GET /public"] as Record<string, number>).map(String);
+  for (const [path, heading] of [["/", /Idle machines/], ["/login", "Sign in"], ["/security", /Security/]] as const) {
+    stubPool(CLOSED);
+    const { container, unmount } = visit(routes, path);
+    await screen.findByRole("heading", { level: 1, name: heading });
+    if (path === "/") await screen.findByText("machines online");
+    // Not counted: examples of commands, the pool's own counters, the numbers of the three steps, and names such as Argon2id.
+    for (const part of container.querySelectorAll("pre, code, dl, ol > li > span")) part.remove();
+    const figures = (container.textContent ?? "").match(/(?<![\w.])\d[\d.,]*(?![\w])/g) ?? [];
+    expect(figures.filter((figure) => !counters.includes(figure)), path).toEqual(["3."]);
+    unmount();
+  }
+});
+
+describe("tasks that are worth a look", () => {
+  it("are shown once, though two lists tell them while they go from one to the other", async () => {
+    const failing = { ...TASK, task_id: "task_9", task_name: "twice", status: "failed", ended_at_unix_ms: Date.now() - 1000, error_message: "E_EXIT: 1" };
+    stubPool({ ...OPEN, "GET /tasks": page([failing]) });
+    visit(routes, "/home");
+    expect(await screen.findByRole("link", { name: "twice" })).toBeDefined();
+    expect(screen.getAllByRole("link", { name: "twice" })).toHaveLength(1);
+  });
+});
+
+it("the failures say what they leave out", async () => {
+  stubPool({ ...OPEN, "GET /tasks/task_2/failures": { ...(OPEN["GET /tasks/task_2/failures"] as object), failed: 5, ungrouped: 3, cut: true } });
+  visit(routes, "/tasks/task_2?tab=failures");
+  const note = await screen.findByRole("note");
+  expect(note.textContent).toContain("3 of 5 failed elements are in no group that is shown");
+  expect(note.textContent).toContain("first 1,000,000 elements");
+});
+
 describe("the run box", () => {
   const run = async () => {
     await userEvent.type(await screen.findByLabelText(/^Image/), "busybox");
@@ -87,6 +120,16 @@ describe("the run box", () => {
     expect(sent[0]?.headers.get("idempotency-key")).toMatch(/^[0-9a-f]{32}$/);
     expect(sent[1]?.headers.get("idempotency-key")).toBe(sent[0]?.headers.get("idempotency-key"));
     expect(sent[0]?.headers.get("x-csrf-token")).toBe("token");
+  });
+  it("puts a refusal of the pool at its field, until that is changed", async () => {
+    stubPool({ ...OPEN, "POST /tasks": new Refusal(422, { code: "E_INVALID", detail: "4 TiB is too much.", field: "required_memory" }) });
+    visit(routes, "/home");
+    await run();
+    const memory = screen.getByLabelText("Memory");
+    await waitFor(() => expect(memory.getAttribute("aria-invalid")).toBe("true"));
+    expect(document.activeElement).toBe(memory);
+    await userEvent.type(memory, "1");
+    expect(memory.getAttribute("aria-invalid")).toBeNull();
   });
   it("asks for the password over the page where the session has ended, and nothing is lost", async () => {
     let live = true;

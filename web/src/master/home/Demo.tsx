@@ -77,7 +77,7 @@ export function Demo() {
   return (
     <Card title="See it work">
       <div className="flex flex-col gap-3">
-        {id === null ? <p className="text-ink-2">Render a picture in twelve pieces, on whatever machines are free. It takes seconds and a small part of your free credit.</p> : <Result key={id} id={id} />}
+        {id === null ? <p className="text-ink-2">Render a picture in twelve pieces, on whatever machines are free. It costs a small part of your free credit.</p> : <Result key={id} id={id} />}
         {start.isError ? <ErrorBox error={start.error} what={isUnanswered(start.error) ? "No answer came: the demo may have started already." : "The demo did not start."} /> : null}
         <Unanswered standing={submission.standing(null)} where={<Link to="/tasks" className="link">your tasks</Link>} onForget={submission.forget} />
         <Button look={id === null ? "primary" : "plain"} busy={start.isPending} onClick={() => start.mutate()} icon={<Picture aria-hidden className="size-4" />}>{id === null ? "Render the picture" : "Render it again"}</Button>

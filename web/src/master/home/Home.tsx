@@ -8,7 +8,7 @@ import { PageHeader } from "../../app/PageHeader";
 import { useNow } from "../../lib/now";
 import { Card, EmptyState, ErrorBox, Figure, Money, Name, Skeleton, StatusBadge, TimeAgo } from "../../ui";
 import { RunBox } from "../run/RunBox";
-import { taskName } from "../tasks/name";
+import { oncePerTask, taskName } from "../tasks/name";
 import { Demo } from "./Demo";
 import { midnight, spentQuery } from "./spent";
 
@@ -40,16 +40,22 @@ function Numbers() {
 
 /** A task that waits longer than this is worth a look. */
 const PATIENCE_MS = 60_000;
+const WEEK_MS = 7 * 86_400_000;
 const SHOWN = 8;
+
+/** What failed lately and what waits for long. */
+function worthALook(failed: readonly TaskSummary[] | undefined, waiting: readonly TaskSummary[] | undefined, now: number): TaskSummary[] {
+  return oncePerTask(
+    failed?.filter((task) => now - task.ended_at_unix_ms < WEEK_MS),
+    waiting?.filter((task) => now - task.submitted_at_unix_ms > PATIENCE_MS && task.after.length === 0),
+  );
+}
 
 function Attention() {
   const now = useNow();
   const waiting = useQuery(list("pending"));
   const failed = useQuery(list("failed"));
-  const items = [
-    ...(waiting.data?.items.filter((task) => now - task.submitted_at_unix_ms > PATIENCE_MS && task.after.length === 0) ?? []),
-    ...(failed.data?.items.filter((task) => now - task.ended_at_unix_ms < 7 * 86_400_000) ?? []),
-  ].slice(0, SHOWN);
+  const items = worthALook(failed.data?.items, waiting.data?.items, now).slice(0, SHOWN);
   const error = waiting.error ?? failed.error;
   return (
     <Card title="Needs a look" flush>

@@ -16,7 +16,7 @@ export default function Login() {
     <div className="mx-auto flex w-full max-w-sm flex-col gap-5 py-8">
       <PageHeader tab="Sign in" title="Sign in" />
       <div className="card p-5"><LoginForm /></div>
-      <p className="text-ink-2">No account yet? <Link to="/register" className="link">Make one</Link>. It takes half a minute.</p>
+      <p className="text-ink-2">No account yet? <Link to="/register" className="link">Make one</Link>.</p>
     </div>
   );
 }

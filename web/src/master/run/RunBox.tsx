@@ -9,7 +9,7 @@ import { useDraft } from "../../lib/draft";
 import { cptUnit } from "../../lib/money";
 import { Button, Card, ErrorBox, Field, useToast } from "../../ui";
 import { Files } from "./Files";
-import { checkRun, EMPTY_RUN, type RunDraft, type RunFaults } from "./model";
+import { checkRun, EMPTY_RUN, refusedAt, type RunDraft, type RunFaults } from "./model";
 import { QuoteView } from "./QuoteView";
 import { ThreeWays } from "./ThreeWays";
 import { useUploads } from "./uploads";
@@ -33,11 +33,15 @@ export function RunBox() {
     setQuote(null);
     setFaults((before) => Object.fromEntries(Object.entries(before).filter(([name]) => !(name in part))));
   };
+  const show = (found: RunFaults) => {
+    setFaults(found);
+    const [first] = Object.keys(found);
+    if (first !== undefined) form.current?.querySelector<HTMLInputElement>(`[name="${first}"]`)?.focus();
+  };
   const attempt = async (what: "run" | "quote", send: (task: NonNullable<(typeof checked & { ok: true })["task"]>) => Promise<void>) => {
     setFault(null);
     if (!checked.ok) {
-      setFaults(checked.faults);
-      form.current?.querySelector<HTMLInputElement>(`[name="${Object.keys(checked.faults)[0]}"]`)?.focus();
+      show(checked.faults);
       return;
     }
     setBusy(what);
@@ -45,6 +49,7 @@ export function RunBox() {
       await send(checked.task);
     } catch (failure) {
       setFault({ of: what, error: failure });
+      show(refusedAt(failure));
     } finally {
       setBusy("");
     }

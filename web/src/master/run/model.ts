@@ -3,6 +3,7 @@
  *
  * Invariant: nothing is sent here.
  */
+import { Problem } from "../../api/problem";
 import type { InputFile, SubmitTask } from "../../api/types";
 import { parseCpt } from "../../lib/money";
 import { parseMebibytes, parseSeconds } from "../../lib/units";
@@ -23,6 +24,18 @@ export const EMPTY_RUN: RunDraft = { name: "", image: "", command: "", cpus: "1"
 
 export type RunFaults = Partial<Record<keyof RunDraft, string>>;
 export type Checked = { ok: true; task: SubmitTask } | { ok: false; faults: RunFaults };
+
+/** Which part of the draft the pool means by the names of its fields. */
+const FIELDS: Readonly<Record<string, keyof RunDraft>> = {
+  task_name: "name", docker_image: "image", command: "command", argv: "command", required_cpu_cores: "cpus", required_memory: "memory",
+  max_runtime: "timeout", array: "array", max_price_micro: "maxPrice",
+};
+
+/** What the pool refused, at the part of the draft that it is about; nothing where it is about none. */
+export function refusedAt(error: unknown): RunFaults {
+  const field = error instanceof Problem && error.field !== null ? FIELDS[error.field] : undefined;
+  return field === undefined || !(error instanceof Problem) ? {} : { [field]: error.detail || error.title };
+}
 
 const ARRAY = /^\d+(-\d+)?(,\d+(-\d+)?)*$/;
 

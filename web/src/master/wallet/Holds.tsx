@@ -2,7 +2,7 @@ import { useQueries } from "@tanstack/react-query";
 import { Link } from "react-router";
 import { tasksQuery } from "../../api/queries";
 import { Card, EmptyState, ErrorBox, Money, Name, Skeleton, StatusBadge, Table } from "../../ui";
-import { taskName } from "../tasks/name";
+import { oncePerTask, taskName } from "../tasks/name";
 
 const LIMIT = 50;
 
@@ -10,7 +10,7 @@ const LIMIT = 50;
 export function Holds() {
   const [waiting, running] = useQueries({ queries: [tasksQuery({ status: "pending", q: "", cursor: null, limit: LIMIT }), tasksQuery({ status: "running", q: "", cursor: null, limit: LIMIT })] });
   const error = waiting.error ?? running.error;
-  const rows = [...(running.data?.items ?? []), ...(waiting.data?.items ?? [])];
+  const rows = oncePerTask(running.data?.items, waiting.data?.items);
   const more = Boolean(waiting.data?.next_cursor ?? running.data?.next_cursor);
   return (
     <Card title="Held for" flush>
