@@ -56,7 +56,7 @@ impl StillIn {
                 Ok(until) => until,
                 Err(status) => return status,
             };
-            let left = until.since(self.shared.clock.now()).0.min(LOOK_AGAIN.0).max(1);
+            let left = until.since(self.shared.clock.now()).0.clamp(1, LOOK_AGAIN.0);
             tokio::select! {
                 changed = self.ends.changed() => {
                     // The sender lives as long as `shared`, which is held here.

@@ -123,7 +123,7 @@ async fn refusals(ada: &User, task: &str, size: i64) {
         ("E_NOT_FOUND: path: ", file(task, "./picture.ppm", 0, 0)),
         ("E_NOT_FOUND: path: ", file(task, "../../../../etc/passwd", 0, 0)),
         ("E_NOT_FOUND: path: ", file(task, "/etc/passwd", 0, 0)),
-        ("E_NOT_FOUND: path: ", file(task, &"x".repeat(100_000), 0, 0)),
+        ("E_NOT_FOUND: path: ", file(task, &"x".repeat(50_000), 0, 0)),
         ("E_INVALID: path: ", file(task, "logs", 0, 0)),
         ("E_INVALID: max_bytes: ", file(task, "empty", 0, -1)),
         ("E_INVALID: max_bytes: ", file(task, "empty", 0, (1 << 30) + 1)),
