@@ -174,6 +174,45 @@ describe("giving CPT away", () => {
   });
 });
 
+describe("submitting again", () => {
+  it("submits nothing twice, whether from the list or from the task's own page", async () => {
+    let away = true;
+    const FAILED = { ...TASK, task_name: "broken", status: "failed" };
+    const { calls } = stubPool({
+      ...OPEN, "GET /tasks": page([FAILED]), "GET /tasks/task_1": { ...DETAIL, status: "failed", task: FAILED },
+      "POST /tasks/task_1/retry": () => (away ? new Refusal(502, { code: "E_UNAVAILABLE", detail: "The answer was lost." }) : { task_id: "task_2", price_cap_micro: "1" }),
+    });
+    const list = visit(routes, "/tasks");
+    await userEvent.click(await screen.findByLabelText("Choose broken"));
+    await userEvent.click(screen.getByText("Retry 1", { exact: false, selector: "button" }));
+    await userEvent.click(await screen.findByText("Submit again", { selector: "button" }));
+    await screen.findByText(/may have been submitted already; the same again submits nothing twice/);
+    list.unmount();
+    const { router } = visit(routes, "/tasks/task_1");
+    await userEvent.click(await screen.findByText("Retry what failed", { selector: "button" }));
+    expect(screen.getByText(/got no answer/).textContent).toContain("does nothing twice");
+    away = false;
+    await userEvent.click(screen.getByText("Submit again", { selector: "button" }));
+    await waitFor(() => expect(router.state.location.pathname).toBe("/tasks/task_2"));
+    const keys = calls.filter((call) => call.method === "POST").map((call) => call.headers.get("idempotency-key"));
+    expect(keys).toEqual([keys[0], keys[0]]);
+    expect(keys[0]).toMatch(/^[0-9a-f]{32}$/);
+  });
+});
+
+describe("a log that is not to be had", () => {
+  it("says why, and is asked for again only by hand", async () => {
+    const { calls } = stubPool({ ...OPEN, "GET /tasks/task_1/logs/events": new Refusal(404, { code: "E_NOT_FOUND", detail: "It was kept until yesterday." }) });
+    visit(routes, "/tasks/task_1?tab=log");
+    expect((await screen.findByText("It was kept until yesterday.")).closest("[role=alert]")?.textContent).toContain("There is no log to show.");
+    expect(screen.queryByText("connection lost, trying again")).toBeNull();
+    const asked = () => calls.filter((call) => call.path.endsWith("/logs/events")).length;
+    expect(asked()).toBe(1);
+    await userEvent.click(screen.getByRole("button", { name: "Try again" }));
+    await waitFor(() => expect(asked()).toBe(2));
+  });
+});
+
 describe("making an account", () => {
   it("needs an invitation where the pool asks for one, and shows a refusal at its field", async () => {
     const { calls } = stubPool({ ...CLOSED, "POST /auth/register": new Refusal(409, { code: "E_NAME_TAKEN", detail: "Somebody has this name already.", field: "username" }) });
