@@ -187,7 +187,10 @@ fn unsigned(object: &mut Object) {
         Some(Number::Float(least)) => least == 0.0,
         Some(Number::Int(_) | Number::UInt(_)) | None => false,
     };
-    if is_unsigned && object.maximum.is_none() && matches!(object.format, Some(SchemaFormat::KnownFormat(KnownFormat::Int32))) {
+    if is_unsigned
+        && object.maximum.is_none()
+        && matches!(object.format, Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
+    {
         object.format = Some(SchemaFormat::KnownFormat(KnownFormat::Int64));
         object.maximum = Some(Number::from(u32::MAX));
     }
