@@ -127,14 +127,16 @@ pub(crate) async fn file(
 ) -> Result<Response, Fault> {
     let element = ElementRef { task: task_id(&id)?, index: asked.element.unwrap_or(0) };
     let room = caller.lane(&app).await?;
-    let mut file = room.client.read_file(element, &asked.path, 0, MAX_FILE_BYTES).await?;
+    let file = room.client.read_file(element, &asked.path, 0, MAX_FILE_BYTES).await?;
     if file.comes < file.size {
         let detail = format!("the file has {} bytes; get the whole output instead", file.size);
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "E_TOO_LARGE", detail).into());
     }
-    let beginning = file.content.next().await.transpose()?.unwrap_or_default();
+    // Of an empty file the first item is the end already, and an ended stream is not to be asked again.
+    let mut pieces = file.content.fuse();
+    let beginning = pieces.next().await.transpose()?.unwrap_or_default();
     let kind = Kind::of(&beginning);
-    let whole = futures::stream::once(async { Ok(beginning) }).chain(file.content).boxed();
+    let whole = futures::stream::once(async { Ok(beginning) }).chain(pieces).boxed();
     let mut response = content(whole, file.comes, room.place);
     let name = asked.path.rsplit('/').find(|part| !part.is_empty()).unwrap_or("file").to_owned();
     let told = response.headers_mut();

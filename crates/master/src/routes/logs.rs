@@ -170,8 +170,10 @@ pub(crate) async fn log_events(
 
 /// Waits for the first item of a stream, so that a refusal is still an answer of its own.
 async fn begun(
-    mut parts: Events<LogPart>,
+    parts: Events<LogPart>,
 ) -> Result<impl Stream<Item = Result<LogPart, ClientError>> + Send + 'static, Fault> {
+    // Where nothing was written the first item is the end already, and an ended stream is not to be asked again.
+    let mut parts = parts.fuse();
     let first = parts.next().await.transpose()?;
     Ok(futures::stream::iter(first.map(Ok)).chain(parts))
 }

@@ -71,6 +71,8 @@ async fn logs_of_a_task_end_with_it() {
     let body = json!({"docker_image": "alpine", "argv": ["true"]});
     let id = ada.post("/tasks", Some(body)).await.json()["task_id"].as_str().unwrap().to_owned();
     assert_eq!(bob.get(&format!("/tasks/{id}/logs/events")).await.refused().0, 404);
+    let nothing = ada.get(&format!("/tasks/{id}/logs")).await;
+    assert_eq!((nothing.status, nothing.text.as_str()), (StatusCode::OK, ""), "nothing was written yet");
     let mut stream = Stream::open(&mut ada, &format!("/tasks/{id}/logs/events"), "").await;
     assert_eq!(ada.post(&format!("/tasks/{id}/cancel"), None).await.status, StatusCode::OK);
     let (id, name, _) = stream.next(|_, _| true).await.unwrap();
