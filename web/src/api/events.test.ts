@@ -94,7 +94,7 @@ const EventSource0 = { CONNECTING: 0, OPEN: 1, CLOSED: 2 };
 
 describe("the connection", () => {
   const parts = (renew: () => Promise<unknown> = () => Promise.resolve()) => ({
-    url: "/api/v1/events", onEvent: vi.fn(), onBack: vi.fn(), renew: vi.fn(renew), makeSource: (url: string) => new FakeSource(url) as unknown as EventSource,
+    url: "/api/v1/events", onEvent: vi.fn(), onOpen: vi.fn(), renew: vi.fn(renew), makeSource: (url: string) => new FakeSource(url) as unknown as EventSource,
   });
   const newest = () => FakeSource.all.at(-1) as FakeSource;
   beforeEach(() => {
@@ -107,14 +107,17 @@ describe("the connection", () => {
     vi.useRealTimers();
   });
 
-  it("says when it is lost and with what it was up to date, and asks everything again when it is back", () => {
+  it("says when it is lost and with what it was up to date, and asks everything again when it is there and when it is back", () => {
     const given = parts();
     const live = new Live(given);
     const told = vi.fn();
     live.subscribe(told);
     live.start();
+    expect(given.onOpen).not.toHaveBeenCalled();
     newest().onopen?.();
     expect(live.status().state).toBe("open");
+    // What was asked before it was there may have changed untold.
+    expect(given.onOpen).toHaveBeenCalledTimes(1);
     newest().heard.get("wallet")?.({ data: "{}" });
     expect(given.onEvent).toHaveBeenCalledWith("wallet", "{}");
     const last = live.status().lastAtMs;
@@ -122,7 +125,7 @@ describe("the connection", () => {
     newest().fail(EventSource0.CONNECTING);
     expect(live.status()).toEqual({ state: "lost", lastAtMs: last });
     newest().onopen?.();
-    expect(given.onBack).toHaveBeenCalledTimes(1);
+    expect(given.onOpen).toHaveBeenCalledTimes(2);
     expect(FakeSource.all.length).toBe(1);
   });
   it("begins anew where the browser gave up, ever later, after renewing the session", async () => {

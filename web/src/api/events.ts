@@ -4,7 +4,7 @@
  * [`Live`] keeps the connection; [`applyEvent`] knows which cache an event touches; [`Refresher`] bounds how often a query is
  * asked again, however many events there are.
  *
- * Invariant: no polling; a query is asked again only because of an event, or because the connection came back.
+ * Invariant: no polling; a query is asked again only because of an event, or because the connection has begun or came back.
  */
 import type { QueryClient, QueryKey } from "@tanstack/react-query";
 import type { Balance, Page, TaskDetail, TaskEvent, TaskSummary } from "./types";
@@ -123,8 +123,8 @@ export const EVENT_KINDS = ["task", "wallet", "node", "pool", "now", "reset"] as
 type Parts = {
   url: string;
   onEvent: (kind: string, text: string) => void;
-  /** The stream is back after it was lost: what is shown may be old. */
-  onBack: () => void;
+  /** The stream is open, for the first time or again: what was asked before may be old, as nothing told of changes until now. */
+  onOpen: () => void;
   /** Tries to renew the session; throws `Problem` where that cannot help. */
   renew: () => Promise<unknown>;
   makeSource?: (url: string) => EventSource;
@@ -138,7 +138,7 @@ export class Live {
   #source: EventSource | null = null;
   #timer: number | undefined;
   #failures = 0;
-  #wasLost = false;
+  #isBehind = true;
   #status: LiveStatus = { state: "connecting", lastAtMs: null };
   readonly #listeners = new Set<() => void>();
 
@@ -165,13 +165,13 @@ export class Live {
     source.onopen = () => {
       this.#failures = 0;
       this.#say("open", true);
-      if (this.#wasLost) this.parts.onBack();
-      this.#wasLost = false;
+      if (this.#isBehind) this.parts.onOpen();
+      this.#isBehind = false;
     };
     source.onerror = () => this.#lost(source);
     // The server is here, but what it stands for is not: the stream ends after this, and the browser comes back by itself.
     source.addEventListener("lost", () => {
-      this.#wasLost = true;
+      this.#isBehind = true;
       this.#say("lost", false);
     });
     for (const kind of EVENT_KINDS) {
@@ -185,7 +185,7 @@ export class Live {
   /** The browser tries again by itself after a broken connection, and gives up after an answer that is not a stream. */
   #lost(source: EventSource) {
     if (source !== this.#source) return;
-    this.#wasLost = true;
+    this.#isBehind = true;
     this.#say("lost", false);
     if (source.readyState !== EventSource.CLOSED) return;
     this.#failures += 1;
@@ -209,6 +209,7 @@ export class Live {
   }
 
   stop() {
+    this.#isBehind = true;
     window.clearTimeout(this.#timer);
     this.#source?.close();
     this.#source = null;

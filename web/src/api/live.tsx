@@ -17,7 +17,7 @@ export function LiveProvider({ children, path = "/events", enabled = true, renew
       new Live({
         url: address(path),
         onEvent: (kind, text) => applyEvent(client, refresher, kind, text),
-        onBack: () => void client.invalidateQueries(),
+        onOpen: () => void client.invalidateQueries(),
         renew: renewSession,
       }),
     [client, refresher, path, renewSession],
