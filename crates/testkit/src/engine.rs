@@ -95,14 +95,23 @@ impl Engine {
         ended.map_or(Ok(()), |status| Err(anyhow::anyhow!("dockerd ended with {status}: {}", self.said())))
     }
 
-    /// Kills it with SIGKILL; its containers go on until it comes back.
+    /// Kills it and its containerd with SIGKILL; its containers go on until it comes back.
     ///
     /// # Errors
     /// Where it does not run.
     pub fn kill(&mut self) -> anyhow::Result<ExitStatus> {
         let mut process = self.process.take().context("no engine runs")?;
         process.kill()?;
-        Ok(process.wait()?)
+        let ended = process.wait()?;
+        // The next engine starts one of its own only where there is no word of an old one.
+        let file = self.dir.path().join("exec/containerd/containerd.pid");
+        let containerd = std::fs::read_to_string(&file).context("the engine has no containerd")?;
+        if let Some(pid) = Pid::from_raw(containerd.trim().parse()?) {
+            // It may have died with its engine.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        std::fs::remove_file(&file)?;
+        Ok(ended)
     }
 
     fn said(&self) -> String {

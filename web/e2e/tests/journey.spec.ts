@@ -97,5 +97,5 @@ test("a container: its log while it runs, its end at a click, its files, and wha
 
   await goTo(page, "Wallet");
   await expect(page.getByRole("table", { name: /^statement/ })).toContainText("settlement");
-  await expect(page.getByRole("table", { name: /^statement/ })).toContainText("release");
+  await expect(page.getByRole("table", { name: /^statement/ })).toContainText("hold");
 });

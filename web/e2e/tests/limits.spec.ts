@@ -65,7 +65,7 @@ const RUN: Case[] = [
   ["Image", "", /Name an image/],
   ["Image", "two words", /no spaces/],
   ["Image", "ä".repeat(300), /512/],
-  ["Image", "<img src=x>", /of the form/],
+  ["Image", "<script>", /of the form/],
   ["Image", "x".repeat(512), null],
   ["Image", "busybox", null],
   ["Command", "'open", /not closed/],
@@ -91,7 +91,7 @@ const RUN: Case[] = [
   ["Price cap", "0", /above zero/],
   ["Price cap", "0.0000001", /six decimals/],
   ["Price cap", "9999999999999", /more CPT than/],
-  ["Price cap", "0.000001", /./],
+  ["Price cap", "0.000001", null],
   ["Price cap", "", null],
   ["Name", "ä".repeat(101), /200/],
   ["Name", "ä".repeat(100), null],
@@ -123,7 +123,7 @@ test("money for somebody else", async ({ page, up, account }) => {
   await give.click();
   await expectSaid(to, /Say who/);
   await to.fill("nobody-of-that-name");
-  for (const [typed, said] of [["0", /above zero/], ["-1", /digits/], ["0.0000001", /six decimals/], ["1e3", /digits/], ["9999999999999", /more CPT than/], ["0.000001", /more than you can give/]] as const) {
+  for (const [typed, said] of [["0", /above zero/], ["-1", /digits/], ["0.0000001", /six decimals/], ["1e3", /digits/], ["9999999999999", /more CPT than/], ["1000000", /more than you can give/]] as const) {
     await amount.fill(typed);
     await give.click();
     await expectSaid(amount, said);
@@ -198,7 +198,6 @@ const RULES: Case[] = [
   ["Stand still while one of these runs", "x".repeat(257), /1 to 256 bytes/],
   ["Stand still while one of these runs", "<b>no-such-program", null],
   ["Images that may run", "x\n".repeat(257), /257 lines; 256/],
-  ["Images that may run", "", null],
 ];
 
 test("the rules of a machine", async ({ page, up }) => {
@@ -224,7 +223,7 @@ test("the rules of a machine", async ({ page, up }) => {
   await expect(field("Go on at")).toHaveValue("109");
   // As they were, for the tests that come after.
   await rules.getByLabel("Work only when nobody uses this machine").uncheck();
-  for (const name of ["Go on at", "Stop at", "Disk for kept inputs and images", "Stand still while one of these runs"]) await field(name).fill("");
+  for (const name of ["Go on at", "Stop at", "Disk for kept inputs and images", "Stand still while one of these runs", "Images that may run"]) await field(name).fill("");
   await save.click();
   await expect(save).toBeHidden();
 });
