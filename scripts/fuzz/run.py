@@ -198,6 +198,9 @@ def main():
             if server.process.poll() is not None:
                 good = False
                 print(f"fuzz: {server.data.name} ended by itself:\n{server.log.read_text()[-4000:]}")
+            elif "panicked at" in (log := server.log.read_text(errors="replace")):
+                good = False
+                print(f"fuzz: {server.data.name} panicked:\n{log[log.index('panicked at'):][:4000]}")
     calls, failed = answers.total(), sum(count for status, count in answers.items() if int(status) >= 500)
     enough, busy = calls >= wanted, answers["429"] > calls * MOST_BUSY
     by_status = ", ".join(f"{count} x {status}" for status, count in sorted(answers.items()))
