@@ -122,6 +122,11 @@ impl Pool {
         Ok(Self { process, target })
     }
 
+    /// How it is reached.
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
     /// Its address.
     pub(crate) fn server(&self) -> &str {
         &self.target.server

@@ -17,6 +17,7 @@ mod machine;
 mod million;
 mod nodes;
 mod noop;
+mod pages;
 mod peer;
 mod pgbench;
 mod placing;
@@ -115,7 +116,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn measure(only: Option<&str>, nodes: usize) -> anyhow::Result<()> {
-    let groups: [&[&str]; 12] = [
+    let groups: [&[&str]; 13] = [
         noop::FIGURES,
         array::FIGURES,
         latency::FIGURES,
@@ -128,6 +129,7 @@ async fn measure(only: Option<&str>, nodes: usize) -> anyhow::Result<()> {
         recovery::FIGURES,
         transfers::FIGURES,
         heartbeats::FIGURES,
+        pages::FIGURES,
     ];
     if let Some(name) = only.filter(|name| !groups.iter().any(|group| group.contains(name))) {
         bail!("no figure is called `{name}`; there are {}", groups.concat().join(", "));
@@ -174,6 +176,9 @@ async fn measure(only: Option<&str>, nodes: usize) -> anyhow::Result<()> {
     }
     if wanted(heartbeats::FIGURES) {
         heartbeats::measure(&mut report, nodes).await?;
+    }
+    if wanted(pages::FIGURES) {
+        pages::measure(&mut report).await?;
     }
     report.write()
 }

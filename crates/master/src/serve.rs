@@ -121,7 +121,7 @@ impl Gateway {
         Ok(router)
     }
 
-    fn parts(&self) -> io::Result<(App, Router)> {
+    pub(crate) fn parts(&self) -> io::Result<(App, Router)> {
         let operate = match &self.operate {
             Some(operate) => operate.clone(),
             None => Operate::new(Metrics::new("master", env!("CARGO_PKG_VERSION")).map_err(io::Error::other)?),

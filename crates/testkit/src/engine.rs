@@ -1,6 +1,6 @@
 //! A Docker engine of a test's own, to be killed and started again under running containers.
 //!
-//! It has its own folders and socket, and no networks: the machine's engine does not notice it. Start at [`Engine::start`].
+//! It has its own folders, socket and network namespace: the machine's engine does not notice it. Start at [`Engine::start`].
 //!
 //! Invariant: only what was started here is ended, and no mount of it is left.
 
@@ -67,7 +67,9 @@ impl Engine {
         let log = File::options().create(true).append(true).open(at("log"))?;
         // What a killed one has left would keep the next from starting.
         let _absent = std::fs::remove_file(at("pid")).is_err();
-        let child = Command::new("dockerd")
+        // An engine without a bridge takes that of the machine's away, so it has a network namespace of its own.
+        let child = Command::new("unshare")
+            .args(["--net", "dockerd"])
             .args([
                 "--host",
                 &self.host(),
@@ -83,7 +85,7 @@ impl Engine {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
-            .context("starting dockerd")?;
+            .context("starting dockerd with unshare")?;
         let child = Mutex::new(child);
         let ended = wait::until("the engine answers", || async {
             let answers = self.docker().await.is_ok();

@@ -756,8 +756,8 @@ export interface paths {
         };
         /**
          * What the newest attempt writes, live, until the task ends.
-         * @description Events: `log` with a LogEvent; `end` with `{}`, when there will be no more; `lost` with `{}`, when the pool went away. The id
-         *     of each says how far it was read; `Last-Event-ID` goes on there.
+         * @description Events: `log` with a LogEvent; `end` with `{}`, when there will be no more; `lost` with `{}`, when the pool went away; `refused` with a
+         *     problem, when it will say nothing more to this caller. The id of each says how far it was read; `Last-Event-ID` goes on there.
          */
         get: operations["log_events"];
         put?: never;
@@ -1562,7 +1562,7 @@ export interface components {
         };
         /** @description An event of the stream. */
         LogFrame: {
-            /** @description JSON: of `log` a LogEvent, else `{}`. */
+            /** @description JSON: of `log` a LogEvent, of `refused` a problem, else `{}`. */
             data: string;
             event: components["schemas"]["Writes"];
             /** @description How far both streams were read: what `Last-Event-ID` repeats. */
@@ -2382,6 +2382,8 @@ export interface components {
                 at_unix_ms: number;
                 /** @description User name. */
                 from: string;
+                /** @description What the giver wrote. */
+                message: string;
                 /**
                  * Format: int64
                  * @description From 1.
@@ -3424,6 +3426,8 @@ export interface components {
             at_unix_ms: number;
             /** @description User name. */
             from: string;
+            /** @description What the giver wrote. */
+            message: string;
             /**
              * Format: int64
              * @description From 1.
@@ -3476,7 +3480,7 @@ export interface components {
          * @description What happened to the logs.
          * @enum {string}
          */
-        Writes: "log" | "end" | "lost";
+        Writes: "log" | "end" | "lost" | "refused";
     };
     responses: {
         /** @description The body took too long */

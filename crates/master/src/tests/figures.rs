@@ -12,9 +12,17 @@ impl Scene {
         String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
     }
 
+    /// Waits until its figures have that line: streams end a moment after their pages, and the pool is not asked each time.
     async fn says(&self, line: &str) {
-        let figures = self.figures().await;
-        assert!(figures.lines().any(|told| told == line), "no `{line}` in {figures}");
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let figures = self.figures().await;
+            if figures.lines().any(|told| told == line) {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "no `{line}` in {figures}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 }
 
