@@ -11,7 +11,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { hivemind, Server } from "../harness/servers";
-import { type Account } from "../harness/test";
+import { type Account } from "../harness/people";
 
 const ELEMENTS = 100_000;
 const OPENINGS = 7;

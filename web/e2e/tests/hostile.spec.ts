@@ -88,7 +88,7 @@ test("a session that is ended from elsewhere asks over the page, and nothing typ
   await elsewhere.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Settings" }).click();
   await elsewhere.getByRole("button", { name: /^End the session/ }).click();
   await elsewhere.getByRole("dialog").getByRole("button", { name: "End it" }).click();
-  await expect(elsewhere.getByText("The session has ended.")).toBeVisible();
+  await expect(elsewhere.getByText("The session has ended.", { exact: true })).toBeVisible();
 
   await page.getByRole("button", { name: "Files", exact: true }).setInputFiles({ name: "<b>data</b>.csv", mimeType: "text/csv", buffer: Buffer.from("1,2\n") });
   await ended(page).getByLabel("Password").fill("not the password");
