@@ -11,6 +11,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { hivemind, Server } from "../harness/servers";
+import { makeImage, removeImage } from "../harness/docker";
 import { type Account } from "../harness/people";
 
 const ELEMENTS = 100_000;
@@ -18,7 +19,7 @@ const OPENINGS = 7;
 const LINES = 100_000;
 const LINES_PER_SECOND = 10_000;
 
-type Grid = { site: string; cli: string[]; account: Account };
+type Grid = { site: string; cli: string[]; account: Account; image: string | null };
 
 const test = base.extend<object, { grid: Grid }>({
   grid: [
@@ -32,7 +33,9 @@ const test = base.extend<object, { grid: Grid }>({
       await writeFile(file, account.password, { mode: 0o600 });
       const cli = ["--data", join(folder, "home"), "--server", server.url("grpc"), "--ca", join(data, "ca.pem")];
       await hivemind(...cli, "--quiet", "register", account.username, "--email", "measurer@example.org", "--password-file", file);
-      await provide({ site: server.url("web"), cli, account });
+      const image = await makeImage(folder);
+      await provide({ site: server.url("web"), cli, account, image });
+      if (image !== null) await removeImage(image);
       await server.stop();
       await rm(folder, { recursive: true, force: true });
     },
@@ -62,21 +65,21 @@ async function opening(page: Page, address: string, ready: string): Promise<numb
 
 test(`an array of ${ELEMENTS} elements opens`, async ({ page, grid }) => {
   // Nothing can run it: its picture is the same at every opening.
-  const submitted = await hivemind(...grid.cli, "--quiet", "submit", "--array", `1-${ELEMENTS}`, "--cpus", "64", "--memory", "16m", "--disk", "16m", "--timeout", "1s", "none:1", "true");
+  const submitted = await hivemind(...grid.cli, "--quiet", "submit", "--array", `1-${ELEMENTS}`, "--label", "there=no", "--cpus", "1", "--memory", "16m", "--disk", "16m", "--timeout", "1s", "none:1", "true");
   const task = submitted.trim();
   await signIn(page, grid);
   const samples: number[] = [];
   for (let at = 0; at < OPENINGS; at += 1) samples.push(await opening(page, `${grid.site}/tasks/${task}?tab=elements`, "[role=listbox] canvas"));
   await page.locator("[role=listbox]").press("End");
-  await expect(page.getByText(`Element ${ELEMENTS}:`)).toBeVisible();
+  await expect(page.getByRole("listitem").filter({ hasText: `Element ${ELEMENTS}:` })).toBeVisible();
   tell("array_open", samples);
 });
 
 test(`a log of ${LINES_PER_SECOND} lines a second is followed`, async ({ page, grid }) => {
-  const image = (await hivemind(...grid.cli, "--quiet", "image", "push", "/bin/busybox")).trim();
+  test.skip(grid.image === null, "no Docker engine answers");
   await signIn(page, grid);
   const script = `n=0; while [ $n -lt ${LINES / LINES_PER_SECOND} ]; do i=0; while [ $i -lt ${LINES_PER_SECOND} ]; do i=$((i+1)); echo "line $n.$i"; done; n=$((n+1)); sleep 0.5; done; echo the end`;
-  const task = (await hivemind(...grid.cli, "--quiet", "submit", "--cpus", "1", "--memory", "64m", "--disk", "64m", "--timeout", "120s", image, "sh", "-c", script)).trim();
+  const task = (await hivemind(...grid.cli, "--quiet", "submit", "--cpus", "1", "--memory", "64m", "--disk", "64m", "--timeout", "120s", grid.image ?? "", "sh", "-c", script)).trim();
   await page.goto(`${grid.site}/tasks/${task}?tab=log`);
   const frames = page.evaluate(async (end) => {
     const gaps: number[] = [];
