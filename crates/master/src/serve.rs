@@ -25,7 +25,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
@@ -134,7 +134,8 @@ impl Gateway {
             None => operate.ready(move || watched.pool().readiness()),
         };
         let operate = figures::operate(operate, &app);
-        let router = Router::new().merge(api(&app)?).merge(operate.routes());
+        let told = operate.routes().layer(from_fn_with_state(app.clone(), near));
+        let router = Router::new().merge(api(&app)?).merge(told);
         let router = with_pages(router, self.site).with_state(app.clone());
         let router = match self.hosts() {
             Some(hosts) => host::guard(router, hosts),
@@ -202,6 +203,27 @@ fn api(app: &App) -> io::Result<Router<App>> {
         .route("/api/v1/openapi.json", get(async move || (json_kind, json)))
         .route("/api/docs", get(async move || (page_kind, page)))
         .route("/api/docs.css", get(async move || (style_kind, docs::STYLE))))
+}
+
+/// Tells figures to this machine and to private networks only: a gateway may be open to the world.
+async fn near(State(app): State<App>, request: Request, next: Next) -> Response {
+    let from = app.address_of(request.headers(), request.extensions());
+    if request.uri().path() == "/metrics" && !is_near(from) {
+        let detail = "figures are told to this machine and to private networks only";
+        return Problem::new(StatusCode::FORBIDDEN, "E_FORBIDDEN", detail).into_response();
+    }
+    next.run(request).await
+}
+
+/// Whether an address is of this machine or of a private network (RFC 1918, 3927, 4193, 6598). Nowhere is within this process.
+fn is_near(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let is_shared = v4.octets()[0] == 100 && (64..128).contains(&v4.octets()[1]);
+            v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified() || is_shared
+        }
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_unspecified(),
+    }
 }
 
 /// Counts a request, and refuses what pages of other sites send.

@@ -5,11 +5,12 @@ use axum::extract::ConnectInfo;
 use serde_json::json;
 use std::net::SocketAddr;
 
-async fn asked(router: &Router, host: &str, more: &[(&str, &str)], from: &str) -> (StatusCode, HeaderMap) {
-    let mut request = Request::builder().uri("/api/v1/public").header("host", host);
-    for (name, value) in more {
-        request = request.header(*name, *value);
-    }
+async fn asked(router: &Router, host: &str, from: &str) -> (StatusCode, HeaderMap) {
+    asked_for("/api/v1/public", router, host, from).await
+}
+
+async fn asked_for(path: &str, router: &Router, host: &str, from: &str) -> (StatusCode, HeaderMap) {
+    let request = Request::builder().uri(path).header("host", host);
     let mut request = request.body(Body::empty()).unwrap();
     request.extensions_mut().insert(ConnectInfo::<SocketAddr>(from.parse().unwrap()));
     let answer = tokio::time::timeout(PATIENCE, router.clone().oneshot(request)).await.unwrap().unwrap();
@@ -26,12 +27,12 @@ async fn names_of_strangers_are_not_answered() {
         ("evil.example", 421),
         ("127.0.0.1.evil.example", 421),
     ] {
-        assert_eq!(asked(&scene.router, host, &[], "127.0.0.1:9").await.0.as_u16(), status, "{host}");
+        assert_eq!(asked(&scene.router, host, "127.0.0.1:9").await.0.as_u16(), status, "{host}");
     }
     scene.gateway.names.clear();
     scene.gateway.listen = "0.0.0.0:0".parse().unwrap();
     scene.restart();
-    assert_eq!(asked(&scene.router, "pool.example", &[], "192.0.2.1:9").await.0, StatusCode::OK, "no name was named");
+    assert_eq!(asked(&scene.router, "pool.example", "192.0.2.1:9").await.0, StatusCode::OK, "no name was named");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,14 +47,14 @@ async fn only_a_proxy_that_was_named_says_where_browsers_are() {
         app.address_of(&headers, &extensions).to_string()
     };
     assert_eq!(seen(&scene.gateway, "203.0.113.7"), "127.0.0.1", "whatever is claimed");
-    let plain = asked(&scene.router, "here", &[], "127.0.0.1:9").await.1;
+    let plain = asked(&scene.router, "here", "127.0.0.1:9").await.1;
     assert!(!plain.contains_key("strict-transport-security"));
 
     scene.gateway.way = Way::Proxy;
     scene.restart();
     assert_eq!(seen(&scene.gateway, "198.51.100.1, 203.0.113.7"), "203.0.113.7", "only what the proxy itself added");
     assert_eq!(seen(&scene.gateway, "unknown"), "127.0.0.1");
-    let proxied = asked(&scene.router, "here", &[], "127.0.0.1:9").await.1;
+    let proxied = asked(&scene.router, "here", "127.0.0.1:9").await.1;
     assert!(proxied.contains_key("strict-transport-security"));
     let signed = scene.browser().post("/auth/register", Some(account("ada"))).await;
     let cookies: Vec<_> = signed.headers.get_all("set-cookie").iter().map(|line| line.to_str().unwrap()).collect();
@@ -122,4 +123,24 @@ async fn who_logs_out_is_logged_out_though_the_pool_is_away() {
     scene.stop_pool().await;
     assert_eq!(ada.post("/auth/logout", None).await.refused().0, 503, "the pool could not be told");
     assert!(ada.cookies.is_empty(), "{:?}", ada.cookies);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_are_for_private_networks() {
+    let mut scene = Scene::start().await;
+    scene.gateway.listen = "0.0.0.0:0".parse().unwrap();
+    for (from, status) in [
+        ("127.0.0.1:9", 200),
+        ("10.1.2.3:9", 200),
+        ("100.64.0.1:9", 200),
+        ("[::1]:9", 200),
+        ("[fd00::1]:9", 200),
+        ("192.0.2.1:9", 403),
+        ("100.128.0.1:9", 403),
+        ("[2001:db8::1]:9", 403),
+        ("[::ffff:192.0.2.1]:9", 403),
+    ] {
+        assert_eq!(asked_for("/metrics", &scene.router, "here", from).await.0.as_u16(), status, "{from}");
+        assert_eq!(asked_for("/livez", &scene.router, "here", from).await.0, StatusCode::OK, "{from}");
+    }
 }

@@ -47,6 +47,7 @@ const WORDS: Record<string, string> = {
   warm_element_throughput: "Elements that share a container, on one machine",
   blob_throughput: "Taking in files",
   agent_idle_rss: "Memory of an idle worker",
+  page_event_lag_p95: "Until an open page hears of a change, at 500 tasks a second, 95 of 100",
 };
 
 /** What a figure is, in plain words; its name where there are none yet. */
