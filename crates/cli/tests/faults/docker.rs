@@ -12,6 +12,7 @@ use hivemind_testkit::image::{BUSYBOX, containers_of, daemon, make_busybox};
 use hivemind_testkit::process::Still;
 use hivemind_testkit::scene::Runtime;
 use hivemind_testkit::wait;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The container of a task on the workers of `stage`, once it runs.
@@ -152,7 +153,20 @@ async fn docker_engine_that_is_killed_under_a_task_runs_it_again_when_it_is_back
         docker.inspect_container(&first, None).await.is_err().then_some(())
     })
     .await;
+    // What cleans up after a killed worker needs the engine until it is done.
+    let instances = stage.scene.instances();
+    stage.scene.kill_worker("lab-1")?;
+    wait::until("the worker's cleaner has ended", || async { (!is_cleaned_up(&instances)).then_some(()) }).await;
     Ok(())
+}
+
+/// Whether a process of this machine cleans up after one of these workers.
+fn is_cleaned_up(instances: &BTreeSet<String>) -> bool {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let words = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    words.map(|words| String::from_utf8_lossy(&words).into_owned()).any(|words| {
+        words.contains("worker-reaper") && instances.iter().any(|instance| words.contains(instance.as_str()))
+    })
 }
 
 /// Makes a file in a running container, from outside, once it can.

@@ -144,7 +144,13 @@ impl Runtime for Saboteur {
             // As if one of the daemons had got away.
             let child =
                 Command::new("sh").args(["-c", "read -r line", "sh"]).args(&words).stdin(Stdio::piped()).spawn();
-            self.left.lock().push(child.expect("sh"));
+            let child = child.expect("sh");
+            // It is there a moment before the kernel tells its words.
+            let told = format!("/proc/{}/cmdline", child.id());
+            while std::fs::read(&told).expect("it runs").is_empty() {
+                tokio::task::yield_now().await;
+            }
+            self.left.lock().push(child);
         }
         finished
     }
