@@ -14,7 +14,7 @@ export const SCOPES: readonly Scope[] = [
   { id: "wallet:write", name: "Move CPT", means: "Transfers and tips. Spends your CPT.", isForOperators: false },
   { id: "nodes:read", name: "Read nodes", means: "Your machines and their history.", isForOperators: false },
   { id: "nodes:write", name: "Manage nodes", means: "Cordon and drain your machines, make join tokens.", isForOperators: false },
-  { id: "account", name: "Manage the account", means: "Sessions, API keys, invitations.", isForOperators: false },
+  { id: "account", name: "Manage the account", means: "Sessions and invitations; it sees and ends API keys, and makes none.", isForOperators: false },
   { id: "pool", name: "Read the pool", means: "Health, queue, books and journal.", isForOperators: true },
 ];
 

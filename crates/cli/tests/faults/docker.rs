@@ -156,12 +156,12 @@ async fn docker_engine_that_is_killed_under_a_task_runs_it_again_when_it_is_back
     // What cleans up after a killed worker needs the engine until it is done.
     let instances = stage.scene.instances();
     stage.scene.kill_worker("lab-1")?;
-    wait::until("the worker's cleaner has ended", || async { (!is_cleaned_up(&instances)).then_some(()) }).await;
+    wait::until("the worker's cleaner has ended", || async { (!is_being_cleaned(&instances)).then_some(()) }).await;
     Ok(())
 }
 
 /// Whether a process of this machine cleans up after one of these workers.
-fn is_cleaned_up(instances: &BTreeSet<String>) -> bool {
+fn is_being_cleaned(instances: &BTreeSet<String>) -> bool {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let words = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
     words.map(|words| String::from_utf8_lossy(&words).into_owned()).any(|words| {
