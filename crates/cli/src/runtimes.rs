@@ -17,6 +17,7 @@ use hivemind_runtime::docker::{DockerRuntime, ImageRules};
 use hivemind_runtime::fake::{FakeConfig, FakeRuntime};
 use hivemind_runtime::together::Together;
 use hivemind_wasm::{WasmConfig, WasmRuntime};
+use hivemind_worker::HeldShare;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,39 +40,46 @@ pub enum Containers {
     Builtin,
 }
 
-/// The runtime that was asked for, as the owner of the machine allows it; `group` is the control group of all tasks.
+/// The runtime that was asked for, as the owner of the machine allows it; `share` is the control group of all tasks.
 ///
 /// # Errors
 /// It cannot be had here, with what to do.
-pub async fn choose(kind: RuntimeKind, data: &Path, owner: &Preferences, group: Option<&str>) -> Done<Chosen> {
+pub async fn choose(kind: RuntimeKind, data: &Path, owner: &Preferences, share: Option<&HeldShare>) -> Done<Chosen> {
+    let group = share.and_then(HeldShare::name);
     let chosen = |runtime| Chosen { runtime, containers: Containers::None };
     match kind {
         RuntimeKind::Fake => {
             tracing::warn!("the fake runtime runs nothing real; it is for tests and benchmarks");
             Ok(chosen(Arc::new(FakeRuntime::new(FakeConfig::default()))))
         }
-        RuntimeKind::Wasm => modules(data).map(|runtime| chosen(Arc::new(runtime))),
+        RuntimeKind::Wasm => modules(data, share).map(|runtime| chosen(Arc::new(runtime))),
         RuntimeKind::Docker => {
             let runtime = docker(data, owner, group).await.map_err(|why| why.fix(START_DOCKER))?;
-            Ok(Chosen { runtime: with_modules("docker", Arc::new(runtime), data), containers: Containers::Docker })
+            Ok(Chosen {
+                runtime: with_modules("docker", Arc::new(runtime), data, share),
+                containers: Containers::Docker,
+            })
         }
         RuntimeKind::Builtin => {
             let runtime = builtin(data, owner, group).await?;
-            let runtime = with_modules("builtin", Arc::new(runtime), data);
+            let runtime = with_modules("builtin", Arc::new(runtime), data, share);
             Ok(Chosen { runtime, containers: Containers::Builtin })
         }
-        RuntimeKind::Auto => automatic(data, owner, group).await,
+        RuntimeKind::Auto => automatic(data, owner, share).await,
     }
 }
 
+/// The group of modules in the owner's share.
+const MODULES: &str = "modules";
 const START_DOCKER: &str = "start Docker (on Debian and Ubuntu: apt install docker.io) and see that this user may use it; then start this again";
 
 /// The best that can be had; what cannot is said in the log.
-async fn automatic(data: &Path, owner: &Preferences, group: Option<&str>) -> Done<Chosen> {
+async fn automatic(data: &Path, owner: &Preferences, share: Option<&HeldShare>) -> Done<Chosen> {
+    let group = share.and_then(HeldShare::name);
     let no_docker = match docker(data, owner, group).await {
         Ok(runtime) => {
             return Ok(Chosen {
-                runtime: with_modules("docker", Arc::new(runtime), data),
+                runtime: with_modules("docker", Arc::new(runtime), data, share),
                 containers: Containers::Docker,
             });
         }
@@ -80,12 +88,12 @@ async fn automatic(data: &Path, owner: &Preferences, group: Option<&str>) -> Don
     let no_builtin = match builtin(data, owner, group).await {
         Ok(runtime) => {
             tracing::info!("no Docker ({}): the built-in runtime runs containers", no_docker.what);
-            let runtime = with_modules("builtin", Arc::new(runtime), data);
+            let runtime = with_modules("builtin", Arc::new(runtime), data, share);
             return Ok(Chosen { runtime, containers: Containers::Builtin });
         }
         Err(why) => why,
     };
-    match modules(data) {
+    match modules(data, share) {
         Ok(runtime) => {
             tracing::warn!(
                 "this machine runs WebAssembly modules only: {}; {}. {START_DOCKER}",
@@ -142,13 +150,19 @@ pub fn oci_folder(data: &Path) -> PathBuf {
     data.join("oci")
 }
 
-fn modules(data: &Path) -> Done<WasmRuntime> {
-    WasmRuntime::open(WasmConfig::new(data.join("wasm"))).map_err(failed)
+fn modules(data: &Path, share: Option<&HeldShare>) -> Done<WasmRuntime> {
+    let groups = share.map(|share| share.below(MODULES)).unwrap_or_default();
+    WasmRuntime::open(WasmConfig { groups, ..WasmConfig::new(data.join("wasm")) }).map_err(failed)
 }
 
 /// `containers`, and modules where they can be had.
-fn with_modules(name: &'static str, containers: Arc<dyn Runtime>, data: &Path) -> Arc<dyn Runtime> {
-    match modules(data) {
+fn with_modules(
+    name: &'static str,
+    containers: Arc<dyn Runtime>,
+    data: &Path,
+    share: Option<&HeldShare>,
+) -> Arc<dyn Runtime> {
+    match modules(data, share) {
         Ok(modules) => Arc::new(Together::new(name, containers, vec![Arc::new(modules)])),
         Err(why) => {
             tracing::warn!("this machine runs no WebAssembly modules: {}", why.what);

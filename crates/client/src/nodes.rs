@@ -11,8 +11,8 @@ use hivemind_proto::v1::node_service_client::NodeServiceClient;
 use hivemind_proto::v1::pool_service_client::PoolServiceClient;
 use hivemind_proto::v1::{
     AuditRequest, AuditResponse, CreateJoinTokenRequest, InfoRequest, InfoResponse, ListNodesRequest,
-    ListRewardsRequest, ListRewardsResponse, NodeHistoryRequest, NodeHistoryResponse, NodeSummary, OwnStandingRequest,
-    OwnStandingResponse, RewardLine, SetNodeRequest, TrialBalanceRequest, TrialBalanceResponse,
+    ListNodesResponse, ListRewardsRequest, ListRewardsResponse, NodeHistoryRequest, NodeHistoryResponse, NodeSummary,
+    OwnStandingRequest, OwnStandingResponse, RewardLine, SetNodeRequest, TrialBalanceRequest, TrialBalanceResponse,
 };
 use std::fmt;
 use std::time::Duration;
@@ -46,16 +46,27 @@ impl fmt::Debug for JoinToken {
 }
 
 impl Client {
-    /// The machines of the pool.
+    /// One page of the machines of the pool, by name.
     ///
     /// # Errors
-    /// `E_FORBIDDEN` where everybody's are asked for by somebody who is not an operator.
-    pub async fn nodes(&self, whose: Whose) -> Result<Vec<NodeSummary>, ClientError> {
-        let request = ListNodesRequest { token: String::new(), all: whose == Whose::Everyones };
-        let answer = self
-            .repeated("ListNodes", async || self.machines().list_nodes(self.request(request.clone())).await)
-            .await?;
-        Ok(answer.nodes)
+    /// `E_FORBIDDEN` where everybody's are asked for by somebody who is not an operator; the refusal of a page token that
+    /// is none.
+    pub async fn nodes_page(&self, request: ListNodesRequest) -> Result<ListNodesResponse, ClientError> {
+        self.repeated("ListNodes", async || self.machines().list_nodes(self.request(request.clone())).await).await
+    }
+
+    /// The machines of the pool, by name, read page by page as they are taken.
+    #[must_use]
+    pub fn nodes(&self, whose: Whose) -> Events<NodeSummary> {
+        let (this, all) = (self.clone(), whose == Whose::Everyones);
+        paged("ListNodes", usize::MAX, move |page_token| {
+            let request = ListNodesRequest { token: String::new(), all, page_size: page_size(usize::MAX), page_token };
+            let this = this.clone();
+            async move {
+                let page = this.nodes_page(request).await?;
+                Ok((page.nodes, page.next_page_token))
+            }
+        })
     }
 
     /// Decides whether the node of that name gets work; saying it twice changes nothing.

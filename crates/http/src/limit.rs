@@ -1,125 +1,35 @@
-//! How often a peer may ask.
+//! How often a peer may ask: [`hivemind_limit`], in the words of HTTP.
 //!
-//! Start at [`Limiter::check`].
-//!
-//! Invariant: what is remembered of peers is bounded; where the memory is full, strangers wait.
+//! Start at [`Refused`].
 
 use crate::problem::Problem;
-use governor::clock::{Clock, DefaultClock};
-use governor::middleware::StateInformationMiddleware;
-use governor::state::keyed::HashMapStateStore;
-use governor::{Quota, RateLimiter};
+use axum::response::{IntoResponse, Response};
+use hivemind_limit::{Allowance, TooMany};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use std::hash::Hash;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// Peers that a limiter remembers; above it those at rest are forgotten.
-const MOST_KEYS: usize = 100_000;
-
-/// How long a peer waits where the memory is full.
-const FULL_WAIT: Duration = Duration::from_secs(60);
-
-/// So many requests in a period, for each key by itself; a key that rests saves up no more than one period's.
-pub struct Limiter<K: Hash + Eq + Clone> {
-    limiter: RateLimiter<K, HashMapStateStore<K>, DefaultClock, StateInformationMiddleware>,
-    most: u32,
-    whole: Duration,
-}
-
-impl<K: Hash + Eq + Clone> std::fmt::Debug for Limiter<K> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Limiter").field("most", &self.most).finish_non_exhaustive()
+/// Tells what is left in `RateLimit-Limit`, `-Remaining` and `-Reset` (whole seconds).
+pub fn tell(allowance: &Allowance, headers: &mut HeaderMap) {
+    for (name, value) in [
+        ("ratelimit-limit", u64::from(allowance.most)),
+        ("ratelimit-remaining", u64::from(allowance.remaining)),
+        ("ratelimit-reset", whole_seconds(allowance.reset)),
+    ] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from(value));
     }
 }
 
-/// What is left to a key.
+/// The answer to a request too many: 429 `E_BUSY` with `Retry-After`, and what is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Allowance {
-    /// Requests of a period.
-    pub limit: u32,
-    /// Those that can be made at once now.
-    pub remaining: u32,
-    /// After how long all of them can be made again.
-    pub reset: Duration,
-}
+pub struct Refused(pub TooMany);
 
-impl Allowance {
-    /// Tells it in `RateLimit-Limit`, `-Remaining` and `-Reset` (whole seconds).
-    pub fn tell(&self, headers: &mut HeaderMap) {
-        for (name, value) in [
-            ("ratelimit-limit", u64::from(self.limit)),
-            ("ratelimit-remaining", u64::from(self.remaining)),
-            ("ratelimit-reset", whole_seconds(self.reset)),
-        ] {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from(value));
-        }
-    }
-}
-
-impl<K: Hash + Eq + Clone> Limiter<K> {
-    /// `most` requests a minute.
-    #[must_use]
-    pub fn per_minute(most: NonZeroU32) -> Self {
-        Self::new(Quota::per_minute(most), most)
-    }
-
-    /// `most` requests a second.
-    #[must_use]
-    pub fn per_second(most: NonZeroU32) -> Self {
-        Self::new(Quota::per_second(most), most)
-    }
-
-    fn new(quota: Quota, most: NonZeroU32) -> Self {
-        let limiter = RateLimiter::hashmap(quota).with_middleware::<StateInformationMiddleware>();
-        Self { limiter, most: most.get(), whole: quota.burst_size_replenished_in() }
-    }
-
-    /// Counts one request of `key`.
-    ///
-    /// # Errors
-    /// 429 `E_BUSY` with `Retry-After` where it has made too many, and what is left to it for the headers.
-    pub fn check(&self, key: &K) -> Result<Allowance, Refused> {
-        if self.limiter.len() >= MOST_KEYS {
-            self.limiter.retain_recent();
-        }
-        let none_left = Allowance { limit: self.most, remaining: 0, reset: self.whole };
-        if self.limiter.len() >= MOST_KEYS {
-            return Err(Refused::new(none_left, FULL_WAIT));
-        }
-        match self.limiter.check_key(key) {
-            Ok(state) => {
-                let remaining = state.remaining_burst_capacity();
-                let used = f64::from(self.most.saturating_sub(remaining)) / f64::from(self.most);
-                Ok(Allowance { limit: self.most, remaining, reset: self.whole.mul_f64(used.clamp(0.0, 1.0)) })
-            }
-            Err(not_until) => Err(Refused::new(none_left, not_until.wait_time_from(DefaultClock::default().now()))),
-        }
-    }
-}
-
-/// A request too many.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// What is left: nothing.
-    pub allowance: Allowance,
-    /// The answer.
-    pub problem: Problem,
-}
-
-impl Refused {
-    fn new(allowance: Allowance, wait: Duration) -> Self {
-        let seconds = whole_seconds(wait);
-        let detail = format!("too many requests; try again in {seconds} s");
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let Self(TooMany { allowance, wait }) = self;
+        let detail = format!("too many requests; try again in {} s", whole_seconds(wait));
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "E_BUSY", detail).retry_after(wait);
-        Self { allowance, problem }
-    }
-}
-
-impl axum::response::IntoResponse for Refused {
-    fn into_response(self) -> axum::response::Response {
-        let mut response = self.problem.into_response();
-        self.allowance.tell(response.headers_mut());
+        let mut response = problem.into_response();
+        tell(&allowance, response.headers_mut());
         response
     }
 }
@@ -134,16 +44,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_key_has_its_own_allowance() {
-        let limiter = Limiter::per_minute(NonZeroU32::new(2).unwrap());
-        assert_eq!(limiter.check(&"a").unwrap().remaining, 1);
-        assert_eq!(limiter.check(&"a").unwrap().remaining, 0);
-        let refused = limiter.check(&"a").unwrap_err();
-        assert_eq!((refused.problem.status(), refused.allowance.remaining), (StatusCode::TOO_MANY_REQUESTS, 0));
-        assert!(limiter.check(&"b").is_ok());
-        let mut headers = HeaderMap::new();
-        refused.allowance.tell(&mut headers);
-        assert_eq!(headers["ratelimit-limit"], "2");
+    fn who_asked_too_often_is_told_when_to_come_back() {
+        let allowance = Allowance { most: 2, remaining: 0, reset: Duration::from_millis(59_001) };
+        let answer = Refused(TooMany { allowance, wait: Duration::from_millis(100) }).into_response();
+        assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+        let headers = answer.headers();
+        assert_eq!(
+            (&headers["retry-after"], &headers["ratelimit-limit"]),
+            (&"1".parse().unwrap(), &"2".parse().unwrap())
+        );
         assert_eq!(headers["ratelimit-remaining"], "0");
+        assert_eq!(headers["ratelimit-reset"], "60");
     }
 }

@@ -18,6 +18,7 @@ use hivemind_http::Problem;
 use hivemind_http::browser::{IsTls, check_origin, is_safe};
 use hivemind_http::headers;
 use hivemind_http::host::{self, Hosts};
+use hivemind_http::limit::{Refused, tell};
 use hivemind_http::operate::{Metrics, Operate};
 use hivemind_http::pages::{Site, with_pages};
 use hivemind_http::serve::{Options, Server};
@@ -229,15 +230,15 @@ fn is_near(address: IpAddr) -> bool {
 /// Counts a request, and refuses what pages of other sites send.
 async fn checked(State(app): State<App>, request: Request, next: Next) -> Response {
     let peer = app.address_of(request.headers(), request.extensions());
-    let allowance = match app.limiter().check(&hivemind_model::network_of(peer)) {
+    let allowance = match app.limiter().take(&hivemind_model::network_of(peer)) {
         Ok(allowance) => allowance,
-        Err(refused) => return refused.into_response(),
+        Err(refused) => return Refused(refused).into_response(),
     };
     let mut response = match own_page(&request) {
         Ok(()) => next.run(request).await,
         Err(fault) => fault.into_response(),
     };
-    allowance.tell(response.headers_mut());
+    tell(&allowance, response.headers_mut());
     response
 }
 

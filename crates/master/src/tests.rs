@@ -17,6 +17,7 @@ use hivemind_http::pages::Site;
 use hivemind_model::Policy;
 use hivemind_pki::Trust;
 use hivemind_pool::{PoolConfig, PoolHandle};
+use hivemind_testkit::port::steady_address;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -41,7 +42,7 @@ impl Scene {
     async fn start() -> Self {
         hivemind_pki::install_provider();
         let dir = tempfile::tempdir().unwrap();
-        let pool = start_pool(&dir, "127.0.0.1:0").await;
+        let pool = start_pool(&dir, &steady_address().to_string()).await;
         let listen = pool.grpc_addr().to_string();
         let target = Target {
             server: format!("https://{listen}"),

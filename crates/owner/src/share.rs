@@ -165,6 +165,13 @@ impl Share {
         self.tree.folders(&self.name)
     }
 
+    /// The folders of a group `leaf` below it, for processes that their runtime puts there itself: one for each hierarchy that
+    /// limits or counts. The runtime makes them.
+    #[must_use]
+    pub fn below(&self, leaf: &str) -> Vec<PathBuf> {
+        self.tree.folders_that_count(&self.name).map(|folder| folder.join(leaf)).collect()
+    }
+
     /// Changes the limits, of what runs now, too.
     ///
     /// # Errors

@@ -5,10 +5,12 @@
 //!
 //! Invariant: a password is never logged, never stored, and wiped after use.
 
-use crate::limit::{Lately, Limiter};
+use crate::lately::Lately;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
+use hivemind_limit::{Limiter, TooMany};
 use hivemind_model::{Code, Rejection, network_of};
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -21,6 +23,19 @@ pub(crate) const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 8..=1024;
 const MOST_WAITING: usize = 512;
 /// Memory of one hash in KiB, passes, lanes: the least that is advised for Argon2id today.
 const ARGON2: (u32, u32, u32) = (19_456, 2, 1);
+
+/// Takes one of `what`, or refuses it.
+fn take<K: Hash + Eq + Clone>(limiter: &Limiter<K>, key: &K, what: &str) -> Result<(), Rejection> {
+    limiter.take(key).map(drop).map_err(too_many(what))
+}
+
+/// The refusal of one too many of `what`.
+fn too_many(what: &str) -> impl FnOnce(TooMany) -> Rejection {
+    move |refused| {
+        let seconds = refused.wait.as_millis().div_ceil(1000).max(1);
+        Rejection::new(Code::Busy, format!("too many {what}; try again in {seconds} s"))
+    }
+}
 
 /// How often a caller may try.
 #[derive(Debug, Clone)]
@@ -90,13 +105,13 @@ impl Auth {
     /// Whether another login may be tried. What strangers try elsewhere holds up nobody who has logged in from there before.
     pub(crate) fn may_log_in(&self, username: &str, from: IpAddr) -> Result<(), Rejection> {
         let from = network_of(from);
-        self.by_address.check(&from, "logins from your address")?;
+        take(&self.by_address, &from, "logins from your address")?;
         let tried = (account(username), from);
-        self.by_account.check(&tried, "logins of this account from your address")?;
+        take(&self.by_account, &tried, "logins of this account from your address")?;
         if self.at_home.has(&tried) {
             return Ok(());
         }
-        self.wrong_logins.look(&tried.0, "wrong logins of this account")
+        self.wrong_logins.look(&tried.0).map_err(too_many("wrong logins of this account"))
     }
 
     /// Notes what came of a login that was tried.
@@ -106,23 +121,23 @@ impl Auth {
             self.at_home.note((account, network_of(from)));
         } else {
             // With the last of them the next one waits; this one was tried.
-            let _one_too_many = self.wrong_logins.check(&account, "wrong logins of this account");
+            let _one_too_many = self.wrong_logins.take(&account);
         }
     }
 
     /// Whether another account may be made.
     pub(crate) fn may_register(&self, from: IpAddr) -> Result<(), Rejection> {
-        self.registrations.check(&network_of(from), "registrations from your address")
+        take(&self.registrations, &network_of(from), "registrations from your address")
     }
 
     /// Counts a wrong API key or refresh token. Right ones are never refused for it: nobody can lock others out.
     pub(crate) fn wrong_secret(&self, from: IpAddr) -> Result<(), Rejection> {
-        self.wrong_secrets.check(&network_of(from), "wrong keys or tokens from your address")
+        take(&self.wrong_secrets, &network_of(from), "wrong keys or tokens from your address")
     }
 
     /// Whether a stranger may look at what everybody may know.
     pub(crate) fn may_look(&self, from: IpAddr) -> Result<(), Rejection> {
-        self.looks.check(&network_of(from), "looks at the pool from your address")
+        take(&self.looks, &network_of(from), "looks at the pool from your address")
     }
 
     /// The PHC form of a new password.

@@ -25,7 +25,7 @@ mod gate;
 mod handout;
 mod hub;
 mod invitation;
-mod limit;
+mod lately;
 mod link;
 mod links;
 mod liveness;

@@ -29,7 +29,7 @@ CREATE TABLE nodes (
     egress      TEXT    NOT NULL
 ) STRICT;
 
-CREATE INDEX nodes_by_owner ON nodes (owner);
+CREATE INDEX nodes_by_owner ON nodes (owner, name);
 
 -- `completed`, `failed` and `cancelled` count elements that have ended; `failure` tells how the first of them ended that
 -- did not complete. `spec` comes last: it is the long one, and the row is read up to what is needed.

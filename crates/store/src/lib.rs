@@ -102,6 +102,17 @@ pub struct Past {
     pub cpu: Millis,
 }
 
+/// One page of nodes, by name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NodeFilter {
+    /// Only this owner's.
+    pub owner: Option<UserId>,
+    /// Only those whose name comes after that of this node (the last of the page before); none where there is no such node.
+    pub after: Option<NodeId>,
+    /// At most so many.
+    pub limit: u32,
+}
+
 /// One page of rewards, newest period first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RewardFilter {
@@ -155,8 +166,8 @@ pub trait Store: Send + Sync + 'static {
     async fn funds(&self, user: UserId) -> Result<Funds, StoreError>;
     /// The node of that id.
     async fn node(&self, id: NodeId) -> Result<Option<NodeRow>, StoreError>;
-    /// The nodes of one owner, or all; in the order of their ids.
-    async fn nodes(&self, owner: Option<UserId>) -> Result<Vec<NodeRow>, StoreError>;
+    /// Nodes by name, byte by byte.
+    async fn nodes(&self, filter: &NodeFilter) -> Result<Vec<NodeRow>, StoreError>;
     /// One task.
     async fn task(&self, id: TaskId) -> Result<Option<TaskRow>, StoreError>;
     /// Tasks of a user, newest first.
@@ -203,8 +214,10 @@ pub trait Store: Send + Sync + 'static {
     async fn node_earnings(&self, owner: Option<UserId>) -> Result<Vec<(NodeId, Cpt)>, StoreError>;
     /// What the verified work of the nodes of one owner, or of all, has shown; by node.
     async fn trusts(&self, owner: Option<UserId>) -> Result<Vec<TrustRow>, StoreError>;
-    /// The standings of the nodes of one owner, or of all; by node. A node that did nothing yet may have none.
-    async fn standings(&self, owner: Option<UserId>) -> Result<Vec<StandingRow>, StoreError>;
+    /// The standings of the nodes of one owner; by node. A node that did nothing yet may have none.
+    async fn standings(&self, owner: UserId) -> Result<Vec<StandingRow>, StoreError>;
+    /// The standings of these nodes, of those that have one; by node.
+    async fn standings_of(&self, nodes: &[NodeId]) -> Result<Vec<StandingRow>, StoreError>;
     /// Rewards by period (newest first), then by node (lowest first).
     async fn rewards(&self, filter: &RewardFilter) -> Result<Vec<RewardRow>, StoreError>;
     /// What `node` earned; `now` tells which day is today (UTC).

@@ -17,7 +17,8 @@ mod schema;
 mod write;
 
 use crate::{
-    Funds, Income, JournalFilter, JournalPage, Past, RewardFilter, StatementFilter, Store, StoreError, TaskFilter,
+    Funds, Income, JournalFilter, JournalPage, NodeFilter, Past, RewardFilter, StatementFilter, Store, StoreError,
+    TaskFilter,
 };
 use async_trait::async_trait;
 use fault::Fault;
@@ -212,8 +213,8 @@ impl Store for SqliteStore {
         self.read(async |conn| read::node(conn, id).await).await
     }
 
-    async fn nodes(&self, owner: Option<UserId>) -> Result<Vec<NodeRow>, StoreError> {
-        self.read(async |conn| read::nodes(conn, owner).await).await
+    async fn nodes(&self, filter: &NodeFilter) -> Result<Vec<NodeRow>, StoreError> {
+        self.read(async |conn| read::nodes(conn, filter).await).await
     }
 
     async fn task(&self, id: TaskId) -> Result<Option<TaskRow>, StoreError> {
@@ -292,8 +293,12 @@ impl Store for SqliteStore {
         self.read(async |conn| read::economy::trusts(conn, owner).await).await
     }
 
-    async fn standings(&self, owner: Option<UserId>) -> Result<Vec<StandingRow>, StoreError> {
+    async fn standings(&self, owner: UserId) -> Result<Vec<StandingRow>, StoreError> {
         self.read(async |conn| read::economy::standings(conn, owner).await).await
+    }
+
+    async fn standings_of(&self, nodes: &[NodeId]) -> Result<Vec<StandingRow>, StoreError> {
+        self.read(async |conn| read::economy::standings_of(conn, nodes).await).await
     }
 
     async fn rewards(&self, filter: &RewardFilter) -> Result<Vec<RewardRow>, StoreError> {

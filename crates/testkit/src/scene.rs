@@ -1,6 +1,7 @@
 //! A pool and workers as real processes, to be killed and started again.
 
 use crate::grid::PASSWORD;
+use crate::port::steady_address;
 use crate::process::{Process, Still};
 use anyhow::Context;
 use hivemind_client::{Client, Target};
@@ -54,7 +55,7 @@ impl Scene {
             policy: (!policy.is_empty()).then_some(file),
             exe: exe.to_owned(),
             runtime,
-            listen: "127.0.0.1:0".into(),
+            listen: steady_address().to_string(),
             docker_host: None,
             pool: None,
             workers: BTreeMap::new(),

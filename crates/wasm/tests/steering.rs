@@ -4,6 +4,8 @@ mod kit;
 
 use hivemind_model::state::Outcome;
 use hivemind_model::units::Millis;
+use hivemind_owner::preferences::Shares;
+use hivemind_owner::{Capacity, Share};
 use hivemind_runtime::{Job, Runtime, Verdict};
 use kit::{Heard, Kit, doing, steering};
 use std::path::Path;
@@ -206,4 +208,65 @@ async fn an_idle_runtime_keeps_no_helper() {
     let (control, _stop, _pause) = steering();
     runtime.run(kit.job(&doing("")), Arc::new(Heard::default()), control, kit.folder.path()).await;
     until("none waits", || runtime.waiting() == 0 && kit.helpers().is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_module_is_within_the_share_that_the_owner_gives() {
+    let kit = Kit::new();
+    let instance = format!("test-modules-{}", std::process::id());
+    let shares = Shares { cpu_percent: 25, memory_percent: 25 };
+    let share = match Share::make(Path::new("/"), &instance, &shares, Capacity::here()) {
+        Ok(share) => share,
+        Err(why) => {
+            println!("skipped: {why}");
+            return;
+        }
+    };
+    let config = hivemind_wasm::WasmConfig {
+        program: Some(kit.program.clone()),
+        groups: share.below("modules"),
+        ..hivemind_wasm::WasmConfig::new(kit.folder.path().join("within"))
+    };
+    let runtime = hivemind_wasm::WasmRuntime::open(config).expect("opened");
+    let (control, stop, _pause) = steering();
+    let heard = Arc::new(Heard::default());
+    let run = runtime.run(kit.job(&endless()), heard.clone(), control, kit.folder.path());
+    let looked = async {
+        heard.started.cancelled().await;
+        let name = format!("/{}/modules", share.name());
+        let is_within = |pid: i32| {
+            let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+            groups.lines().filter(|line| line.ends_with(&name)).count() == share.below("modules").len()
+        };
+        // The one that runs, and one that is made ready for the next.
+        until("all are within", || {
+            let helpers = kit.helpers();
+            !helpers.is_empty() && helpers.into_iter().all(|(pid, _)| is_within(pid))
+        })
+        .await;
+        until("the share counts it", || share.cpu_used() > Duration::from_millis(100)).await;
+        stop.cancel();
+    };
+    let (finished, ()) = tokio::join!(run, looked);
+    assert_eq!(finished.outcome, Outcome::Cancelled);
+    // The groups of a worker that ends are removed after this.
+    assert_eq!(runtime.sweep().await, Ok(0));
+    assert!(kit.helpers().is_empty(), "none waits any more");
+    share.remove().expect("nothing is left in it");
+}
+
+#[tokio::test]
+async fn without_its_group_nothing_of_a_module_runs() {
+    let kit = Kit::new();
+    let group = kit.folder.path().join("no group");
+    let config = hivemind_wasm::WasmConfig {
+        program: Some(kit.program.clone()),
+        groups: vec![group.clone()],
+        ..hivemind_wasm::WasmConfig::new(kit.folder.path().join("without"))
+    };
+    let runtime = hivemind_wasm::WasmRuntime::open(config).expect("opened");
+    let (control, _stop, _pause) = steering();
+    let finished = runtime.run(kit.job(&doing("")), Arc::new(Heard::default()), control, kit.folder.path()).await;
+    let Outcome::Infrastructure { reason } = finished.outcome else { panic!("{:?}", finished.outcome) };
+    assert!(reason.contains("cannot be entered") && reason.contains(&*group.to_string_lossy()), "{reason}");
 }

@@ -9,7 +9,7 @@ use hivemind_model::Resources;
 use hivemind_owner::preferences::Shares;
 use hivemind_owner::{Capacity, NoShare, Share};
 use parking_lot::Mutex;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +57,12 @@ impl HeldShare {
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// The folders of a group `leaf` in it, for processes that their runtime puts there itself; none where there is no group.
+    #[must_use]
+    pub fn below(&self, leaf: &str) -> Vec<PathBuf> {
+        self.inner.lock().share.as_ref().map(|share| share.below(leaf)).unwrap_or_default()
     }
 
     /// Why the kernel does not hold the shares, or not all of them; `None` where it does.

@@ -9,6 +9,7 @@ use hivemind_pool::{PoolConfig, PoolHandle};
 use hivemind_proto::v1::{InputFile, SubmitTaskRequest};
 use hivemind_runtime::Offer;
 use hivemind_runtime::fake::{FakeConfig, FakeRuntime};
+use hivemind_testkit::port::steady_address;
 use hivemind_worker::{WorkerConfig, WorkerHandle};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -112,7 +113,7 @@ async fn tasks_run_end_to_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_of_the_pool_disturbs_no_task() {
     let data = tempfile::tempdir().unwrap();
-    let first = pool(data.path(), any_port()).await;
+    let first = pool(data.path(), steady_address()).await;
     let address = first.grpc_addr();
     let worker = worker(data.path(), Some(first.operator_join_token().await.unwrap())).await;
     let alice = user(&first).await;

@@ -65,7 +65,7 @@ impl Agent {
         }
         let instance = machine::docker_config(data)?.instance;
         let share = HeldShare::make(Path::new("/"), &instance, &owner.shares);
-        let chosen = match runtimes::choose(args.runtime, data, &owner, share.name()).await {
+        let chosen = match runtimes::choose(args.runtime, data, &owner, Some(&share)).await {
             Ok(chosen) => chosen,
             Err(failure) => {
                 remove(Some(&share));

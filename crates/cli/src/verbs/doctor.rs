@@ -11,6 +11,7 @@ use crate::exit::Exit;
 use crate::failure::{Done, Failure};
 use crate::show::pool::Checks;
 use crate::{place, runtimes};
+use futures::TryStreamExt;
 use hivemind_client::{Client, Whose};
 use hivemind_model::{Bytes, Timestamp};
 use hivemind_proto::v1::{InfoResponse, NodeSummary};
@@ -153,7 +154,7 @@ async fn of_user(client: &Client) -> Vec<Check> {
         }
         Err(error) => checks.push(bad("nodes online", &error.into())),
     }
-    match client.nodes(Whose::Mine).await {
+    match client.nodes(Whose::Mine).try_collect::<Vec<_>>().await {
         Ok(nodes) => {
             let now = Timestamp(jiff::Timestamp::now().as_millisecond());
             checks.extend(nodes.iter().map(own_node));

@@ -7,6 +7,7 @@ use crate::exit::Exit;
 use crate::failure::{Done, Failure};
 use crate::show::pool::{Node, Nodes};
 use crate::show::{Word, moment};
+use futures::{TryStreamExt, future};
 use hivemind_client::Whose;
 use hivemind_model::service::{MAX_DRAIN, NodeChange};
 use hivemind_model::{Code, Millis};
@@ -23,7 +24,7 @@ const NAMES: &str = "`hivemind nodes` lists your nodes";
 /// # Errors
 /// Nobody is logged in, or the pool does not answer.
 pub async fn list(ctx: &mut Context, all: bool) -> Done {
-    let nodes = ctx.user().await?.nodes(whose(all)).await?;
+    let nodes: Vec<_> = ctx.user().await?.nodes(whose(all)).try_collect().await?;
     let nodes = Nodes { nodes: nodes.into_iter().map(Node::from).collect() };
     let none = nodes.nodes.is_empty();
     ctx.face.show(&nodes)?;
@@ -42,8 +43,8 @@ const fn whose(all: bool) -> Whose {
 /// # Errors
 /// It does not exist or is somebody else's, nobody is logged in, or the pool does not answer.
 pub async fn show(ctx: &mut Context, name: &str, all: bool) -> Done {
-    let nodes = ctx.user().await?.nodes(whose(all)).await?;
-    let node = nodes.into_iter().find(|node| node.node_id == name).ok_or_else(|| {
+    let mut those = ctx.user().await?.nodes(whose(all)).try_filter(|node| future::ready(node.node_id == name));
+    let node = those.try_next().await?.ok_or_else(|| {
         Failure::refusal(Code::NotFound, format!("the node {name} does not exist, or is not yours")).fix(NAMES)
     })?;
     ctx.face.show(&Node::from(node))?;

@@ -90,7 +90,7 @@ impl Up {
         // The tester's own machine may run on battery.
         std::fs::create_dir_all(dir.path().join("up/worker")).unwrap();
         std::fs::write(dir.path().join("up/worker/owner.toml"), MAINS_OR_NOT).unwrap();
-        Self { dir, listen: "127.0.0.1:0".into(), has_policy: false, server: None }
+        Self { dir, listen: hivemind_testkit::port::steady_address().to_string(), has_policy: false, server: None }
     }
 
     /// What it has said on standard error.

@@ -1,7 +1,7 @@
 use super::pool::Pool;
 use super::{client, soon, target};
 use crate::{Balance, Client, ClientError, Transfer, Whose};
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use hivemind_model::service::NodeChange;
 use hivemind_model::{Cpt, Millis, TaskId};
 use hivemind_proto::v1::*;
@@ -152,8 +152,13 @@ async fn machines_tell_their_standing_and_their_rewards() {
     let pool = Pool::start().await;
     let client = client(&pool).await;
     let node = NodeSummary { level: "gold".into(), runtime_ms: 5, pending_micro: 6, ..NodeSummary::default() };
-    pool.scripts.nodes.then(vec![Ok(ListNodesResponse { nodes: vec![node.clone()] })]);
-    assert_eq!(soon(client.nodes(Whose::Mine)).await.expect("told"), std::slice::from_ref(&node));
+    let page = |next: &str| ListNodesResponse { nodes: vec![node.clone()], next_page_token: next.into() };
+    pool.scripts.nodes.then(vec![Ok(page("2"))]).then(vec![Ok(page(""))]);
+    let all: Vec<NodeSummary> = soon(client.nodes(Whose::Mine).try_collect()).await.expect("told");
+    assert_eq!(all, [node.clone(), node.clone()]);
+    let asked: Vec<(i32, String)> =
+        pool.scripts.nodes.asked().into_iter().map(|asked| (asked.page_size, asked.page_token)).collect();
+    assert_eq!(asked, [(1000, String::new()), (1000, "2".to_owned())]);
 
     let script = &pool.scripts.set_node;
     script.then(vec![Err(Status::unavailable("starting"))]).then(vec![Ok(node.clone())]).then(vec![Ok(node.clone())]);

@@ -5,21 +5,15 @@
 use crate::caller::Caller;
 use crate::dto::Page;
 use crate::dto::node::{JoinToken, MakeJoinToken, NodeHistory, NodeSummary, SetNode};
-use crate::extract::{Asked, At, Body, MaybeBody, Unkeyed};
+use crate::extract::{Asked, At, Body, MaybeBody, Unkeyed, page_size};
 use crate::fault::Fault;
 use crate::wire::{FromWire, ToWire};
 use axum::Json;
-use hivemind_client::Whose;
-use hivemind_client::v1::{NodeHistoryRequest, SetNodeRequest};
+use hivemind_client::v1::{ListNodesRequest, NodeHistoryRequest, SetNodeRequest};
 use http::StatusCode;
 use serde::Deserialize;
 use std::time::Duration;
 use utoipa::IntoParams;
-
-/// Items on a page where nothing is said.
-const PAGE: usize = 100;
-/// Longest cursor, as of the pool's own lists.
-const MAX_CURSOR_BYTES: usize = 200;
 
 /// Which nodes are listed.
 #[derive(Deserialize, IntoParams)]
@@ -30,7 +24,7 @@ pub(crate) struct NodesAsked {
     all: Option<bool>,
     /// Items on a page; 100 where it is left out.
     #[param(minimum = 1, maximum = 1000)]
-    limit: Option<usize>,
+    limit: Option<u32>,
     /// `next_cursor` of the page before.
     #[param(max_length = 200)]
     cursor: Option<String>,
@@ -43,24 +37,10 @@ pub(crate) async fn list_nodes(
     caller: Caller,
     Asked(asked): Asked<NodesAsked>,
 ) -> Result<Json<Page<NodeSummary>>, Fault> {
-    let limit = match asked.limit {
-        None => PAGE,
-        Some(limit @ 1..=1000) => limit,
-        Some(_) => return Err(Fault::invalid("limit", "1 to 1000")),
-    };
-    let whose = if asked.all.unwrap_or(false) { Whose::Everyones } else { Whose::Mine };
-    let mut nodes = caller.client.nodes(whose).await?;
-    nodes.sort_by(|a, b| a.node_id.cmp(&b.node_id));
-    if let Some(cursor) = &asked.cursor {
-        if cursor.len() > MAX_CURSOR_BYTES {
-            return Err(Fault::invalid("cursor", "is not one that this list gave; begin at the first page"));
-        }
-        nodes.retain(|node| node.node_id > *cursor);
-    }
-    let is_last = nodes.len() <= limit;
-    nodes.truncate(limit);
-    let next = nodes.last().filter(|_| !is_last).map(|node| node.node_id.clone());
-    Ok(Json(Page::of(nodes, next.unwrap_or_default())))
+    let (page_size, page_token) = (page_size(asked.limit)?, asked.cursor.unwrap_or_default());
+    let all = asked.all.unwrap_or(false);
+    let page = caller.client.nodes_page(ListNodesRequest { token: String::new(), all, page_size, page_token }).await?;
+    Ok(Json(Page::of(page.nodes, page.next_page_token)))
 }
 
 /// Which part of the past.

@@ -71,6 +71,12 @@ impl Tree {
         self.hierarchies.iter().map(|(top, _)| top.join(name)).collect()
     }
 
+    /// As [`Self::folders`], only where [`Self::make`] makes them.
+    pub(super) fn folders_that_count(&self, name: &str) -> impl Iterator<Item = PathBuf> {
+        let counts = self.hierarchies.iter().filter(|(_, controllers)| self.is_needed(controllers));
+        counts.map(move |(top, _)| top.join(name))
+    }
+
     /// Makes the group in every hierarchy that it is for, and switches on what it needs.
     pub(super) fn make(&self, name: &str) -> Result<(), NoShare> {
         for (top, controllers) in self.hierarchies.iter().filter(|(_, controllers)| self.is_needed(controllers)) {

@@ -76,7 +76,7 @@ impl AuthService for AuthCalls {
 
     async fn who_am_i(&self, request: Request<WhoAmIRequest>) -> Result<Response<WhoAmIResponse>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
-        let standings = self.0.store.standings(Some(caller.id)).await.map_err(|error| status::store(&error))?;
+        let standings = self.0.store.standings(caller.id).await.map_err(|error| status::store(&error))?;
         let levels = standings.iter().map(|standing| Level::of(self.0.runtime(standing)));
         let level = levels.max().unwrap_or_default();
         Ok(Response::new(WhoAmIResponse {

@@ -28,17 +28,18 @@ pub(super) struct Known {
     pub(super) pace: Pace,
 }
 
-/// The summaries of `rows`, which are all of `owner`'s, or everybody's where there is none.
+/// The summaries of `rows`, in their order, which are of `owner`, or of anybody where there is none.
 pub(super) async fn summaries(
     shared: &Shared,
     rows: Vec<NodeRow>,
     owner: Option<UserId>,
 ) -> Result<Vec<NodeSummary>, Status> {
-    let standings = shared.store.standings(owner).await.map_err(|error| status::store(&error))?;
+    let ids: Vec<NodeId> = rows.iter().map(|row| row.id).collect();
+    let standings = shared.store.standings_of(&ids).await.map_err(|error| status::store(&error))?;
     let known = Known {
         standings: standings.into_iter().map(|row| (row.node, row)).collect(),
         pending: earnings(shared, owner).await?,
-        merits: merits(shared, rows.iter().map(|row| row.id).collect()).await?,
+        merits: merits(shared, ids).await?,
         pace: shared.monitor.pace(),
     };
     let mut nodes = Vec::with_capacity(rows.len());

@@ -6,6 +6,7 @@
 use super::auth::signing_fault;
 use super::machine;
 use super::node_change::change;
+use super::page::{after, cut, size, token};
 use super::refusal_or_fault;
 use super::rewards;
 use crate::liveness::Usage;
@@ -16,7 +17,9 @@ use crate::tokens::{Caller, MAX_JOIN_SECONDS};
 use hivemind_model::command::NodeOffer;
 use hivemind_model::rows::NodeRow;
 use hivemind_model::service::NodeChange;
-use hivemind_model::{Bytes, Code, Command, MilliCores, Millis, Rejection, Resources, Scope, Timestamp, UserId};
+use hivemind_model::{
+    Bytes, Code, Command, MilliCores, Millis, NodeId, Rejection, Resources, Scope, Timestamp, UserId,
+};
 use hivemind_proto::v1::node_service_server::NodeService;
 use hivemind_proto::v1::{
     CreateJoinTokenRequest, CreateJoinTokenResponse, ListNodesRequest, ListNodesResponse, ListRewardsRequest,
@@ -24,9 +27,14 @@ use hivemind_proto::v1::{
     OwnStandingResponse, RegisterNodeRequest, RegisterNodeResponse, ResourceReportRequest, ResourceReportResponse,
     SetNodeRequest,
 };
+use hivemind_store::NodeFilter;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
+
+/// Nodes on a page where nothing is said.
+const DEFAULT_PAGE: u32 = 100;
+const LIST: &str = "nodes";
 
 /// The service.
 pub(crate) struct NodeCalls(pub(crate) Arc<Shared>);
@@ -78,14 +86,21 @@ impl NodeService for NodeCalls {
 
     async fn list_nodes(&self, request: Request<ListNodesRequest>) -> Result<Response<ListNodesResponse>, Status> {
         let caller = self.0.caller(&request.get_ref().token, request.metadata())?;
-        let owner = if request.get_ref().all {
+        let ListNodesRequest { all, page_size, page_token, .. } = request.get_ref();
+        let owner = if *all {
             operators_only(&caller)?;
             None
         } else {
             Some(caller.id)
         };
-        let rows = self.0.store.nodes(owner).await.map_err(|error| status::store(&error))?;
-        machine::summaries(&self.0, rows, owner).await.map(|nodes| Response::new(ListNodesResponse { nodes }))
+        let asked = size(*page_size, DEFAULT_PAGE).and_then(|size| Ok((size, after(LIST, page_token)?)));
+        let (size, after) = asked.map_err(|rejection| status::rejected(&rejection))?;
+        let filter = NodeFilter { owner, after: after.map(|[id]| NodeId(id)), limit: size + 1 };
+        let mut rows = self.0.store.nodes(&filter).await.map_err(|error| status::store(&error))?;
+        let more = cut(&mut rows, size);
+        let next = rows.last().filter(|_| more).map(|last| token(LIST, [last.id.0]));
+        let nodes = machine::summaries(&self.0, rows, owner).await?;
+        Ok(Response::new(ListNodesResponse { nodes, next_page_token: next.unwrap_or_default() }))
     }
 
     async fn set_node(&self, request: Request<SetNodeRequest>) -> Result<Response<NodeSummary>, Status> {

@@ -7,6 +7,7 @@
 
 use super::health;
 use super::machine;
+use super::page::MAX_PAGE;
 use super::token::balance_of;
 use crate::shared::Shared;
 use crate::status;
@@ -17,6 +18,7 @@ use hivemind_model::UserId;
 use hivemind_model::rows::Role;
 use hivemind_proto::v1::pool_event::Event;
 use hivemind_proto::v1::{HealthResponse, PoolEvent, WatchBegins};
+use hivemind_store::NodeFilter;
 use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
@@ -92,11 +94,15 @@ impl Watcher {
             Role::Member => Some(self.user),
         };
         self.tell(Event::Balance(balance_of(&self.shared, self.user).await?)).await?;
-        let rows = self.shared.store.nodes(owner).await.map_err(|error| status::store(&error))?;
-        for summary in machine::summaries(&self.shared, rows, owner).await? {
-            self.tell(Event::Node(summary)).await?;
+        let mut filter = NodeFilter { owner, after: None, limit: MAX_PAGE };
+        loop {
+            let rows = self.shared.store.nodes(&filter).await.map_err(|error| status::store(&error))?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            filter.after = Some(last.id);
+            for summary in machine::summaries(&self.shared, rows, owner).await? {
+                self.tell(Event::Node(summary)).await?;
+            }
         }
-        Ok(())
     }
 
     async fn follow(&self, tick: &Tick) -> Result<(), Stopped> {

@@ -7,7 +7,9 @@ use hivemind_model::rows::{
     StandingRow, TaskRow, TipRow, UserRow,
 };
 use hivemind_model::{Code, Cpt, ElementRef, NodeId, Policy, ProjectId, Timestamp, UserId};
-use hivemind_store::{Funds, Income, JournalFilter, JournalPage, Past, RewardFilter, StatementFilter, TaskFilter};
+use hivemind_store::{
+    Funds, Income, JournalFilter, JournalPage, NodeFilter, Past, RewardFilter, StatementFilter, TaskFilter,
+};
 use parking_lot::Mutex;
 use std::path::Path;
 use std::time::Duration;
@@ -59,7 +61,7 @@ impl Store for Gate {
     async fn node(&self, _: NodeId) -> Result<Option<NodeRow>, StoreError> {
         Ok(None)
     }
-    async fn nodes(&self, _: Option<UserId>) -> Result<Vec<NodeRow>, StoreError> {
+    async fn nodes(&self, _: &NodeFilter) -> Result<Vec<NodeRow>, StoreError> {
         Ok(Vec::new())
     }
     async fn task(&self, _: TaskId) -> Result<Option<TaskRow>, StoreError> {
@@ -117,7 +119,10 @@ impl Store for Gate {
     async fn node_earnings(&self, _: Option<UserId>) -> Result<Vec<(NodeId, Cpt)>, StoreError> {
         Ok(Vec::new())
     }
-    async fn standings(&self, _: Option<UserId>) -> Result<Vec<StandingRow>, StoreError> {
+    async fn standings(&self, _: UserId) -> Result<Vec<StandingRow>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn standings_of(&self, _: &[NodeId]) -> Result<Vec<StandingRow>, StoreError> {
         Ok(Vec::new())
     }
 

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use tonic::Code;
 
 async fn node(user: &User) -> NodeSummary {
-    let request = ListNodesRequest { token: user.token.clone(), all: false };
+    let request = ListNodesRequest { token: user.token.clone(), all: false, ..ListNodesRequest::default() };
     within(user.nodes().list_nodes(request)).await.unwrap().into_inner().nodes.remove(0)
 }
 

@@ -128,23 +128,36 @@ async fn samples_are_checked_and_shown() {
     let answer =
         within(node_service_client::NodeServiceClient::new(channel).report_resource(good)).await.unwrap().into_inner();
     assert!(answer.success, "{}", answer.message);
-    let list = within(ada.nodes().list_nodes(ListNodesRequest { token: ada.token.clone(), all: false }))
-        .await
-        .unwrap()
-        .into_inner()
-        .nodes;
+    let list = within(ada.nodes().list_nodes(ListNodesRequest {
+        token: ada.token.clone(),
+        all: false,
+        ..ListNodesRequest::default()
+    }))
+    .await
+    .unwrap()
+    .into_inner()
+    .nodes;
     assert_eq!(
         (list.len(), list[0].cpu_usage, list[0].state.as_str(), list[0].owner.as_str()),
         (1, 50.0, "offline", "ada")
     );
-    let nobodys = within(eve.nodes().list_nodes(ListNodesRequest { token: eve.token.clone(), all: false }))
-        .await
-        .unwrap()
-        .into_inner()
-        .nodes;
+    let nobodys = within(eve.nodes().list_nodes(ListNodesRequest {
+        token: eve.token.clone(),
+        all: false,
+        ..ListNodesRequest::default()
+    }))
+    .await
+    .unwrap()
+    .into_inner()
+    .nodes;
     assert!(nobodys.is_empty());
-    let status =
-        within(eve.nodes().list_nodes(ListNodesRequest { token: eve.token.clone(), all: true })).await.unwrap_err();
+    let status = within(eve.nodes().list_nodes(ListNodesRequest {
+        token: eve.token.clone(),
+        all: true,
+        ..ListNodesRequest::default()
+    }))
+    .await
+    .unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied);
 }
 
@@ -170,10 +183,14 @@ async fn a_linked_node_is_online_and_then_silent() {
     let ada = pool.user("ada").await;
     let identity = pool.join(&ada, "one").await;
     let state = || async {
-        let list = within(ada.nodes().list_nodes(ListNodesRequest { token: ada.token.clone(), all: false }))
-            .await
-            .unwrap()
-            .into_inner();
+        let list = within(ada.nodes().list_nodes(ListNodesRequest {
+            token: ada.token.clone(),
+            all: false,
+            ..ListNodesRequest::default()
+        }))
+        .await
+        .unwrap()
+        .into_inner();
         list.nodes[0].state.clone()
     };
     let (link, welcome) = pool.link(&identity, hello("one")).await;
@@ -186,4 +203,28 @@ async fn a_linked_node_is_online_and_then_silent() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn nodes_come_by_name_a_page_at_a_time() {
+    let pool = TestPool::start().await;
+    let (ada, eve) = (pool.user("ada").await, pool.user("eve").await);
+    for name in ["zebra", "ant", "Yak"] {
+        pool.join(&ada, name).await;
+    }
+    pool.join(&eve, "bee").await;
+    let page = async |page_size: i32, page_token: &str| {
+        let token = ada.token.clone();
+        let request = ListNodesRequest { token, page_size, page_token: page_token.to_owned(), all: false };
+        let answer = within(ada.nodes().list_nodes(request)).await.map(tonic::Response::into_inner)?;
+        let names: Vec<String> = answer.nodes.into_iter().map(|node| node.node_id).collect();
+        Ok::<_, tonic::Status>((names.join(" "), answer.next_page_token))
+    };
+    assert_eq!(page(0, "").await.unwrap(), ("Yak ant zebra".to_owned(), String::new()));
+    let (first, next) = page(2, "").await.unwrap();
+    assert_eq!(first, "Yak ant");
+    assert_eq!(page(2, &next).await.unwrap(), ("zebra".to_owned(), String::new()));
+    for (size, token) in [(-1, ""), (1001, ""), (2, "x"), (2, "Yak")] {
+        assert_eq!(page(size, token).await.unwrap_err().code(), Code::InvalidArgument, "{size} {token}");
+    }
 }

@@ -13,7 +13,7 @@ async fn rewards(user: &User, node: &str, page_size: i32, page_token: &str) -> R
 }
 
 async fn node(user: &User) -> NodeSummary {
-    let request = ListNodesRequest { token: user.token.clone(), all: false };
+    let request = ListNodesRequest { token: user.token.clone(), all: false, ..ListNodesRequest::default() };
     within(user.nodes().list_nodes(request)).await.unwrap().into_inner().nodes.remove(0)
 }
 

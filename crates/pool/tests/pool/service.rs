@@ -12,7 +12,7 @@ async fn set(user: &User, change: &str, deadline_seconds: i64, reason: &str) -> 
 }
 
 async fn service(user: &User) -> (String, String) {
-    let request = ListNodesRequest { token: user.token.clone(), all: false };
+    let request = ListNodesRequest { token: user.token.clone(), all: false, ..ListNodesRequest::default() };
     let lab = within(user.nodes().list_nodes(request)).await.unwrap().into_inner().nodes.remove(0);
     (lab.service, lab.service_reason)
 }

@@ -233,7 +233,7 @@ async fn an_operator_is_one_by_a_key_with_that_scope_only() {
     pool.join(&ada, "box").await;
     let plain = key(&pool, &operator, &["nodes:read", "nodes:write", "wallet:read"]).await;
     let plain = by(&operator, &plain.key);
-    let all = ListNodesRequest { token: plain.token.clone(), all: true };
+    let all = ListNodesRequest { token: plain.token.clone(), all: true, ..ListNodesRequest::default() };
     let status = within(plain.nodes().list_nodes(all.clone())).await.unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied, "{status}");
     for (change, reason, code) in [("cordon", "", Code::NotFound), ("ban", "because", Code::PermissionDenied)] {

@@ -8,7 +8,7 @@
 
 use super::decode::FromColumns;
 use super::fault::Fault;
-use crate::{StoreError, TaskFilter};
+use crate::{NodeFilter, StoreError, TaskFilter};
 use futures::TryStreamExt;
 use hivemind_ledger::LedgerImage;
 use hivemind_model::rows::{
@@ -136,13 +136,13 @@ pub(super) async fn recover(conn: &mut SqliteConnection) -> Result<Option<(Recov
     attempts.sort_unstable_by_key(|row| row.attempt);
     let rows = Recovered {
         users,
-        nodes: nodes(conn, None).await?,
+        nodes: all(conn, sqlx::query(select!(nodes, "ORDER BY id"))).await?,
         tasks,
         chunks: all(conn, sqlx::query(open_chunks)).await?,
         attempts,
         used_tokens: all(conn, sqlx::query("SELECT id, expires_at FROM used_tokens ORDER BY id")).await?,
         counters: counters(conn).await?,
-        standings: economy::standings(conn, None).await?,
+        standings: all(conn, sqlx::query(select!(standings, "ORDER BY node"))).await?,
         projects: economy::projects(conn, ProjectId(0), u32::MAX).await?,
         invitations: all(conn, sqlx::query(select!(invitations, "ORDER BY digest"))).await?,
         sessions: all(conn, sqlx::query(select!(sessions, "ORDER BY id"))).await?,
@@ -177,10 +177,23 @@ pub(super) async fn node(conn: &mut SqliteConnection, id: NodeId) -> Result<Opti
     one(conn, sqlx::query(select!(nodes, "WHERE id = ?")).bind(key(id.0))).await
 }
 
-pub(super) async fn nodes(conn: &mut SqliteConnection, owner: Option<UserId>) -> Result<Vec<NodeRow>, Fault> {
-    let query = match owner {
-        Some(owner) => sqlx::query(select!(nodes, "WHERE owner = ? ORDER BY id")).bind(key(owner.0)),
-        None => sqlx::query(select!(nodes, "ORDER BY id")),
+pub(super) async fn nodes(conn: &mut SqliteConnection, filter: &NodeFilter) -> Result<Vec<NodeRow>, Fault> {
+    macro_rules! page {
+        ($condition:literal) => {
+            select!(
+                nodes,
+                concat!(
+                    "WHERE (?1 IS NULL OR name > (SELECT name FROM nodes WHERE id = ?1))",
+                    $condition,
+                    " ORDER BY name LIMIT ?2"
+                )
+            )
+        };
+    }
+    let after = filter.after.map(|node| key(node.0));
+    let query = match filter.owner {
+        Some(owner) => sqlx::query(page!(" AND owner = ?3")).bind(after).bind(filter.limit).bind(key(owner.0)),
+        None => sqlx::query(page!("")).bind(after).bind(filter.limit),
     };
     all(conn, query).await
 }

@@ -143,7 +143,7 @@ async fn everything_reads_back_and_ends() {
     assert_eq!(store.accruals(&[TaskId(2), TaskId(9)]).await.unwrap(), [accrual(2, 6)]);
     assert_eq!(store.node_earnings(Some(ROOT)).await.unwrap(), [(NodeId(1), cpt(13))]);
     assert_eq!(store.node_earnings(Some(ANNA)).await.unwrap(), []);
-    assert_eq!(store.standings(Some(ANNA)).await.unwrap(), []);
+    assert_eq!(store.standings(ANNA).await.unwrap(), []);
 
     let gone =
         RowChanges { ended_invitations: vec![[3; 32]], standings: vec![standing(1, None)], ..RowChanges::default() };

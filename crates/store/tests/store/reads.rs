@@ -7,7 +7,7 @@ use hivemind_model::rows::{Answer, AttemptPhase, RequestKey, RequestRow, RowChan
 use hivemind_model::spec::Digest;
 use hivemind_model::state::TaskState::{self, Cancelled, Completed, Failed, Pending, Running};
 use hivemind_model::{Cpt, ElementRef, NodeId, TaskId, Timestamp, UserId};
-use hivemind_store::{Funds, Store, StoreError, TaskFilter};
+use hivemind_store::{Funds, NodeFilter, Store, StoreError, TaskFilter};
 
 const NOTHING: fn() -> LedgerChanges = LedgerChanges::default;
 
@@ -33,8 +33,16 @@ async fn people_and_machines_are_found() {
     assert_eq!(store.user(UserId(1)).await.unwrap(), Some(user(1, "Root")));
     assert_eq!(store.user(UserId(u64::MAX)).await.unwrap(), None);
     assert_eq!(store.node(NodeId(2)).await.unwrap(), Some(node(2, 2)));
-    assert_eq!(store.nodes(Some(UserId(1))).await.unwrap(), [node(1, 1)]);
-    assert_eq!(store.nodes(None).await.unwrap(), [node(1, 1), node(2, 2)]);
+    let all = NodeFilter { limit: 9, ..NodeFilter::default() };
+    assert_eq!(store.nodes(&NodeFilter { owner: Some(UserId(1)), ..all }).await.unwrap(), [node(1, 1)]);
+    assert_eq!(store.nodes(&all).await.unwrap(), [node(1, 1), node(2, 2)]);
+    assert_eq!(store.nodes(&NodeFilter { limit: 1, ..all }).await.unwrap(), [node(1, 1)]);
+    let after = |node: u64| NodeFilter { after: Some(NodeId(node)), ..all };
+    assert_eq!(store.nodes(&after(1)).await.unwrap(), [node(2, 2)]);
+    assert_eq!(store.nodes(&NodeFilter { owner: Some(UserId(1)), ..after(1) }).await.unwrap(), []);
+    for last in [2, 3] {
+        assert_eq!(store.nodes(&after(last)).await.unwrap(), [], "after {last}");
+    }
     assert_eq!(store.funds(UserId(2)).await.unwrap(), Funds { available: Cpt::from_micro(150), ..Funds::default() });
     assert_eq!(store.funds(UserId(3)).await.unwrap(), Funds::default());
 

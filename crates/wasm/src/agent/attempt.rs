@@ -9,6 +9,7 @@ use super::collect::{self, Collected};
 use super::compile::{code, fault};
 use super::follow::{Followed, Following};
 use super::frames::{Frames, OUTPUT_PATIENCE};
+use super::meter::Meter;
 use super::nest::Helper;
 use super::{Inner, not_begun};
 use crate::profile::fuel_of;
@@ -68,6 +69,8 @@ fn checked(job: &Job) -> Result<(Digest, PathBuf), Outcome> {
 /// A helper that has its order and begins at once.
 struct Prepared {
     helper: Helper,
+    /// Begun before the helper knew of its job.
+    meter: Meter,
     frames: Frames,
     backing: File,
 }
@@ -91,6 +94,7 @@ async fn prepared(
     let mut frames = helper.socket().and_then(Frames::new).map_err(cannot)?;
     let order = order(job).map_err(|error| fault("an input cannot be read", error))?;
     let paths: Vec<&Path> = job.files.iter().map(|(_, file)| file.as_path()).collect();
+    let meter = Meter::begin(helper.pid());
     let given = async {
         frames.give(&order).await?;
         frames.give_files(&[&code, &backing]).await?;
@@ -101,7 +105,7 @@ async fn prepared(
         () = control.stop.cancelled() => return Err(Outcome::Cancelled),
         given = given => given.map_err(cannot)?,
     }
-    Ok(Prepared { helper, frames, backing })
+    Ok(Prepared { helper, meter, frames, backing })
 }
 
 fn order(job: &Job) -> io::Result<Order> {
@@ -131,9 +135,9 @@ impl Prepared {
         scratch: &Path,
         image_id: String,
     ) -> Finished {
-        let Self { mut helper, mut frames, backing } = self;
+        let Self { mut helper, meter, mut frames, backing } = self;
         let stop = control.stop.clone();
-        let following = Following::new(&mut helper, &mut frames, &backing, sink, control, job.max_runtime);
+        let following = Following::new(&mut helper, meter, &mut frames, &backing, sink, control, job.max_runtime);
         let (followed, metering) = following.until_the_end().await;
         let (mut outcome, is_whole) = judged(followed, sink);
         let mut output = None;

@@ -81,13 +81,13 @@ pub(super) struct Following<'a> {
 impl<'a> Following<'a> {
     pub(super) fn new(
         helper: &'a mut Helper,
+        meter: Meter,
         frames: &'a mut Frames,
         backing: &'a File,
         sink: &'a dyn Sink,
         control: Control,
         limit: Millis,
     ) -> Self {
-        let meter = Meter::begin(helper.pid());
         let mut ticks = tokio::time::interval_at(Instant::now() + USAGE_EVERY, USAGE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {

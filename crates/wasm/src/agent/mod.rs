@@ -35,6 +35,9 @@ pub struct WasmConfig {
     pub program: Option<PathBuf>,
     /// What stands before the helper's own arguments.
     pub words: Vec<OsString>,
+    /// Folders of control groups in which modules are compiled and run, such as one below the owner's share in each hierarchy
+    /// of the kernel's. Their parents are there already.
+    pub groups: Vec<PathBuf>,
     /// Most bytes of compiled code that are kept.
     pub cache: Bytes,
     /// Helpers that are kept ready while modules come.
@@ -51,6 +54,7 @@ impl WasmConfig {
             state: state.into(),
             program: None,
             words: vec![crate::HELPER_WORD.into()],
+            groups: Vec::new(),
             cache: Bytes::from_gib(1),
             spare: 1,
             keep: Duration::from_secs(60),
@@ -98,8 +102,8 @@ impl WasmRuntime {
         // It may have been there before, open to others.
         std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o700)).map_err(cannot)?;
         let cache = Cache::open(&state.join("code"), config.cache.0).map_err(cannot)?;
-        let launcher =
-            Launcher { program: config.program.unwrap_or_else(|| "/proc/self/exe".into()), words: config.words };
+        let program = config.program.unwrap_or_else(|| "/proc/self/exe".into());
+        let launcher = Launcher { program, words: config.words, groups: config.groups };
         let nest = Nest::new(launcher, config.spare, config.keep).map_err(cannot)?;
         let compiling = tokio::sync::Semaphore::new(1);
         let leaving = Arc::new(tokio::sync::Semaphore::new(MOST_LEAVING as usize));
@@ -153,8 +157,10 @@ impl Runtime for WasmRuntime {
         })
     }
 
-    /// Nothing that runs outlives its agent, and what it writes has no name; only half-made code is left.
+    /// Nothing that runs outlives its agent, and what it writes has no name; only half-made code is left. Helpers that wait for a
+    /// job end, too, as the groups that they are in may be removed next.
     async fn sweep(&self) -> Result<usize, String> {
+        self.inner.nest.empty().await;
         self.settled().await;
         // What is being compiled by this process is its own.
         let Ok(_permit) = self.inner.compiling.try_acquire() else { return Ok(0) };

@@ -14,7 +14,7 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -29,6 +29,8 @@ const READY_PATIENCE: Duration = Duration::from_secs(20);
 pub(super) struct Launcher {
     pub(super) program: PathBuf,
     pub(super) words: Vec<OsString>,
+    /// Folders of control groups that it enters first; they are made where they are not there.
+    pub(super) groups: Vec<PathBuf>,
 }
 
 /// A process that waits for a job, or does one. It ends where this is dropped.
@@ -51,9 +53,10 @@ pub(super) enum Death {
 
 impl Launcher {
     fn start(&self) -> io::Result<Helper> {
+        self.groups.iter().try_for_each(|group| make(group))?;
         let (ours, theirs) = UnixStream::pair()?;
         let mut command = Command::new(&self.program);
-        command.args(&self.words).arg(std::process::id().to_string());
+        command.args(&self.words).arg(std::process::id().to_string()).args(&self.groups);
         command.env_clear().current_dir("/").stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.stdin(OwnedFd::from(theirs)).spawn()?;
         // The command still holds the other end; with it the end of the child would not be seen.
@@ -67,6 +70,17 @@ impl Launcher {
                 Err(error)
             }
         }
+    }
+}
+
+/// Makes the folder of a control group below one that is there; whoever tidies up may have taken it away.
+fn make(group: &Path) -> io::Result<()> {
+    match std::fs::create_dir(group) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            let what = format!("the control group {} cannot be made: {error}", group.display());
+            Err(io::Error::new(error.kind(), what))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -155,6 +169,8 @@ enum Ask {
     One(oneshot::Sender<Result<Helper, String>>),
     /// As many ready ones as are kept.
     Refill,
+    /// None that waits any more, until the next is asked for.
+    Empty(oneshot::Sender<()>),
 }
 
 /// The thread and what it keeps ready.
@@ -190,6 +206,15 @@ impl Nest {
         helper.await.map_err(|_| gone())?
     }
 
+    /// Ends those that wait.
+    pub(super) async fn empty(&self) {
+        let (done, emptied) = oneshot::channel();
+        // Without the thread none waits.
+        if self.asks.send(Ask::Empty(done)).is_ok() {
+            let _ = emptied.await;
+        }
+    }
+
     /// How many wait.
     pub(super) fn waiting(&self) -> usize {
         self.ready.lock().len()
@@ -212,6 +237,13 @@ fn tend(launcher: &Launcher, spare: usize, keep: Duration, ready: &Mutex<Vec<Hel
                 drop(answer.send(helper));
             }
             Ok(Ask::Refill) => {}
+            Ok(Ask::Empty(done)) => {
+                let waiting = std::mem::take(&mut *ready.lock());
+                drop(waiting);
+                // Whoever asked may not wait for it any more.
+                let _ = done.send(());
+                continue;
+            }
             Err(RecvTimeoutError::Timeout) => {
                 let idle = std::mem::take(&mut *ready.lock());
                 drop(idle);

@@ -1,15 +1,17 @@
 //! The process in which one module is compiled or run, and which then ends.
 //!
-//! Start at [`helper_main`]. The order is: a compiler and an interface are made ready; the process locks
-//! itself up ([`lockdown`]); it says so, and waits; it gets its order, does it, and waits to be ended.
+//! Start at [`helper_main`]. The order is: the process enters the control groups that it was given; a compiler and an
+//! interface are made ready; the process locks itself up ([`lockdown`]); it says so, and waits; it gets its order, does it, and
+//! waits to be ended.
 //!
 //! Invariant: nothing of a stranger is looked at before the process is locked up; no second order is heard.
 
 use crate::wire::{Order, Ready, Tell, Voice};
 use rustix::fd::AsFd;
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::ExitCode;
 
 mod compile;
@@ -26,7 +28,8 @@ mod vfs;
 mod wasi;
 
 /// The life of a helper: called first thing in a program's `main` with what stands behind the word
-/// [`HELPER_WORD`](crate::HELPER_WORD), before any thread was started.
+/// [`HELPER_WORD`](crate::HELPER_WORD), before any thread was started: the agent's process id, then the folders of control
+/// groups to enter.
 ///
 /// The agent starts it with a socket as standard input; whoever else does gets a sentence and exit code 2.
 #[must_use]
@@ -42,7 +45,7 @@ pub fn helper_main(arguments: &[OsString]) -> ExitCode {
         return ExitCode::from(2);
     }
     let voice = Voice::new(socket);
-    match serve(&voice, agent) {
+    match serve(&voice, agent, arguments.get(1..).unwrap_or_default()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The agent may be gone, which is why.
@@ -52,7 +55,8 @@ pub fn helper_main(arguments: &[OsString]) -> ExitCode {
     }
 }
 
-fn serve(voice: &Voice, agent: i32) -> io::Result<()> {
+fn serve(voice: &Voice, agent: i32, groups: &[OsString]) -> io::Result<()> {
+    groups.iter().try_for_each(|group| enter(Path::new(group)))?;
     let tools =
         engine::Tools::new().map_err(|error| io::Error::other(format!("no compiler can be made: {error:#}")))?;
     let locked = lockdown::lock_up(agent)?;
@@ -65,4 +69,13 @@ fn serve(voice: &Voice, agent: i32) -> io::Result<()> {
     }
     voice.until_left();
     Ok(())
+}
+
+/// Puts this process into a control group, of either version of the kernel's.
+fn enter(group: &Path) -> io::Result<()> {
+    let path = group.join("cgroup.procs");
+    // Zero is whoever writes it.
+    let entered = std::fs::OpenOptions::new().write(true).open(&path).and_then(|mut file| file.write_all(b"0"));
+    entered
+        .map_err(|error| io::Error::other(format!("the control group {} cannot be entered: {error}", path.display())))
 }

@@ -12,7 +12,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hivemind_http::Problem;
 use hivemind_http::browser::{self, IsTls};
-use hivemind_http::limit::Limiter;
+use hivemind_http::limit::Refused;
+use hivemind_limit::Limiter;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -102,7 +103,7 @@ impl Access {
         token: &str,
     ) -> Result<(Session, HeaderValue), Box<Response>> {
         browser::check_origin(uri, headers).map_err(boxed)?;
-        self.logins.check(&()).map_err(boxed)?;
+        self.logins.take(&()).map_err(|refused| boxed(Refused(refused)))?;
         if !browser::is_same(token.as_bytes(), self.token.as_bytes()) {
             let detail =
                 "that is not this worker's token; `hivemind worker status` shows the address with the right one";

@@ -2,7 +2,7 @@
 //!
 //! Invariant: every page is read through an index in its order, from where it begins.
 
-use super::{all, key, one};
+use super::{all, json, key, one};
 use crate::sqlite::fault::Fault;
 use crate::{Income, RewardFilter};
 use hivemind_model::rows::{ProjectRow, RewardRow, StandingRow, TipRow, TrustRow};
@@ -11,16 +11,19 @@ use sqlx::SqliteConnection;
 
 pub(in crate::sqlite) async fn standings(
     conn: &mut SqliteConnection,
-    owner: Option<UserId>,
+    owner: UserId,
 ) -> Result<Vec<StandingRow>, Fault> {
-    let query = match owner {
-        Some(owner) => {
-            let own = select!(standings, "WHERE node IN (SELECT id FROM nodes WHERE owner = ?) ORDER BY node");
-            sqlx::query(own).bind(key(owner.0))
-        }
-        None => sqlx::query(select!(standings, "ORDER BY node")),
-    };
-    all(conn, query).await
+    let sql = select!(standings, "WHERE node IN (SELECT id FROM nodes WHERE owner = ?) ORDER BY node");
+    all(conn, sqlx::query(sql).bind(key(owner.0))).await
+}
+
+pub(in crate::sqlite) async fn standings_of(
+    conn: &mut SqliteConnection,
+    nodes: &[NodeId],
+) -> Result<Vec<StandingRow>, Fault> {
+    let sql = select!(standings, "WHERE node IN (SELECT value FROM json_each(?)) ORDER BY node");
+    let ids: Vec<i64> = nodes.iter().map(|node| key(node.0)).collect();
+    all(conn, sqlx::query(sql).bind(json(&ids)?)).await
 }
 
 pub(in crate::sqlite) async fn trusts(
