@@ -24,8 +24,8 @@ import urllib.error
 import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
-READY_SECONDS = 60
-TASK_SECONDS = 120
+READY_SECONDS = 240
+TASK_SECONDS = 480
 RUN_SECONDS = 1800
 # The command's exit code where the pool does not answer soon enough.
 UNREACHABLE = 9

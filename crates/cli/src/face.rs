@@ -14,6 +14,9 @@ use std::io::{self, IsTerminal, Write};
 
 pub mod csv;
 pub mod table;
+mod terminal;
+
+use terminal::Harmless;
 
 /// Something that can be printed in each face.
 pub trait Document: Serialize {
@@ -88,6 +91,8 @@ pub struct Face {
     talk: Talk,
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
+    /// For what tasks wrote, where it goes to a terminal: output and errors.
+    harmless: [Option<Harmless>; 2],
 }
 
 impl Face {
@@ -102,13 +107,15 @@ impl Face {
             colour: !plain && !dumb && io::stdout().is_terminal(),
         };
         let live = mode == Mode::Human && !dumb && io::stderr().is_terminal();
-        Self { mode, look, live, talk: Talk::Plain, out: Box::new(io::stdout()), err: Box::new(io::stderr()) }
+        let filter = |is_terminal: bool| is_terminal.then(Harmless::default);
+        let harmless = [filter(io::stdout().is_terminal()), filter(io::stderr().is_terminal())];
+        Self { mode, look, live, talk: Talk::Plain, out: Box::new(io::stdout()), err: Box::new(io::stderr()), harmless }
     }
 
     /// A face that writes elsewhere.
     #[must_use]
     pub fn new(mode: Mode, look: Look, out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
-        Self { mode, look, live: false, talk: Talk::Plain, out, err }
+        Self { mode, look, live: false, talk: Talk::Plain, out, err, harmless: [None, None] }
     }
 
     /// From now on talk is part of the log, whose form its readers rely on.
@@ -138,7 +145,23 @@ impl Face {
         self.bytes(format!("{text}\n").as_bytes(), Channel::Out)
     }
 
-    /// Passes bytes of a task on, exactly.
+    /// Passes on what a task wrote: exactly, but to a terminal only what does no harm there.
+    ///
+    /// # Errors
+    /// The stream cannot be written to.
+    pub fn of_task(&mut self, data: &[u8], channel: Channel) -> Result<(), Failure> {
+        let [out, err] = &mut self.harmless;
+        let harmless = match channel {
+            Channel::Out => out,
+            Channel::Err => err,
+        };
+        match harmless.as_mut().map(|harmless| harmless.pass(data)) {
+            Some(shown) => self.bytes(&shown, channel),
+            None => self.bytes(data, channel),
+        }
+    }
+
+    /// Passes bytes on, exactly.
     ///
     /// # Errors
     /// The stream cannot be written to.

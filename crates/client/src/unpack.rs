@@ -10,7 +10,7 @@ use crate::archive::{Entries, Entry, Kind, bad, shown};
 use crate::{Client, ClientError};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, mkdirat, openat, renameat, unlinkat};
 use rustix::io::Errno;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Error, ErrorKind, Read, Result, Seek, Write};
@@ -115,7 +115,8 @@ const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLO
 fn look_through(archive: impl Read, limits: UnpackLimits) -> Result<()> {
     let mut entries = Entries::new(archive);
     let (mut count, mut bytes) = (0u64, 0u64);
-    let mut seen = BTreeSet::new();
+    // Names parted by what sorts before everything else, so that what is in a folder stands right behind it.
+    let mut seen = BTreeMap::new();
     while let Some(entry) = entries.next()? {
         count += 1;
         bytes = bytes.saturating_add(entry.size);
@@ -125,12 +126,22 @@ fn look_through(archive: impl Read, limits: UnpackLimits) -> Result<()> {
                 limits.entries, limits.bytes
             )));
         }
-        let parts = parts(&entry.path)?.join(&b'/');
-        if entry.kind != Kind::Folder && parts.is_empty() {
+        let parts = parts(&entry.path)?.join(&b'\0');
+        let is_file = entry.kind != Kind::Folder;
+        if is_file && parts.is_empty() {
             return Err(bad("a file without a name"));
         }
-        if entry.kind != Kind::Folder && !seen.insert(parts) {
+        let before = seen.insert(parts, is_file);
+        if before.is_some_and(|was_file| was_file || is_file) {
             return Err(bad(&format!("`{}` is in it twice", shown(&entry.path))));
+        }
+    }
+    let within = |outer: &[u8], inner: &[u8]| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with(b"\0"));
+    let mut names = seen.iter().peekable();
+    while let Some((name, is_file)) = names.next() {
+        if *is_file && names.peek().is_some_and(|(next, _)| within(name, next)) {
+            let name: Vec<u8> = name.iter().map(|byte| if *byte == 0 { b'/' } else { *byte }).collect();
+            return Err(bad(&format!("`{}` is in it as a file and as a folder", shown(&name))));
         }
     }
     Ok(())

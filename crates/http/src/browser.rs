@@ -13,11 +13,15 @@ use std::time::Duration;
 /// Header that repeats the session's secret word on every request that changes something.
 pub const CSRF_HEADER: &str = "x-csrf-token";
 
-/// The value of the cookie `name`; the first, where there are several.
+/// The value of the cookie `name`; `None` where there are several: another server of this machine may have put one there, and
+/// nobody knows which.
 #[must_use]
 pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+    let mut found =
+        lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='));
+    let first = found.next()?;
+    found.next().is_none().then_some(first)
 }
 
 /// A `Set-Cookie` that scripts cannot read and other sites do not send. `age` zero removes it. `None` where `value` has
@@ -109,10 +113,13 @@ mod tests {
 
     #[test]
     fn cookies_are_found_by_their_whole_name() {
-        let headers = headers(&[("cookie", "xab=1; ab=2;ab=3"), ("cookie", "c=4")]);
+        let headers = headers(&[("cookie", "xab=1; ab=2;abc=3"), ("cookie", "c=4")]);
         assert_eq!(cookie(&headers, "ab"), Some("2"));
         assert_eq!(cookie(&headers, "c"), Some("4"));
         assert_eq!(cookie(&headers, "a"), None);
+        for twice in [&[("cookie", "a=1; a=2")][..], &[("cookie", "a=1"), ("cookie", "a=1")]] {
+            assert_eq!(cookie(&self::headers(twice), "a"), None, "{twice:?}");
+        }
         assert_eq!(set_cookie("a", "b; Domain=evil", "/", Duration::ZERO, IsTls::No), None);
         let set = set_cookie("a", "b", "/", Duration::from_secs(9), IsTls::Yes).unwrap();
         assert_eq!(set, "a=b; Path=/; Max-Age=9; HttpOnly; SameSite=Strict; Secure");

@@ -5,14 +5,20 @@
 //! Invariant: connections, of all and of one network, headers and the end have bounds; a peer that says nothing, or takes nothing, is
 //! left.
 
+use crate::problem::Problem;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::response::{IntoResponse, Response};
+use hivemind_limit::Places;
+use hivemind_model::network_of;
+use http::StatusCode;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,16 +31,18 @@ use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
 mod patient;
-mod places;
+mod turns;
 
 use patient::Patient;
-use places::Places;
+use turns::Turns;
 
 /// Requests of one HTTP/2 connection at once.
-const MAX_STREAMS: u32 = 100;
+const MAX_STREAMS: u32 = 64;
 
 /// Most bytes of a request's headers.
-const MAX_HEADERS: u32 = 64 << 10;
+const MAX_HEADERS: u32 = 32 << 10;
+/// Most headers of a request. One of two bytes on the wire takes a hundred in memory.
+const MAX_FIELDS: usize = 100;
 
 /// After a listener that does not accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -46,9 +54,10 @@ pub struct Options {
     pub connections: usize,
     /// Those of one network at once; more are closed at once. Those of loopback count only among all.
     pub of_one_network: usize,
-    /// How long a peer may take for its handshake, for the headers of a request, and until it takes something of what is sent; also how
-    /// long a connection may be idle.
+    /// How long a peer may take for its handshake, for the headers of a request, and until it takes something of what is sent.
     pub patience: Duration,
+    /// How long a connection may be idle, and how long a peer may take none of an answer that it asked for.
+    pub idle: Duration,
     /// How long what runs may still take once the end was asked for.
     pub last_words: Duration,
     /// Certificates; `None`: plain TCP, right for loopback or behind a proxy.
@@ -61,6 +70,7 @@ impl Default for Options {
             connections: 1024,
             of_one_network: 128,
             patience: Duration::from_secs(15),
+            idle: Duration::from_secs(60),
             last_words: Duration::from_secs(5),
             tls: None,
         }
@@ -87,6 +97,7 @@ struct Shared {
     builder: Builder<TokioExecutor>,
     tls: Option<TlsAcceptor>,
     patience: Duration,
+    idle: Duration,
 }
 
 impl Server {
@@ -124,9 +135,9 @@ impl Server {
             .keep_alive_interval(options.patience)
             .keep_alive_timeout(options.patience);
         let tls = options.tls.map(TlsAcceptor::from);
-        let shared = Arc::new(Shared { router, builder, tls, patience: options.patience });
+        let shared = Arc::new(Shared { router, builder, tls, patience: options.patience, idle: options.idle });
         let places = Arc::new(Semaphore::new(options.connections.clamp(1, Semaphore::MAX_PERMITS)));
-        let networks = Places::new(options.of_one_network);
+        let networks = Places::new(options.of_one_network, usize::MAX);
         let graceful = GracefulShutdown::new();
         let mut peers = JoinSet::new();
         let mut end = std::pin::pin!(end);
@@ -144,7 +155,10 @@ impl Server {
             let Ok(place) = place else { break };
             match accepted {
                 Ok((stream, peer)) => {
-                    let Some(of_network) = networks.take(peer.ip()) else {
+                    // Loopback is this machine: it may have as many as there are.
+                    let is_own = peer.ip().to_canonical().is_loopback();
+                    let of_network = (!is_own).then(|| networks.take(&network_of(peer.ip()))).transpose();
+                    let Ok(of_network) = of_network else {
                         tracing::debug!("{peer} has too many connections");
                         continue;
                     };
@@ -186,14 +200,28 @@ where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let router = shared.router.clone();
+    let turns = Turns::new();
+    let of_service = turns.clone();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().call(request)
+        let (mut router, turn) = (router.clone(), of_service.begin());
+        async move {
+            if request.headers().len() > MAX_FIELDS {
+                // With the request goes what its headers hold.
+                let refused = Problem::of(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).into_response();
+                return Ok(refused.map(|body| turn.answer(body)));
+            }
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(ConnectInfo(peer));
+            let answer: Result<Response, Infallible> = router.call(request).await;
+            answer.map(|answer| answer.map(|body| turn.answer(body)))
+        }
     });
     let stream = TokioIo::new(Patient::new(stream, shared.patience));
     let connection = shared.builder.serve_connection(stream, service).into_owned();
-    if let Err(why) = watcher.watch(connection).await {
-        tracing::debug!("the connection of {peer} ended: {why}");
+    tokio::select! {
+        ended = watcher.watch(connection) => if let Err(why) = ended {
+            tracing::debug!("the connection of {peer} ended: {why}");
+        },
+        late = turns.watch(shared.idle) => tracing::debug!("{peer} was left: {late:?}"),
     }
 }

@@ -99,7 +99,7 @@ async fn bodies_and_headers_have_bounds() {
     let too_large = asked(&running, "POST /api/v1/length", &body(most + 1)).await;
     assert!(too_large.starts_with("HTTP/1.1 413 ") && too_large.contains("E_TOO_LARGE"), "{too_large}");
     let header = |bytes: usize| format!("X-Long: {}\n", "x".repeat(bytes));
-    assert!(asked(&running, "GET /livez", &header(32 << 10)).await.starts_with("HTTP/1.1 200 "));
+    assert!(asked(&running, "GET /livez", &header(24 << 10)).await.starts_with("HTTP/1.1 200 "));
     for more in [header(64 << 10), "X-Many: x\n".repeat(10_000)] {
         let refused = asked(&running, "GET /livez", &more).await;
         assert!(refused.starts_with("HTTP/1.1 431 "), "{refused}");
@@ -205,4 +205,38 @@ async fn an_end_does_not_wait_for_those_who_never_end() {
     running.end.send(()).unwrap();
     tokio::time::timeout(DEADLINE, running.server).await.unwrap().unwrap();
     assert!(TcpStream::connect(running.address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_connection_that_only_lives_is_left() {
+    let running = start(Options { idle: Duration::from_millis(100), ..Options::default() }).await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    // The preface of HTTP/2 and empty settings: nothing is asked for.
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut heard = Vec::new();
+    tokio::time::timeout(DEADLINE, stream.read_to_end(&mut heard)).await.unwrap().unwrap();
+    assert!(!heard.is_empty(), "its settings came");
+    // Who waits for events is not left for it.
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut told = String::new();
+    let mut piece = [0; 512];
+    for event in ["first", "second"] {
+        let mut quiet = 0;
+        while !told.contains(event) {
+            match tokio::time::timeout(Duration::from_millis(150), stream.read(&mut piece)).await {
+                Ok(read) => {
+                    let read = read.unwrap();
+                    assert!(read > 0, "it was left: {told}");
+                    told.push_str(&String::from_utf8_lossy(&piece[..read]));
+                }
+                // Longer than a connection may be idle.
+                Err(_quiet) => {
+                    quiet += 1;
+                    assert!(quiet < 400, "{told}");
+                    running.hub.send(event, &"x");
+                }
+            }
+        }
+    }
 }

@@ -1,11 +1,15 @@
-//! How often somebody may do something: so many times at once, and as many again in every minute.
+//! How often somebody may do something: so many times at once, and as many again in every minute. And how much of something
+//! somebody may hold at once.
 //!
-//! Start at [`Limiter::take`]. It is the generic cell rate algorithm (ITU-T I.371, annex A), with a bound on how many are
+//! Start at [`Limiter::take`] and [`Places::take`]. A limiter is the generic cell rate algorithm (ITU-T I.371, annex A), with a bound on how many are
 //! remembered.
 //!
 //! Invariant: who is known is not held up by how many others there are.
 
+mod places;
+
 use parking_lot::Mutex;
+pub use places::{NoPlace, Place, Places};
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;

@@ -13,19 +13,21 @@ use axum::extract::ConnectInfo;
 use hivemind_client::{Client, Target};
 use hivemind_http::browser::IsTls;
 use hivemind_http::pages::Site;
-use hivemind_limit::Limiter;
+use hivemind_limit::{Limiter, NoPlace, Place, Places};
 use http::{Extensions, HeaderMap};
 use sha2::{Digest, Sha256};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Requests of one address a minute.
 const PER_MINUTE: NonZeroU32 = NonZeroU32::new(6000).expect("it is not zero");
 
-/// Large bodies that are read at once.
-const LARGE_BODIES: usize = 16;
+/// Large bodies that are read at once, of one user and together.
+const LARGE_BODIES_OF_ONE: usize = 4;
+const LARGE_BODIES: usize = 32;
+/// An address that was told in no way that is known. It is nobody's (RFC 919), and near nowhere.
+const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::BROADCAST);
 
 /// A gateway's memory; copies are the same.
 #[derive(Clone)]
@@ -35,7 +37,8 @@ struct Inner {
     pool: PoolLink,
     sessions: Sessions,
     feeds: Feeds,
-    large_bodies: Arc<Semaphore>,
+    /// By the user's id.
+    large_bodies: Places<String>,
     cookies: Cookies,
     is_tls: IsTls,
     /// Whether a proxy says where browsers are.
@@ -82,7 +85,7 @@ impl App {
             pool: PoolLink::new(target, gateway_key.clone()),
             sessions: Sessions::default(),
             feeds: Feeds::default(),
-            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
+            large_bodies: Places::new(LARGE_BODIES_OF_ONE, LARGE_BODIES),
             cookies: Cookies::of(site, is_tls),
             is_tls,
             is_proxied,
@@ -105,9 +108,17 @@ impl App {
         &self.0.feeds
     }
 
-    /// A place for a body that takes memory when it is read; `None` where all are taken.
-    pub(crate) fn large_body(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.0.large_bodies).try_acquire_owned().ok()
+    /// A place for a body that takes memory when it is read.
+    ///
+    /// # Errors
+    /// 429 where all of them are taken, by whoever asks or together.
+    pub(crate) fn large_body(&self, user: &String) -> Result<Place<String>, Fault> {
+        self.0.large_bodies.take(user).map_err(|why| match why {
+            NoPlace::OfOne => Fault::busy(format!(
+                "you hand in {LARGE_BODIES_OF_ONE} requests with tasks already; wait until one has ended"
+            )),
+            NoPlace::OfAll => Fault::busy("many tasks are being handed in; try again"),
+        })
     }
 
     pub(crate) fn cookies(&self) -> Cookies {
@@ -129,7 +140,7 @@ impl App {
     /// Where a request comes from: behind a proxy what it added to `X-Forwarded-For`, which is the last there.
     pub(crate) fn address_of(&self, headers: &HeaderMap, extensions: &Extensions) -> IpAddr {
         let told = headers.get_all("x-forwarded-for").iter().next_back().filter(|_| self.0.is_proxied);
-        let told = told.and_then(|list| list.to_str().ok()?.rsplit(',').next()?.trim().parse::<IpAddr>().ok());
+        let told = told.map(|list| last_address(list.as_bytes()).unwrap_or(UNKNOWN));
         let seen = || extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
         told.or_else(seen).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_canonical()
     }
@@ -151,6 +162,37 @@ impl App {
         match &self.0.gateway_key {
             Some(key) => Ok(client.for_browser(key, address)?),
             None => Ok(client),
+        }
+    }
+}
+
+/// The last address of a list, with or without a port; what stands before it may be anything.
+fn last_address(list: &[u8]) -> Option<IpAddr> {
+    let last = list.rsplit(|byte| *byte == b',').next()?;
+    let last = std::str::from_utf8(last).ok()?.trim();
+    let bare = last.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(last);
+    bare.parse().ok().or_else(|| Some(last.parse::<SocketAddr>().ok()?.ip()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_address;
+
+    #[test]
+    fn the_last_address_counts_whatever_stands_before_it() {
+        for (list, address) in [
+            (&b"203.0.113.7"[..], Some("203.0.113.7")),
+            (b"\xff, 203.0.113.7", Some("203.0.113.7")),
+            (b"127.0.0.1,203.0.113.7:4444", Some("203.0.113.7")),
+            (b"2001:db8::1", Some("2001:db8::1")),
+            (b"x, [2001:db8::1]", Some("2001:db8::1")),
+            (b"[2001:db8::1]:80", Some("2001:db8::1")),
+            (b"203.0.113.7, \xff", None),
+            (b"203.0.113.7,", None),
+            (b"203.0.113.7, unknown", None),
+            (b"", None),
+        ] {
+            assert_eq!(last_address(list), address.map(|text| text.parse().unwrap()), "{list:?}");
         }
     }
 }

@@ -12,11 +12,11 @@ use crate::sessions::{Key, Session};
 use axum::extract::FromRequestParts;
 use hivemind_client::Client;
 use hivemind_http::browser;
+use hivemind_limit::Place;
 use http::header;
 use http::request::Parts;
 use std::convert::Infallible;
 use std::net::IpAddr;
-use tokio::sync::OwnedSemaphorePermit;
 
 /// Longest token that is handed on, in bytes.
 const MAX_TOKEN_BYTES: usize = 8 << 10;
@@ -91,7 +91,7 @@ impl FromRequestParts<App> for Caller {
 pub(crate) struct Known {
     /// Who.
     pub(crate) caller: Caller,
-    _place: OwnedSemaphorePermit,
+    _place: Place<String>,
 }
 
 impl FromRequestParts<App> for Known {
@@ -99,8 +99,7 @@ impl FromRequestParts<App> for Known {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Fault> {
         let caller = Caller::from_request_parts(parts, app).await?;
-        live::holds(app, caller.token()).await?;
-        let place = app.large_body().ok_or_else(|| Fault::busy("many tasks are being handed in; try again"))?;
+        let place = app.large_body(&live::holds(app, caller.token()).await?)?;
         Ok(Self { caller, _place: place })
     }
 }
@@ -116,7 +115,12 @@ impl Caller {
     /// # Errors
     /// As of [`crate::link::PoolLink::lane`].
     pub(crate) async fn lane(&self, app: &App) -> Result<Reserved, Fault> {
-        let Reserved { client, place } = app.pool().lane(self.by.whose()).await?;
+        // All tokens of a user share the user's room.
+        let user = match &self.by {
+            By::Cookie(session) => session.user_id.clone(),
+            By::Bearer(_) => live::holds(app, &self.token).await?,
+        };
+        let Reserved { client, place } = app.pool().lane(&user).await?;
         Ok(Reserved { client: client.with_token(&self.token)?, place })
     }
 }

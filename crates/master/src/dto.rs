@@ -5,9 +5,11 @@
 //! Invariant: form only; what is allowed is decided by the pool.
 
 use crate::wire::{FromWire, ToWire};
-use serde::de::{Error, Unexpected};
+use serde::de::{Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
 use utoipa::{PartialSchema, ToSchema};
@@ -155,4 +157,37 @@ impl ToSchema for Binary {
     fn name() -> Cow<'static, str> {
         "Binary".into()
     }
+}
+
+/// Reads a list of no more than `MOST` items; a longer one is refused where it becomes that, and not once all of it is in memory.
+///
+/// # Errors
+/// The list is too long, or an item is none.
+pub(crate) fn at_most<'de, const MOST: usize, T, D>(list: D) -> Result<Vec<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    struct Items<const MOST: usize, T>(PhantomData<T>);
+
+    impl<'de, const MOST: usize, T: Deserialize<'de>> Visitor<'de> for Items<MOST, T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a list of at most {MOST}")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+            let mut items = Vec::new();
+            while let Some(item) = list.next_element()? {
+                if items.len() == MOST {
+                    return Err(A::Error::custom(format_args!("more than {MOST} items; send fewer at once")));
+                }
+                items.push(item);
+            }
+            Ok(items)
+        }
+    }
+
+    list.deserialize_seq(Items::<MOST, T>(PhantomData))
 }

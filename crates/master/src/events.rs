@@ -53,42 +53,49 @@ impl Feeds {
         let whose = caller.by.whose();
         // A feed that runs was opened by another login, perhaps.
         live::holds(app, caller.token()).await?;
-        let slot = Arc::clone(self.slots.lock().entry(whose.clone()).or_default());
-        let listed = Listed { feeds: self, whose: &whose };
-        let mut hub = Arc::clone(&slot.hub).lock_owned().await;
+        let held = self.hold(app, &whose);
+        let mut hub = Arc::clone(&held.slot().hub).lock_owned().await;
         if let Some(hub) = &*hub {
-            listed.stays();
             return Ok(hub.follow(headers)?);
         }
-        // A feed may have ended meanwhile and taken its slot along; then this one is listed anew.
-        self.slots.lock().insert(whose.clone(), Arc::clone(&slot));
         let feed = Feed::open(app, caller).await?;
         let opened = feed.hub.clone();
         let follower = opened.follow(headers)?;
-        listed.stays();
         *hub = Some(opened);
         drop(hub);
-        let app = app.clone();
-        tokio::spawn(async move { feed.run(&slot, || drop(app.feeds().slots.lock().remove(&whose))).await });
+        tokio::spawn(async move { feed.run(held.slot()).await });
         Ok(follower)
     }
-}
 
-/// A slot that is taken off the list again unless a feed came into it, also where whoever asked has hung up.
-struct Listed<'a> {
-    feeds: &'a Feeds,
-    whose: &'a Whose,
-}
-
-impl Listed<'_> {
-    fn stays(self) {
-        std::mem::forget(self);
+    /// The slot of `whose`, which is listed as long as anybody holds it.
+    fn hold(&self, app: &App, whose: &Whose) -> Held {
+        let slot = Arc::clone(self.slots.lock().entry(whose.clone()).or_default());
+        Held { app: app.clone(), whose: whose.clone(), slot: Some(slot) }
     }
 }
 
-impl Drop for Listed<'_> {
+/// A slot that goes off the list when the last who holds it lets go of it, also where whoever asked has hung up.
+struct Held {
+    app: App,
+    whose: Whose,
+    /// Until it is let go of.
+    slot: Option<Arc<Slot>>,
+}
+
+impl Held {
+    fn slot(&self) -> &Slot {
+        self.slot.as_deref().expect("it is let go of in the end only")
+    }
+}
+
+impl Drop for Held {
     fn drop(&mut self) {
-        self.feeds.slots.lock().remove(self.whose);
+        // Slots are taken hold of and let go of under this lock: the list and this are all, or somebody else is left to do it.
+        let mut slots = self.app.feeds().slots.lock();
+        let is_last = self.slot.take().is_some_and(|slot| Arc::strong_count(&slot) <= 2);
+        if is_last {
+            slots.remove(&self.whose);
+        }
     }
 }
 
@@ -126,7 +133,7 @@ impl Feed {
         }
     }
 
-    async fn run(mut self, slot: &Slot, unlist: impl FnOnce() + Send) {
+    async fn run(mut self, slot: &Slot) {
         let (mut unread, mut looks) = (false, tokio::time::interval(LOOK));
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -175,7 +182,6 @@ impl Feed {
                 End::Lost => self.hub.send("lost", &Nothing {}),
             }
             *kept = None;
-            unlist();
             self.hub.close();
             return;
         }

@@ -14,9 +14,15 @@ use hivemind_model::TaskId;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
+use std::time::Duration;
 
+/// How long a body may take, beside what its length takes at the slowest: one that drips in holds memory and places.
+const PATIENCE: Duration = Duration::from_secs(15);
+const LEAST_BYTES_PER_SECOND: u64 = 128 << 10;
 /// Most bytes of an idempotency key, as the pool's.
 const MAX_KEY_BYTES: usize = 128;
+/// Characters of a sentence that names what was sent.
+const MOST_DETAIL_CHARS: usize = 300;
 /// Header with a key that the client made.
 const KEY_HEADER: &str = "idempotency-key";
 
@@ -142,7 +148,16 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Fault> {
-    Bytes::from_request(request, state).await.map_err(|why| Problem::of(why.status()).into())
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok()).unwrap_or(0_u64);
+    let patience = PATIENCE.saturating_add(Duration::from_secs(length / LEAST_BYTES_PER_SECOND));
+    match tokio::time::timeout(patience, Bytes::from_request(request, state)).await {
+        Ok(read) => read.map_err(|why| Problem::of(why.status()).into()),
+        Err(_elapsed) => {
+            let detail = format!("the body did not come within {} s", patience.as_secs());
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "E_TIMEOUT", detail).into())
+        }
+    }
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
@@ -167,6 +182,9 @@ fn unreadable(why: &serde_json::Error, field: &str) -> Fault {
         let detail = format!("the body is not JSON: {why}");
         return Fault(Problem::new(StatusCode::BAD_REQUEST, "E_INVALID", detail));
     }
-    let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "E_INVALID", why.to_string());
+    // It names what was sent, which may be long.
+    let detail: String = why.to_string().chars().take(MOST_DETAIL_CHARS).collect();
+    let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "E_INVALID", detail);
+    let field: String = field.chars().take(MOST_DETAIL_CHARS).collect();
     Fault(if field == "." { problem } else { problem.at(field) })
 }

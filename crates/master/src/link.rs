@@ -6,11 +6,10 @@
 //! Invariant: without the pool the gateway starts and answers; nothing waits for it without a bound, and nobody takes the lanes
 //! of all others.
 
-use crate::caller::Whose;
 use crate::fault::Fault;
 use hivemind_client::{Client, Target};
+use hivemind_limit::{NoPlace, Places};
 use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -29,7 +28,7 @@ const MAX_LANES: usize = 24;
 const VAIN: Duration = Duration::from_secs(1);
 /// Between two looks of its own, a little longer, so that each of them is one.
 const WATCH_EVERY: Duration = Duration::from_secs(6);
-/// Streams of one user, or of one token.
+/// Streams of one user, whatever the number of their tokens.
 const MOST_OF_ONE: usize = 64;
 
 /// A pool that may be away.
@@ -46,7 +45,8 @@ pub(crate) struct PoolLink {
     away: Mutex<Option<Away>>,
     /// When the pool was asked last whether it answers.
     asked: tokio::sync::Mutex<Option<Instant>>,
-    shares: Shares,
+    /// By the user's id.
+    shares: Places<String>,
 }
 
 struct Lane {
@@ -65,49 +65,14 @@ pub(crate) struct Reserved {
 /// Room for one stream, given back when it is dropped.
 pub(crate) struct Place {
     _of_lane: OwnedSemaphorePermit,
-    _share: Share,
-}
-
-/// How many streams each has.
-type Shares = Arc<Mutex<HashMap<Whose, usize>>>;
-
-/// One of the streams that somebody may have.
-struct Share {
-    shares: Shares,
-    whose: Whose,
-}
-
-impl Share {
-    fn take(shares: &Shares, whose: Whose) -> Result<Self, Fault> {
-        let mut held = shares.lock();
-        let count = held.entry(whose.clone()).or_default();
-        if *count >= MOST_OF_ONE {
-            return Err(Fault::busy(format!(
-                "you have {MOST_OF_ONE} streams (live logs, events, contents) open already; end some and try again"
-            )));
-        }
-        *count += 1;
-        drop(held);
-        Ok(Self { shares: Arc::clone(shares), whose })
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        let mut held = self.shares.lock();
-        if let Some(count) = held.get_mut(&self.whose) {
-            *count -= 1;
-            if *count == 0 {
-                held.remove(&self.whose);
-            }
-        }
-    }
+    _share: hivemind_limit::Place<String>,
 }
 
 impl PoolLink {
     pub(crate) fn new(target: Target, gateway_key: Option<String>) -> Self {
         let (calls, lanes) = (tokio::sync::Mutex::new(None), tokio::sync::Mutex::new(Vec::new()));
-        let (asked, shares) = (tokio::sync::Mutex::new(None), Shares::default());
+        let shares = Places::new(MOST_OF_ONE, LANE_STREAMS * MAX_LANES);
+        let asked = tokio::sync::Mutex::new(None);
         Self { target, gateway_key, calls, lanes, shares, vain: Mutex::default(), away: Mutex::default(), asked }
     }
 
@@ -137,8 +102,8 @@ impl PoolLink {
     ///
     /// # Errors
     /// 429 where there are too many, of this one or together; else as of [`PoolLink::anonymous`].
-    pub(crate) async fn lane(&self, whose: Whose) -> Result<Reserved, Fault> {
-        let share = Share::take(&self.shares, whose)?;
+    pub(crate) async fn lane(&self, user: &String) -> Result<Reserved, Fault> {
+        let share = self.shares.take(user).map_err(too_many)?;
         let mut lanes = self.lanes.lock().await;
         for lane in lanes.iter() {
             if let Ok(of_lane) = Arc::clone(&lane.places).try_acquire_owned() {
@@ -147,7 +112,7 @@ impl PoolLink {
             }
         }
         if lanes.len() >= MAX_LANES {
-            return Err(Fault::busy("too many pages follow the pool at once; close some and try again"));
+            return Err(too_many(NoPlace::OfAll));
         }
         let client = self.connect().await?;
         let places = Arc::new(Semaphore::new(LANE_STREAMS));
@@ -213,6 +178,15 @@ impl PoolLink {
                 Err(fault)
             }
         }
+    }
+}
+
+fn too_many(why: NoPlace) -> Fault {
+    match why {
+        NoPlace::OfOne => Fault::busy(format!(
+            "you have {MOST_OF_ONE} streams (live logs, events, contents) open already; end some and try again"
+        )),
+        NoPlace::OfAll => Fault::busy("too many pages follow the pool at once; close some and try again"),
     }
 }
 

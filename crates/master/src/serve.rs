@@ -102,7 +102,13 @@ impl Gateway {
             Way::Plain | Way::Proxy => None,
         };
         let is_tls = if tls.is_some() { IsTls::Yes } else { IsTls::No };
-        let options = Options { tls, ..Options::default() };
+        let usual = Options::default();
+        // Behind a proxy all connections are the proxy's, who bounds those of browsers.
+        let of_one_network = match self.way {
+            Way::Proxy => usual.connections,
+            Way::Plain | Way::Tls(_) => usual.of_one_network,
+        };
+        let options = Options { tls, of_one_network, ..usual };
         let server = Server::bind(self.listen, options).await?;
         let address = server.address();
         let (app, router) = self.parts()?;

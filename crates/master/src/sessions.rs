@@ -7,7 +7,9 @@
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::broadcast;
 
 /// Logins that are kept; above it those that ended go, then the one that was used longest ago.
 const MOST: usize = 50_000;
@@ -50,15 +52,26 @@ struct Table {
     uses: u64,
 }
 
+/// Ends that somebody who waits for one may miss; they look for themselves then.
+const MOST_ENDS: usize = 64;
+
 /// All logins by cookies.
-#[derive(Default)]
-pub(crate) struct Sessions(Mutex<Table>);
+pub(crate) struct Sessions {
+    table: Mutex<Table>,
+    ends: broadcast::Sender<Arc<str>>,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { table: Mutex::default(), ends: broadcast::Sender::new(MOST_ENDS) }
+    }
+}
 
 impl Sessions {
     /// Keeps a login and gives its cookie.
     pub(crate) fn open(&self, session: Session) -> String {
         let cookie = hivemind_http::browser::new_secret();
-        let mut table = self.0.lock();
+        let mut table = self.table.lock();
         table.make_room(&session.user_id);
         table.uses += 1;
         let used = table.uses;
@@ -68,7 +81,7 @@ impl Sessions {
 
     /// The login of a cookie; `None` where there is none, or it has ended.
     pub(crate) fn find(&self, key: &Key) -> Option<Session> {
-        let mut table = self.0.lock();
+        let mut table = self.table.lock();
         table.uses += 1;
         let used = table.uses;
         let kept = table.kept.get_mut(key)?;
@@ -82,7 +95,7 @@ impl Sessions {
 
     /// The newest token of one of the pool's sessions; `None` where all its logins have ended.
     pub(crate) fn token_of(&self, id: &str) -> Option<String> {
-        let table = self.0.lock();
+        let table = self.table.lock();
         let now = now_ms();
         let open = table.kept.values().map(|kept| &kept.session);
         let open = open.filter(|session| session.id == id && session.expires_at_ms > now);
@@ -91,12 +104,19 @@ impl Sessions {
 
     /// How many are kept, those that ended and were not asked for since included.
     pub(crate) fn count(&self) -> usize {
-        self.0.lock().kept.len()
+        self.table.lock().kept.len()
     }
 
-    /// Forgets the logins of one of the pool's sessions.
+    /// Forgets the logins of one of the pool's sessions, and tells who waits for its end.
     pub(crate) fn close(&self, id: &str) {
-        self.0.lock().kept.retain(|_, kept| kept.session.id != id);
+        self.table.lock().kept.retain(|_, kept| kept.session.id != id);
+        // Nobody may wait.
+        let _ = self.ends.send(id.into());
+    }
+
+    /// The ids of the pool's sessions that are closed here from now on.
+    pub(crate) fn ends(&self) -> broadcast::Receiver<Arc<str>> {
+        self.ends.subscribe()
     }
 }
 

@@ -169,8 +169,8 @@ impl Browser {
         answer
     }
 
-    /// Sends it as it is, and gives the answer while it may still go on.
-    async fn send(&mut self, method: &str, path: &str, body: String, headers: &[(&str, String)]) -> Response {
+    /// A request with the cookies or the token, as it is.
+    fn request(&self, method: &str, path: &str, body: Body, headers: &[(&str, String)]) -> Request<Body> {
         let mut request = Request::builder().method(method).uri(format!("/api/v1{path}")).header("host", "here:1");
         for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
             request = request.header(*name, value);
@@ -182,7 +182,12 @@ impl Browser {
         if !cookies.is_empty() {
             request = request.header("cookie", cookies);
         }
-        let request = request.body(Body::from(body)).unwrap();
+        request.body(body).unwrap()
+    }
+
+    /// Sends it as it is, and gives the answer while it may still go on.
+    async fn send(&mut self, method: &str, path: &str, body: String, headers: &[(&str, String)]) -> Response {
+        let request = self.request(method, path, Body::from(body), headers);
         let answer = tokio::time::timeout(PATIENCE, self.router.clone().oneshot(request)).await.unwrap().unwrap();
         for line in answer.headers().get_all("set-cookie") {
             let (name, rest) = line.to_str().unwrap().split_once('=').unwrap();

@@ -22,6 +22,9 @@ use files::{delegate, named, put, remove_folder, value_of};
 const NEEDED: [&str; 3] = ["memory", "cpu", "pids"];
 /// Controllers of the first generation that only count or freeze.
 const USEFUL: [&str; 2] = ["cpuacct", "freezer"];
+/// What a container's sockets may hold where the kernel counts it apart: a quarter of its memory, within these.
+const LEAST_SOCKET_BYTES: u64 = 4 << 20;
+const MOST_SOCKET_BYTES: u64 = 64 << 20;
 /// Span over which processor time is rationed, in microseconds.
 const PERIOD_MICROS: u64 = 100_000;
 /// Rounds of killing: a process may fork between the reading and the killing, and takes its time to end.
@@ -247,6 +250,12 @@ impl Group {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
                         self.write("memory", "memory.swappiness", "0")?;
                     }
+                    other => other?,
+                }
+                // What sockets hold is not in that count here, and is counted at all once it has a limit; later kernels count it.
+                let sockets = (limits.memory_bytes / 4).clamp(LEAST_SOCKET_BYTES, MOST_SOCKET_BYTES);
+                match self.write("memory", "memory.kmem.tcp.limit_in_bytes", &sockets.to_string()) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     other => other?,
                 }
                 self.write("cpu", "cpu.cfs_period_us", &PERIOD_MICROS.to_string())?;

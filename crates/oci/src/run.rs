@@ -313,8 +313,8 @@ pub(crate) fn outcome(end: End) -> Outcome {
     if end.code == KILLED && end.usage.ooms > 0 {
         return Outcome::OutOfMemory;
     }
-    // From inside, the first process cannot be killed.
-    if end.signal == Some(KILL) {
+    // From inside, the first process is killed by a limit of its own alone; else a task could compute for nothing.
+    if end.signal == Some(KILL) && !end.had_own_limit {
         return Outcome::Infrastructure { reason: "somebody on the node's machine ended the container".into() };
     }
     Outcome::Exited { code: end.code }

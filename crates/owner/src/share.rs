@@ -28,6 +28,8 @@ use tree::{Tree, Version};
 const WEIGHT: u64 = 10;
 /// The length of a period of the processors' limit, in microseconds.
 const PERIOD_US: u64 = 100_000;
+/// The file of that limit, of version one.
+const QUOTA: &str = "cpu.cfs_quota_us";
 /// The least quota that the kernel takes, in microseconds.
 const LEAST_QUOTA_US: u64 = 1_000;
 /// Longest name of an instance, in bytes.
@@ -209,6 +211,12 @@ impl Share {
         self.freeze_to(if still { "1" } else { "0" })
     }
 
+    /// What everything in it gets of the processors together.
+    #[must_use]
+    pub fn cpu(&self) -> MilliCores {
+        self.machine.shared(&self.shares).0
+    }
+
     /// Processor time that everything in it has used so far; zero where the kernel does not say.
     #[must_use]
     pub fn cpu_used(&self) -> Duration {
@@ -234,8 +242,18 @@ impl Share {
     }
 
     fn apply(&self) -> Result<(), NoShare> {
-        let mut limits = self.limits().into_iter();
-        limits.try_for_each(|limit| self.tree.write(&self.name, limit.controller, limit.file, &limit.value))
+        // Where one is refused the others count all the same.
+        let mut refused = Ok(());
+        for limit in self.limits() {
+            let mut written = self.tree.write(&self.name, limit.controller, limit.file, &limit.value);
+            if written.is_err() && limit.file == QUOTA {
+                // Control groups of version one take no less for the whole than for a part of it.
+                self.tree.lower_below(&self.name, limit.controller, limit.file, &limit.value);
+                written = self.tree.write(&self.name, limit.controller, limit.file, &limit.value);
+            }
+            refused = refused.and(written);
+        }
+        refused
     }
 
     fn freeze_to(&self, still: &str) -> Result<(), NoShare> {
@@ -259,7 +277,7 @@ impl Share {
             Version::One => vec![
                 Limit::new("cpu", "cpu.shares", (WEIGHT * 1024 / 100).to_string()),
                 Limit::new("cpu", "cpu.cfs_period_us", PERIOD_US.to_string()),
-                Limit::new("cpu", "cpu.cfs_quota_us", if whole { "-1".into() } else { quota.to_string() }),
+                Limit::new("cpu", QUOTA, if whole { "-1".into() } else { quota.to_string() }),
                 Limit::new("memory", "memory.limit_in_bytes", bytes.to_string()),
             ],
             Version::Two => vec![

@@ -1,33 +1,58 @@
-//! Who is let in before their message is read: a token in the metadata is judged first, and strangers send little.
+//! Who is let in before their message is read: a token in the metadata is judged first, and strangers send little, soon, and
+//! not much at once.
 //!
 //! [`Admit`] is a layer around all services. A caller whose token stands in the message alone is a stranger until that
 //! was read, so it may only be small; [`BySender`] keeps a service in the two sizes.
 //!
-//! Invariant: a large message is read only for somebody who has shown a token of this pool.
+//! Invariant: a large message is read only for somebody who has shown a token of this pool, and no stranger's call is waited for
+//! without a bound.
 
+use crate::gate;
 use crate::scopes;
+use crate::server::Peer;
 use crate::shared::{Shared, has_bearer};
-use futures::future::{Either, Ready, ready};
+use futures::future::{BoxFuture, Either, Ready, ready};
+use hivemind_limit::Places;
+use hivemind_model::network_of;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready as ready_now};
+use std::time::Duration;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 use tonic::server::NamedService;
 use tower::{Layer, Service};
 
+/// Calls of strangers that are not answered yet, of one network and together.
+const MOST_OF_ONE: usize = 1024;
+const MOST_OF_ALL: usize = 8192;
+/// Until the answer to a stranger begins: what they send is small, and the longest work for them is a password's.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The only call of strangers that lasts: its token may stand in the first message, and its answer comes after the last.
+const UPLOAD: &str = "/hivemind.v1.TaskService/Upload";
+
 /// Whoever sends the request has shown a token that holds.
 #[derive(Debug, Clone, Copy)]
 struct Known;
 
-/// Refuses requests whose token does not hold.
+/// Refuses requests whose token does not hold, and too many of strangers.
 #[derive(Clone)]
-pub(crate) struct Admit(pub(crate) Arc<Shared>);
+pub(crate) struct Admit {
+    shared: Arc<Shared>,
+    strangers: Places<IpAddr>,
+}
+
+impl Admit {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, strangers: Places::new(MOST_OF_ONE, MOST_OF_ALL) }
+    }
+}
 
 impl<S> Layer<S> for Admit {
     type Service = Admitted<S>;
 
     fn layer(&self, inner: S) -> Admitted<S> {
-        Admitted { inner, shared: self.0.clone() }
+        Admitted { inner, admit: self.clone() }
     }
 }
 
@@ -35,28 +60,56 @@ impl<S> Layer<S> for Admit {
 #[derive(Clone)]
 pub(crate) struct Admitted<S> {
     inner: S,
-    shared: Arc<Shared>,
+    admit: Admit,
 }
 
 impl<S, B, R> Service<http::Request<B>> for Admitted<S>
 where
     S: Service<http::Request<B>, Response = http::Response<R>>,
+    S::Future: Send + 'static,
     R: Default,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = Either<Ready<Result<S::Response, S::Error>>, S::Future>;
+    type Future = Either<
+        Ready<Result<S::Response, S::Error>>,
+        Either<S::Future, BoxFuture<'static, Result<S::Response, S::Error>>>,
+    >;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
-        match judge(&self.shared, &mut request) {
-            Ok(()) => Either::Right(self.inner.call(request)),
-            Err(status) => Either::Left(ready(Ok(status.into_http()))),
+        if let Err(status) = judge(&self.admit.shared, &mut request) {
+            return Either::Left(ready(Ok(status.into_http())));
         }
+        let Some(network) = stranger(&request) else { return Either::Right(Either::Left(self.inner.call(request))) };
+        let Ok(place) = self.admit.strangers.take(&network) else {
+            let busy = "E_BUSY: too many calls without a token wait for their answers; try again";
+            return Either::Left(ready(Ok(Status::resource_exhausted(busy).into_http())));
+        };
+        let lasts = request.uri().path() == UPLOAD;
+        let answer = self.inner.call(request);
+        Either::Right(Either::Right(Box::pin(async move {
+            let _place = place;
+            if lasts {
+                return answer.await;
+            }
+            tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_elapsed| {
+                let late = "E_BUSY: the request did not come, or was not answered, within a minute; try again";
+                Ok(Status::deadline_exceeded(late).into_http())
+            })
+        })))
     }
+}
+
+/// From which network a request comes that shows neither a token nor a node's certificate.
+fn stranger<B>(request: &http::Request<B>) -> Option<IpAddr> {
+    let extensions = request.extensions();
+    let is_node = extensions.get::<Peer>().is_some_and(|peer| peer.node.is_some());
+    let is_known = extensions.get::<Known>().is_some();
+    (!is_node && !is_known).then(|| network_of(gate::origin_of(request.headers())))
 }
 
 /// Judges the token in the metadata, where the call takes one and one is there.

@@ -67,7 +67,7 @@ impl Gate {
     }
 }
 
-/// The address that the gateway saw.
+/// The address that the gateway saw, or the gate has noted.
 fn told(headers: &HeaderMap) -> Option<IpAddr> {
     headers.get(CLIENT)?.to_str().ok()?.parse().ok()
 }
@@ -86,8 +86,12 @@ fn digest(secret: &[u8]) -> SecretHash {
 
 /// Where a request comes from.
 pub(crate) fn origin(metadata: &MetadataMap) -> IpAddr {
-    let noted = metadata.get(CLIENT).and_then(|value| value.to_str().ok());
-    noted.and_then(|text| text.parse().ok()).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    origin_of(metadata.as_ref())
+}
+
+/// The same, before it is a call of any service.
+pub(crate) fn origin_of(headers: &HeaderMap) -> IpAddr {
+    told(headers).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }
 
 /// Which of the known calls a request is.

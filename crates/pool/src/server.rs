@@ -106,7 +106,7 @@ pub(crate) async fn serve(
         .layer(MapRequestLayer::new(move |request: http::Request<tonic::body::Body>| gate.gate.mark(request)))
         .layer(Measure(shared.live.clone()))
         .layer(MapResponseLayer::new(explain_too_large))
-        .layer(Admit(shared.clone()))
+        .layer(Admit::new(shared.clone()))
         .add_service(health_service)
         .add_optional_service(described)
         .add_service(AuthServiceServer::new(AuthCalls(shared.clone())).max_decoding_message_size(MAX_SMALL_MESSAGE))

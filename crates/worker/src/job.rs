@@ -11,11 +11,12 @@ use crate::capture::Capture;
 use crate::event::{Event, Work};
 use crate::folders::Folders;
 use crate::progress::ProgressLines;
+use crate::share::HeldShare;
 use crate::transfer::Transfer;
 use futures::FutureExt;
 use hivemind_model::rows::{LogLengths, Report};
 use hivemind_model::spec::{BlobRef, Digest};
-use hivemind_model::{AttemptRef, Bytes, Outcome};
+use hivemind_model::{AttemptRef, Bytes, MilliCores, Outcome, Resources};
 use hivemind_runtime::{Control, Finished, Image, Job as RuntimeJob, Runtime, Sink, Stop, Stream, Usage};
 use hivemind_trace::{Kind, Span};
 use parking_lot::Mutex;
@@ -161,6 +162,8 @@ pub(crate) struct Tools {
     pub transfer: Arc<Transfer>,
     /// Where files lie.
     pub folders: Arc<Folders>,
+    /// What all tasks have together, where it is held.
+    pub share: Option<HeldShare>,
 }
 
 /// One job.
@@ -236,13 +239,20 @@ impl Job {
             egress: spec.egress.clone(),
             warm: spec.warm,
             max_runtime: spec.max_runtime,
-            resources: spec.resources,
+            resources: Resources { cpu: self.most(spec.resources.cpu), ..spec.resources },
         };
         let sink = Arc::new(Mouth(Arc::clone(&self.voice)));
         let control = self.control.clone();
         let finished = self.tools.runtime.run(job, sink, control, &self.tools.folders.scratch).await;
         drop((held, content));
         self.report(finished).await
+    }
+
+    /// As much of `cpu` as all tasks have together now. The pool may have placed it before the owner gave less, and older control
+    /// groups take no more for a part than the whole has.
+    fn most(&self, cpu: MilliCores) -> MilliCores {
+        let share = self.tools.share.as_ref().and_then(HeldShare::cpu);
+        share.map_or(cpu, |share| cpu.min(share))
     }
 
     /// Content of the pool, held on this machine; else how the attempt ends.

@@ -170,6 +170,7 @@ pub async fn start(mut config: WorkerConfig) -> anyhow::Result<WorkerHandle> {
         cache,
         transfer: Arc::new(transfer::Transfer::new(Arc::clone(&membership))),
         folders: Arc::clone(&folders),
+        share: config.share.clone(),
     };
     let mut offer = config.node_offer(&membership.pool.name);
     if offer.egress == EgressPolicy::None && config.runtime.no_network().is_none() {

@@ -5,7 +5,7 @@
 //!
 //! Invariant: nothing is written into the group once it was removed; what the kernel does not hold is said, not hidden.
 
-use hivemind_model::Resources;
+use hivemind_model::{MilliCores, Resources};
 use hivemind_owner::preferences::Shares;
 use hivemind_owner::{Capacity, NoShare, Share};
 use parking_lot::Mutex;
@@ -63,6 +63,11 @@ impl HeldShare {
     #[must_use]
     pub fn below(&self, leaf: &str) -> Vec<PathBuf> {
         self.inner.lock().share.as_ref().map(|share| share.below(leaf)).unwrap_or_default()
+    }
+
+    /// What all tasks together get of the processors now; `None` where there is no group.
+    pub(crate) fn cpu(&self) -> Option<MilliCores> {
+        self.inner.lock().share.as_ref().map(Share::cpu)
     }
 
     /// Why the kernel does not hold the shares, or not all of them; `None` where it does.
@@ -128,7 +133,7 @@ impl HeldShare {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hivemind_model::{Bytes, MilliCores};
+    use hivemind_model::Bytes;
     use std::fs;
 
     const MACHINE: Capacity = Capacity { cores: 8, memory_bytes: 8 << 30 };
@@ -143,7 +148,7 @@ mod tests {
         let read = |file: &str| fs::read_to_string(machine.group.join(file)).unwrap();
         let held = HeldShare::of(machine.root.path(), "a", &shares(50, 50), MACHINE);
         assert_eq!((held.name(), held.fault()), (Some("hivemind_a.slice"), None));
-        assert_eq!(read("cpu.max"), "400000 100000");
+        assert_eq!((read("cpu.max"), held.cpu()), ("400000 100000".into(), Some(MilliCores(4000))));
         held.set(&shares(25, 25));
         assert_eq!((read("cpu.max"), read("memory.max")), ("200000 100000".into(), (2u64 << 30).to_string()));
         fs::write(machine.group.join("cpu.max"), "max 100000").unwrap();
@@ -171,7 +176,7 @@ mod tests {
     fn without_groups_the_offer_is_still_no_more_than_the_share() {
         let root = tempfile::tempdir().unwrap();
         let held = HeldShare::of(root.path(), "a", &Shares::default(), MACHINE);
-        assert_eq!((held.name(), held.cpu_used()), (None, None));
+        assert_eq!((held.name(), held.cpu_used(), held.cpu()), (None, None, None));
         assert!(held.fault().is_some_and(|why| why.contains("no control groups")));
         let capacity = Resources { cpu: MilliCores(8000), memory: Bytes(1 << 30), disk: Bytes(7), gpus: 1 };
         let capped = held.capped(capacity, &shares(25, 50));

@@ -15,7 +15,7 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 
 /** How long a command of Docker may take. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 240_000;
 /** One static executable with a shell. */
 const SHELLS = ["/bin/busybox", "/usr/bin/busybox"];
 const COMMANDS = ["sh", "sleep", "mkdir", "cat"];

@@ -53,7 +53,7 @@ export async function judge(page: Page, name: string): Promise<void> {
   await page.emulateMedia({ colorScheme: "light" });
   await page.setViewportSize(PHONE);
   // What is drawn follows the width of its place a frame later.
-  await expect.soft(async () => expect(await overhang(page)).toBe(0), `pixels of ${name} beyond a phone's edge`).toPass({ timeout: 5_000 });
+  await expect.soft(async () => expect(await overhang(page)).toBe(0), `pixels of ${name} beyond a phone's edge`).toPass({ timeout: 60_000 });
   await shot("phone");
   await page.setViewportSize(WIDE);
 }

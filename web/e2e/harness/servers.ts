@@ -8,12 +8,13 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
+import { createServer } from "node:net";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
 /** How long a server may take until it serves, and until it has ended. */
-const PATIENCE_MS = 90_000;
+const PATIENCE_MS = 240_000;
 /** So much of what a server says is kept for a failure's message. */
 const KEPT = 4000;
 
@@ -35,6 +36,24 @@ export function readyFacts(line: string): Record<string, string> {
   return Object.fromEntries([...line.matchAll(/(\w+)=(\S+)/g)].map((found) => [found[1] ?? "", found[2] ?? ""]));
 }
 
+/** Below what the kernel gives to whoever asks for any port, and to connections that go out. */
+const [FIRST_PORT, LAST_PORT] = [16_384, 32_767];
+
+/** A free loopback address that stays free while its server is away. */
+export async function steadyAddress(): Promise<string> {
+  for (;;) {
+    const port = FIRST_PORT + Math.floor(Math.random() * (LAST_PORT - FIRST_PORT + 1));
+    const tried = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      tried.once("error", () => resolve(false));
+      tried.listen(port, "127.0.0.1", () => resolve(true));
+    });
+    if (!isFree) continue;
+    await new Promise((resolve) => tried.close(resolve));
+    return `127.0.0.1:${port}`;
+  }
+}
+
 /** A server that runs. */
 export class Server {
   facts: Record<string, string> = {};
@@ -43,12 +62,12 @@ export class Server {
 
   private constructor(
     readonly data: string,
-    private readonly args: (known: Record<string, string>) => string[],
+    private readonly args: readonly string[],
     private readonly env: Record<string, string>,
   ) {}
 
-  /** Starts one; `args` are made anew at each start, from what the ready line of the first one said. */
-  static async start(data: string, args: (known: Record<string, string>) => string[], env: Record<string, string> = {}): Promise<Server> {
+  /** Starts one. One that is to be started again listens at a {@link steadyAddress}. */
+  static async start(data: string, args: readonly string[], env: Record<string, string> = {}): Promise<Server> {
     const server = new Server(data, args, env);
     await server.again();
     return server;
@@ -56,7 +75,7 @@ export class Server {
 
   /** Starts it again after it was stopped. */
   async again(): Promise<void> {
-    const child = spawn(binary(), ["--data", this.data, ...this.args(this.facts)], { env: { ...process.env, ...this.env }, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(binary(), ["--data", this.data, ...this.args], { env: { ...process.env, ...this.env }, stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
     this.#said = "";
     const note = (text: string) => (this.#said = (this.#said + text).slice(-KEPT));
@@ -105,9 +124,4 @@ export class Server {
     await ended;
     clearTimeout(late);
   }
-}
-
-/** `host:port` of an address. */
-export function authority(url: string): string {
-  return new URL(url).host;
 }

@@ -11,20 +11,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makeImage, removeImage } from "./docker";
 import { type Account, somebody } from "./people";
-import { authority, hivemind, Server } from "./servers";
+import { hivemind, Server, steadyAddress } from "./servers";
 
 const LOOPBACK = "127.0.0.1:0";
+/** Twelve tiles take seconds; on a machine that does much else, minutes. */
+export const LONGEST_RENDER_MS = 480_000;
 const OFFER = ["--cpus", "2", "--memory", "1g", "--disk", "2g", "--selftest", "never"];
 
 /** `hivemind up`: the pages of requesters and of the machine's owner. */
-export type Up = { server: Server; master: string; data: string };
+export type Up = { server: Server; master: string; data: string; operator: Account };
 /** `hivemind pool` with a worker: the pages of operators. */
 export type Pool = { server: Server; worker: Server; site: string; operator: Account };
 
 type Shared = { folder: string; up: Up; pool: Pool; image: string | null };
 type Own = { account: Account; faults: string[]; visitor: () => Promise<Page> };
-
-const at = (known: Record<string, string>, name: string) => (known[name] === undefined ? LOOPBACK : authority(known[name]));
 
 /**
  * Notes what a page should never do, whatever is tested: an uncaught error, something that its policy had to stop, a dialog of a script,
@@ -63,24 +63,25 @@ export const test = base.extend<Own, Shared>({
   up: [
     async ({ folder }, provide) => {
       const data = join(folder, "up");
-      const server = await Server.start(data, (known) => ["up", "--listen", at(known, "grpc"), "--web", at(known, "web"), "--worker-web", LOOPBACK, "--name", "e2e-up", ...OFFER]);
-      await provide({ server, data, master: server.url("web") });
+      const [grpc, web] = [await steadyAddress(), await steadyAddress()];
+      const server = await Server.start(data, ["up", "--listen", grpc, "--web", web, "--worker-web", LOOPBACK, "--name", "e2e-up", ...OFFER]);
+      await provide({ server, data, master: server.url("web"), operator: await operatorOf(data) });
       await server.stop();
     },
-    { scope: "worker", timeout: 180_000 },
+    { scope: "worker", timeout: 600_000 },
   ],
   pool: [
     async ({ folder }, provide) => {
       const data = join(folder, "pool");
-      const server = await Server.start(data, (known) => ["pool", "--listen", at(known, "grpc"), "--web", at(known, "web")]);
-      const operator = { username: "operator", password: (await readFile(join(data, "operator.password"), "utf8")).trim() };
+      const server = await Server.start(data, ["pool", "--listen", await steadyAddress(), "--web", await steadyAddress()]);
+      const operator = await operatorOf(data);
       const token = await joinToken(folder, server, operator);
-      const worker = await Server.start(join(folder, "node"), () => ["worker", "--web", LOOPBACK, "--name", "e2e-node", ...OFFER], { HIVEMIND_JOIN: token });
+      const worker = await Server.start(join(folder, "node"), ["worker", "--web", LOOPBACK, "--name", "e2e-node", ...OFFER], { HIVEMIND_JOIN: token });
       await provide({ server, worker, operator, site: server.url("web") });
       await worker.stop();
       await server.stop();
     },
-    { scope: "worker", timeout: 180_000 },
+    { scope: "worker", timeout: 600_000 },
   ],
   image: [
     async ({ folder }, provide) => {
@@ -88,7 +89,7 @@ export const test = base.extend<Own, Shared>({
       await provide(image);
       if (image !== null) await removeImage(image);
     },
-    { scope: "worker", timeout: 180_000 },
+    { scope: "worker", timeout: 600_000 },
   ],
   // eslint-disable-next-line no-empty-pattern
   account: async ({}, provide) => {
@@ -117,6 +118,11 @@ export const test = base.extend<Own, Shared>({
 });
 
 export { expect };
+
+/** The operator of the pool whose data folder that is. */
+async function operatorOf(data: string): Promise<Account> {
+  return { username: "operator", password: (await readFile(join(data, "operator.password"), "utf8")).trim() };
+}
 
 /** Makes a token with which a machine joins, as the operator. */
 async function joinToken(folder: string, server: Server, { username, password }: Account): Promise<string> {

@@ -27,7 +27,7 @@ const test = base.extend<object, { grid: Grid }>({
     async ({}, provide) => {
       const folder = await mkdtemp(join(tmpdir(), "hivemind-measures-"));
       const data = join(folder, "up");
-      const server = await Server.start(data, () => ["up", "--listen", "127.0.0.1:0", "--web", "127.0.0.1:0", "--worker-web", "off", "--selftest", "never", "--cpus", "2", "--memory", "1g", "--disk", "2g"]);
+      const server = await Server.start(data, ["up", "--listen", "127.0.0.1:0", "--web", "127.0.0.1:0", "--worker-web", "off", "--selftest", "never", "--cpus", "2", "--memory", "1g", "--disk", "2g"]);
       const account = { username: "measurer", password: randomBytes(12).toString("hex") };
       const file = join(folder, "password");
       await writeFile(file, account.password, { mode: 0o600 });

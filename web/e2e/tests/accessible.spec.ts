@@ -2,7 +2,7 @@
 import type { Page } from "@playwright/test";
 import { judge, settled } from "../harness/look";
 import { enter, join, ownersAddress } from "../harness/people";
-import { expect, test } from "../harness/test";
+import { expect, LONGEST_RENDER_MS, test } from "../harness/test";
 
 const OPEN = ["/", "/evidence", "/security", "/docs", "/login", "/register", "/no-such-page"];
 const REQUESTER = ["/home", "/tasks", "/wallet", "/settings"];
@@ -21,7 +21,7 @@ async function failed(page: Page, master: string, rendered: string): Promise<voi
   await page.getByRole("textbox", { name: "Command" }).fill("nonsense");
   await page.getByRole("textbox", { name: "Elements" }).fill("1-20");
   await page.getByRole("button", { name: "Run", exact: true }).click();
-  await expect(page.getByText("20 of 20 elements have ended")).toBeVisible({ timeout: 90_000 });
+  await expect(page.getByText("20 of 20 elements have ended")).toBeVisible({ timeout: LONGEST_RENDER_MS });
 }
 
 test("pages that need no account", async ({ page, up }) => {
@@ -36,7 +36,7 @@ test("a requester's pages", async ({ page, up, account }) => {
   await join(page, up.master, account);
   await page.getByRole("button", { name: "Render the picture" }).click();
   const rendered = (await page.getByRole("link", { name: /^task_/ }).getAttribute("href")) ?? "";
-  await expect(page.getByRole("img", { name: /12 of 12 tiles are here/ })).toBeVisible({ timeout: 90_000 });
+  await expect(page.getByRole("img", { name: /12 of 12 tiles are here/ })).toBeVisible({ timeout: LONGEST_RENDER_MS });
   for (const path of REQUESTER) {
     await page.goto(up.master + path);
     await settled(page);

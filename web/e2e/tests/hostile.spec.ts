@@ -131,7 +131,7 @@ test("a pool that is killed under an open page: a banner, nothing lost, and it i
   await page.getByRole("button", { name: "What would it cost?" }).click();
   await expect(page.getByRole("alert").filter({ hasText: "The pool does not answer." })).toBeVisible();
   await up.server.again();
-  await expect(lost).toBeHidden({ timeout: 90_000 });
+  await expect(lost).toBeHidden();
   await live(page);
   await expect(page.getByRole("textbox", { name: "Command" })).toHaveValue("python -c 'print(42)'");
   await expect(name).toHaveValue("typed while it was away");

@@ -3,7 +3,7 @@
  * the pool, and stays as it was typed. That no server fails over it is looked at in every test.
  */
 import type { Locator } from "@playwright/test";
-import { join, ownersAddress, signUp, somebody } from "../harness/people";
+import { enter, join, ownersAddress, signUp, somebody } from "../harness/people";
 import { expect, test } from "../harness/test";
 
 /** A field, what is typed, and what is said of it; null: it is taken. */
@@ -131,6 +131,39 @@ test("money for somebody else", async ({ page, up, account }) => {
   }
 });
 
+test("a tip for a project", async ({ page, up, account, visitor }) => {
+  const keeper = somebody();
+  const made = await page.request.post(`${up.master}/api/v1/auth/register`, { data: { ...keeper, email: "keeper@example.org" } });
+  const { csrf_token } = (await made.json()) as { csrf_token: string };
+  const name = `${keeper.username}-project`;
+  const registered = await page.request.post(`${up.master}/api/v1/projects`, { data: { name, repository: "https://example.org/<b>" }, headers: { "x-csrf-token": csrf_token } });
+  expect(registered.status(), await registered.text()).toBe(201);
+  const other = await visitor();
+  await join(other, up.master, account);
+  await other.goto(`${up.master}/wallet`);
+  await other.getByRole("button", { name: `Tip ${name}` }).click();
+  const form = other.getByRole("dialog");
+  const amount = form.getByRole("textbox", { name: "Amount" });
+  const message = form.getByRole("textbox", { name: "Message" });
+  const tip = form.getByRole("button", { name: "Tip", exact: true });
+  for (const [typed, said] of [["", /./], ["0", /above zero/], ["-1", /digits/], ["0.0000001", /six decimals/], ["9999999999999", /more CPT than/], ["1000000", /more than you can give/]] as const) {
+    await amount.fill(typed);
+    await tip.click();
+    await expectSaid(amount, said);
+    await expect(amount).toHaveValue(typed);
+  }
+  await message.fill("ä".repeat(141));
+  await tip.click();
+  await expectSaid(message, /280 bytes/);
+  await message.fill("ä".repeat(140));
+  await tip.click();
+  await expect(message).not.toHaveAttribute("aria-invalid", "true");
+  // What was typed is there when the form is opened again.
+  await form.getByRole("button", { name: "Not now" }).click();
+  await other.getByRole("button", { name: `Tip ${name}` }).click();
+  await expect(message).toHaveValue("ä".repeat(140));
+});
+
 test("an API key", async ({ page, up, account }) => {
   await join(page, up.master, account);
   await page.goto(`${up.master}/settings`);
@@ -150,6 +183,21 @@ test("an API key", async ({ page, up, account }) => {
   await dialog.getByLabel("Read tasks").check();
   await make.click();
   await expect(dialog.getByRole("region", { name: "the key" })).toContainText("hm_");
+});
+
+test("an invitation", async ({ page, up }) => {
+  await enter(page, up.master, up.operator, "/settings");
+  const uses = page.getByRole("textbox", { name: "For so many accounts" });
+  const make = page.getByRole("button", { name: "Make a code" });
+  for (const typed of ["0", "1001", "-1", "1e3", "1.5", "x"]) {
+    await uses.fill(typed);
+    await make.click();
+    await expectSaid(uses, /1 to 1000/);
+    await expect(uses).toHaveValue(typed);
+  }
+  await uses.fill("1000");
+  await make.click();
+  await expect(page.getByRole("region", { name: "the invitation" })).toBeVisible();
 });
 
 test("what is looked for, and an element that is not there", async ({ page, up, account }) => {

@@ -55,3 +55,65 @@ test("a join token is shown once, with its command", async ({ page, pool }) => {
   await page.getByRole("button", { name: "Add a machine" }).click();
   await expect(page.getByRole("dialog").getByRole("region", { name: "the command" })).toHaveCount(0);
 });
+
+test("the reason of a ban, and what is looked for", async ({ page, pool }) => {
+  await enter(page, pool.site, pool.operator, "/nodes");
+  const find = page.getByLabel("Find");
+  await find.fill("%_<script>'\"\\".padEnd(300, "ä"));
+  await expect(page.getByText("No node fits")).toBeVisible();
+  await find.fill("E2E-no");
+  await page.getByLabel("State", { exact: true }).selectOption("banned");
+  await expect(page.getByText("No node fits")).toBeVisible();
+  await page.getByLabel("State", { exact: true }).selectOption("all");
+  await page.getByRole("link", { name: "e2e-node" }).click();
+  await page.getByRole("button", { name: "Ban", exact: true }).click();
+  const dialog = page.getByRole("dialog");
+  const reason = dialog.getByRole("textbox", { name: /^Reason/ });
+  const ban = dialog.getByRole("button", { name: "Ban", exact: true });
+  for (const [typed, said] of [["", /Write a reason/], [" \n ", /Write a reason/], ["ä".repeat(101), /202 bytes/]] as const) {
+    await reason.fill(typed);
+    await ban.click();
+    await expect(reason).toHaveAttribute("aria-invalid", "true");
+    await expect(reason).toHaveAccessibleDescription(said);
+    await expect(reason).toHaveValue(typed);
+  }
+  await reason.fill(`<b>\u202e${"ä".repeat(97)}`);
+  await ban.click();
+  await expect(page.getByRole("heading", { level: 1 })).toContainText("banned");
+  await page.getByRole("button", { name: "Lift the ban" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Lift the ban" }).click();
+  await expect(page.getByRole("heading", { level: 1 })).toContainText("online");
+
+  await enter(page, pool.site, pool.operator, "/audit");
+  const user = page.getByLabel("Only of this user");
+  for (const typed of ["nobody-of-that-name", "%_<script>'\"\\", "ä".repeat(32)]) {
+    await user.fill(typed);
+    await page.getByRole("button", { name: "Show", exact: true }).click();
+    await expect(page.getByText("No entry fits").or(page.getByRole("alert"))).toBeVisible();
+    await expect(user).toHaveValue(typed);
+  }
+  await user.fill("operator");
+  await page.getByRole("button", { name: "Show", exact: true }).click();
+  await expect(page.getByRole("button", { name: /^Entry \d+, show its sides/ }).first()).toBeVisible();
+});
+
+test("a pool that is killed under an operator's page: nothing typed is lost, and it is back by itself", async ({ page, pool }) => {
+  const lost = page.getByText("No connection to the pool.");
+  await enter(page, pool.site, pool.operator, "/nodes/e2e-node");
+  await live(page);
+  await page.getByRole("button", { name: "Ban", exact: true }).click();
+  const dialog = page.getByRole("dialog");
+  const reason = dialog.getByRole("textbox", { name: /^Reason/ });
+  await reason.fill("typed before it went");
+  await pool.server.kill();
+  await expect(lost).toBeAttached();
+  await dialog.getByRole("button", { name: "Ban", exact: true }).click();
+  await expect(dialog.getByRole("alert")).toBeVisible();
+  await expect(reason).toHaveValue("typed before it went");
+  await dialog.getByRole("button", { name: "Not now" }).click();
+  await pool.server.again();
+  await expect(lost).toBeHidden();
+  await live(page);
+  // Its worker finds it again, too, and the page tells so.
+  await expect(page.getByRole("heading", { level: 1 })).toContainText("online");
+});

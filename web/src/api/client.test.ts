@@ -59,6 +59,11 @@ describe("requests", () => {
     await expect(request("/a", { method: "POST" })).rejects.toMatchObject({ code: "E_CSRF" });
     expect(fetch).toHaveBeenCalledTimes(1);
   });
+  it("say so where the server renews no sessions, as a worker's", async () => {
+    fetch.mockImplementation((url) => Promise.resolve(answer(url.endsWith("/auth/refresh") ? 404 : 401, { code: "E_UNAUTHENTICATED" })));
+    await expect(request("/a")).rejects.toMatchObject({ status: 401 });
+    expect(ended).toHaveBeenCalledTimes(1);
+  });
   it("do not take a pool that is away for an ended session", async () => {
     fetch.mockImplementation((url) => Promise.resolve(url.endsWith("/auth/refresh") ? answer(503, { code: "E_UNAVAILABLE" }) : answer(401, { code: "E_UNAUTHENTICATED" })));
     await expect(request("/a")).rejects.toMatchObject({ status: 503 });

@@ -102,25 +102,31 @@ export function renew(): Promise<Me> {
   return renewal;
 }
 
-/** As `renew`, and where the pool says that there is no session any more, the page is told. */
+/** Whether a refused renewal says that there is nothing to renew: the pool knows no session, or this server renews none. */
+function saysEnded(error: unknown): boolean {
+  return error instanceof Problem && (error.status === 401 || error.status === 404);
+}
+
+/** As `renew`, and where there is no session any more, the page is told. */
 export async function renewOrEnd(): Promise<Me> {
   try {
     return await renew();
   } catch (error) {
     // A pool that is busy or away has not ended anything.
-    if (error instanceof Problem && error.status === 401) hooks.ended();
+    if (saysEnded(error)) hooks.ended();
     throw error;
   }
 }
 
-const OPEN_PATHS = new Set(["/auth/login", "/auth/register", "/auth/refresh", "/public"]);
+/** A 401 of these says nothing of the session that a renewal could mend. */
+const OPEN_PATHS = new Set(["/auth/login", "/auth/register", "/auth/refresh", "/auth/logout", "/public"]);
 
-/** After a 401: renews the session; where the pool answers that there is none any more, the refusal itself is thrown. */
+/** After a 401: renews the session; where there is none any more, the refusal itself is thrown. */
 async function renewAfter(refused: Problem): Promise<void> {
   try {
     await renewOrEnd();
   } catch (error) {
-    throw error instanceof Problem && error.status === 401 ? refused : error;
+    throw saysEnded(error) ? refused : error;
   }
 }
 

@@ -5,10 +5,10 @@
  * goes on after the last event that it heard of. Browsers have six connections to a server, whatever the number of tabs. Where
  * a browser has no locks (they need TLS or the own machine) or no channel, each tab that is in front has a stream of its own.
  *
- * Invariant: without a session nothing is tried again, and with one never faster than the waits below.
+ * Invariant: without a session nothing is tried again.
  */
 import { whileShown } from "../lib/shown";
-import { Problem } from "./problem";
+import { keep } from "./keep";
 import type { Listen } from "./stream";
 
 export type LiveState = "connecting" | "open" | "lost";
@@ -42,11 +42,6 @@ type Said =
   | { say: "ask" }
   | { say: "retry" };
 
-const FIRST_RETRY_MS = 500;
-const LONGEST_RETRY_MS = 15_000;
-/** A stream that ends sooner has not served anybody: the next one waits. */
-const SHORTEST_MS = 2000;
-
 /** `subscribe` and `status` fit `useSyncExternalStore`. */
 export class Live {
   #stop: AbortController | null = null;
@@ -55,6 +50,8 @@ export class Live {
   #lastId = "";
   #wasLost = false;
   #wake: (() => void) | null = null;
+  /** There was no session to listen with: nobody tries again but by {@link Live.retry}. */
+  #isOver = false;
   #status: LiveStatus = { state: "connecting", lastAtMs: null };
   readonly #listeners = new Set<() => void>();
 
@@ -68,6 +65,7 @@ export class Live {
 
   start() {
     this.stop();
+    this.#isOver = false;
     const stop = new AbortController();
     this.#stop = stop;
     const { tabs, name } = this.parts;
@@ -107,7 +105,7 @@ export class Live {
   retry() {
     if (this.#status.state !== "lost") return;
     if (this.#wake) this.#wake();
-    else if (this.#channel && !this.#leads) this.#post({ say: "retry" });
+    else if (this.#channel && !this.#leads && !this.#isOver) this.#post({ say: "retry" });
     else this.start();
   }
 
@@ -169,61 +167,28 @@ export class Live {
   }
 
   /** Listens until `signal`, or until there is no session. */
-  async #keep(signal: AbortSignal) {
-    let failures = 0;
-    while (!signal.aborted) {
-      let openedAt: number | null = null;
-      let wait: number | null = null;
-      let told = "";
-      try {
-        await this.parts.listen({
-          lastEventId: this.#lastId,
-          signal,
-          onOpen: () => {
-            openedAt = Date.now();
-            this.#say("open", true);
-          },
-          onFrame: ({ kind, text }, id) => {
-            if (signal.aborted) return;
-            this.#lastId = id;
-            told = kind;
-            if (this.#leads) this.#post({ say: "event", kind, text, id });
-            this.#take(kind, text);
-          },
-        });
-        // It ends with the login that opened it, which the page renews before: the next one goes on where it was.
-        if (openedAt !== null && told !== "lost" && Date.now() - openedAt >= SHORTEST_MS) {
-          failures = 0;
-          continue;
-        }
-      } catch (error) {
-        if (signal.aborted) return;
-        if (error instanceof Problem && error.status === 401) {
-          // There is nothing to listen to; signing in starts it again.
-          this.#say("lost", false);
-          return;
-        }
-        if (error instanceof Problem) wait = error.retryAfterSeconds;
-      }
-      if (signal.aborted) return;
-      failures = openedAt === null ? failures + 1 : 1;
-      this.#say("lost", false);
-      const growing = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 10)) * (0.75 + Math.random() / 2);
-      await this.#pause(Math.min(60_000, Math.max(growing, (wait ?? 0) * 1000)), signal);
-    }
-  }
-
-  #pause(ms: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const done = () => {
-        window.clearTimeout(timer);
-        signal.removeEventListener("abort", done);
-        if (this.#wake === done) this.#wake = null;
-        resolve();
-      };
-      const timer = window.setTimeout(done, ms);
-      this.#wake = done;
-      signal.addEventListener("abort", done, { once: true });
+  #keep(signal: AbortSignal): Promise<void> {
+    return keep({
+      listen: this.parts.listen,
+      signal,
+      lastEventId: () => this.#lastId,
+      onOpen: () => this.#say("open", true),
+      onFrame: ({ kind, text }, id) => {
+        this.#lastId = id;
+        if (this.#leads) this.#post({ say: "event", kind, text, id });
+        this.#take(kind, text);
+      },
+      onWait: (wake) => {
+        this.#wake = wake;
+        if (wake) this.#say("lost", false);
+      },
+      onRefused: (problem) => {
+        // There is nothing to listen to without a session; signing in starts it again.
+        this.#isOver = problem.status === 401;
+        if (this.#isOver) this.#say("lost", false);
+        return this.#isOver;
+      },
+      isOver: () => this.#isOver,
     });
   }
 }

@@ -8,7 +8,8 @@
  */
 import type { LogBuffer, LogStream } from "../lib/log";
 import { whileShown } from "../lib/shown";
-import { Problem, problemOfText } from "./problem";
+import { keep } from "./keep";
+import { type Problem, problemOfText } from "./problem";
 import { type Frame, listen, type Listen } from "./stream";
 
 export type LogState = "connecting" | "live" | "ended" | "lost" | "refused";
@@ -37,16 +38,12 @@ type Parts = {
   soon?: (run: () => void) => void;
 };
 
-const FIRST_RETRY_MS = 2000;
-const LONGEST_RETRY_MS = 30_000;
-/** A stream that ends sooner has not served anybody: the next one waits. */
-const SHORTEST_MS = 2000;
 /** More than this at once is of no use to a page: a longer log begins with its end. */
 export const TAIL_BYTES = 8 * 1024 * 1024;
 
 /** Whether asking again cannot help. */
-function isRefusal(error: unknown): error is Problem {
-  return error instanceof Problem && error.status >= 400 && error.status < 500 && ![408, 425, 429].includes(error.status);
+function isRefusal({ status }: Problem): boolean {
+  return status >= 400 && status < 500 && ![408, 425, 429].includes(status);
 }
 
 export class LogFollower {
@@ -58,9 +55,6 @@ export class LogFollower {
   #asked = false;
   /** It has ended or was refused: there is no more. */
   #over = false;
-  #failures = 0;
-  /** The server said that it lost the pool. */
-  #isLost = false;
   /** The number of the attempt that is shown; 0: nothing came yet. */
   get attempt() {
     return this.#attempt;
@@ -92,45 +86,28 @@ export class LogFollower {
     this.#stop = null;
   }
 
-  async #follow(signal: AbortSignal) {
-    while (!signal.aborted && !this.#over) {
-      let wait = 0;
-      let openedAt: number | null = null;
-      this.#isLost = false;
-      try {
-        await this.parts.listen({
-          lastEventId: this.#lastId,
-          signal,
-          onOpen: () => {
-            openedAt = Date.now();
-            this.parts.onState("live");
-          },
-          onFrame: (frame, id) => {
-            if (!signal.aborted) this.#hear(frame, id);
-          },
-        });
-        // It ends with the login that opened it, which the page renews before: the next one goes on where it was.
-        if (openedAt !== null && !this.#isLost && Date.now() - openedAt >= SHORTEST_MS) continue;
-      } catch (error) {
-        if (signal.aborted) return;
-        if (isRefusal(error)) this.#refuse(error);
-        else if (error instanceof Problem) wait = (error.retryAfterSeconds ?? 0) * 1000;
-      }
-      if (signal.aborted || this.#over) return;
-      this.parts.onState("lost");
-      const growing = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(this.#failures, 10));
-      this.#failures += 1;
-      await pause(Math.min(LONGEST_RETRY_MS, Math.max(growing, wait)), signal);
-    }
+  #follow(signal: AbortSignal): Promise<void> {
+    return keep({
+      listen: this.parts.listen,
+      signal,
+      lastEventId: () => this.#lastId,
+      onOpen: () => this.parts.onState("live"),
+      onFrame: (frame, id) => this.#hear(frame, id),
+      onWait: (wake) => {
+        if (wake) this.parts.onState("lost");
+      },
+      onRefused: (problem) => {
+        if (isRefusal(problem)) this.#refuse(problem);
+        return this.#over;
+      },
+      isOver: () => this.#over,
+    });
   }
 
   #hear({ kind, text }: Frame, id: string) {
     this.#lastId = id;
     if (kind === "log") {
-      this.#failures = 0;
       this.#take(text);
-    } else if (kind === "lost") {
-      this.#isLost = true;
     } else if (kind === "refused") {
       this.#flush();
       this.#refuse(problemOfText(text));
@@ -177,16 +154,4 @@ export class LogFollower {
     this.#pending = [];
     this.parts.onChange();
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      window.clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = window.setTimeout(done, ms);
-    signal.addEventListener("abort", done, { once: true });
-  });
 }

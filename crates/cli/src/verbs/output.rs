@@ -1,4 +1,4 @@
-//! The bytes of a task, passed on exactly as they come.
+//! The bytes of a task, passed on as they come.
 //!
 //! Invariant: what a task wrote is never mixed with words of this program on standard output.
 
@@ -17,7 +17,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// Passes one part on; tells where a new attempt begins from the start.
+    /// Passes one part on, to a terminal without what would do harm there; tells where a new attempt begins from the start.
     ///
     /// # Errors
     /// This process's own stream cannot be written to.
@@ -31,6 +31,6 @@ impl Output {
             LogStream::Stdout => Channel::Out,
             LogStream::Stderr => Channel::Err,
         };
-        face.bytes(&part.data, channel)
+        face.of_task(&part.data, channel)
     }
 }

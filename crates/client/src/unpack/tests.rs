@@ -115,6 +115,8 @@ fn a_hostile_archive_is_refused_and_nothing_is_written() {
         (with(b"l", XGlobalHeader, b""), "entry of type"),
         (with(b"harmless", Regular, b"2"), "twice"),
         (with(b"./harmless", Regular, b"2"), "twice"),
+        (with(b"harmless/x", Regular, b"2"), "as a file and as a folder"),
+        (with(b"harmless/./", Directory, b""), "twice"),
         (with(b"big", Regular, &[0; 10_001]), "which is the limit"),
         (archive(&many), "which is the limit"),
         (bomb, "which is the limit"),

@@ -165,6 +165,7 @@ asked! {
     SubmitGraph => SubmitGraphRequest {
         /// 10,000 at most, in any order.
         #[schema(max_items = 10000)]
+        #[serde(deserialize_with = "crate::dto::at_most::<10_000, _, _>")]
         tasks: Vec<GraphTask>,
         /// Refused where all price caps together are above this; 0: no bound.
         max_price_micro: Amount,

@@ -60,13 +60,31 @@ pub(crate) async fn login(
 /// Logs out: ends the session, and removes its cookies.
 #[utoipa::path(post, path = "/auth/logout", tag = "auth",
     responses((status = 204, description = "The session has ended")))]
-pub(crate) async fn logout(State(app): State<App>, caller: Result<Caller, Fault>) -> Result<Response, Fault> {
+pub(crate) async fn logout(
+    State(app): State<App>,
+    Peer(from): Peer,
+    uri: Uri,
+    headers: HeaderMap,
+    caller: Result<Caller, Fault>,
+) -> Result<Response, Fault> {
     let ended = async {
-        let caller = caller?;
-        if let By::Cookie(session) = &caller.by {
-            app.sessions().close(&session.id);
-        }
-        Ok::<_, Fault>(caller.client.end_session("").await?)
+        let client = match caller {
+            Ok(caller) => {
+                if let By::Cookie(session) = &caller.by {
+                    app.sessions().close(&session.id);
+                }
+                caller.client
+            }
+            // The login has ended, or the gateway was started anew; the session goes on with its other cookie.
+            Err(fault) if fault.0.status() == StatusCode::UNAUTHORIZED => {
+                browser::check_origin(&uri, &headers)?;
+                let client = app.stranger(from).await?;
+                let opened = client.refresh_session(renewal(&app, &headers)?).await?;
+                client.with_token(&opened.access_token)?
+            }
+            Err(fault) => return Err(fault),
+        };
+        Ok::<_, Fault>(client.end_session("").await?)
     };
     // Whatever the pool says of it, this browser is logged out.
     let mut response = match ended.await {
@@ -90,11 +108,16 @@ pub(crate) async fn refresh(
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     browser::check_origin(&uri, &headers)?;
-    let token = browser::cookie(&headers, app.cookies().refresh).filter(|token| !token.is_empty());
-    let token = token.ok_or_else(|| Fault::login("no session is open here; log in"))?;
+    let token = renewal(&app, &headers)?;
     let client = app.stranger(from).await?;
     let opened = client.refresh_session(token).await?;
     logged_in(&app, &client, opened, StatusCode::OK).await
+}
+
+/// The cookie with which a session is renewed.
+fn renewal<'a>(app: &App, headers: &'a HeaderMap) -> Result<&'a str, Fault> {
+    let token = browser::cookie(headers, app.cookies().refresh).filter(|token| !token.is_empty());
+    token.ok_or_else(|| Fault::login("no session is open here; log in"))
 }
 
 /// Tells who is logged in.

@@ -13,6 +13,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use std::convert::Infallible;
 use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior};
 use utoipa::ToSchema;
 
 /// Between two looks whether the login still holds, which ask the pool; also between two signs of life.
@@ -105,8 +106,19 @@ pub(crate) fn frame(id: &str, name: &str, data: &impl Serialize) -> Bytes {
 
 /// Waits until the login is no more. A session goes on with the login that it was renewed with; a pool that is away ends none.
 async fn ended(app: App, by: By, token: String) {
+    let mut ends = app.sessions().ends();
+    let mut looks = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::time::sleep(LOOK).await;
+        tokio::select! {
+            _at = looks.tick() => {}
+            closed = ends.recv() => match (closed, &by) {
+                (Ok(id), By::Cookie(session)) if *id == *session.id => return,
+                (Ok(_), By::Cookie(_) | By::Bearer(_)) => continue,
+                // Many ended at once: it looks for itself at its next look.
+                (Err(_lagged), By::Cookie(_) | By::Bearer(_)) => continue,
+            },
+        }
         let token = match &by {
             By::Bearer(_) => token.clone(),
             By::Cookie(session) => match app.sessions().token_of(&session.id) {
@@ -115,18 +127,17 @@ async fn ended(app: App, by: By, token: String) {
             },
         };
         match holds(&app, &token).await {
-            Ok(()) => {}
+            Ok(_user) => {}
             Err(Fault(problem)) if problem.status() == StatusCode::UNAUTHORIZED => return,
             Err(Fault(problem)) => tracing::debug!(code = problem.code(), "a login could not be looked at"),
         }
     }
 }
 
-/// Asks the pool whether a login still holds.
+/// Asks the pool whether a login still holds; gives the id of its user.
 ///
 /// # Errors
 /// 401 where it does not; 503 where the pool does not answer.
-pub(crate) async fn holds(app: &App, token: &str) -> Result<(), Fault> {
-    app.pool().caller(token).await?.whoami().await?;
-    Ok(())
+pub(crate) async fn holds(app: &App, token: &str) -> Result<String, Fault> {
+    Ok(app.pool().caller(token).await?.whoami().await?.user_id)
 }

@@ -53,7 +53,7 @@ async fn only_a_proxy_that_was_named_says_where_browsers_are() {
     scene.gateway.way = Way::Proxy;
     scene.restart();
     assert_eq!(seen(&scene.gateway, "198.51.100.1, 203.0.113.7"), "203.0.113.7", "only what the proxy itself added");
-    assert_eq!(seen(&scene.gateway, "unknown"), "127.0.0.1");
+    assert_eq!(seen(&scene.gateway, "unknown"), "255.255.255.255", "nobody's, and not the proxy's");
     let proxied = asked(&scene.router, "here", "127.0.0.1:9").await.1;
     assert!(proxied.contains_key("strict-transport-security"));
     let signed = scene.browser().post("/auth/register", Some(account("ada"))).await;
@@ -143,4 +143,41 @@ async fn figures_are_for_private_networks() {
         assert_eq!(asked_for("/metrics", &scene.router, "here", from).await.0.as_u16(), status, "{from}");
         assert_eq!(asked_for("/livez", &scene.router, "here", from).await.0, StatusCode::OK, "{from}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_logs_out_after_the_login_has_ended_leaves_no_session() {
+    let mut scene = Scene::start().await;
+    let mut ada = scene.user("ada").await;
+    // A gateway that starts anew knows no login; the browser still has both cookies.
+    scene.restart();
+    let mut again =
+        Browser { router: scene.router.clone(), cookies: ada.cookies.clone(), csrf: String::new(), bearer: None };
+    assert_eq!(again.post("/auth/logout", None).await.status, StatusCode::NO_CONTENT);
+    ada.router = scene.router.clone();
+    assert_eq!(ada.post("/auth/refresh", None).await.status, StatusCode::UNAUTHORIZED, "it is renewed no more");
+    let stranger = scene.browser().post("/auth/logout", None).await;
+    assert_eq!(stranger.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_of_one_user_that_drip_in_leave_room_for_others() {
+    let scene = Scene::start().await;
+    let (ada, mut bob) = (scene.user("ada").await, scene.user("bob").await);
+    let mut dripping = tokio::task::JoinSet::new();
+    for _ in 0..40 {
+        let headers = [("x-csrf-token", ada.csrf.clone()), ("content-type", "application/json".to_owned())];
+        let body = Body::from_stream(futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
+        let request = ada.request("POST", "/quote", body, &headers);
+        dripping.spawn(scene.router.clone().oneshot(request));
+    }
+    // All but a few of them are refused; those wait for the rest of their bodies.
+    let mut refused = 0;
+    while refused < 36 {
+        let answer = tokio::time::timeout(PATIENCE, dripping.join_next()).await.unwrap().unwrap().unwrap().unwrap();
+        assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+        refused += 1;
+    }
+    let task = json!({"task_name": "t", "docker_image": "alpine", "argv": ["true"]});
+    assert_eq!(bob.post("/tasks", Some(task)).await.status, StatusCode::CREATED);
 }

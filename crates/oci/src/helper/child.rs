@@ -8,10 +8,11 @@
 use super::spec::{Failure, Fault, Spec};
 use super::{ONLY_USER, mounts, seccomp, sys};
 use rustix::fs::{Access, AtFlags, Gid, Mode, Uid, accessat};
-use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit, setsid, umask};
+use rustix::process::{Resource, Rlimit, Signal, geteuid, set_parent_process_death_signal, setrlimit, setsid, umask};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, UnshareFlags, clear_ambient_capability_set, remove_capability_from_bounding_set,
-    set_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+    CapabilitySet, CapabilitySets, UnshareFlags, capabilities, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid,
+    set_thread_res_uid,
 };
 use std::ffi::CString;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
@@ -27,9 +28,31 @@ const CAPABILITIES: u32 = 64;
 /// The exit code of a first process that did not become the command; nobody is told of it.
 const NOT_BEGUN: i32 = 125;
 
+/// First of the users who own the user namespaces of containers; a block that no program or person is given.
+const FIRST_OWNER: u32 = 0x6000_0000;
+
+/// The user outside who owns the user namespace of this helper's container, and of no other.
+///
+/// What the kernel counts for users of a namespace (watches of files, queued signals, locked memory) it counts for its owner,
+/// too. Were that root, one task could use up what the machine's own programs have.
+pub(super) fn owner() -> Uid {
+    Uid::from_raw(FIRST_OWNER.saturating_add(std::process::id()))
+}
+
+/// Makes a user namespace that `owner` owns; in it this process may do everything.
+fn own_user_namespace(owner: Uid) -> io::Result<()> {
+    if geteuid().is_root() {
+        let CapabilitySets { permitted, inheritable, effective: _ } = capabilities(None)?;
+        set_thread_res_uid(Uid::ROOT, owner, Uid::ROOT)?;
+        // A change of user takes them; some systems let only the mighty make a namespace.
+        set_capabilities(None, CapabilitySets { effective: permitted, permitted, inheritable })?;
+    }
+    sys::unshare(UnshareFlags::NEWUSER)
+}
+
 /// Becomes the command, or says why not.
-pub(super) fn run(spec: &Spec, disk: OwnedFd, mut word: PipeWriter, mut go: PipeReader) -> ! {
-    let Err(failure) = begin(spec, disk, &mut word, &mut go);
+pub(super) fn run(spec: &Spec, owner: Uid, disk: OwnedFd, mut word: PipeWriter, mut go: PipeReader) -> ! {
+    let Err(failure) = begin(spec, owner, disk, &mut word, &mut go);
     // Where the helper is gone, there is nobody to be told.
     let _ = say(&mut word, &Err(failure));
     std::process::exit(NOT_BEGUN)
@@ -37,7 +60,7 @@ pub(super) fn run(spec: &Spec, disk: OwnedFd, mut word: PipeWriter, mut go: Pipe
 
 /// The helper's trial: as far as a user namespace goes.
 pub(super) fn try_user_namespace(mut tell: PipeWriter, mut hear: PipeReader) -> io::Result<()> {
-    sys::unshare(UnshareFlags::NEWUSER)?;
+    own_user_namespace(owner())?;
     tell.write_all(b"u")?;
     hear.read_exact(&mut [0])?;
     become_nobody()
@@ -45,6 +68,7 @@ pub(super) fn try_user_namespace(mut tell: PipeWriter, mut hear: PipeReader) -> 
 
 fn begin(
     spec: &Spec,
+    owner: Uid,
     disk: OwnedFd,
     word: &mut PipeWriter,
     go: &mut PipeReader,
@@ -65,7 +89,7 @@ fn begin(
     rustix::system::setdomainname(b"").map_err(|error| at("its name could not be set")(error.into()))?;
     sys::loopback_up().map_err(at("its loopback could not be brought up"))?;
     mounts::root(spec, disk)?;
-    confine(spec, word, go)?;
+    confine(spec, owner, word, go)?;
     say(word, &Ok("ready")).map_err(at("the helper is gone"))?;
     await_word(go)?;
     Err(become_command(spec))
@@ -97,7 +121,7 @@ fn streams(speaks: bool) -> io::Result<()> {
 }
 
 /// Takes away what the command may not have.
-fn confine(spec: &Spec, word: &mut PipeWriter, go: &mut PipeReader) -> Result<(), Failure> {
+fn confine(spec: &Spec, owner: Uid, word: &mut PipeWriter, go: &mut PipeReader) -> Result<(), Failure> {
     let at = |what: &'static str| move |error: io::Error| Failure::machine(what, error);
     let limit = |most| Rlimit { current: Some(most), maximum: Some(most) };
     setrlimit(Resource::Nofile, limit(OPEN_FILES)).map_err(|error| at("its limits could not be set")(error.into()))?;
@@ -107,7 +131,7 @@ fn confine(spec: &Spec, word: &mut PipeWriter, go: &mut PipeReader) -> Result<()
     // While it may: within a user namespace that denies it, the groups of before would stay.
     set_thread_groups(&[]).map_err(|error| at("its groups could not be left")(error.into()))?;
     if spec.user_namespace {
-        sys::unshare(UnshareFlags::NEWUSER).map_err(at("a user namespace could not be made"))?;
+        own_user_namespace(owner).map_err(at("a user namespace could not be made"))?;
         say(word, &Ok("unshared")).map_err(at("the helper is gone"))?;
         await_word(go)?;
     }

@@ -110,11 +110,12 @@ fn contain(spec: &Spec, agent: &mut UnixStream, orders: &mut BufReader<UnixStrea
     spec.group.create(&spec.limits).map_err(|error| Failure::machine("its control group could not be made", error))?;
     let disk = mounts::disk(&spec.device).map_err(at("the disk for /task could not be mounted"))?;
     sys::unshare(UnshareFlags::NEWPID).map_err(at("a namespace of processes could not be made"))?;
+    let owner = child::owner();
     let (words, word) = io::pipe().map_err(at("no pipe could be made"))?;
     let (gone, go) = io::pipe().map_err(at("no pipe could be made"))?;
     let Some(pid) = sys::fork().map_err(at("no process could be made"))? else {
         drop((words, go));
-        child::run(spec, disk, word, gone);
+        child::run(spec, owner, disk, word, gone);
     };
     drop((word, gone, disk));
     silence().map_err(at("the container's streams could not be left"))?;
@@ -143,9 +144,10 @@ fn contain(spec: &Spec, agent: &mut UnixStream, orders: &mut BufReader<UnixStrea
     if let Err(error) = followed {
         return Err(abandon(spec, &mut child, Failure::machine("the command could not be watched", error)));
     }
+    let had_own_limit = has_cpu_limit(child.pid);
     let (code, signal) = reap(&child).map_err(at("the command's end could not be read"))?;
     let wall_micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    Ok(End { code, signal, wall_micros, usage: spec.group.usage() })
+    Ok(End { code, signal, had_own_limit, wall_micros, usage: spec.group.usage() })
 }
 
 /// Lets the first process enter its group and, where wanted, its user namespace, and waits until it is ready.
@@ -257,6 +259,13 @@ fn kill(group: &Group, pid: Pid) {
     // Gone already is as good.
     let _ = rustix::process::kill_process(pid, Signal::KILL);
     group.kill();
+}
+
+/// Whether a process that has ended, and was not waited for yet, had a limit of processor time. The runtime sets none.
+fn has_cpu_limit(pid: Pid) -> bool {
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", pid.as_raw_nonzero())).unwrap_or_default();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max cpu time"));
+    line.and_then(|line| line.split_whitespace().nth(1)).is_some_and(|hard| hard != "unlimited")
 }
 
 /// Waits for the first process; with it, every other one of its namespace has ended.

@@ -17,6 +17,7 @@ use rustix::mount::{
     mount_remount, move_mount, unmount,
 };
 use rustix::process::{chdir, pivot_root};
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -141,7 +142,10 @@ fn stack(spec: &Spec) -> Result<(), Failure> {
     let scratch = scratch.to_str().filter(|path| !path.contains([',', ':', '\\'])).ok_or_else(|| {
         Failure::machine("the runtime's folder has `,`, `:` or `\\` in its path", "give it another one")
     })?;
-    let options = format!("lowerdir={},upperdir={scratch}/upper,workdir={scratch}/work", spec.layers.join(":"));
+    // A layer that is there twice counts where it is highest: what is below is hidden by the same. The kernel takes none twice.
+    let mut seen = BTreeSet::new();
+    let layers: Vec<&str> = spec.layers.iter().map(String::as_str).filter(|layer| seen.insert(*layer)).collect();
+    let options = format!("lowerdir={},upperdir={scratch}/upper,workdir={scratch}/work", layers.join(":"));
     let root = format!("{scratch}/root");
     doing("the image's layers could not be stacked", mount("overlay", &root, "overlay", flags, &*text(&options)?))?;
     doing("the root could not be entered", chdir(&root))
@@ -254,7 +258,7 @@ fn devices() -> Result<(), Failure> {
     let terminals = MountFlags::NOSUID | MountFlags::NOEXEC;
     doing(
         "/dev/pts could not be mounted",
-        mount("devpts", "/dev/pts", "devpts", terminals, c"newinstance,ptmxmode=0666,mode=0620"),
+        mount("devpts", "/dev/pts", "devpts", terminals, c"newinstance,ptmxmode=0666,mode=0620,max=64"),
     )?;
     doing("/dev/mqueue could not be mounted", mount("mqueue", "/dev/mqueue", "mqueue", bare, None::<&CStr>))?;
     small("/dev/shm", SHARED_MEMORY)?;

@@ -31,7 +31,8 @@ macro_rules! calls {
     ($($name:ident)*) => { &[$(libc::$name),*] };
 }
 
-/// Calls that every 64-bit machine has.
+/// Calls that every 64-bit machine has. Not `io_setup` and what goes with it: all programs of a machine share
+/// what there is. Not `ptrace`: by it the first process could be killed from inside, as if somebody outside had done it.
 const COMMON: &[libc::c_long] = calls!(
     SYS_accept SYS_accept4 SYS_adjtimex SYS_bind SYS_brk SYS_capget SYS_capset SYS_chdir SYS_clock_adjtime
     SYS_clock_getres SYS_clock_gettime SYS_clock_nanosleep SYS_close SYS_close_range SYS_connect SYS_copy_file_range
@@ -43,8 +44,7 @@ const COMMON: &[libc::c_long] = calls!(
     SYS_getitimer SYS_getpeername SYS_getpgid SYS_getpid SYS_getppid SYS_getpriority SYS_getrandom SYS_getresgid
     SYS_getresuid SYS_get_robust_list SYS_getrusage SYS_getsid SYS_getsockname SYS_getsockopt SYS_gettid
     SYS_gettimeofday SYS_getuid SYS_getxattr SYS_inotify_add_watch SYS_inotify_init1 SYS_inotify_rm_watch
-    SYS_io_cancel SYS_ioctl SYS_io_destroy SYS_io_getevents SYS_ioprio_get SYS_ioprio_set
-    SYS_io_setup SYS_io_submit SYS_kill SYS_landlock_add_rule SYS_landlock_create_ruleset
+    SYS_ioctl SYS_ioprio_get SYS_ioprio_set SYS_kill SYS_landlock_add_rule SYS_landlock_create_ruleset
     SYS_landlock_restrict_self SYS_lgetxattr SYS_linkat SYS_listen SYS_listxattr SYS_llistxattr SYS_lremovexattr
     SYS_lseek SYS_lsetxattr SYS_madvise SYS_membarrier SYS_memfd_create SYS_mincore SYS_mkdirat SYS_mknodat SYS_mlock
     SYS_mlock2 SYS_mlockall SYS_mmap SYS_mprotect SYS_mq_getsetattr SYS_mq_notify SYS_mq_open SYS_mq_timedreceive
@@ -52,7 +52,7 @@ const COMMON: &[libc::c_long] = calls!(
     SYS_munlockall SYS_munmap SYS_name_to_handle_at SYS_nanosleep SYS_newfstatat SYS_openat SYS_openat2
     SYS_pidfd_open SYS_pidfd_send_signal SYS_pipe2 SYS_pkey_alloc SYS_pkey_free SYS_pkey_mprotect SYS_ppoll
     SYS_prctl SYS_pread64 SYS_preadv SYS_preadv2 SYS_prlimit64 SYS_process_mrelease SYS_process_vm_readv
-    SYS_process_vm_writev SYS_pselect6 SYS_ptrace SYS_pwrite64 SYS_pwritev SYS_pwritev2 SYS_read SYS_readahead
+    SYS_process_vm_writev SYS_pselect6 SYS_pwrite64 SYS_pwritev SYS_pwritev2 SYS_read SYS_readahead
     SYS_readlinkat SYS_readv SYS_recvfrom SYS_recvmmsg SYS_recvmsg SYS_remap_file_pages SYS_removexattr SYS_renameat
     SYS_renameat2 SYS_restart_syscall SYS_rseq SYS_rt_sigaction SYS_rt_sigpending SYS_rt_sigprocmask
     SYS_rt_sigqueueinfo SYS_rt_sigreturn SYS_rt_sigsuspend SYS_rt_sigtimedwait SYS_rt_tgsigqueueinfo
@@ -71,9 +71,6 @@ const COMMON: &[libc::c_long] = calls!(
     SYS_clone3
 );
 
-/// `io_pgetevents`, which the library's table lacks.
-const IO_PGETEVENTS: libc::c_long = if cfg!(target_arch = "x86_64") { 333 } else { 292 };
-
 /// Calls of older programs.
 #[cfg(target_arch = "x86_64")]
 const MORE: &[libc::c_long] = calls!(
@@ -91,7 +88,7 @@ const MORE: &[libc::c_long] = &[];
 ///
 /// # Errors
 /// For people, where this kind of processor has no such filters.
-pub(super) fn filters() -> Result<[BpfProgram; 2], seccompiler::Error> {
+pub(super) fn filters() -> Result<[BpfProgram; 3], seccompiler::Error> {
     let arch = std::env::consts::ARCH.try_into()?;
     let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let allowed = SeccompFilter::new(rules()?, refused, SeccompAction::Allow, arch)?;
@@ -101,7 +98,16 @@ pub(super) fn filters() -> Result<[BpfProgram; 2], seccompiler::Error> {
         SeccompAction::Errno(libc::ENOSYS.unsigned_abs()),
         arch,
     )?;
-    Ok([missing.try_into()?, allowed.try_into()?])
+    // Nobody takes from the first process that it ends with its helper. Programs that set it for their own children are told
+    // that it is so: all of them end with the first.
+    let of_parent = Condition::new(0, Length::Dword, Op::Eq, u64::from(libc::PR_SET_PDEATHSIG.unsigned_abs()))?;
+    let kept = SeccompFilter::new(
+        BTreeMap::from([(libc::SYS_prctl, vec![Rule::new(vec![of_parent])?])]),
+        SeccompAction::Allow,
+        SeccompAction::Errno(0),
+        arch,
+    )?;
+    Ok([kept.try_into()?, missing.try_into()?, allowed.try_into()?])
 }
 
 /// Applies them to this process and everything that it starts, for ever.
@@ -110,8 +116,7 @@ pub(super) fn apply(filters: &[BpfProgram]) -> Result<(), seccompiler::Error> {
 }
 
 fn rules() -> Result<BTreeMap<libc::c_long, Vec<Rule>>, seccompiler::Error> {
-    let mut rules: BTreeMap<_, _> =
-        COMMON.iter().chain(MORE).chain([&IO_PGETEVENTS]).map(|call| (*call, Vec::new())).collect();
+    let mut rules: BTreeMap<_, _> = COMMON.iter().chain(MORE).map(|call| (*call, Vec::new())).collect();
     let rule = |operator, value| Ok(Rule::new(vec![Condition::new(0, Length::Dword, operator, value)?])?);
     let no_namespace = rule(Op::MaskedEq(NAMESPACES), 0)?;
     rules.insert(libc::SYS_clone, vec![no_namespace]);
@@ -135,7 +140,7 @@ mod tests {
             SYS_mount SYS_umount2 SYS_unshare SYS_setns SYS_pivot_root SYS_chroot SYS_bpf SYS_perf_event_open
             SYS_init_module SYS_finit_module SYS_kexec_load SYS_reboot SYS_keyctl SYS_add_key SYS_request_key
             SYS_open_by_handle_at SYS_fsopen SYS_fsmount SYS_move_mount SYS_open_tree SYS_userfaultfd SYS_swapon
-            SYS_io_uring_setup SYS_syslog SYS_acct SYS_quotactl SYS_settimeofday SYS_clock_settime SYS_sethostname
+            SYS_io_uring_setup SYS_io_setup SYS_ptrace SYS_syslog SYS_acct SYS_quotactl SYS_settimeofday SYS_clock_settime SYS_sethostname
         ) {
             assert!(!allowed.contains_key(call), "{call}");
         }

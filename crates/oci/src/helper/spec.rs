@@ -84,6 +84,8 @@ pub(crate) struct End {
     pub(crate) code: i32,
     /// The signal that ended it.
     pub(crate) signal: Option<i32>,
+    /// Whether it had set itself a limit of processor time, at which the kernel ends it by SIGKILL.
+    pub(crate) had_own_limit: bool,
     /// From the start of the command to its end.
     pub(crate) wall_micros: u64,
     /// The last reading of its counters.

@@ -261,3 +261,13 @@ async fn the_container_sees_its_own_limits_and_tasks_see_nothing_of_each_other()
     assert_eq!(running.await.expect("ended").outcome, Outcome::Cancelled);
     rig.down().await;
 }
+
+#[tokio::test]
+async fn an_image_may_have_a_layer_twice() {
+    let Some(rig) = Rig::up("twice").await else { return };
+    let (root, empty) = (root_file_system(""), root_file_system("empty/"));
+    let twice = image(rig.folder.path(), "twice", json!({}), &[root.clone(), empty.clone(), root, empty]);
+    let (finished, ear) = rig.run(Job { image: twice, ..rig.job(&["echo", "here"]) }).await;
+    assert_eq!((finished.outcome, ear.out().as_str()), (Outcome::Exited { code: 0 }, "here\n"), "{}", ear.err());
+    rig.down().await;
+}

@@ -57,6 +57,16 @@ async fn too_much_memory_is_told_from_a_failure() {
 }
 
 #[tokio::test]
+async fn a_limit_that_it_sets_itself_is_its_own_end() {
+    let Some(rig) = Rig::up("ulimit").await else { return };
+    // The kernel ends the first process, too, at the second that it may have.
+    let (finished, ear) = rig.run(rig.script("echo result; ulimit -t 1; while :; do :; done")).await;
+    assert_eq!(finished.outcome, Outcome::Exited { code: 137 }, "{}", ear.err());
+    assert!(ear.out() == "result\n" && finished.metering.cpu > Millis(0), "{:?}", finished.metering);
+    rig.down().await;
+}
+
+#[tokio::test]
 async fn too_much_time_is_told_from_a_failure() {
     let Some(rig) = Rig::up("time").await else { return };
     let (finished, ear) =

@@ -143,6 +143,15 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// The folders of a share on this machine, each with a group in it.
+fn folders_of(share: &Share) -> Vec<std::path::PathBuf> {
+    let folders: Vec<_> = share.folders().into_iter().filter(|folder| folder.exists()).collect();
+    for folder in &folders {
+        std::fs::create_dir_all(folder.join("part")).unwrap();
+    }
+    folders
+}
+
 #[test]
 fn this_machine_holds_a_share_freezes_it_and_forgets_it() {
     let instance = format!("owner-test-{}", std::process::id());
@@ -167,7 +176,15 @@ fn this_machine_holds_a_share_freezes_it_and_forgets_it() {
     share.freeze(false).unwrap();
     let before = share.cpu_used();
     until("it goes on", || share.cpu_used() > before);
+    // A container that was made when there was more; control groups of version one mind that.
+    let parts: Vec<_> = folders_of(&share).into_iter().map(|folder| folder.join("part/cpu.cfs_quota_us")).collect();
+    for part in parts.iter().filter(|part| part.exists()) {
+        std::fs::write(part, "40000").unwrap();
+    }
     share.set(&shares(20, 40)).unwrap();
+    for part in parts.iter().filter(|part| part.exists()) {
+        assert_eq!(std::fs::read_to_string(part).unwrap().trim(), "20000");
+    }
     assert!(!share.keep().unwrap());
     // An earlier process of the same agent left it frozen: the next one takes it over.
     share.freeze(true).unwrap();

@@ -117,6 +117,14 @@ impl Tree {
         write(&path, value).map_err(|error| NoShare::NotSet { path, value: value.to_owned(), error })
     }
 
+    /// Lowers a limit of the groups in the group that have more than `value`, the innermost first. What cannot be lowered shows
+    /// when the group itself is.
+    pub(super) fn lower_below(&self, name: &str, controller: &str, file: &str, value: &str) {
+        let (Some(group), Ok(most)) = (self.folder(name, controller), value.parse::<i64>()) else { return };
+        let mut left = MOST_FOLDERS;
+        lower_in(&group, file, most, &mut left);
+    }
+
     /// Removes the group, and the empty ones in it.
     pub(super) fn remove(&self, name: &str) -> Result<(), NoShare> {
         let mut first = None;
@@ -161,6 +169,24 @@ fn switch_on(path: &Path, controllers: &[String]) -> Result<(), NoShare> {
 fn write(path: &Path, value: &str) -> io::Result<()> {
     use std::io::Write;
     std::fs::OpenOptions::new().write(true).truncate(true).open(path)?.write_all(value.as_bytes())
+}
+
+fn lower_in(path: &Path, file: &str, most: i64, left: &mut usize) {
+    let Ok(entries) = std::fs::read_dir(path) else { return };
+    for inner in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()) {
+        if *left == 0 {
+            return;
+        }
+        *left -= 1;
+        lower_in(&inner, file, most, left);
+        let now = std::fs::read_to_string(inner.join(file)).ok().and_then(|text| text.trim().parse::<i64>().ok());
+        // Below zero is no limit, which the outer one is for.
+        if now.is_some_and(|now| now > most)
+            && let Err(error) = write(&inner.join(file), &most.to_string())
+        {
+            tracing::debug!("{} keeps its {file}: {error}", inner.display());
+        }
+    }
 }
 
 fn remove_below(path: &Path, left: &mut usize) -> io::Result<()> {

@@ -117,6 +117,11 @@ pub(super) fn refused_start(error: &Error) -> Outcome {
         let reason = text[at..].trim_end_matches(": unknown").trim_end_matches(": unknown.").to_owned();
         return Outcome::CannotStart { reason };
     }
+    // Such as a link in the image where a folder has to be; volumes that cannot be mounted are told in other words.
+    if text.contains("to rootfs at") && !text.contains("cannot allocate memory") {
+        let reason = format!("nothing can be mounted into the image: {}", text.trim_end_matches(": unknown"));
+        return Outcome::BadImage { reason };
+    }
     fault("the container could not be started", error)
 }
 
@@ -160,6 +165,11 @@ mod tests {
             "error while mounting volume '/var/lib/docker/volumes/v/_data': failed to mount local volume: no such device",
         );
         assert!(matches!(refused_start(&mount), Outcome::Infrastructure { .. }));
+        let link = server(
+            500,
+            "runc create failed: unable to start container process: error during container init: error mounting \"tmpfs\" to rootfs at \"/tmp\": no such file or directory: unknown",
+        );
+        assert!(matches!(refused_start(&link), Outcome::BadImage { .. }));
         let small = server(500, "container init was OOM-killed (memory limit too low?)");
         assert_eq!(refused_start(&small), Outcome::OutOfMemory);
     }

@@ -62,6 +62,7 @@ fn rig(data: &Path, capacity: Resources) -> Rig {
         cache: Arc::new(InputCache::open(&folders.cache, CAPACITY.disk, FIRST_WAIT).unwrap()),
         transfer: Arc::new(Transfer::new(membership)),
         folders,
+        share: None,
     };
     let (status, status_out) = watch::channel(Status::default());
     let shell = Shell::new(Parts {
