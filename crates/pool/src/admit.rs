@@ -23,11 +23,23 @@ use tonic::metadata::MetadataMap;
 use tonic::server::NamedService;
 use tower::{Layer, Service};
 
-/// Calls of strangers that are not answered yet, of one network and together.
-const MOST_OF_ONE: usize = 1024;
-const MOST_OF_ALL: usize = 8192;
-/// Until the answer to a stranger begins: what they send is small, and the longest work for them is a password's.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// What strangers may have open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Strangers {
+    /// Calls that are not answered yet, of one network.
+    pub of_one: usize,
+    /// Those of all networks together.
+    pub all: usize,
+    /// Until the answer begins: what they send is small, and the longest work for them is a password's.
+    pub patience: Duration,
+}
+
+impl Default for Strangers {
+    fn default() -> Self {
+        Self { of_one: 1024, all: 8192, patience: Duration::from_secs(60) }
+    }
+}
+
 /// The only call of strangers that lasts: its token may stand in the first message, and its answer comes after the last.
 const UPLOAD: &str = "/hivemind.v1.TaskService/Upload";
 
@@ -40,11 +52,12 @@ struct Known;
 pub(crate) struct Admit {
     shared: Arc<Shared>,
     strangers: Places<IpAddr>,
+    patience: Duration,
 }
 
 impl Admit {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, strangers: Places::new(MOST_OF_ONE, MOST_OF_ALL) }
+    pub(crate) fn new(shared: Arc<Shared>, Strangers { of_one, all, patience }: Strangers) -> Self {
+        Self { shared, strangers: Places::new(of_one, all), patience }
     }
 }
 
@@ -90,14 +103,16 @@ where
             return Either::Left(ready(Ok(Status::resource_exhausted(busy).into_http())));
         };
         let lasts = request.uri().path() == UPLOAD;
-        let answer = self.inner.call(request);
+        let (answer, patience) = (self.inner.call(request), self.admit.patience);
         Either::Right(Either::Right(Box::pin(async move {
             let _place = place;
             if lasts {
                 return answer.await;
             }
-            tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_elapsed| {
-                let late = "E_BUSY: the request did not come, or was not answered, within a minute; try again";
+            tokio::time::timeout(patience, answer).await.unwrap_or_else(|_elapsed| {
+                let seconds = patience.as_secs();
+                let late =
+                    format!("E_BUSY: the request did not come, or was not answered, within {seconds} s; try again");
                 Ok(Status::deadline_exceeded(late).into_http())
             })
         })))

@@ -48,6 +48,7 @@ mod turns;
 mod watching;
 mod writer;
 
+pub use admit::Strangers;
 pub use auth::Rates;
 pub use meters::{InstalledRecorder, Instruments};
 pub use probe::Probe;
@@ -104,6 +105,8 @@ pub struct PoolConfig {
 pub struct Tuning {
     /// How often a caller may try to log in or register.
     pub rates: Rates,
+    /// What callers without a token may have open.
+    pub strangers: Strangers,
     /// Bytes kept of each stream of an attempt.
     pub log_cap: Bytes,
     /// Bytes of disk that uploads and the output of tasks leave free.
@@ -124,6 +127,7 @@ impl Default for Tuning {
     fn default() -> Self {
         Self {
             rates: Rates::default(),
+            strangers: Strangers::default(),
             log_cap: Bytes::from_mib(16),
             disk_reserve: Bytes::from_mib(64),
             command_reserve: Bytes::from_mib(16),
@@ -188,7 +192,7 @@ pub async fn start_with(config: PoolConfig, tuning: Tuning) -> anyhow::Result<Po
     let pace = collect::Pace { every: tuning.collect_every, unnamed_for: tuning.unnamed_for };
     tokio::spawn(collect::run(shared.clone(), pace, background.clone()));
     tokio::spawn(sweep_partials(shared.clone(), background.clone()));
-    let server = tokio::spawn(server::serve(shared.clone(), connections, reflection));
+    let server = tokio::spawn(server::serve(shared.clone(), connections, reflection, tuning.strangers));
     let stop = CancellationToken::new();
     let parts = Parts { shared: shared.clone(), writer, writer_stop, server, background, store, lock };
     let supervisor = Some(tokio::spawn(supervise(parts, stop.clone())));

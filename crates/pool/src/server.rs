@@ -4,7 +4,7 @@
 //!
 //! Invariant: no service is reachable without TLS.
 
-use crate::admit::{Admit, BySender};
+use crate::admit::{Admit, BySender, Strangers};
 use crate::measure::Measure;
 use crate::services::{AuthCalls, NodeCalls, PoolCalls, ProjectCalls, TaskCalls, TokenCalls, WorkerCalls};
 use crate::shared::Shared;
@@ -69,6 +69,7 @@ pub(crate) async fn serve(
     shared: Arc<Shared>,
     connections: mpsc::Receiver<Connection>,
     reflection: Reflection,
+    strangers: Strangers,
 ) -> anyhow::Result<()> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<AuthServiceServer<AuthCalls>>().await;
@@ -106,7 +107,7 @@ pub(crate) async fn serve(
         .layer(MapRequestLayer::new(move |request: http::Request<tonic::body::Body>| gate.gate.mark(request)))
         .layer(Measure(shared.live.clone()))
         .layer(MapResponseLayer::new(explain_too_large))
-        .layer(Admit::new(shared.clone()))
+        .layer(Admit::new(shared.clone(), strangers))
         .add_service(health_service)
         .add_optional_service(described)
         .add_service(AuthServiceServer::new(AuthCalls(shared.clone())).max_decoding_message_size(MAX_SMALL_MESSAGE))

@@ -35,7 +35,7 @@ test("from the first page to the rendered picture in clicks, nothing typed in a 
   await page.getByRole("button", { name: "Render the picture" }).click();
   await expect(page.getByRole("img", { name: /12 of 12 tiles are here/ })).toBeVisible({ timeout: LONGEST_RENDER_MS });
   // Newcomers are promised two minutes; how long it takes is told, and judged where nothing else runs.
-  console.log(`from the first page to the picture: ${((Date.now() - began) / 1000).toFixed(1)} s`);
+  process.stdout.write(`     from the first page to the picture: ${((Date.now() - began) / 1000).toFixed(1)} s\n`);
   expect(await colours(page, /tiles are here/)).toBeGreaterThan(100);
   // The balance follows without a reload.
   await expect(available(page)).not.toContainText("150.00");

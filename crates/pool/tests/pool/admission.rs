@@ -3,6 +3,7 @@
 use crate::support::{TestPool, User, within};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use hivemind_pool::{Strangers, Tuning};
 use hivemind_proto::v1::*;
 use tonic::{Code, Status};
 
@@ -60,4 +61,44 @@ async fn long_lists_of_nothing_are_refused_before_they_are_made() {
     let transfers = vec![TransferRequest::default(); 1 << 20];
     let many = TransferManyRequest { transfers, ..TransferManyRequest::default() };
     too_large(&within(ada.money().transfer_many(ada.bearing(many))).await.unwrap_err(), "more entries");
+}
+
+/// A login whose message never comes.
+async fn silent(channel: tonic::transport::Channel) -> Status {
+    let mut client = tonic::client::Grpc::new(channel);
+    client.ready().await.unwrap();
+    let codec = hivemind_proto::codec::Codec::<LoginRequest, LoginResponse>::default();
+    let path = http::uri::PathAndQuery::from_static("/hivemind.v1.AuthService/Login");
+    let nothing = tonic::Request::new(tokio_stream::pending::<LoginRequest>());
+    client.client_streaming(nothing, path, codec).await.map(drop).unwrap_err()
+}
+
+async fn pool_with(strangers: Strangers) -> TestPool {
+    TestPool::start_with(hivemind_model::Policy::default(), Tuning { strangers, ..Tuning::default() }).await
+}
+
+#[tokio::test]
+async fn strangers_who_say_nothing_are_few() {
+    let pool = pool_with(Strangers { of_one: 3, ..Strangers::default() }).await;
+    let ada = pool.user("ada").await;
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        calls.spawn(silent(pool.channel().await));
+    }
+    let refused = within(calls.join_next()).await.unwrap().unwrap();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    assert!(refused.message().starts_with("E_BUSY: "), "{refused}");
+    // Who shows a token is none of them.
+    assert!(within(ada.auth().who_am_i(ada.bearing(WhoAmIRequest::default()))).await.is_ok());
+    calls.shutdown().await;
+    // What they held is given back, a moment after the pool has heard of it.
+    let login = || LoginRequest { username: "ada".into(), password: crate::support::PASSWORD.into() };
+    within(async { while ada.auth().login(login()).await.is_err() {} }).await;
+}
+
+#[tokio::test]
+async fn strangers_who_say_nothing_are_not_waited_for() {
+    let pool = pool_with(Strangers { patience: std::time::Duration::from_millis(100), ..Strangers::default() }).await;
+    let late = within(silent(pool.channel().await)).await;
+    assert_eq!(late.code(), Code::DeadlineExceeded, "{late}");
 }

@@ -2,20 +2,23 @@
 //!
 //! Invariant: the agent never waits for the helper, except at its own orderly end.
 
+use parking_lot::Mutex;
 use rustix::fs::{OFlags, fcntl_setfl};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// What a living agent writes when it has cleaned up by itself.
 const GOOD_BYE: u8 = b'q';
 /// Longest line that is listened to.
 const MOST_BYTES: usize = 64;
+/// One that ends sooner is not started again at once.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Longest span that a lease may have.
 const LONGEST_LEASE: Duration = Duration::from_secs(24 * 3600);
 
@@ -72,41 +75,74 @@ impl<R: AsyncRead + Unpin> Ear<R> {
 
 /// The agent's end of the pipe. Dropping it without [`Reaper::dismiss`] lets the helper sweep.
 #[derive(Debug)]
-pub struct Reaper {
-    child: Child,
-    pipe: Arc<ChildStdin>,
-}
+pub struct Reaper(Arc<Helped>);
 
 /// Tells the helper of leases; one that outlives its [`Reaper`] tells nobody.
 #[derive(Debug, Clone)]
-pub struct LeasePen(Weak<ChildStdin>);
+pub struct LeasePen(Weak<Helped>);
+
+/// A helper, and how to have another one.
+#[derive(Debug)]
+struct Helped {
+    exe: PathBuf,
+    args: Vec<OsString>,
+    again_after: Duration,
+    helper: Mutex<Helper>,
+}
+
+#[derive(Debug)]
+struct Helper {
+    child: Child,
+    /// Until it is dismissed.
+    pipe: Option<ChildStdin>,
+    since: Instant,
+}
 
 /// Starts the helper: `exe` with `args`, which must lead to [`super::reap`] on its standard input.
 ///
-/// It gets a process group of its own, so that Ctrl-C in a terminal reaches the agent alone.
+/// It gets a process group of its own, so that Ctrl-C in a terminal reaches the agent alone. One that ends before its agent, as when
+/// somebody kills it, is started again with the next lease.
 ///
 /// # Errors
 /// Where no process can be started from `exe`.
 pub fn spawn_reaper<A: AsRef<OsStr>>(exe: &Path, args: impl IntoIterator<Item = A>) -> io::Result<Reaper> {
-    let mut child =
-        Command::new(exe).args(args).stdin(Stdio::piped()).stdout(Stdio::null()).process_group(0).spawn()?;
-    let pipe = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
-    // A helper that does not listen must not hold up its agent.
-    fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
-    Ok(Reaper { child, pipe: Arc::new(pipe) })
+    spawn(exe, args, AGAIN_AFTER)
+}
+
+fn spawn<A: AsRef<OsStr>>(exe: &Path, args: impl IntoIterator<Item = A>, again_after: Duration) -> io::Result<Reaper> {
+    let args: Vec<OsString> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
+    let helper = Mutex::new(Helper::start(exe, &args)?);
+    Ok(Reaper(Arc::new(Helped { exe: exe.to_owned(), args, again_after, helper })))
+}
+
+impl Helper {
+    fn start(exe: &Path, args: &[OsString]) -> io::Result<Self> {
+        let mut child =
+            Command::new(exe).args(args).stdin(Stdio::piped()).stdout(Stdio::null()).process_group(0).spawn()?;
+        let pipe = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        // A helper that does not listen must not hold up its agent.
+        fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
+        Ok(Self { child, pipe: Some(pipe), since: Instant::now() })
+    }
+
+    /// Says something; nothing once it is dismissed.
+    fn say(&self, words: &[u8]) -> io::Result<()> {
+        // Far shorter than what a pipe takes at once: all of it is written, or nothing.
+        self.pipe.as_ref().map_or(Ok(()), |mut pipe| pipe.write_all(words))
+    }
 }
 
 impl Reaper {
     /// The helper's process id.
     #[must_use]
     pub fn id(&self) -> u32 {
-        self.child.id()
+        self.0.helper.lock().child.id()
     }
 
     /// What tells the helper of leases.
     #[must_use]
     pub fn pen(&self) -> LeasePen {
-        LeasePen(Arc::downgrade(&self.pipe))
+        LeasePen(Arc::downgrade(&self.0))
     }
 
     /// Lets the helper end without touching anything, and waits for that.
@@ -114,14 +150,14 @@ impl Reaper {
     /// # Errors
     /// Where the helper has gone, or ended otherwise than well.
     pub async fn dismiss(self) -> io::Result<()> {
-        tokio::task::spawn_blocking(|| self.dismiss_blocking()).await.map_err(io::Error::other)?
+        tokio::task::spawn_blocking(move || self.dismiss_blocking()).await.map_err(io::Error::other)?
     }
 
     fn dismiss_blocking(self) -> io::Result<()> {
-        let Self { mut child, pipe } = self;
-        (&*pipe).write_all(&[GOOD_BYE])?;
-        drop(pipe);
-        let status = child.wait()?;
+        let mut helper = self.0.helper.lock();
+        helper.say(&[GOOD_BYE])?;
+        helper.pipe = None;
+        let status = helper.child.wait()?;
         if status.success() { Ok(()) } else { Err(io::Error::other(format!("the reaper ended with {status}"))) }
     }
 }
@@ -131,12 +167,22 @@ impl LeasePen {
     /// unless it has heard of another lease by then.
     ///
     /// # Errors
-    /// Where the helper has gone or does not listen. The lease before then still counts, so less
-    /// runs than might, never more.
+    /// Where the helper does not listen, or has gone and cannot be started again. The lease before then still counts, so
+    /// less runs than might, never more.
     pub fn lease(&self, span: Duration) -> io::Result<()> {
-        let Some(pipe) = self.0.upgrade() else { return Ok(()) };
-        // Far shorter than what a pipe takes at once: all of it is written, or nothing.
-        (&*pipe).write_all(format!("lease {}\n", span.as_millis()).as_bytes())
+        let Some(helped) = self.0.upgrade() else { return Ok(()) };
+        let words = format!("lease {}\n", span.as_millis());
+        let mut helper = helped.helper.lock();
+        match helper.say(words.as_bytes()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe && helper.since.elapsed() >= helped.again_after => {
+                // Nobody listens; where it has not ended yet, it has by a later lease.
+                let Some(ended) = helper.child.try_wait()? else { return Err(error) };
+                *helper = Helper::start(&helped.exe, &helped.args)?;
+                tracing::warn!("the clean-up helper ended with {ended}, and was started again");
+                helper.say(words.as_bytes())
+            }
+            said => said,
+        }
     }
 }
 
@@ -180,9 +226,9 @@ mod tests {
         reaper.dismiss().await.expect("dismissed");
         let reaper = spawn_reaper(Path::new("/bin/sh"), ["-c", script]).expect("started");
         let pen = reaper.pen();
-        let Reaper { mut child, pipe } = reaper;
-        drop(pipe);
-        assert!(!child.wait().expect("ended").success());
+        reaper.0.helper.lock().pipe = None;
+        assert!(!reaper.0.helper.lock().child.wait().expect("ended").success());
+        drop(reaper);
         pen.lease(Duration::from_secs(1)).expect("nobody is told");
     }
 
@@ -192,8 +238,29 @@ mod tests {
         let pen = reaper.pen();
         let full = (0..100_000).find_map(|_| pen.lease(Duration::from_secs(1)).err());
         assert_eq!(full.map(|error| error.kind()), Some(io::ErrorKind::WouldBlock));
-        let Reaper { mut child, .. } = reaper;
-        child.kill().expect("killed");
-        child.wait().expect("ended");
+        let mut helper = reaper.0.helper.lock();
+        helper.child.kill().expect("killed");
+        helper.child.wait().expect("ended");
+    }
+
+    #[test]
+    fn a_helper_that_ended_is_started_again_with_the_next_lease() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let heard = folder.path().join("heard");
+        // Each hears one word and ends.
+        let script = format!("read -r word; echo $word >> '{}'", heard.display());
+        let reaper = spawn(Path::new("/bin/sh"), ["-c", &script], Duration::ZERO).expect("started");
+        let (pen, deadline) = (reaper.pen(), Instant::now() + Duration::from_secs(60));
+        let lines = || std::fs::read_to_string(&heard).unwrap_or_default().lines().count();
+        for wanted in 1..=3 {
+            while lines() < wanted {
+                assert!(Instant::now() < deadline, "{wanted} were heard");
+                // Between the end of one and the start of the next nobody listens.
+                let _nobody = pen.lease(Duration::from_secs(wanted as u64)).is_err();
+                std::thread::yield_now();
+            }
+        }
+        drop(reaper);
+        assert!(pen.lease(Duration::ZERO).is_ok(), "nobody is told any more");
     }
 }

@@ -1,6 +1,6 @@
 //! A module becomes code, in a helper of its own.
 //!
-//! Invariant: one module at a time, and none that was refused before.
+//! Invariant: one module at a time of each size, and none that was refused before.
 
 use super::Inner;
 use super::cache::Key;
@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// Longest time that a module is compiled for, while this machine may do other things too.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// Modules up to here do not wait for larger ones: a stranger's may take minutes.
+const SMALL_BYTES: u64 = 4 << 20;
 /// Longest wait for the end of a helper that says nothing any more.
 const END_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -48,10 +50,12 @@ pub(super) async fn code(
     if let Some(code) = inner.cache.find(&key) {
         return Ok((code, first));
     }
+    let bytes = file.metadata().map_err(|error| fault("the module cannot be read", error))?.len();
+    let turns = if bytes <= SMALL_BYTES { &inner.compiling_small } else { &inner.compiling };
     let permit = tokio::select! {
         biased;
         () = stop.cancelled() => return Err(Outcome::Cancelled),
-        permit = inner.compiling.acquire() => permit.map_err(|error| fault("modules are not compiled any more", error))?,
+        permit = turns.acquire() => permit.map_err(|error| fault("modules are not compiled any more", error))?,
     };
     // Another job of the same module may have had the turn before.
     if let Some(code) = inner.cache.find(&key) {

@@ -79,8 +79,9 @@ struct Inner {
     state: PathBuf,
     nest: Nest,
     cache: Cache,
-    /// Modules are compiled one at a time: what that may take is not any task's share.
+    /// Modules are compiled one at a time, small ones beside large ones: what that may take is not any task's share.
     compiling: tokio::sync::Semaphore,
+    compiling_small: tokio::sync::Semaphore,
     /// Ended helpers that the kernel has not taken away yet hold one each.
     leaving: Arc<tokio::sync::Semaphore>,
 }
@@ -105,9 +106,9 @@ impl WasmRuntime {
         let program = config.program.unwrap_or_else(|| "/proc/self/exe".into());
         let launcher = Launcher { program, words: config.words, groups: config.groups };
         let nest = Nest::new(launcher, config.spare, config.keep).map_err(cannot)?;
-        let compiling = tokio::sync::Semaphore::new(1);
+        let (compiling, compiling_small) = (tokio::sync::Semaphore::new(1), tokio::sync::Semaphore::new(1));
         let leaving = Arc::new(tokio::sync::Semaphore::new(MOST_LEAVING as usize));
-        Ok(Self { inner: Arc::new(Inner { state, nest, cache, compiling, leaving }) })
+        Ok(Self { inner: Arc::new(Inner { state, nest, cache, compiling, compiling_small, leaving }) })
     }
 
     /// Waits until the kernel has taken away every helper that ended so far.
@@ -163,7 +164,10 @@ impl Runtime for WasmRuntime {
         self.inner.nest.empty().await;
         self.settled().await;
         // What is being compiled by this process is its own.
-        let Ok(_permit) = self.inner.compiling.try_acquire() else { return Ok(0) };
+        let (Ok(_large), Ok(_small)) = (self.inner.compiling.try_acquire(), self.inner.compiling_small.try_acquire())
+        else {
+            return Ok(0);
+        };
         self.inner
             .cache
             .sweep()
