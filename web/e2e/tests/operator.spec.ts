@@ -77,12 +77,12 @@ test("the reason of a ban, and what is looked for", async ({ page, pool }) => {
     await expect(reason).toHaveAccessibleDescription(said);
     await expect(reason).toHaveValue(typed);
   }
-  await reason.fill(`<b>\u202e${"ä".repeat(97)}`);
+  // What would turn the words of others around is refused by the pool.
+  await reason.fill("\u202e<b>");
   await ban.click();
-  await expect(page.getByRole("heading", { level: 1 })).toContainText("banned");
-  await page.getByRole("button", { name: "Lift the ban" }).click();
-  await page.getByRole("dialog").getByRole("button", { name: "Lift the ban" }).click();
-  await expect(page.getByRole("heading", { level: 1 })).toContainText("online");
+  await expect(dialog.getByRole("alert")).toBeVisible();
+  await expect(reason).toHaveValue("\u202e<b>");
+  await dialog.getByRole("button", { name: "Not now" }).click();
 
   await enter(page, pool.site, pool.operator, "/audit");
   const user = page.getByLabel("Only of this user");
