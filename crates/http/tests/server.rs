@@ -10,7 +10,10 @@ use hivemind_http::host::{self, Hosts};
 use hivemind_http::operate::{Metrics, Operate};
 use hivemind_http::pages::{self, Site};
 use hivemind_http::serve::{Options, Server};
-use http::HeaderMap;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -38,6 +41,7 @@ async fn start(options: Options) -> Running {
         .route("/api/v1/echo", post(async |Json(body): Json<serde_json::Value>| Json(body)))
         .route("/api/v1/small", post(async |_: String| "").layer(DefaultBodyLimit::max(8)))
         .route("/api/v1/length", post(async |body: String| body.len().to_string()))
+        .route("/api/v1/long", get(async || "x".repeat(1 << 20)))
         .route("/api/v1/panic", get(async || if true { panic!("secret") } else { "" }))
         .route(
             "/api/v1/events",
@@ -239,4 +243,47 @@ async fn a_connection_that_only_lives_is_left() {
             }
         }
     }
+}
+
+/// A connection over HTTP/2, and what ends with it.
+async fn second_generation(running: &Running) -> (SendRequest<Empty<&'static [u8]>>, JoinHandle<()>) {
+    let stream = TokioIo::new(TcpStream::connect(running.address).await.unwrap());
+    // Far less room than the longest answer takes.
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    let (send, connection) = builder.initial_stream_window_size(16 << 10).handshake(stream).await.unwrap();
+    // How it ends is not the question.
+    (send, tokio::spawn(async { drop(connection.await) }))
+}
+
+fn request(path: &str, fields: usize) -> Request<Empty<&'static [u8]>> {
+    let mut request = Request::get(format!("http://localhost{path}")).body(Empty::new()).unwrap();
+    for _ in 0..fields {
+        request.headers_mut().append("a", "".parse().unwrap());
+    }
+    request
+}
+
+#[tokio::test]
+async fn short_headers_are_counted() {
+    let running = start(Options::default()).await;
+    let (mut send, _connection) = second_generation(&running).await;
+    for (fields, status) in [(90, StatusCode::OK), (200, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)] {
+        let answer = tokio::time::timeout(DEADLINE, send.send_request(request("/livez", fields))).await.unwrap();
+        assert_eq!(answer.unwrap().status(), status, "{fields}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_takes_is_given_up() {
+    let running = start(Options { idle: Duration::from_millis(200), ..Options::default() }).await;
+    let (mut send, connection) = second_generation(&running).await;
+    let answer = send.send_request(request("/api/v1/long", 0)).await.unwrap();
+    // Its beginning has come, there is no room for the rest, and nothing of it is read.
+    tokio::time::timeout(DEADLINE, connection).await.unwrap().unwrap();
+    assert!(answer.into_body().collect().await.is_err(), "it was not whole");
+
+    let (mut send, _connection) = second_generation(&running).await;
+    let answer = send.send_request(request("/api/v1/long", 0)).await.unwrap();
+    let whole = tokio::time::timeout(DEADLINE, answer.into_body().collect()).await.unwrap().unwrap().to_bytes();
+    assert_eq!(whole.len(), 1 << 20);
 }

@@ -19,6 +19,8 @@ use sha2::{Digest, Sha256};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Requests of one address a minute.
 const PER_MINUTE: NonZeroU32 = NonZeroU32::new(6000).expect("it is not zero");
@@ -26,6 +28,9 @@ const PER_MINUTE: NonZeroU32 = NonZeroU32::new(6000).expect("it is not zero");
 /// Large bodies that are read at once, of one user and together.
 const LARGE_BODIES_OF_ONE: usize = 4;
 const LARGE_BODIES: usize = 32;
+/// How long a request waits for such a place, and between two looks. What waits was not read, and holds next to nothing.
+const PLACE_PATIENCE: Duration = Duration::from_secs(5);
+const PLACE_LOOK: Duration = Duration::from_millis(20);
 /// An address that was told in no way that is known. It is nobody's (RFC 919), and near nowhere.
 const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::BROADCAST);
 
@@ -108,17 +113,28 @@ impl App {
         &self.0.feeds
     }
 
-    /// A place for a body that takes memory when it is read.
+    /// A place for a body that takes memory when it is read; waits for one for a moment.
     ///
     /// # Errors
-    /// 429 where all of them are taken, by whoever asks or together.
-    pub(crate) fn large_body(&self, user: &String) -> Result<Place<String>, Fault> {
-        self.0.large_bodies.take(user).map_err(|why| match why {
-            NoPlace::OfOne => Fault::busy(format!(
-                "you hand in {LARGE_BODIES_OF_ONE} requests with tasks already; wait until one has ended"
-            )),
-            NoPlace::OfAll => Fault::busy("many tasks are being handed in; try again"),
-        })
+    /// 429 where all of them stay taken, by whoever asks or together.
+    pub(crate) async fn large_body(&self, user: &String) -> Result<Place<String>, Fault> {
+        let deadline = Instant::now() + PLACE_PATIENCE;
+        loop {
+            let why = match self.0.large_bodies.take(user) {
+                Ok(place) => return Ok(place),
+                Err(why) if Instant::now() >= deadline => why,
+                Err(_taken) => {
+                    tokio::time::sleep(PLACE_LOOK).await;
+                    continue;
+                }
+            };
+            return Err(match why {
+                NoPlace::OfOne => Fault::busy(format!(
+                    "you hand in {LARGE_BODIES_OF_ONE} requests with tasks already; wait until one has ended"
+                )),
+                NoPlace::OfAll => Fault::busy("many tasks are being handed in; try again"),
+            });
+        }
     }
 
     pub(crate) fn cookies(&self) -> Cookies {

@@ -99,7 +99,7 @@ impl FromRequestParts<App> for Known {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Fault> {
         let caller = Caller::from_request_parts(parts, app).await?;
-        let place = app.large_body(&live::holds(app, caller.token()).await?)?;
+        let place = app.large_body(&live::holds(app, caller.token()).await?).await?;
         Ok(Self { caller, _place: place })
     }
 }

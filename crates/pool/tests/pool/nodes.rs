@@ -1,10 +1,16 @@
 //! Machines: joining, registering, reporting.
 
-use crate::support::{TestPool, hello, offer, within};
+use crate::support::{TestPool, User, hello, offer, within};
 use hivemind_proto::v1::*;
 use hivemind_proto::worker::EnrollRequest;
 use hivemind_proto::worker::worker_service_client::WorkerServiceClient;
 use tonic::Code;
+
+/// The first page of the caller's nodes, or of all.
+async fn listed(user: &User, all: bool) -> Result<Vec<NodeSummary>, tonic::Status> {
+    let request = ListNodesRequest { token: user.token.clone(), all, ..ListNodesRequest::default() };
+    within(user.nodes().list_nodes(request)).await.map(|answer| answer.into_inner().nodes)
+}
 
 #[tokio::test]
 async fn a_join_token_works_once() {
@@ -128,36 +134,13 @@ async fn samples_are_checked_and_shown() {
     let answer =
         within(node_service_client::NodeServiceClient::new(channel).report_resource(good)).await.unwrap().into_inner();
     assert!(answer.success, "{}", answer.message);
-    let list = within(ada.nodes().list_nodes(ListNodesRequest {
-        token: ada.token.clone(),
-        all: false,
-        ..ListNodesRequest::default()
-    }))
-    .await
-    .unwrap()
-    .into_inner()
-    .nodes;
+    let list = listed(&ada, false).await.unwrap();
     assert_eq!(
         (list.len(), list[0].cpu_usage, list[0].state.as_str(), list[0].owner.as_str()),
         (1, 50.0, "offline", "ada")
     );
-    let nobodys = within(eve.nodes().list_nodes(ListNodesRequest {
-        token: eve.token.clone(),
-        all: false,
-        ..ListNodesRequest::default()
-    }))
-    .await
-    .unwrap()
-    .into_inner()
-    .nodes;
-    assert!(nobodys.is_empty());
-    let status = within(eve.nodes().list_nodes(ListNodesRequest {
-        token: eve.token.clone(),
-        all: true,
-        ..ListNodesRequest::default()
-    }))
-    .await
-    .unwrap_err();
+    assert!(listed(&eve, false).await.unwrap().is_empty());
+    let status = listed(&eve, true).await.unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied);
 }
 
@@ -182,17 +165,7 @@ async fn a_linked_node_is_online_and_then_silent() {
     let pool = TestPool::start().await;
     let ada = pool.user("ada").await;
     let identity = pool.join(&ada, "one").await;
-    let state = || async {
-        let list = within(ada.nodes().list_nodes(ListNodesRequest {
-            token: ada.token.clone(),
-            all: false,
-            ..ListNodesRequest::default()
-        }))
-        .await
-        .unwrap()
-        .into_inner();
-        list.nodes[0].state.clone()
-    };
+    let state = || async { listed(&ada, false).await.unwrap()[0].state.clone() };
     let (link, welcome) = pool.link(&identity, hello("one")).await;
     assert_eq!((welcome.lease_ms, welcome.heartbeat_every_ms), (10_000, 1000));
     assert_eq!(state().await, "online");
