@@ -30,7 +30,8 @@ pub struct Strangers {
     pub of_one: usize,
     /// Those of all networks together.
     pub all: usize,
-    /// Until the answer begins: what they send is small, and the longest work for them is a password's.
+    /// Until the answer begins: what they send is small, and the longest work for them is a password's. An upload that takes longer
+    /// needs its token in the metadata.
     pub patience: Duration,
 }
 
@@ -39,9 +40,6 @@ impl Default for Strangers {
         Self { of_one: 1024, all: 8192, patience: Duration::from_secs(60) }
     }
 }
-
-/// The only call of strangers that lasts: its token may stand in the first message, and its answer comes after the last.
-const UPLOAD: &str = "/hivemind.v1.TaskService/Upload";
 
 /// Whoever sends the request has shown a token that holds.
 #[derive(Debug, Clone, Copy)]
@@ -102,17 +100,14 @@ where
             let busy = "E_BUSY: too many calls without a token wait for their answers; try again";
             return Either::Left(ready(Ok(Status::resource_exhausted(busy).into_http())));
         };
-        let lasts = request.uri().path() == UPLOAD;
         let (answer, patience) = (self.inner.call(request), self.admit.patience);
         Either::Right(Either::Right(Box::pin(async move {
             let _place = place;
-            if lasts {
-                return answer.await;
-            }
             tokio::time::timeout(patience, answer).await.unwrap_or_else(|_elapsed| {
                 let seconds = patience.as_secs();
                 let late =
-                    format!("E_BUSY: the request did not come, or was not answered, within {seconds} s; try again");
+                    format!("E_BUSY: the request did not come, or was not answered, within {seconds} s; what takes longer needs the \
+                     token in the metadata, as `authorization: Bearer TOKEN`");
                 Ok(Status::deadline_exceeded(late).into_http())
             })
         })))
